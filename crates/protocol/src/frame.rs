@@ -1,0 +1,210 @@
+//! Frames: `[u32 length, big endian, of what follows][u8 type][payload]`, in both dialects.
+//!
+//! [`Deframer`] cuts a stream into frames. It checks a frame's length before it keeps a byte of it, keeps
+//! bytes only of a frame that is not complete yet, and can skip a frame that is too large without keeping it.
+
+use crate::limits::HEADER;
+use bytes::{BufMut, Bytes, BytesMut};
+use thiserror::Error;
+
+/// A frame that lies whole in memory: its type and its payload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Frame<'a> {
+    /// The type byte.
+    pub ty: u8,
+    /// The bytes after the type.
+    pub payload: &'a [u8],
+}
+
+/// What [`Deframer::next`] finds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Item<'a> {
+    /// A whole frame.
+    Frame(Frame<'a>),
+    /// A frame over the limit begins; its payload will be skipped. The caller may also end the connection.
+    Oversized {
+        /// The type byte.
+        ty: u8,
+        /// The declared length of type and payload, in bytes.
+        len: u32,
+    },
+}
+
+/// A stream that can't be cut into frames any more: the connection is closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum FrameError {
+    /// A length of 0, which has no room for a type. Close.
+    #[error("a frame of length 0")]
+    Empty,
+}
+
+/// Cuts a byte stream into frames.
+///
+/// The caller reads into a buffer of its own and hands out what it read; most frames are then found in that
+/// buffer without a copy. Memory held between calls is at most one incomplete frame of at most `limit` bytes.
+#[derive(Debug)]
+pub struct Deframer {
+    /// Largest accepted length (type and payload), in bytes.
+    limit: u32,
+    /// The beginning of a frame that is not complete yet, header included. `partial.len() < 4 + length`
+    /// unless `delivered`.
+    partial: Vec<u8>,
+    /// The frame in `partial` has been given out and is dropped by the next call.
+    delivered: bool,
+    /// Bytes of an oversized frame that are still to be skipped.
+    skip: u32,
+    /// Set for good by the first error.
+    failed: Option<FrameError>,
+}
+
+impl Deframer {
+    /// A deframer that takes frames of at most `limit` bytes (type and payload).
+    pub fn new(limit: u32) -> Self {
+        Self {
+            limit,
+            partial: Vec::new(),
+            delivered: false,
+            skip: 0,
+            failed: None,
+        }
+    }
+
+    /// Changes the limit for all frames whose header has not been read yet.
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = limit;
+    }
+
+    /// Whether bytes of an unfinished frame are held or being skipped.
+    pub fn is_mid_frame(&self) -> bool {
+        self.skip > 0 || (!self.delivered && !self.partial.is_empty())
+    }
+
+    /// Bytes of memory reserved.
+    pub fn capacity(&self) -> usize {
+        self.partial.capacity()
+    }
+
+    /// The next item, taken off the front of `input`; `None` when `input` is used up.
+    ///
+    /// # Errors
+    /// [`FrameError`] when the stream can't be understood; every later call repeats it and consumes nothing.
+    pub fn next<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, FrameError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        if std::mem::take(&mut self.delivered) {
+            // Give the memory back: an idle connection holds none.
+            self.partial = Vec::new();
+        }
+        self.skip_oversized(input);
+        if self.partial.is_empty() {
+            self.next_in_place(input)
+        } else {
+            self.next_across(input)
+        }
+    }
+
+    fn skip_oversized(&mut self, input: &mut &[u8]) {
+        let skipped = input.len().min(self.skip as usize);
+        *input = &input[skipped..];
+        self.skip -= u32::try_from(skipped).expect("at most `skip`, which is a u32");
+    }
+
+    /// No frame is begun: look at `input` itself.
+    fn next_in_place<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, FrameError> {
+        let Some((len, ty)) = self.check_header(peek_header(input))? else {
+            self.partial.extend_from_slice(input);
+            *input = &[];
+            return Ok(None);
+        };
+        if len > self.limit {
+            *input = &input[HEADER..];
+            return Ok(Some(self.oversized(ty, len)));
+        }
+        let end = HEADER - 1 + len as usize;
+        if input.len() < end {
+            self.partial.reserve_exact(end);
+            self.partial.extend_from_slice(input);
+            *input = &[];
+            return Ok(None);
+        }
+        let payload = &input[HEADER..end];
+        *input = &input[end..];
+        Ok(Some(Item::Frame(Frame { ty, payload })))
+    }
+
+    /// A frame is begun: go on filling `partial`.
+    fn next_across<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, FrameError> {
+        self.fill(input, HEADER);
+        let Some((len, ty)) = self.check_header(peek_header(&self.partial))? else {
+            return Ok(None);
+        };
+        if len > self.limit && self.partial.len() == HEADER {
+            self.partial = Vec::new();
+            return Ok(Some(self.oversized(ty, len)));
+        }
+        let end = HEADER - 1 + len as usize;
+        self.partial.reserve_exact(end.saturating_sub(self.partial.len()));
+        self.fill(input, end);
+        if self.partial.len() < end {
+            return Ok(None);
+        }
+        self.delivered = true;
+        Ok(Some(Item::Frame(Frame {
+            ty,
+            payload: &self.partial[HEADER..end],
+        })))
+    }
+
+    fn fill(&mut self, input: &mut &[u8], upto: usize) {
+        let taken = input.len().min(upto.saturating_sub(self.partial.len()));
+        self.partial.extend_from_slice(&input[..taken]);
+        *input = &input[taken..];
+    }
+
+    fn oversized<'a>(&mut self, ty: u8, len: u32) -> Item<'a> {
+        self.skip = len - 1;
+        Item::Oversized { ty, len }
+    }
+
+    /// Fails for good on a length of 0; `None` while length and type are not all there.
+    fn check_header(
+        &mut self,
+        (len, ty): (Option<u32>, Option<u8>),
+    ) -> Result<Option<(u32, u8)>, FrameError> {
+        if len == Some(0) {
+            self.failed = Some(FrameError::Empty);
+            self.partial = Vec::new();
+            return Err(FrameError::Empty);
+        }
+        Ok(len.zip(ty))
+    }
+}
+
+/// The length and type at the front of `bytes`, as far as they are there.
+fn peek_header(bytes: &[u8]) -> (Option<u32>, Option<u8>) {
+    (
+        bytes.first_chunk().map(|len| u32::from_be_bytes(*len)),
+        bytes.get(HEADER - 1).copied(),
+    )
+}
+
+/// Appends one frame to `out`: the header is written when the payload's length is known.
+///
+/// # Panics
+/// If the payload is longer than 4 GiB, which no limit allows.
+pub fn put_frame(out: &mut BytesMut, ty: u8, payload: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.put_u32(0);
+    out.put_u8(ty);
+    payload(out);
+    let len = u32::try_from(out.len() - start - 4).expect("payloads are bounded far below 4 GiB");
+    out[start..start + 4].copy_from_slice(&len.to_be_bytes());
+}
+
+/// One frame with this type and payload.
+pub fn frame(ty: u8, payload: &[u8]) -> Bytes {
+    let mut out = BytesMut::with_capacity(HEADER + payload.len());
+    put_frame(&mut out, ty, |out| out.extend_from_slice(payload));
+    out.freeze()
+}

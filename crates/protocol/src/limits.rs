@@ -1,0 +1,114 @@
+//! Every limit of the protocol, each with its reason. The ones that a client must obey are told in `Welcome`.
+
+/// The version of the native dialect that this crate speaks.
+pub const VERSION: u16 = 1;
+
+/// The port that both programs use unless told otherwise; the older program's port, so that its clients find us.
+pub const DEFAULT_PORT: u16 = 12_000;
+
+/// Bytes of a frame's header: `u32` length and `u8` type.
+pub const HEADER: usize = 5;
+
+/// Largest frame (type and payload) before login, in bytes: a `Hello` needs less than 1 KiB.
+///
+/// It also makes the first byte of a plain connection `0x00`, which tells it from TLS.
+pub const MAX_FRAME_BEFORE_LOGIN: u32 = 4 * 1024;
+
+/// Largest frame (type and payload) after login in either direction, in bytes: what one stalled reader may pin.
+pub const MAX_FRAME: u32 = 64 * 1024;
+
+/// Largest frame on a bulk connection, in bytes: a chunk of 256 KiB and its head.
+pub const MAX_BULK_FRAME: u32 = MAX_CHUNK + 1024;
+
+/// Largest piece of a file in one frame, in bytes: large enough that the header is nothing, small enough to pace.
+pub const MAX_CHUNK: u32 = 256 * 1024;
+
+/// Largest body of an entry, in bytes: four pages of text; longer things are files.
+pub const MAX_BODY: usize = 16 * 1024;
+
+/// Largest classic TEXT frame (type and payload), in bytes: a body and some room for a command in front of it.
+pub const MAX_CLASSIC_TEXT: u32 = 16 * 1024 + 256;
+
+/// Largest classic FILE frame by default, in bytes: it is one frame, streamed to disk.
+pub const MAX_CLASSIC_FILE: u32 = 256 * 1024 * 1024;
+
+/// Posts of one connection that may await commit: what one sender can make the server hold.
+pub const WINDOW_POSTS: u16 = 64;
+
+/// Bytes of posts of one connection that may await commit.
+pub const WINDOW_BYTES: u32 = 256 * 1024;
+
+/// Bytes of posts of all connections that may await commit: the server's share of a stalled disk.
+pub const MAX_AWAITING_COMMIT: usize = 64 * 1024 * 1024;
+
+/// Bytes of one batch of posts: bounds the time of one transaction.
+pub const MAX_BATCH: usize = 1024 * 1024;
+
+/// Bytes of answers that may wait for one connection; beyond that it is not read.
+pub const MAX_CONTROL: usize = 64 * 1024;
+
+/// Characters of a name of a person or a room.
+pub const MAX_NAME_CHARS: usize = 32;
+
+/// Bytes of a name after normalisation: 32 characters of four bytes.
+pub const MAX_NAME_BYTES: usize = MAX_NAME_CHARS * 4;
+
+/// Bytes of a topic.
+pub const MAX_TOPIC: usize = 512;
+
+/// Bytes of the text that goes with "away".
+pub const MAX_AWAY: usize = 256;
+
+/// Bytes of the description of a client in `Hello`.
+pub const MAX_AGENT: usize = 128;
+
+/// Bytes of the words of a search.
+pub const MAX_QUERY: usize = 512;
+
+/// Elements of one page of a list (rooms, people, a roster).
+pub const MAX_PAGE: usize = 200;
+
+/// Entries of one answer to `Fetch` or of `Open` with "last N".
+pub const MAX_FETCH: u16 = 1_000;
+
+/// Members that are online up to which a roster is told name by name; above it only counts are told.
+pub const MAX_ROSTER: usize = 200;
+
+/// Rooms that one person may be in, direct ones included.
+pub const MAX_ROOMS_PER_PERSON: usize = 500;
+
+/// Rooms on one server, direct ones included.
+pub const MAX_ROOMS: usize = 100_000;
+
+/// Largest number of anything (entries, counters, ids): 2⁶³ − 1, so that signed integers can hold it.
+pub const MAX_NUMBER: u64 = i64::MAX as u64;
+
+/// Time for the first frame to arrive whole, in ms: a stranger holds a place no longer.
+pub const FIRST_FRAME_MS: u64 = 5_000;
+
+/// Silence after which a side pings, in ms.
+pub const PING_AFTER_MS: u64 = 5_000;
+
+/// Time without a received byte after which the other side is dead, in ms: three pings.
+pub const DEAD_AFTER_MS: u64 = 15_000;
+
+/// Time that a frame may take without a byte of progress, in ms.
+pub const PROGRESS_MS: u64 = DEAD_AFTER_MS;
+
+/// Longest wait before the next attempt to connect, in ms; the actual wait is uniform in 0 ..= bound (full jitter).
+pub const MAX_BACKOFF_MS: u64 = 8_000;
+
+/// Bound of the first wait before an attempt to connect again, in ms.
+pub const FIRST_BACKOFF_MS: u64 = 250;
+
+/// Time that presence is gathered before it is told, in ms: a burst of joins becomes one frame.
+pub const PRESENCE_GATHER_MS: u64 = 100;
+
+/// Time that a person whose link broke stays present, in ms: a flapping link prints no leave and join lines.
+pub const PRESENCE_GRACE_MS: u64 = 5_000;
+
+/// Time that "typing" lasts unless said again, in ms.
+pub const TYPING_MS: u64 = 6_000;
+
+/// Days after which a device that was not seen is forgotten, and its counter with it.
+pub const DEVICE_DAYS: u32 = 90;

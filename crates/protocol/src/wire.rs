@@ -1,0 +1,297 @@
+//! How values are laid out: big-endian integers, length-prefixed strings and lists, tagged choices.
+//!
+//! [`Wire`] joins both directions of one layout in one place, so that they can't drift apart, and the macros
+//! make it for whole messages from a list of their fields in order.
+
+use crate::id::{
+    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId,
+};
+use bytes::{BufMut, Bytes, BytesMut};
+use thiserror::Error;
+
+/// Why a payload could not be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum DecodeError {
+    /// The payload ends before its fields do. Close: such a peer can't be understood.
+    #[error("the payload ends too early")]
+    Truncated,
+    /// A string is not UTF-8. Keep.
+    #[error("a string is not UTF-8")]
+    Utf8,
+    /// A number lies outside its range. Keep.
+    #[error("the number {0} is out of range")]
+    Number(u64),
+    /// A choice that this version does not know. Keep: a newer peer may try it.
+    #[error("the choice {0} is not known")]
+    UnknownTag(u8),
+    /// A frame type that this version does not know, outside the range that is skipped. Close.
+    #[error("the frame type {0:#04x} is not known")]
+    UnknownType(u8),
+}
+
+/// A value with a layout on the wire.
+pub trait Wire: Sized {
+    /// Appends the value.
+    fn put(&self, out: &mut BytesMut);
+
+    /// Takes the value off the front of `input`.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if it is not there; `input` is then of no further use.
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError>;
+}
+
+/// Takes `n` bytes off the front.
+pub(crate) fn take_slice<'a>(input: &mut &'a [u8], n: usize) -> Result<&'a [u8], DecodeError> {
+    let (front, rest) = input.split_at_checked(n).ok_or(DecodeError::Truncated)?;
+    *input = rest;
+    Ok(front)
+}
+
+macro_rules! integer {
+    ($($ty:ty),*) => {$(
+        impl Wire for $ty {
+            fn put(&self, out: &mut BytesMut) {
+                out.extend_from_slice(&self.to_be_bytes());
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                let (front, rest) = input.split_first_chunk().ok_or(DecodeError::Truncated)?;
+                *input = rest;
+                Ok(Self::from_be_bytes(*front))
+            }
+        }
+    )*};
+}
+integer!(u8, u16, u32, u64);
+
+impl Wire for bool {
+    fn put(&self, out: &mut BytesMut) {
+        out.put_u8(u8::from(*self));
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        match u8::take(input)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            other => Err(DecodeError::UnknownTag(other)),
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($ty:ident),*) => {$(
+        impl Wire for $ty {
+            fn put(&self, out: &mut BytesMut) {
+                self.value().put(out);
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                let value = u64::take(input)?;
+                Self::new(value).ok_or(DecodeError::Number(value))
+            }
+        }
+
+        /// 0 stands for `None`.
+        impl Wire for Option<$ty> {
+            fn put(&self, out: &mut BytesMut) {
+                self.map_or(0, $ty::value).put(out);
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                match u64::take(input)? {
+                    0 => Ok(None),
+                    value => $ty::new(value).map(Some).ok_or(DecodeError::Number(value)),
+                }
+            }
+        }
+    )*};
+}
+numbers!(Seq, RoomId, PersonId, DeviceNo, Counter);
+
+macro_rules! opaque {
+    ($($ty:ident),*) => {$(
+        impl Wire for $ty {
+            fn put(&self, out: &mut BytesMut) {
+                out.extend_from_slice(&self.0);
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                let (front, rest) = input.split_first_chunk().ok_or(DecodeError::Truncated)?;
+                *input = rest;
+                Ok(Self(*front))
+            }
+        }
+    )*};
+}
+opaque!(DeviceId, Epoch, ContentHash, TransferId);
+
+macro_rules! wrapped {
+    ($($ty:ident),*) => {$(
+        impl Wire for $ty {
+            fn put(&self, out: &mut BytesMut) {
+                self.0.put(out);
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+                Ok(Self(Wire::take(input)?))
+            }
+        }
+    )*};
+}
+wrapped!(Millis, Req);
+
+/// `u16` length and bytes. What is longer than a `u16` can say is cut: every writer checks its limits before.
+impl Wire for Bytes {
+    fn put(&self, out: &mut BytesMut) {
+        let kept = &self[..self.len().min(usize::from(u16::MAX))];
+        out.put_u16(u16::try_from(kept.len()).expect("cut to u16::MAX above"));
+        out.extend_from_slice(kept);
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let len = u16::take(input)?;
+        take_slice(input, usize::from(len)).map(Self::copy_from_slice)
+    }
+}
+
+/// `u16` length and UTF-8. A longer string is cut at a character, as [`Bytes`] are.
+impl Wire for String {
+    fn put(&self, out: &mut BytesMut) {
+        let kept = &self[..self.floor_char_boundary(usize::from(u16::MAX))];
+        out.put_u16(u16::try_from(kept.len()).expect("cut to u16::MAX above"));
+        out.extend_from_slice(kept.as_bytes());
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let len = u16::take(input)?;
+        let bytes = take_slice(input, usize::from(len))?;
+        std::str::from_utf8(bytes)
+            .map(Self::from)
+            .map_err(|_| DecodeError::Utf8)
+    }
+}
+
+/// A struct whose bytes are its fields in order.
+macro_rules! wire_struct {
+    ($(#[$doc:meta])* pub struct $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $ty,)* }
+
+        impl $crate::wire::Wire for $name {
+            fn put(&self, out: &mut bytes::BytesMut) {
+                $(self.$field.put(out);)*
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, $crate::wire::DecodeError> {
+                Ok(Self { $($field: $crate::wire::Wire::take(input)?,)* })
+            }
+        }
+    };
+}
+
+/// A choice: a `u8` tag, then the chosen variant's fields in order.
+macro_rules! wire_choice {
+    ($(#[$doc:meta])* pub enum $name:ident {
+        $($(#[$vdoc:meta])* $variant:ident = $tag:literal $({ $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* })?,)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub enum $name { $($(#[$vdoc])* $variant $({ $($(#[$fdoc])* $field: $ty,)* })?,)* }
+
+        impl $crate::wire::Wire for $name {
+            fn put(&self, out: &mut bytes::BytesMut) {
+                match self {
+                    $(Self::$variant $({ $($field,)* })? => {
+                        out.extend_from_slice(&[$tag]);
+                        $($($field.put(out);)*)?
+                    })*
+                }
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, $crate::wire::DecodeError> {
+                Ok(match <u8 as $crate::wire::Wire>::take(input)? {
+                    $($tag => Self::$variant $({ $($field: $crate::wire::Wire::take(input)?,)* })?,)*
+                    tag => return Err($crate::wire::DecodeError::UnknownTag(tag)),
+                })
+            }
+        }
+    };
+}
+
+/// A list: `u16` count, then the elements.
+macro_rules! wire_list {
+    ($($ty:ty),*) => {$(
+        impl $crate::wire::Wire for Vec<$ty> {
+            fn put(&self, out: &mut bytes::BytesMut) {
+                let kept = &self[..self.len().min(usize::from(u16::MAX))];
+                u16::try_from(kept.len()).expect("cut to u16::MAX above").put(out);
+                kept.iter().for_each(|element| element.put(out));
+            }
+
+            fn take(input: &mut &[u8]) -> Result<Self, $crate::wire::DecodeError> {
+                let count = <u16 as $crate::wire::Wire>::take(input)?;
+                // Grows as elements are found: a lying count reserves nothing.
+                (0..count).map(|_| <$ty as $crate::wire::Wire>::take(input)).collect()
+            }
+        }
+    )*};
+}
+
+/// A directional enum of messages: frame type and fields of each, encoded and decoded.
+macro_rules! messages {
+    ($(#[$doc:meta])* pub enum $name:ident {
+        $($(#[$vdoc:meta])* $variant:ident = $ty:path { $($(#[$fdoc:meta])* $field:ident: $fty:ty,)* },)*
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Debug)]
+        pub enum $name { $($(#[$vdoc])* $variant { $($(#[$fdoc])* $field: $fty,)* },)* }
+
+        impl $name {
+            /// The frame type of this message.
+            pub fn ty(&self) -> u8 {
+                match self { $(Self::$variant { .. } => $ty,)* }
+            }
+
+            /// The name of a frame type of this direction, for people.
+            pub fn type_name(ty: u8) -> Option<&'static str> {
+                match ty { $($ty => Some(stringify!($variant)),)* _ => None }
+            }
+
+            /// All frame types of this direction.
+            pub const TYPES: &'static [u8] = &[$($ty),*];
+
+            /// Appends the whole frame.
+            pub fn encode_into(&self, out: &mut bytes::BytesMut) {
+                $crate::frame::put_frame(out, self.ty(), |out| match self {
+                    $(Self::$variant { $($field,)* } => { $($crate::wire::Wire::put($field, out);)* })*
+                });
+            }
+
+            /// The whole frame.
+            pub fn encode(&self) -> bytes::Bytes {
+                let mut out = bytes::BytesMut::new();
+                self.encode_into(&mut out);
+                out.freeze()
+            }
+
+            /// Reads the payload of a frame; `Ok(None)` for a type of the range that is to be skipped.
+            ///
+            /// Bytes after the last known field are ignored: a newer peer may have more to say.
+            ///
+            /// # Errors
+            /// [`DecodeError`](crate::wire::DecodeError), whose variants tell whether the connection lives on.
+            pub fn decode(ty: u8, payload: &[u8]) -> Result<Option<Self>, $crate::wire::DecodeError> {
+                let mut input = payload;
+                Ok(Some(match ty {
+                    $($ty => Self::$variant { $($field: $crate::wire::Wire::take(&mut input)?,)* },)*
+                    ty if $crate::message::SKIPPED.contains(&ty) => return Ok(None),
+                    ty => return Err($crate::wire::DecodeError::UnknownType(ty)),
+                }))
+            }
+        }
+    };
+}
+
+pub(crate) use {messages, wire_choice, wire_list, wire_struct};
