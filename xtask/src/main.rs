@@ -1,3 +1,65 @@
-//! A stub.
+//! `cargo xtask`: builds and checks the whole of natter, on a person's machine and in CI alike.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod ci;
+mod deny;
+mod failure;
+mod runner;
+mod tidy;
+mod workspace;
+
+use failure::Failure;
+use workspace::Workspace;
+
+/// Builds and checks natter.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Check everything, in the order and with the strictness of CI.
+    Ci,
+    /// Check what the house style can count: sizes, purity, forbidden words, stray files.
+    Tidy,
+    /// Build both programs, then run the tests.
+    Test {
+        /// What the test runner is told, such as a part of a test's name.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Build both programs, `natterd` and `natter`.
+    Build,
+    /// Format the whole workspace.
+    Fmt,
+}
+
+fn main() -> ExitCode {
+    match run(Args::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            failure.report();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<(), Failure> {
+    let workspace = Workspace::open()?;
+    match task {
+        Task::Ci => ci::run(&workspace),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Test { args } => {
+            workspace.build_programs()?;
+            runner::run(&workspace, &args).map(drop)
+        }
+        Task::Build => workspace.build_programs(),
+        Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
+    }
+}

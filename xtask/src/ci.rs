@@ -1,0 +1,191 @@
+//! `cargo xtask ci`: the steps, in order, each with the one thing that it proves.
+
+use std::time::{Duration, Instant};
+
+use crate::{deny, failure::Failure, runner, tidy, workspace::Workspace};
+
+/// What became of a step that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it was checked.
+    Passed,
+    /// It passed, but a part was not checked: which, and how to have it checked.
+    Partly(&'static str),
+    /// Nothing was checked: why, and how to have it checked. Never in CI.
+    Skipped(&'static str),
+}
+
+struct Step {
+    name: &'static str,
+    proves: &'static str,
+    hint: &'static str,
+    run: fn(&Workspace) -> Result<Outcome, Failure>,
+}
+
+/// Every step but the tests, cheap ones first where the order is free.
+const STEPS: [Step; 7] = [
+    Step {
+        name: "fmt",
+        proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
+        hint: "cargo xtask fmt",
+        run: fmt,
+    },
+    Step {
+        name: "clippy",
+        proves: "no warning of the compiler or of clippy, and no clock, RNG, thread or HashMap without its reason",
+        hint: "cargo clippy --workspace --all-targets",
+        run: clippy,
+    },
+    Step {
+        name: "docs",
+        proves: "the documentation builds without a warning, so every link in it leads somewhere",
+        hint: "cargo doc --workspace --no-deps",
+        run: docs,
+    },
+    Step {
+        name: "tidy",
+        proves: "the house style holds as far as it can be counted, and no snapshot waits for review",
+        hint: "cargo xtask tidy",
+        run: |workspace| passed(tidy::run(workspace)),
+    },
+    Step {
+        name: "deny",
+        proves: "every dependency comes from crates.io under a licence we accept, at a version we name",
+        hint: "cargo deny check bans licenses sources",
+        run: deny::run,
+    },
+    Step {
+        name: "build",
+        proves: "both programs build, and the whole-system tests will run these very builds",
+        hint: "cargo xtask build",
+        run: |workspace| passed(workspace.build_programs()),
+    },
+    Step {
+        name: "doctests",
+        proves: "every example in the documentation compiles and does what it says",
+        hint: "cargo test --workspace --doc",
+        run: doctests,
+    },
+];
+
+/// The last step: the runner's summary must stay the last output of the run.
+const TESTS: Step = Step {
+    name: "tests",
+    proves: "units, wire vectors, properties, the simulation and the real programs do what their claims say",
+    hint: "cargo xtask test",
+    run: |workspace| runner::run(workspace, &[]),
+};
+
+/// Runs every step, and stops at the first that fails.
+///
+/// # Errors
+/// Fails with the step that failed.
+pub fn run(workspace: &Workspace) -> Result<(), Failure> {
+    // A snapshot that differs fails its test, and leaves nothing behind that could be accepted unseen.
+    let _frozen = workspace.shell.push_env("INSTA_UPDATE", "no");
+    let mut report = Vec::new();
+    for step in &STEPS {
+        report.push(run_step(step, workspace)?);
+    }
+    eprintln!("\nbefore the tests:\n{}", report.join("\n"));
+    announce(&TESTS);
+    (TESTS.run)(workspace)
+        .map(drop)
+        .map_err(|source| failed(&TESTS, source))
+}
+
+fn run_step(step: &Step, workspace: &Workspace) -> Result<String, Failure> {
+    announce(step);
+    let (result, time) = timed(|| (step.run)(workspace));
+    let outcome = result.map_err(|source| failed(step, source))?;
+    let line = report_line(step.name, outcome, time);
+    eprintln!("{line}");
+    Ok(line)
+}
+
+fn announce(step: &Step) {
+    eprintln!("\n== {} ==\nproves: {}", step.name, step.proves);
+}
+
+fn failed(step: &Step, source: Failure) -> Failure {
+    Failure::Step {
+        step: step.name,
+        hint: step.hint,
+        source: Box::new(source),
+    }
+}
+
+fn report_line(name: &str, outcome: Outcome, time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match outcome {
+        Outcome::Passed => format!("  {name:<9} {seconds:>7.1} s  ok"),
+        Outcome::Partly(what) => format!("  {name:<9} {seconds:>7.1} s  ok, but {what}"),
+        Outcome::Skipped(why) => format!("  {name:<9} {seconds:>7.1} s  SKIPPED: {why}"),
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how long a step takes is what is measured here"
+)]
+fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let start = Instant::now();
+    let result = work();
+    (result, start.elapsed())
+}
+
+fn passed(result: Result<(), Failure>) -> Result<Outcome, Failure> {
+    result.map(|()| Outcome::Passed)
+}
+
+fn fmt(workspace: &Workspace) -> Result<Outcome, Failure> {
+    workspace.cargo().args(["fmt", "--all", "--check"]).run()?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy(workspace: &Workspace) -> Result<Outcome, Failure> {
+    let cargo = workspace.cargo().args(["clippy", "--workspace", "--all-targets"]);
+    cargo.args(["--", "-D", "warnings"]).run()?;
+    Ok(Outcome::Passed)
+}
+
+fn docs(workspace: &Workspace) -> Result<Outcome, Failure> {
+    // RUSTDOCFLAGS would replace the flags of `.cargo/config.toml`; a list given here is appended to them.
+    let cargo = workspace
+        .cargo()
+        .args(["--config", r#"build.rustdocflags=["-D", "warnings"]"#]);
+    cargo.args(["doc", "--workspace", "--no-deps"]).run()?;
+    Ok(Outcome::Passed)
+}
+
+fn doctests(workspace: &Workspace) -> Result<Outcome, Failure> {
+    workspace.cargo().args(["test", "--workspace", "--doc"]).run()?;
+    Ok(Outcome::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_not_checked_is_never_reported_as_plainly_ok() {
+        let line = |outcome| report_line("deny", outcome, Duration::from_millis(1250));
+        assert_eq!(line(Outcome::Passed), "  deny          1.2 s  ok");
+        assert_eq!(
+            line(Outcome::Partly("no x")),
+            "  deny          1.2 s  ok, but no x"
+        );
+        assert_eq!(
+            line(Outcome::Skipped("no y")),
+            "  deny          1.2 s  SKIPPED: no y"
+        );
+    }
+
+    #[test]
+    fn step_names_are_unlike_each_other() {
+        let mut names: Vec<_> = STEPS.iter().chain([&TESTS]).map(|step| step.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), STEPS.len() + 1);
+    }
+}
