@@ -28,7 +28,7 @@ pub fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
     }
     workspace
         .cargo()
-        .args(["deny", "check", "--disable-fetch", "advisories"])
+        .args(["deny", "--offline", "check", "advisories"])
         .run()?;
     Ok(Outcome::Passed)
 }
