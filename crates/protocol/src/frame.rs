@@ -88,7 +88,7 @@ impl Deframer {
     ///
     /// # Errors
     /// [`FrameError`] when the stream can't be understood; every later call repeats it and consumes nothing.
-    pub fn next<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, FrameError> {
+    pub fn next<'a, 'i: 'a>(&'a mut self, input: &mut &'i [u8]) -> Result<Option<Item<'a>>, FrameError> {
         if let Some(error) = self.failed {
             return Err(error);
         }
@@ -111,7 +111,7 @@ impl Deframer {
     }
 
     /// No frame is begun: look at `input` itself.
-    fn next_in_place<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, FrameError> {
+    fn next_in_place<'i>(&mut self, input: &mut &'i [u8]) -> Result<Option<Item<'i>>, FrameError> {
         let Some((len, ty)) = self.check_header(peek_header(input))? else {
             self.partial.extend_from_slice(input);
             *input = &[];
@@ -134,12 +134,13 @@ impl Deframer {
     }
 
     /// A frame is begun: go on filling `partial`.
-    fn next_across<'a>(&'a mut self, input: &mut &'a [u8]) -> Result<Option<Item<'a>>, FrameError> {
+    fn next_across(&mut self, input: &mut &[u8]) -> Result<Option<Item<'_>>, FrameError> {
+        let judged = self.partial.len() >= HEADER;
         self.fill(input, HEADER);
         let Some((len, ty)) = self.check_header(peek_header(&self.partial))? else {
             return Ok(None);
         };
-        if len > self.limit && self.partial.len() == HEADER {
+        if len > self.limit && !judged {
             self.partial = Vec::new();
             return Ok(Some(self.oversized(ty, len)));
         }
