@@ -185,6 +185,10 @@ pub fn find(name: &str) -> Option<&'static Spec> {
 
 /// The name that is most like this one, if any is near enough to be meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
+    // The distance costs time and memory by length, and nothing as long as this is near to a name.
+    if name.len() > 32 {
+        return None;
+    }
     let name = name.to_lowercase();
     let distance = |known: &str| strsim::damerau_levenshtein(known, &name);
     let best = COMMANDS

@@ -21,8 +21,8 @@ pub enum NameError {
     /// White space, a comma, a control character or one that can't be seen.
     #[error("a name can't contain U+{:04X}", u32::from(*.0))]
     Character(char),
-    /// `::`, which parts a name from a text in the classic dialect.
-    #[error("a name can't contain '::'")]
+    /// `::`, which parts a name from a text in the classic dialect, or `:` at the end, which would make one too many.
+    #[error("a name can't contain '::' or end with ':'")]
     Separator,
     /// `[`, `~`, `#`, `/` or `@` in front: they mean something on a screen.
     #[error("a name can't begin with '{0}'")]
@@ -114,20 +114,12 @@ impl RoomName {
 }
 
 impl PersonName {
-    /// A name made from any text: what is not allowed becomes `-`, and nothing at all becomes `guest`.
+    /// A name made from any text: a good name stays, what is not allowed becomes `-`, and what can't be
+    /// saved becomes `guest`.
     pub fn made_safe(text: &str) -> Self {
-        let safe: String = text
-            .replace("::", "-")
-            .nfc()
-            .map(|c| if is_allowed(c) { c } else { '-' })
-            .collect();
-        let safe = safe
-            .trim_start_matches(BEGINNINGS)
-            .trim_matches(':')
-            .trim_matches('-')
-            .replace("::", "-");
-        let safe = cut(&safe, MAX_NAME_CHARS);
-        Self::parse(safe).unwrap_or_else(|_| Self("guest".into()))
+        Self::parse(text)
+            .or_else(|_| Self::parse(&mended(text)))
+            .unwrap_or_else(|_| Self("guest".into()))
     }
 
     /// This name with a number behind it, for when it is taken.
@@ -155,7 +147,10 @@ fn check(name: &str) -> Result<(), NameError> {
     }
     let key = NameKey::of(name);
     // A compatibility form may fold into what is forbidden: judge what it would be compared by, too.
-    if name.contains("::") || key.0.contains("::") {
+    if [name, key.as_str()]
+        .iter()
+        .any(|form| form.contains("::") || form.ends_with(':'))
+    {
         return Err(NameError::Separator);
     }
     match key.0.chars().next() {
@@ -168,6 +163,17 @@ fn check(name: &str) -> Result<(), NameError> {
             .find(|c| !is_allowed(*c))
             .map_or(Ok(()), |c| Err(NameError::Character(c))),
     }
+}
+
+/// The text with the most common faults taken out of it; what is left may still be no name.
+fn mended(text: &str) -> String {
+    let allowed: String = text
+        .replace("::", "-")
+        .nfc()
+        .map(|c| if is_allowed(c) { c } else { '-' })
+        .collect();
+    let begun = allowed.trim_start_matches(|c| BEGINNINGS.contains(&c) || c == ':' || c == '-');
+    cut(begun, MAX_NAME_CHARS).trim_end_matches([':', '-']).to_owned()
 }
 
 fn is_allowed(c: char) -> bool {
