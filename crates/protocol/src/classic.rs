@@ -2,6 +2,8 @@
 //!
 //! Strings are UTF-8 without a length, the separator is `::`. What each side says is fixed by those clients.
 
+use crate::frame::frame;
+use bytes::Bytes;
 use thiserror::Error;
 
 /// Frame types of the classic dialect, the same in both directions.
@@ -34,6 +36,8 @@ pub const UNKNOWN_COMMAND: &str = "Unknown command. Type /help.";
 pub const QUIT_ACK: &str = "/quit_ack";
 
 /// What a classic client says.
+///
+/// Encoding writes the parts as they are: making them safe for a screen, and names free of `::`, is the caller's duty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClassicMsg<'a> {
     /// The name that it wants.
@@ -82,9 +86,28 @@ impl<'a> ClassicMsg<'a> {
             other => Err(ClassicError::UnknownType(other)),
         }
     }
+
+    /// The frame type.
+    pub fn ty(&self) -> u8 {
+        match self {
+            Self::Join(_) => ty::JOIN,
+            Self::Text(_) => ty::TEXT,
+            Self::File { .. } => ty::FILE,
+        }
+    }
+
+    /// The whole frame.
+    pub fn encode(&self) -> Bytes {
+        match self {
+            Self::Join(text) | Self::Text(text) => frame(self.ty(), text.as_bytes()),
+            Self::File { name, content } => frame(self.ty(), &joined(&[name.as_bytes(), content])),
+        }
+    }
 }
 
 /// What a classic server says.
+///
+/// Encoding writes the parts as they are: making them safe for a screen, and names free of `::`, is the caller's duty.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ClassicReply<'a> {
     /// `name::text` from a person, anything without `::` from the server.
@@ -146,6 +169,24 @@ impl<'a> ClassicReply<'a> {
             Self::Command(_) => ty::COMMAND,
         }
     }
+
+    /// The whole frame.
+    pub fn encode(&self) -> Bytes {
+        match self {
+            Self::Text(text)
+            | Self::Join(text)
+            | Self::Leave(text)
+            | Self::Error(text)
+            | Self::Command(text) => frame(self.ty(), text.as_bytes()),
+            Self::File { from, name, content } => {
+                frame(self.ty(), &joined(&[from.as_bytes(), name.as_bytes(), content]))
+            }
+        }
+    }
+}
+
+fn joined(parts: &[&[u8]]) -> Vec<u8> {
+    parts.join(SEPARATOR.as_bytes())
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, ClassicError> {

@@ -65,7 +65,7 @@ pub const MAX_AGENT: usize = 128;
 /// Bytes of the words of a search.
 pub const MAX_QUERY: usize = 512;
 
-/// Elements of one page of a list (rooms, people, a roster).
+/// Elements of one page of a list (rooms, people, a roster); fewer where they would not fit a frame.
 pub const MAX_PAGE: usize = 200;
 
 /// Entries of one answer to `Fetch` or of `Open` with "last N".

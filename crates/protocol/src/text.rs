@@ -59,7 +59,7 @@ fn check(text: &str, forbidden: impl Fn(char) -> bool) -> Result<(), TextError> 
     }
 }
 
-/// The text with each forbidden character replaced by U+FFFD; line feeds stay.
+/// The text with each forbidden character replaced by U+FFFD; line feeds stay, a tab becomes a space.
 pub fn sanitize(text: &str) -> Cow<'_, str> {
     replace(text, |c| match c {
         '\n' => None,
@@ -69,7 +69,7 @@ pub fn sanitize(text: &str) -> Cow<'_, str> {
     })
 }
 
-/// The text on one line: line feeds become ` ⏎ `, other forbidden characters U+FFFD.
+/// The text on one line: line feeds become ` ⏎ `, tabs a space, other forbidden characters U+FFFD.
 pub fn sanitize_line(text: &str) -> Cow<'_, str> {
     replace(text, |c| match c {
         '\n' => Some(" ⏎ "),
