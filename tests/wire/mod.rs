@@ -1,0 +1,26 @@
+//! The wire: frames, messages of both dialects, names, texts, commands, and the document that is the law.
+
+mod arbitrary;
+mod classic;
+//mod commands;
+//mod document;
+mod framing;
+mod memory;
+mod messages;
+//mod names;
+//mod text;
+//mod vectors;
+
+use proptest::test_runner::Config;
+
+/// How often a property is tried: `PROPTEST_CASES` if it is set, and otherwise often enough for CI.
+fn cases() -> Config {
+    let config = Config::default();
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => config,
+        None => Config {
+            cases: 10_000,
+            ..config
+        },
+    }
+}
