@@ -2,13 +2,13 @@
 
 mod arbitrary;
 mod classic;
-//mod commands;
+mod commands;
 //mod document;
 mod framing;
 mod memory;
 mod messages;
-//mod names;
-//mod text;
+mod names;
+mod text;
 //mod vectors;
 
 use proptest::test_runner::Config;

@@ -1,0 +1,226 @@
+//! Slash commands: the table, the parser and the help say the same.
+
+use super::arbitrary::text;
+use super::cases;
+use proptest::prelude::*;
+use protocol::command::{Argument, COMMANDS, Command, CommandError, HistorySpan, Line, Spec, find, nearest};
+use protocol::id::Seq;
+use protocol::limits::MAX_FETCH;
+use protocol::name::{NameError, PersonName, RoomName};
+
+/// The least that can stand behind a command: one word for each argument that is not in brackets.
+fn minimal(spec: &Spec) -> String {
+    let words = spec
+        .usage
+        .split_whitespace()
+        .filter(|word| !word.starts_with('['));
+    words.fold(format!("/{}", spec.name), |line, word| {
+        format!("{line} {}", word.to_lowercase())
+    })
+}
+
+proptest! {
+    #![proptest_config(cases())]
+
+    #[test]
+    fn any_line_is_read_or_refused_with_a_hint(text in text(), slashes in 0..3_usize) {
+        if let Err(error) = Line::parse(&format!("{}{text}", "/".repeat(slashes))) {
+            prop_assert!(!error.to_string().is_empty());
+            prop_assert!(!error.hint().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_line_without_a_slash_is_said_as_it_is(text in "[^/\r\n][^\r\n]{0,40}") {
+        let expected = if text.trim().is_empty() { Line::Empty } else { Line::Say(text.clone()) };
+        prop_assert_eq!(Line::parse(&text), Ok(expected));
+    }
+
+    #[test]
+    fn two_slashes_say_one(text in "[^\r\n]{0,40}") {
+        prop_assert_eq!(Line::parse(&format!("//{text}")), Ok(Line::Say(format!("/{text}"))));
+    }
+
+    #[test]
+    fn an_unknown_command_is_never_said(name in "[a-z0-9é]{1,12}", rest in "[^\r\n]{0,20}") {
+        if find(&name).is_none() {
+            let error = Line::parse(&format!("/{name} {rest}")).unwrap_err();
+            prop_assert_eq!(error, CommandError::Unknown { nearest: nearest(&name), name });
+        }
+    }
+
+    #[test]
+    fn the_nearest_name_is_a_known_one(name in ".{0,12}") {
+        if let Some(near) = nearest(&name) {
+            prop_assert!(find(near).is_some());
+        }
+    }
+
+    #[test]
+    fn a_history_is_bounded(count in any::<u64>(), unit in "[smhdx]?") {
+        match Line::parse(&format!("/history {count}{unit}")) {
+            Ok(Line::Command(Command::History(HistorySpan::Count(n)))) => {
+                prop_assert_eq!(u64::from(n), count.min(MAX_FETCH.into()));
+                prop_assert!(n > 0 && unit.is_empty());
+            }
+            Ok(Line::Command(Command::History(HistorySpan::Ms(ms)))) => {
+                prop_assert_eq!(ms % count, 0);
+                prop_assert!(ms / count >= 1_000);
+            }
+            other => prop_assert!(matches!(other, Err(CommandError::Span(_))), "{:?}", other),
+        }
+    }
+}
+
+#[test]
+fn every_command_parses_with_its_least_arguments_and_not_with_fewer() {
+    for spec in COMMANDS {
+        let line = minimal(spec);
+        assert!(
+            matches!(Line::parse(&line), Ok(Line::Command(_))),
+            "{line}: {:?}",
+            Line::parse(&line)
+        );
+        if let Some((fewer, _)) = line.rsplit_once(' ') {
+            assert_eq!(Line::parse(fewer), Err(CommandError::Missing(spec)), "{fewer}");
+        }
+    }
+}
+
+#[test]
+fn every_name_and_alias_finds_its_command_in_any_case() {
+    for spec in COMMANDS {
+        for name in spec.names() {
+            assert_eq!(find(name), Some(spec), "/{name}");
+            assert_eq!(find(&name.to_uppercase()), Some(spec), "/{name} in capitals");
+            assert_eq!(nearest(name), Some(name), "/{name}");
+        }
+    }
+}
+
+#[test]
+fn an_alias_does_what_its_command_does() {
+    for spec in COMMANDS {
+        let line = minimal(spec);
+        let arguments = &line[1 + spec.name.len()..];
+        for alias in spec.aliases {
+            assert_eq!(
+                Line::parse(&format!("/{alias}{arguments}")),
+                Line::parse(&line),
+                "/{alias}"
+            );
+        }
+    }
+}
+
+#[test]
+fn no_name_stands_for_two_commands() {
+    let mut names: Vec<_> = COMMANDS.iter().flat_map(Spec::names).collect();
+    let all = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn the_help_of_a_command_is_one_line() {
+    for spec in COMMANDS {
+        assert!(
+            !spec.help.is_empty() && !spec.help.contains('\n'),
+            "/{}",
+            spec.name
+        );
+        assert_eq!(
+            spec.usage.is_empty(),
+            spec.argument == Argument::None,
+            "/{}",
+            spec.name
+        );
+    }
+}
+
+#[test]
+fn a_typing_mistake_finds_what_was_meant() {
+    let near = [
+        ("jion", Some("join")),
+        ("hepl", Some("help")),
+        ("user", Some("users")),
+        ("mgs", Some("msg")),
+        ("topci", Some("topic")),
+        ("xyzzy", None),
+        ("", None),
+    ];
+    for (typed, meant) in near {
+        assert_eq!(nearest(typed), meant, "/{typed}");
+    }
+    assert_eq!(nearest(&"join".repeat(10_000)), None);
+}
+
+#[test]
+fn lines_are_read_as_people_mean_them() {
+    let person = |name| PersonName::parse(name).unwrap();
+    let room = |name| RoomName::parse(name).unwrap();
+    let text = |text: &str| text.to_owned();
+    let table = [
+        ("/join #dev", Command::Join(room("dev"))),
+        ("/JOIN dev", Command::Join(room("dev"))),
+        ("/part", Command::Part(None)),
+        ("/leave dev", Command::Part(Some(room("dev")))),
+        (
+            "/msg @bob  hi  there",
+            Command::Msg {
+                to: person("bob"),
+                text: text("hi  there"),
+            },
+        ),
+        ("/query", Command::Query(None)),
+        (
+            "/reply #7 yes",
+            Command::Reply {
+                to: Seq::new(7),
+                text: text("yes"),
+            },
+        ),
+        (
+            "/reply yes",
+            Command::Reply {
+                to: None,
+                text: text("yes"),
+            },
+        ),
+        (
+            "/reply #0 yes",
+            Command::Reply {
+                to: None,
+                text: text("#0 yes"),
+            },
+        ),
+        ("/me waves", Command::Me(text("waves"))),
+        ("/away", Command::Away(text(""))),
+        ("/topic", Command::Topic(None)),
+        ("/topic new things", Command::Topic(Some(text("new things")))),
+        ("/users", Command::Who(None)),
+        ("/history", Command::History(HistorySpan::Count(20))),
+        ("/history 30m", Command::History(HistorySpan::Ms(1_800_000))),
+        ("/history 2d", Command::History(HistorySpan::Ms(172_800_000))),
+        ("/help /join", Command::Help(Some(text("join")))),
+        ("/quit\r\n", Command::Quit),
+    ];
+    for (line, command) in table {
+        assert_eq!(Line::parse(line), Ok(Line::Command(command)), "{line}");
+    }
+    for empty in ["", " ", "\t\r\n"] {
+        assert_eq!(Line::parse(empty), Ok(Line::Empty), "{empty:?}");
+    }
+}
+
+#[test]
+fn a_bad_name_is_told_with_its_rule() {
+    let error = Line::parse("/join a b").unwrap_err();
+    let expected = CommandError::Name {
+        text: "a b".into(),
+        error: NameError::Character(' '),
+    };
+    assert_eq!(error, expected);
+    assert_eq!(error.to_string(), "'a b': a name can't contain U+0020");
+}
