@@ -69,13 +69,12 @@ impl Figures {
 
     fn check_spread(&self, name: &str, percent: usize, limit: usize, hint: &'static str) -> Option<Finding> {
         let lines = self.percentile(percent);
+        let longest = self.sizes.last().filter(|_| lines > limit)?;
         let what = format!(
             "the {name} of {} is {lines} lines of {limit}; the longest is here",
             self.name
         );
-        (lines > limit)
-            .then(|| self.sizes.last().map(|longest| finding(longest, what, hint)))
-            .flatten()
+        Some(finding(longest, what, hint))
     }
 
     /// The nearest rank: the smallest length that `percent` of them do not exceed; 0 of none.
