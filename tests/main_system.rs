@@ -1,0 +1,3 @@
+//! The whole-system tests, on their own while the programs are being written.
+
+mod system;

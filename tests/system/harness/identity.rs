@@ -1,0 +1,78 @@
+//! Who a test client is.
+
+use protocol::id::DeviceId;
+use protocol::message::{ClientMsg, Proof, Purpose, Secret};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A person's credential with one of their devices: what a client keeps across connections.
+#[derive(Clone)]
+pub struct Identity {
+    name: String,
+    proof: Proof,
+    device: DeviceId,
+}
+
+impl Identity {
+    /// A new person with a new device.
+    pub fn new(name: &str) -> Self {
+        let mut secret = [0x5e; 32];
+        secret[..8].copy_from_slice(&unique());
+        Self {
+            name: name.to_owned(),
+            proof: Proof::Secret {
+                secret: Secret(secret),
+            },
+            device: new_device(),
+        }
+    }
+
+    /// Somebody without a credential.
+    pub fn guest(name: &str) -> Self {
+        Self {
+            proof: Proof::None,
+            ..Self::new(name)
+        }
+    }
+
+    /// Another device of the same person.
+    pub fn other_device(&self) -> Self {
+        Self {
+            device: new_device(),
+            ..self.clone()
+        }
+    }
+
+    /// The same person and device, asking for another name.
+    pub fn wanting(&self, name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// The login of this device.
+    pub fn hello(&self) -> ClientMsg {
+        ClientMsg::Hello {
+            min_version: 1,
+            max_version: 1,
+            features: 0,
+            device: self.device,
+            proof: self.proof.clone(),
+            purpose: Purpose::Chat,
+            name: self.name.clone(),
+            agent: "natter's tests".into(),
+        }
+    }
+}
+
+fn new_device() -> DeviceId {
+    let mut device = [0xde; 16];
+    device[..8].copy_from_slice(&unique());
+    DeviceId(device)
+}
+
+/// Bytes that no other identity of this process has: each test has a server of its own, so they need not be random.
+fn unique() -> [u8; 8] {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes()
+}

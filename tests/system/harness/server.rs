@@ -1,0 +1,136 @@
+//! The real `natterd` on loopback.
+
+use super::Transcript;
+use super::process::{Finished, Process};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use tempfile::TempDir;
+
+/// A running server.
+pub struct Server {
+    process: Process,
+    addr: SocketAddr,
+    args: Vec<String>,
+    home: TempDir,
+}
+
+impl Server {
+    /// Starts one on any free port.
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts one with more options.
+    pub async fn start_with(args: &[&str]) -> Self {
+        Self::launch("127.0.0.1", 0, args).await
+    }
+
+    /// Starts one that listens on every address of this machine; the tests reach it on loopback all the same.
+    pub async fn start_on_all_addresses(args: &[&str]) -> Self {
+        Self::launch("0.0.0.0", 0, args).await
+    }
+
+    /// Starts one that will be restarted on its port.
+    ///
+    /// Clients go on trying to reach it in between. On a port that the kernel gives to outgoing connections such a
+    /// client may connect to itself and then hold the port, so one below that range is taken.
+    pub async fn start_to_be_restarted() -> Self {
+        Self::launch("127.0.0.1", free_port(), &[]).await
+    }
+
+    async fn launch(host: &str, port: u16, more: &[&str]) -> Self {
+        let port = port.to_string();
+        let args: Vec<_> = ["--host", host, "-p", port.as_str(), "--store", "memory"]
+            .iter()
+            .chain(more)
+            .map(|arg| (*arg).to_owned())
+            .collect();
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let (process, addr) = listening(&args, &home).await;
+        Self {
+            process,
+            addr,
+            args,
+            home,
+        }
+    }
+
+    /// Where clients reach it.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What it writes to stdout.
+    pub fn out(&self) -> &Transcript {
+        &self.process.out
+    }
+
+    /// What it writes to stderr.
+    pub fn err(&self) -> &Transcript {
+        &self.process.err
+    }
+
+    /// Resident memory in KiB.
+    pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// Threads.
+    pub fn threads(&self) -> u64 {
+        self.status("Threads:")
+    }
+
+    fn status(&self, field: &str) -> u64 {
+        let id = self.process.id().expect("the server runs");
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("the server runs");
+        let line = status.lines().find_map(|line| line.strip_prefix(field));
+        let number = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+        number.unwrap_or_else(|| panic!("no {field} in {status}"))
+    }
+
+    /// Kills it and starts another on the same port.
+    pub async fn restart(&mut self) {
+        self.process.kill().await;
+        self.start_again().await;
+    }
+
+    /// Asks it to stop, as a service manager does, and waits until it has.
+    pub async fn stop(&mut self) -> Finished {
+        self.process.terminate();
+        self.process.finished().await
+    }
+
+    /// Starts another on the same port after [`Server::stop`].
+    pub async fn start_again(&mut self) {
+        let port = self.addr.port().to_string();
+        let at = self.args.iter().position(|arg| arg == "-p").expect("-p is given");
+        self.args[at + 1] = port;
+        let (process, addr) = listening(&self.args, &self.home).await;
+        self.process = process;
+        self.addr = addr;
+    }
+}
+
+/// Starts a server and waits until it says where it listens.
+async fn listening(args: &[String], home: &TempDir) -> (Process, SocketAddr) {
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let process = Process::start("natterd", &args, home.path());
+    let line = process.out.line("listening on ").await;
+    let addr = line
+        .split_once("listening on ")
+        .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+    let mut addr: SocketAddr = addr.unwrap_or_else(|| panic!("no address in {line:?}"));
+    if addr.ip().is_unspecified() {
+        addr.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    (process, addr)
+}
+
+/// A port that is free now, below those that Linux gives to outgoing connections.
+fn free_port() -> u16 {
+    let mut ports = (0u32..).map(|n| (std::process::id().wrapping_mul(31) + n * 7) % 10_000 + 20_000);
+    ports
+        .by_ref()
+        .filter_map(|port| u16::try_from(port).ok())
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("one of ten thousand ports is free")
+}
