@@ -3,13 +3,13 @@
 mod arbitrary;
 mod classic;
 mod commands;
-//mod document;
+mod document;
 mod framing;
 mod memory;
 mod messages;
 mod names;
 mod text;
-//mod vectors;
+mod vectors;
 
 use proptest::test_runner::Config;
 
