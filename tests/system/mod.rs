@@ -1,13 +1,19 @@
 //! Whole-system tests: the real programs on loopback.
+//!
+//! One file for each theme, each test named after the claim that it would refute. What they share is in `harness`.
 
+mod bad_input;
 mod classic_faults;
 mod classic_talk;
+mod conversation;
 mod drain;
 mod exactly_once;
 mod harness;
 mod heartbeat;
 mod history;
+mod plug;
 mod presence;
+mod restarts;
 mod rooms;
 mod slow_reader;
 mod startup;

@@ -221,6 +221,20 @@ async fn an_owned_name_waits_for_its_owner() {
 }
 
 #[tokio::test]
+async fn who_comes_back_under_another_name_is_still_the_same_person() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let identity = Identity::new("alice");
+        let before = Native::login(server.addr(), &identity).await;
+        let after = Native::login(server.addr(), &identity.wanting("alicia")).await;
+        assert_eq!((after.person, after.name.as_str()), (before.person, "alicia"));
+        let heir = Native::enter(server.addr(), "alice").await;
+        assert_eq!(heir.name, "alice", "the old name is free");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_name_lent_to_a_guest_is_free_when_they_are_gone() {
     bounded(60, async {
         let server = Server::start().await;

@@ -61,6 +61,11 @@ impl Cli {
         self.0.out.lines()
     }
 
+    /// All lines on stderr so far.
+    pub fn diagnostics(&self) -> Vec<String> {
+        self.0.err.lines()
+    }
+
     /// Waits until `done` holds for all lines on stdout so far.
     pub async fn until(&self, what: &str, done: impl Fn(&[String]) -> bool) {
         self.0.out.until(what, done).await;

@@ -61,13 +61,6 @@ impl Raw {
     pub async fn finish(&mut self) {
         let _ = self.stream.shutdown().await;
     }
-
-    /// Breaks the connection with a reset.
-    pub fn reset(self) {
-        self.stream
-            .set_zero_linger()
-            .expect("an open socket takes options");
-    }
 }
 
 /// Cuts a stream into frames: naively, so as not to share the faults of `protocol`'s own way.

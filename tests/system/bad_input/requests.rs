@@ -1,0 +1,291 @@
+//! Well-formed requests for what is not there, not allowed or too much.
+
+use super::samples::{LOBBY, REQ, act, ask, nobody, nowhere, post, state};
+use super::{Answer, Case, case};
+use bytes::Bytes;
+use protocol::code::Code;
+use protocol::entry::EntryKind;
+use protocol::id::{Counter, Millis, RoomId, Seq};
+use protocol::limits::{MAX_AWAY, MAX_BODY, MAX_TOPIC};
+use protocol::message::{Action, ClientMsg, OpenFrom, Question, Range, StateChange, Target};
+
+/// What is asked for in vain.
+pub fn cases() -> Vec<Case> {
+    let mut cases = elsewhere("a room that is not there", nowhere());
+    cases.extend(posts());
+    cases.extend(bodies());
+    cases.extend(names());
+    cases.extend(people());
+    cases.extend(lines());
+    cases
+}
+
+fn refused(name: impl Into<String>, msg: &ClientMsg, code: Code) -> Case {
+    case(name, msg.encode(), Answer::Keep(code))
+}
+
+/// Everything that can be tried on a room that one is not in.
+fn elsewhere(what: &str, room: RoomId) -> Vec<Case> {
+    let (req, topic) = (REQ, Action::Topic { text: "mine".into() });
+    let not_a_member = |verb: &str, msg: ClientMsg| refused(format!("{verb} {what}"), &msg, Code::NotAMember);
+    vec![
+        not_a_member("leaving", ClientMsg::Part { req, room }),
+        not_a_member(
+            "opening",
+            ClientMsg::Open {
+                req,
+                room,
+                from: OpenFrom::Now,
+            },
+        ),
+        not_a_member(
+            "reading",
+            ClientMsg::Fetch {
+                req,
+                room,
+                range: Range::Latest,
+                limit: 5,
+            },
+        ),
+        not_a_member(
+            "marking",
+            ClientMsg::Mark {
+                req,
+                room,
+                seq: Seq::FIRST,
+            },
+        ),
+        not_a_member(
+            "naming the topic of",
+            ClientMsg::Do {
+                req,
+                room,
+                action: topic,
+            },
+        ),
+        not_a_member(
+            "asking who is in",
+            ask(Question::People {
+                room: Some(room),
+                after: None,
+            }),
+        ),
+        not_a_member("speaking in", to(Target::Room { room })),
+        refused(
+            format!("closing {what}"),
+            &ClientMsg::Close { req, room },
+            Code::NotOpen,
+        ),
+    ]
+}
+
+fn to(target: Target) -> ClientMsg {
+    let ClientMsg::Post {
+        counter,
+        kind,
+        reply_to,
+        written,
+        body,
+        ..
+    } = post("hi")
+    else {
+        unreachable!("a post was made");
+    };
+    ClientMsg::Post {
+        counter,
+        target,
+        kind,
+        reply_to,
+        written,
+        body,
+    }
+}
+
+fn with_kind(kind: EntryKind, reply_to: Option<Seq>) -> ClientMsg {
+    ClientMsg::Post {
+        counter: Counter::FIRST,
+        target: Target::Room { room: LOBBY },
+        kind,
+        reply_to,
+        written: Millis(0),
+        body: Bytes::from_static(b"hi"),
+    }
+}
+
+fn numbered(counter: u64) -> ClientMsg {
+    let ClientMsg::Post {
+        target,
+        kind,
+        reply_to,
+        written,
+        body,
+        ..
+    } = post("hi")
+    else {
+        unreachable!("a post was made");
+    };
+    let counter = Counter::new(counter).expect("tests count from 1");
+    ClientMsg::Post {
+        counter,
+        target,
+        kind,
+        reply_to,
+        written,
+        body,
+    }
+}
+
+fn posts() -> Vec<Case> {
+    let out_of_order = Answer::KeepWith(Code::OutOfOrder, 1);
+    let mut cases = vec![
+        case("a post that skips a counter", numbered(2).encode(), out_of_order),
+        case("a post far ahead", numbered(1 << 62).encode(), out_of_order),
+        refused(
+            "a message to nobody",
+            &to(Target::Person { person: nobody() }),
+            Code::NoSuchPerson,
+        ),
+        refused(
+            "an answer to what was never said",
+            &with_kind(EntryKind::Text, Seq::new(1 << 40)),
+            Code::NoSuchEntry,
+        ),
+    ];
+    for kind in [
+        EntryKind::Topic,
+        EntryKind::FileOffer,
+        EntryKind::File,
+        EntryKind::System,
+        EntryKind::Other(0),
+        EntryKind::Other(200),
+    ] {
+        let name = format!("a post of the kind {}", kind.number());
+        cases.push(refused(name, &with_kind(kind, None), Code::BadKind));
+    }
+    cases
+}
+
+fn bodies() -> Vec<Case> {
+    let too_large = Answer::KeepWith(Code::BodyTooLarge, MAX_BODY as u64);
+    let mut cases = vec![
+        case(
+            "a body one byte too long",
+            post("x".repeat(MAX_BODY + 1)).encode(),
+            too_large,
+        ),
+        case(
+            "the largest body that can be said",
+            post("x".repeat(65_000)).encode(),
+            too_large,
+        ),
+        refused("an empty body", &post(""), Code::EmptyText),
+        refused("a body of blanks", &post(" \t\n\u{a0} "), Code::EmptyText),
+    ];
+    for (name, text) in [
+        ("a bell", "\u{7}"),
+        ("an escape", "\u{1b}[2J"),
+        ("a carriage return", "a\rb"),
+        ("a NUL", "a\0b"),
+        ("a delete", "a\u{7f}b"),
+        ("a C1 control", "a\u{9b}b"),
+        ("an override of direction", "a\u{202e}b"),
+        ("an isolate of direction", "a\u{2066}b"),
+        ("a line separator", "a\u{2028}b"),
+    ] {
+        cases.push(refused(format!("a body with {name}"), &post(text), Code::BadText));
+    }
+    cases
+}
+
+fn names() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (what, name) in [
+        ("nothing", String::new()),
+        ("33 characters", "é".repeat(33)),
+        ("a line feed", "a\nb".into()),
+        ("an escape", "\u{1b}[1m".into()),
+        ("a separator", "a::b".into()),
+        ("a hash in front", "#dev".into()),
+        ("60,000 characters", "x".repeat(60_000)),
+    ] {
+        let join = ClientMsg::Join {
+            req: REQ,
+            name: name.clone(),
+        };
+        cases.push(refused(format!("a room's name of {what}"), &join, Code::BadName));
+        let rename = state(StateChange::Name { name });
+        cases.push(refused(format!("a new name of {what}"), &rename, Code::BadName));
+    }
+    cases
+}
+
+fn people() -> Vec<Case> {
+    let whois = |name: &str| ask(Question::Whois { name: name.into() });
+    let person = nobody();
+    let unsupported = |name: &str, action: Action| refused(name, &act(action), Code::Unsupported);
+    vec![
+        refused(
+            "asking for nobody",
+            &whois("nobody-of-that-name"),
+            Code::NoSuchPerson,
+        ),
+        refused(
+            "asking for a name that can't be one",
+            &whois("a b\u{7}"),
+            Code::NoSuchPerson,
+        ),
+        unsupported("inviting", Action::Invite { person }),
+        unsupported(
+            "kicking",
+            Action::Kick {
+                person,
+                reason: String::new(),
+            },
+        ),
+        unsupported(
+            "banning",
+            Action::Ban {
+                person,
+                ms: 0,
+                reason: String::new(),
+            },
+        ),
+        unsupported("muting", Action::Mute { person, ms: 0 }),
+    ]
+}
+
+/// Topics and the words of being away are one line, and short.
+fn lines() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (what, text, code) in [
+        ("a line feed", "a\nb".to_owned(), Code::BadText),
+        ("a tab", "a\tb".to_owned(), Code::BadText),
+        ("an escape", "\u{1b}[2J".to_owned(), Code::BadText),
+        ("600 bytes", "x".repeat(600), Code::BodyTooLarge),
+    ] {
+        let topic = act(Action::Topic { text: text.clone() });
+        cases.push(refused(format!("a topic with {what}"), &topic, code));
+        let away = state(StateChange::Away { text });
+        cases.push(refused(format!("an away text with {what}"), &away, code));
+    }
+    for (name, msg, limit) in [
+        (
+            "a topic",
+            act(Action::Topic {
+                text: "x".repeat(MAX_TOPIC + 1),
+            }),
+            MAX_TOPIC,
+        ),
+        (
+            "an away text",
+            state(StateChange::Away {
+                text: "x".repeat(MAX_AWAY + 1),
+            }),
+            MAX_AWAY,
+        ),
+    ] {
+        let answer = Answer::KeepWith(Code::BodyTooLarge, limit as u64);
+        cases.push(case(format!("{name} one byte too long"), msg.encode(), answer));
+    }
+    cases
+}
