@@ -1,1 +1,28 @@
-//! A stub.
+//! natterd, the chat server: a room is an append-only log, and everyone in it is a cursor.
+//!
+//! The way of one message: [`connection`] reads and cuts frames, [`hub`] judges them and queues posts in the
+//! [`sequencer`], the [`store`] commits a batch, [`log`] keeps it as encoded blocks, and every reader's
+//! [`outlet`] writes them. Everything that decides is pure; time, randomness, the network and the store are
+//! handed in by the rim ([`run`] for the real one).
+
+pub mod block;
+pub mod clock;
+pub mod config;
+pub mod conn;
+pub mod connection;
+pub mod devices;
+pub mod drive;
+pub mod hub;
+pub mod inbound;
+pub mod listener;
+pub mod log;
+pub mod logging;
+pub mod outlet;
+pub mod people;
+pub mod rate;
+pub mod room;
+pub mod roster;
+pub mod run;
+pub mod sequencer;
+pub mod store;
+pub mod voice;

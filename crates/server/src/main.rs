@@ -1,3 +1,8 @@
-//! A stub.
+//! `natterd`, the server program.
 
-fn main() {}
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    server::run::run(&server::config::Config::parse())
+}

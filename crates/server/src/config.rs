@@ -1,0 +1,120 @@
+//! What the operator can decide, from the command line and the environment.
+
+use crate::inbound::{Login, Refusal};
+use crate::logging::LogFormat;
+use crate::voice;
+use bytes::Bytes;
+use clap::{Parser, ValueEnum};
+use protocol::code::Code;
+use protocol::limits::DEFAULT_PORT;
+use std::net::IpAddr;
+
+/// The options of `natterd`.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "natterd",
+    version,
+    about = "A chat server: rooms that lose nothing, one port, no accounts",
+    after_help = "Examples:\n  natterd                         listen on port 12000 for programs on this machine\n  natterd --plaintext anywhere    let other machines in, unencrypted\n  natterd --port 0                listen on any free port and print it"
+)]
+pub struct Config {
+    /// Address to listen on
+    #[arg(long, env = "NATTERD_HOST", default_value = "0.0.0.0", value_name = "ADDRESS")]
+    pub host: String,
+
+    /// Port to listen on; 0 takes any free one
+    #[arg(short, long, env = "NATTERD_PORT", default_value_t = DEFAULT_PORT)]
+    pub port: u16,
+
+    /// Connections that may be logged in at once
+    #[arg(
+        short,
+        long,
+        env = "NATTERD_MAX_CLIENTS",
+        default_value_t = 10_000,
+        value_name = "N"
+    )]
+    pub max_clients: u32,
+
+    /// From where unencrypted connections are taken
+    #[arg(long, env = "NATTERD_PLAINTEXT", value_enum, default_value_t = Plaintext::Loopback)]
+    pub plaintext: Plaintext,
+
+    /// Where messages are kept
+    #[arg(long, env = "NATTERD_STORE", value_enum, default_value_t = StoreKind::Memory)]
+    pub store: StoreKind,
+
+    /// Words that everybody who comes is shown
+    #[arg(
+        long,
+        env = "NATTERD_MOTD",
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
+    pub motd: String,
+
+    /// How the log on stderr is written; RUST_LOG says how much
+    #[arg(long, env = "NATTERD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    pub log_format: LogFormat,
+}
+
+/// Where messages are kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum StoreKind {
+    /// In memory, until the server stops
+    Memory,
+}
+
+/// From where unencrypted connections are taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Plaintext {
+    /// From this machine only
+    Loopback,
+    /// From everywhere: whoever is on the way can read and change everything
+    Anywhere,
+}
+
+impl Plaintext {
+    /// Whether an unencrypted connection from this address is taken.
+    pub fn allows(self, peer: IpAddr) -> bool {
+        // A mapped address is how an IPv4 peer appears on an IPv6 socket.
+        self == Self::Anywhere || peer.to_canonical().is_loopback()
+    }
+
+    /// The same for a login.
+    ///
+    /// # Errors
+    /// The last words to the peer, in its dialect.
+    pub fn check(self, peer: IpAddr, login: &Login) -> Result<(), Bytes> {
+        let refusal = Refusal::of(Code::PlaintextRefused);
+        match login {
+            _ if self.allows(peer) => Ok(()),
+            Login::Native(_) => Err(refusal.encode_closing()),
+            Login::Classic(_) => Err(voice::server_line(refusal.code.text())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plaintext_is_taken_from_this_machine_only_until_it_is_opened() {
+        for (peer, here) in [
+            ("127.0.0.1", true),
+            ("127.1.2.3", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("192.0.2.1", false),
+            ("0.0.0.0", false),
+            ("2001:db8::1", false),
+            ("::ffff:192.0.2.1", false),
+        ] {
+            let peer = peer.parse().unwrap();
+            assert_eq!(Plaintext::Loopback.allows(peer), here, "{peer}");
+            assert!(Plaintext::Anywhere.allows(peer), "{peer}");
+        }
+    }
+}

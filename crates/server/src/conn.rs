@@ -1,0 +1,171 @@
+//! A connection as the hub and its own task share it.
+
+use crate::outlet::{Outlet, Sink};
+use protocol::id::Millis;
+use protocol::limits::{MAX_CONTROL, WINDOW_BYTES, WINDOW_POSTS};
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, Semaphore};
+
+/// The number of a connection, for as long as the process lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ConnId(pub u64);
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Bundles of one connection that may be on their way to the hub.
+pub const BUNDLES: u32 = 2;
+
+/// A connection.
+pub struct Conn {
+    /// Its number.
+    pub id: ConnId,
+    /// The other end.
+    pub peer: SocketAddr,
+    outlet: Mutex<Outlet>,
+    /// Wakes the connection's own task: the outlet became busy, or is to be closed.
+    pub kick: Notify,
+    /// Wakes the reading half: answers were written.
+    pub drained: Notify,
+    /// Bytes of posts that may still be accepted; a small post counts as a full share of the window.
+    pub window: Arc<Semaphore>,
+    /// Bundles that may still be handed to the hub.
+    pub bundles: Arc<Semaphore>,
+    heard: AtomicU64,
+    mid_frame: AtomicBool,
+    /// Whether it is not read because the server has not caught up with it.
+    paused: AtomicBool,
+}
+
+impl fmt::Debug for Conn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Conn({} from {})", self.id, self.peer)
+    }
+}
+
+impl Conn {
+    /// A connection that writes to this socket.
+    pub fn new(id: ConnId, peer: SocketAddr, socket: Sink, now: Millis) -> Self {
+        Self {
+            id,
+            peer,
+            outlet: Mutex::new(Outlet::new(socket)),
+            kick: Notify::new(),
+            drained: Notify::new(),
+            window: Arc::new(Semaphore::new(WINDOW_BYTES as usize)),
+            bundles: Arc::new(Semaphore::new(BUNDLES as usize)),
+            heard: AtomicU64::new(now.0),
+            mid_frame: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
+        }
+    }
+
+    /// The writing half, locked for a moment.
+    pub fn outlet(&self) -> MutexGuard<'_, Outlet> {
+        // No code panics while it holds the lock; if one did, only this connection would suffer.
+        self.outlet.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes what is new if the socket takes it, else leaves it to the connection's own task.
+    pub fn offer(&self) {
+        if self.outlet().offer() {
+            self.kick.notify_one();
+        }
+    }
+
+    /// Ends the connection when everything queued is written.
+    pub fn close(&self) {
+        self.outlet().close();
+        self.kick.notify_one();
+        self.drained.notify_one();
+    }
+
+    /// Whether there is room for more answers.
+    pub fn takes_answers(&self) -> bool {
+        self.outlet().control_bytes() < MAX_CONTROL
+    }
+
+    /// Notes that bytes came, and whether a frame is only half there.
+    pub fn hear(&self, now: Millis, mid_frame: bool) {
+        self.heard.store(now.0, Ordering::Relaxed);
+        self.mid_frame.store(mid_frame, Ordering::Relaxed);
+    }
+
+    /// When bytes came last.
+    pub fn heard(&self) -> Millis {
+        Millis(self.heard.load(Ordering::Relaxed))
+    }
+
+    /// Notes whether the connection is not read for a while: its silence then says nothing.
+    pub fn set_paused(&self, paused: bool, now: Millis) {
+        self.paused.store(paused, Ordering::Relaxed);
+        self.heard.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Whether it is not read.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Whether a frame is only half there.
+    pub fn is_mid_frame(&self) -> bool {
+        self.mid_frame.load(Ordering::Relaxed)
+    }
+}
+
+/// The share of some posts in their connection's and the server's window, given back when all are committed.
+#[derive(Debug)]
+pub struct Held {
+    window: Arc<Semaphore>,
+    server: Arc<Semaphore>,
+    share: u32,
+    bytes: u32,
+}
+
+impl Held {
+    /// Waits until both windows have room for posts of so many bytes each; `None` if there are none.
+    ///
+    /// A small post takes a full share of the connection's window, so that it bounds both posts and bytes;
+    /// together they take at most all of it, so that they never wait for themselves.
+    pub async fn acquire(
+        conn: &Conn,
+        server: &Arc<Semaphore>,
+        posts: impl Iterator<Item = usize>,
+    ) -> Option<Arc<Self>> {
+        let least = WINDOW_BYTES / u32::from(WINDOW_POSTS);
+        let (share, bytes) = posts.fold((0, 0), |(share, bytes): (u32, u32), post| {
+            let post = u32::try_from(post).unwrap_or(u32::MAX);
+            (share.saturating_add(post.max(least)), bytes.saturating_add(post))
+        });
+        if bytes == 0 {
+            return None;
+        }
+        let share = share.min(WINDOW_BYTES);
+        // Neither semaphore is ever closed.
+        if let Ok(permit) = conn.window.acquire_many(share).await {
+            permit.forget();
+        }
+        if let Ok(permit) = server.acquire_many(bytes).await {
+            permit.forget();
+        }
+        Some(Arc::new(Self {
+            window: conn.window.clone(),
+            server: server.clone(),
+            share,
+            bytes,
+        }))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.window.add_permits(self.share as usize);
+        self.server.add_permits(self.bytes as usize);
+    }
+}

@@ -1,0 +1,204 @@
+//! Devices and their counters: what makes a post that is sent again appear once.
+//!
+//! An idempotent producer, as Kafka calls it (KIP-98): a device numbers its posts, and the server accepts
+//! each number once and in order.
+
+use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId};
+use protocol::limits::DEVICE_DAYS;
+use std::collections::BTreeMap;
+
+/// What a post's counter says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// It is stored already: acknowledge it again.
+    Stored,
+    /// It awaits its commit: the acknowledgement will come.
+    Waiting,
+    /// It is the next one: judge it.
+    Next,
+    /// One or more are missing before it.
+    OutOfOrder {
+        /// The one that is expected.
+        expected: Counter,
+    },
+}
+
+/// A device.
+#[derive(Debug)]
+struct Device {
+    /// Its own id; `None` for a guest's, which ends with its connection.
+    id: Option<DeviceId>,
+    person: PersonId,
+    /// The last post that is stored.
+    stored: Option<Counter>,
+    /// The last post that was accepted. Invariant: stored <= accepted.
+    accepted: Option<Counter>,
+    seen: Millis,
+}
+
+/// All devices.
+#[derive(Debug, Default)]
+pub struct Devices {
+    by_no: BTreeMap<DeviceNo, Device>,
+    by_id: BTreeMap<(PersonId, DeviceId), DeviceNo>,
+    last: Option<DeviceNo>,
+}
+
+impl Devices {
+    /// Takes in a stored device, which counts as seen at `seen`.
+    pub fn restore(
+        &mut self,
+        no: DeviceNo,
+        id: DeviceId,
+        person: PersonId,
+        stored: Option<Counter>,
+        seen: Millis,
+    ) {
+        let device = Device {
+            id: Some(id),
+            person,
+            stored,
+            accepted: stored,
+            seen,
+        };
+        self.by_no.insert(no, device);
+        self.by_id.insert((person, id), no);
+        self.last = self.last.max(Some(no));
+    }
+
+    /// The number of a person's device; a new one if it was never seen.
+    pub fn of(&mut self, person: PersonId, id: Option<DeviceId>, now: Millis) -> DeviceNo {
+        if let Some(no) = id.and_then(|id| self.by_id.get(&(person, id)).copied()) {
+            if let Some(device) = self.by_no.get_mut(&no) {
+                device.seen = now;
+            }
+            return no;
+        }
+        let no = DeviceNo::after(self.last);
+        self.last = Some(no);
+        self.by_no.insert(
+            no,
+            Device {
+                id,
+                person,
+                stored: None,
+                accepted: None,
+                seen: now,
+            },
+        );
+        if let Some(id) = id {
+            self.by_id.insert((person, id), no);
+        }
+        no
+    }
+
+    /// The last post of a device that is stored.
+    pub fn stored(&self, no: DeviceNo) -> Option<Counter> {
+        self.by_no.get(&no)?.stored
+    }
+
+    /// The number that a device's next post must have.
+    pub fn expected(&self, no: DeviceNo) -> Counter {
+        Counter::after(self.by_no.get(&no).and_then(|device| device.accepted))
+    }
+
+    /// What this counter says.
+    pub fn judge(&self, no: DeviceNo, counter: Counter) -> Verdict {
+        let expected = self.expected(no);
+        if Some(counter) <= self.stored(no) {
+            Verdict::Stored
+        } else if counter < expected {
+            Verdict::Waiting
+        } else if counter == expected {
+            Verdict::Next
+        } else {
+            Verdict::OutOfOrder { expected }
+        }
+    }
+
+    /// The next post was accepted and awaits its commit.
+    pub fn accept(&mut self, no: DeviceNo, counter: Counter) {
+        if let Some(device) = self.by_no.get_mut(&no) {
+            device.accepted = Some(counter);
+        }
+    }
+
+    /// A post is stored.
+    pub fn store(&mut self, no: DeviceNo, counter: Counter) {
+        if let Some(device) = self.by_no.get_mut(&no) {
+            device.stored = device.stored.max(Some(counter));
+        }
+    }
+
+    /// The store refused a post: it and all after it were not accepted after all.
+    pub fn refuse(&mut self, no: DeviceNo) {
+        if let Some(device) = self.by_no.get_mut(&no) {
+            device.accepted = device.stored;
+        }
+    }
+
+    /// Forgets a device.
+    pub fn forget(&mut self, no: DeviceNo) {
+        if let Some(Device {
+            id: Some(id), person, ..
+        }) = self.by_no.remove(&no)
+        {
+            self.by_id.remove(&(person, id));
+        }
+    }
+
+    /// Devices that were not seen for so long that they may be forgotten.
+    pub fn stale(&self, now: Millis) -> Vec<DeviceNo> {
+        let before = now.0.saturating_sub(u64::from(DEVICE_DAYS) * 86_400_000);
+        self.by_no
+            .iter()
+            .filter(|(_, device)| device.seen.0 < before)
+            .map(|(no, _)| *no)
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counter(n: u64) -> Counter {
+        Counter::new(n).unwrap()
+    }
+
+    #[test]
+    fn a_post_is_judged_once_and_acknowledged_for_ever() {
+        let mut devices = Devices::default();
+        let no = devices.of(PersonId::FIRST, Some(DeviceId([1; 16])), Millis(0));
+        assert_eq!(devices.judge(no, counter(1)), Verdict::Next);
+        devices.accept(no, counter(1));
+        assert_eq!(devices.judge(no, counter(1)), Verdict::Waiting);
+        devices.store(no, counter(1));
+        assert_eq!(devices.judge(no, counter(1)), Verdict::Stored);
+        assert_eq!(
+            devices.judge(no, counter(3)),
+            Verdict::OutOfOrder { expected: counter(2) }
+        );
+    }
+
+    #[test]
+    fn a_refused_post_does_not_move_the_counter() {
+        let mut devices = Devices::default();
+        let no = devices.of(PersonId::FIRST, Some(DeviceId([1; 16])), Millis(0));
+        devices.accept(no, counter(1));
+        devices.accept(no, counter(2));
+        devices.store(no, counter(1));
+        devices.refuse(no);
+        assert_eq!(devices.judge(no, counter(2)), Verdict::Next);
+    }
+
+    #[test]
+    fn the_same_device_of_another_person_is_another_device() {
+        let mut devices = Devices::default();
+        let id = Some(DeviceId([1; 16]));
+        let one = devices.of(PersonId::FIRST, id, Millis(0));
+        let two = devices.of(PersonId::FIRST.next(), id, Millis(0));
+        assert_ne!(one, two);
+        assert_eq!(devices.of(PersonId::FIRST, id, Millis(1)), one);
+    }
+}

@@ -1,0 +1,178 @@
+//! The glue around the hub: it takes events, commits turns, and offers the news to all connections.
+
+use crate::clock::Clock;
+use crate::hub::{Effect, FetchAnswer, Hub};
+use crate::inbound::Event;
+use crate::sequencer::Turn;
+use crate::store::{Commit, Read, Store, StoreError};
+use crate::voice;
+use bytes::Bytes;
+use protocol::limits::MAX_FRAME;
+use protocol::message::{Durability, Found, ServerMsg};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Events that are taken at once.
+const EVENTS: usize = 1_024;
+
+/// How long a drain may take before connections are closed all the same.
+const DRAIN: Duration = Duration::from_secs(2);
+
+type Committing = Pin<Box<dyn Future<Output = (Turn, Result<Commit, StoreError>)> + Send>>;
+
+/// Drives the hub until `stop` turns true and everything that was accepted is committed.
+///
+/// # Errors
+/// [`StoreError`] if the store fails: nothing more is acknowledged then, and the process is to end.
+pub async fn drive_hub<St: Store>(
+    mut hub: Hub,
+    store: St,
+    clock: Arc<dyn Clock>,
+    mut events: mpsc::Receiver<Event>,
+    mut stop: watch::Receiver<bool>,
+) -> Result<(), StoreError> {
+    let mut committing: Option<Committing> = None;
+    let mut batch = Vec::with_capacity(EVENTS);
+    let mut stopping = false;
+    let far = tokio::time::sleep(Duration::from_secs(86_400 * 365));
+    tokio::pin!(far);
+    loop {
+        let now = clock.now();
+        let tick = Duration::from_millis(hub.next_tick().0.saturating_sub(now.0).max(1));
+        tokio::select! {
+            biased;
+            (turn, commit) = poll_committing(&mut committing), if committing.is_some() => {
+                committing = None;
+                hub.handle_commit(turn, commit?);
+            }
+            _ = stop.changed(), if !stopping => {
+                stopping = true;
+                hub.handle_shutdown();
+                far.as_mut().reset(tokio::time::Instant::now() + DRAIN);
+            }
+            n = events.recv_many(&mut batch, EVENTS) => {
+                if n == 0 {
+                    return Ok(());
+                }
+                take_events(&mut hub, &mut batch, &*clock);
+                if store.durability() == Durability::Memory {
+                    // Without a sync to wait for, hear all readable connections before the batch is closed.
+                    for _ in 0..2 {
+                        tokio::task::yield_now().await;
+                        while batch.len() < EVENTS && let Ok(event) = events.try_recv() {
+                            batch.push(event);
+                        }
+                        take_events(&mut hub, &mut batch, &*clock);
+                    }
+                }
+            }
+            () = tokio::time::sleep(tick) => hub.handle_tick(clock.now()),
+            () = &mut far => stopping = true,
+        }
+        if committing.is_none()
+            && let Some(turn) = hub.next_turn(clock.now())
+        {
+            committing = Some(commit(store.clone(), turn));
+        }
+        carry_out(&mut hub, &store);
+        offer_news(&mut hub).await;
+        if stopping && committing.is_none() && hub.is_settled() || far.is_elapsed() {
+            hub.close_all();
+            return Ok(());
+        }
+    }
+}
+
+fn take_events(hub: &mut Hub, batch: &mut Vec<Event>, clock: &dyn Clock) {
+    let now = clock.now();
+    batch.drain(..).for_each(|event| hub.handle_event(event, now));
+}
+
+async fn poll_committing(committing: &mut Option<Committing>) -> (Turn, Result<Commit, StoreError>) {
+    match committing {
+        Some(future) => future.as_mut().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn commit<St: Store>(store: St, turn: Turn) -> Committing {
+    Box::pin(async move {
+        let batch = turn.batch();
+        let commit = store.append(batch).await;
+        (turn, commit)
+    })
+}
+
+/// Writes to every connection that has news, in one go: waking a task for each costs more than the writes.
+async fn offer_news(hub: &mut Hub) {
+    let news = hub.take_news();
+    if news.is_empty() {
+        return;
+    }
+    // The writes are many and none of them waits, so they must not count against the task's budget: a
+    // socket that seems full because of it would be left to its own task.
+    tokio::task::unconstrained(async { news.values().for_each(|conn| conn.offer()) }).await;
+}
+
+fn carry_out<St: Store>(hub: &mut Hub, store: &St) {
+    for effect in hub.take_effects() {
+        let store = store.clone();
+        match effect {
+            Effect::Fetch {
+                conn,
+                answer,
+                room,
+                range,
+                limit,
+                permit,
+            } => {
+                drop(tokio::spawn(async move {
+                    let bytes = usize::try_from(MAX_FRAME).unwrap_or(usize::MAX) - 8 * 1024;
+                    match store.read(room, range, usize::from(limit), bytes).await {
+                        Ok(read) => {
+                            for frame in frames(read, answer, room) {
+                                conn.outlet().push_control(frame);
+                            }
+                            conn.offer();
+                        }
+                        Err(error) => {
+                            tracing::error!(%error, "history could not be read");
+                            conn.close();
+                        }
+                    }
+                    drop(permit);
+                }));
+            }
+        }
+    }
+}
+
+fn frames(read: Read, answer: FetchAnswer, room: protocol::id::RoomId) -> Vec<Bytes> {
+    match answer {
+        FetchAnswer::Page(req) => {
+            let found = read
+                .entries
+                .into_iter()
+                .map(|entry| Found { room, entry })
+                .collect();
+            vec![
+                ServerMsg::Page {
+                    req,
+                    more: read.more,
+                    found,
+                }
+                .encode(),
+            ]
+        }
+        FetchAnswer::Lines(_) if read.entries.is_empty() => {
+            vec![voice::server_line("Nothing was said yet.")]
+        }
+        FetchAnswer::Lines(offset) => read
+            .entries
+            .iter()
+            .filter_map(|entry| voice::history_line(entry, offset))
+            .collect(),
+    }
+}

@@ -1,0 +1,366 @@
+//! What classic clients say: lines, and the commands that the server does for them.
+
+use super::post::Post;
+use super::{Effect, FetchAnswer, Hub, Voice};
+use crate::conn::{ConnId, Held};
+use crate::inbound::ClassicLine;
+use crate::log::View;
+use crate::voice;
+use bytes::Bytes;
+use protocol::classic::{QUIT_ACK, UNKNOWN_COMMAND, ty};
+use protocol::code::Code;
+use protocol::command::{self, COMMANDS, Command, CommandError, HistorySpan, Line};
+use protocol::entry::EntryKind;
+use protocol::frame::frame;
+use protocol::id::{Millis, PersonId, RoomId, Seq};
+use protocol::limits::MAX_FETCH;
+use protocol::message::{Range, Reply, RosterItem, Target};
+use protocol::text::sanitize;
+use std::sync::Arc;
+
+/// Who speaks, and where they stand.
+#[derive(Clone, Copy)]
+struct Speaker {
+    conn: ConnId,
+    person: PersonId,
+    current: RoomId,
+    now: Millis,
+}
+
+impl Hub {
+    pub(super) fn handle_classic(
+        &mut self,
+        conn: ConnId,
+        line: ClassicLine,
+        held: Option<Arc<Held>>,
+        now: Millis,
+    ) {
+        let Some(session) = self.sessions.get(&conn) else {
+            return;
+        };
+        let Voice::Classic { current } = session.voice else {
+            return;
+        };
+        let speaker = Speaker {
+            conn,
+            person: session.person,
+            current,
+            now,
+        };
+        match line {
+            ClassicLine::Text(text) => self.hear_line(speaker, &text, held),
+            ClassicLine::Unreadable => self.tell(speaker, "That line was not UTF-8, so nobody got it."),
+            ClassicLine::TooLong => self.tell(speaker, "That line was too long, so nobody got it."),
+            ClassicLine::File => self.tell(speaker, "This server does not take files yet, so nobody got it."),
+            ClassicLine::Join => self.tell(speaker, "You have joined already."),
+            ClassicLine::Unknown => self.tell(speaker, "That frame has an unknown type, so nobody got it."),
+        }
+    }
+
+    fn tell(&mut self, to: Speaker, text: &str) {
+        self.send_bytes(to.conn, voice::server_line(text));
+    }
+
+    fn hear_line(&mut self, speaker: Speaker, text: &str, held: Option<Arc<Held>>) {
+        match Line::parse(text) {
+            Ok(Line::Empty) => {}
+            Ok(Line::Say(text)) => self.say(speaker, speaker.current, EntryKind::Text, None, &text, held),
+            Ok(Line::Command(command)) => self.obey(speaker, command, held),
+            Err(CommandError::Unknown { .. }) => {
+                self.send_bytes(speaker.conn, voice::error_frame(UNKNOWN_COMMAND));
+            }
+            Err(error) => self.tell(speaker, &format!("{error}; {}", error.hint())),
+        }
+    }
+
+    /// Posts for a classic client, which numbers nothing itself.
+    fn say(
+        &mut self,
+        speaker: Speaker,
+        room: RoomId,
+        kind: EntryKind,
+        reply_to: Option<Seq>,
+        text: &str,
+        held: Option<Arc<Held>>,
+    ) {
+        if self.draining {
+            return self.tell(speaker, "The server stops, so nobody got that.");
+        }
+        let Some(device) = self.sessions.get(&speaker.conn).map(|session| session.device) else {
+            return;
+        };
+        let text = sanitize(text);
+        let text = &text[..text.floor_char_boundary(protocol::limits::MAX_BODY)];
+        let post = Post {
+            counter: self.devices.expected(device),
+            target: Target::Room { room },
+            kind,
+            reply_to,
+            written: Millis(0),
+            body: Bytes::copy_from_slice(text.as_bytes()),
+        };
+        match self.accept(speaker.conn, post, held, speaker.now) {
+            Ok(_) => {}
+            Err((code, _)) => self.tell(speaker, &format!("Nobody got that: {}.", code.text())),
+        }
+    }
+
+    fn obey(&mut self, speaker: Speaker, command: Command, held: Option<Arc<Held>>) {
+        let Speaker { conn, current, .. } = speaker;
+        match command {
+            Command::Quit => {
+                self.send_bytes(conn, frame(ty::COMMAND, QUIT_ACK.as_bytes()));
+                self.close(conn, speaker.now);
+            }
+            Command::Help(name) => self.help(speaker, name.as_deref()),
+            Command::Query(None) => self.enter(speaker, self.lobby),
+            Command::Reply { to, text } => {
+                let to = to.or_else(|| self.rooms.find(current)?.log.head());
+                self.say(speaker, current, EntryKind::Text, to, &text, held);
+            }
+            Command::Me(text) => self.say(speaker, current, EntryKind::Action, None, &text, held),
+            Command::Topic(None) => self.tell_topic(speaker),
+            Command::List => self.tell_rooms_list(speaker),
+            Command::History(span) => self.history_lines(speaker, span),
+            Command::Motd => self.tell_motd(speaker),
+            Command::Ignore(_) | Command::Unignore(_) | Command::Clear => {
+                self.send_bytes(conn, voice::error_frame(UNKNOWN_COMMAND));
+            }
+            may_fail => {
+                if let Err(code) = self.attempt(speaker, may_fail, held) {
+                    self.tell(speaker, &format!("That did not work: {}.", code.text()));
+                }
+            }
+        }
+    }
+
+    /// Commands that the server may have to refuse.
+    fn attempt(&mut self, speaker: Speaker, command: Command, held: Option<Arc<Held>>) -> Result<(), Code> {
+        let Speaker {
+            person, current, now, ..
+        } = speaker;
+        match command {
+            Command::Who(room) => self.who(speaker, room.as_ref())?,
+            Command::Join(name) => {
+                let room = self.join_room(person, &name, now)?;
+                self.enter(speaker, room);
+            }
+            Command::Part(name) => self.part(speaker, name.as_ref())?,
+            Command::Msg { to, text } => {
+                let room = self.direct_to(speaker, to.as_str())?;
+                self.say(speaker, room, EntryKind::Text, None, &text, held);
+            }
+            Command::Query(Some(to)) => {
+                let room = self.direct_to(speaker, to.as_str())?;
+                self.enter(speaker, room);
+            }
+            Command::Nick(name) => {
+                let name = self.set_name(person, name.as_str(), now)?;
+                self.tell(speaker, &format!("You are {name} now."));
+            }
+            Command::Away(text) => {
+                self.set_away(person, Some(&text), now)?;
+                self.tell(speaker, "You are away. Type /back when you are back.");
+            }
+            Command::Back => {
+                self.set_away(person, None, now)?;
+                self.tell(speaker, "You are back.");
+            }
+            Command::Topic(Some(text)) => self.set_topic(person, current, &text, now)?,
+            Command::Whois(name) => self.tell_whois(speaker, name.as_str())?,
+            _ => return Err(Code::Unsupported),
+        }
+        Ok(())
+    }
+
+    fn help(&mut self, speaker: Speaker, name: Option<&str>) {
+        let lines: Vec<String> = match name.map(command::find) {
+            None => COMMANDS
+                .iter()
+                .filter(|spec| spec.classic)
+                .map(|spec| format!("{} - {}", spec.synopsis(), spec.help))
+                .collect(),
+            Some(Some(spec)) => vec![format!("{} - {}", spec.synopsis(), spec.help)],
+            Some(None) => vec!["There is no such command. Type /help for all of them.".to_owned()],
+        };
+        lines.iter().for_each(|line| self.tell(speaker, line));
+    }
+
+    fn who(&mut self, speaker: Speaker, room: Option<&protocol::name::RoomName>) -> Result<(), Code> {
+        let room = match room {
+            None => None,
+            Some(name) => Some(self.rooms.named(name).ok_or(Code::NoSuchRoom)?),
+        };
+        room.map_or(Ok(()), |room| self.authorize(speaker.person, room))?;
+        let (people, more) = self.list_people(room, None);
+        let mut names: Vec<_> = people.iter().map(name_and_state).collect();
+        names.sort_unstable();
+        let more = if more { " and more" } else { "" };
+        self.tell(speaker, &format!("Online users: {}{more}", names.join(", ")));
+        Ok(())
+    }
+
+    /// Makes a room the one where a classic user stands.
+    fn enter(&mut self, speaker: Speaker, room: RoomId) {
+        let Some(session) = self.sessions.get_mut(&speaker.conn) else {
+            return;
+        };
+        session.voice = Voice::Classic { current: room };
+        let conn = session.conn.clone();
+        let me = speaker.person;
+        conn.outlet()
+            .set_view(speaker.current, View::Classic { me, current: false });
+        let is_read = self
+            .rooms
+            .find(room)
+            .is_some_and(|found| found.readers.contains_key(&conn.id));
+        if is_read {
+            conn.outlet().set_view(room, View::Classic { me, current: true });
+        } else {
+            self.read_classic(&conn, me, room, true);
+        }
+        let place = self.place(room, me);
+        self.tell(
+            speaker,
+            &format!("You are in {place} now. Type /history to see what was said."),
+        );
+    }
+
+    fn place(&self, room: RoomId, me: PersonId) -> String {
+        match self.rooms.find(room) {
+            Some(found) => match found.peer(me) {
+                Some(peer) => format!("a conversation with {}", self.name_of(peer)),
+                None => format!("#{}", found.name().unwrap_or_default()),
+            },
+            None => "no room".to_owned(),
+        }
+    }
+
+    fn part(&mut self, speaker: Speaker, name: Option<&protocol::name::RoomName>) -> Result<(), Code> {
+        let room = match name {
+            None => speaker.current,
+            Some(name) => self.rooms.named(name).ok_or(Code::NoSuchRoom)?,
+        };
+        self.authorize(speaker.person, room)?;
+        if room == self.lobby {
+            return Err(Code::NotAllowed);
+        }
+        let place = self.place(room, speaker.person);
+        self.remove_member(room, speaker.person, speaker.now);
+        self.tell(speaker, &format!("You left {place}."));
+        if room == speaker.current {
+            self.enter(speaker, self.lobby);
+        }
+        Ok(())
+    }
+
+    fn direct_to(&mut self, speaker: Speaker, name: &str) -> Result<RoomId, Code> {
+        let other = self.people.named(name).ok_or(Code::NoSuchPerson)?;
+        let room = self.direct_room(speaker.person, other, speaker.now)?;
+        for person in [speaker.person, other] {
+            if self.add_member(room, person, speaker.now) {
+                self.tell_rooms(person, room);
+            }
+        }
+        Ok(room)
+    }
+
+    fn tell_topic(&mut self, speaker: Speaker) {
+        let topic = self
+            .rooms
+            .find(speaker.current)
+            .map(|found| found.topic.clone())
+            .unwrap_or_default();
+        let text = if topic.is_empty() {
+            "There is no topic here.".to_owned()
+        } else {
+            format!("Topic: {topic}")
+        };
+        self.tell(speaker, &text);
+    }
+
+    fn tell_whois(&mut self, speaker: Speaker, name: &str) -> Result<(), Code> {
+        let Reply::Whois {
+            person, rooms, agent, ..
+        } = self.whois(speaker.person, name)?
+        else {
+            return Ok(());
+        };
+        let state = if person.presence.online {
+            "online"
+        } else {
+            "offline"
+        };
+        let rooms = rooms
+            .iter()
+            .map(|room| format!("#{room}"))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let text = format!(
+            "{} is {state}, uses {agent}, shares {rooms} with you",
+            name_and_state(&person)
+        );
+        self.tell(speaker, &text);
+        Ok(())
+    }
+
+    fn tell_rooms_list(&mut self, speaker: Speaker) {
+        let (rooms, more) = self.list_rooms("");
+        for room in rooms {
+            let text = format!(
+                "#{}: {} of {} online. {}",
+                room.name, room.online, room.members, room.topic
+            );
+            self.tell(speaker, text.trim_end());
+        }
+        if more {
+            self.tell(speaker, "… and more.");
+        }
+    }
+
+    fn tell_motd(&mut self, speaker: Speaker) {
+        let motd = self.settings.motd.clone();
+        self.tell(
+            speaker,
+            if motd.is_empty() {
+                "There are no words of the operator."
+            } else {
+                &motd
+            },
+        );
+    }
+
+    fn history_lines(&mut self, speaker: Speaker, span: HistorySpan) {
+        let Some(session) = self.sessions.get(&speaker.conn) else {
+            return;
+        };
+        let (range, limit) = match span {
+            HistorySpan::Count(count) => (Range::Latest, count.min(MAX_FETCH)),
+            HistorySpan::Ms(ms) => (
+                Range::SinceTime {
+                    time: Millis(speaker.now.0.saturating_sub(ms)),
+                },
+                MAX_FETCH,
+            ),
+        };
+        let (conn, room) = (session.conn.clone(), speaker.current);
+        let answer = FetchAnswer::Lines(self.settings.offset);
+        let permit = self.permit.take();
+        self.effects.push(Effect::Fetch {
+            conn,
+            answer,
+            room,
+            range,
+            limit,
+            permit,
+        });
+    }
+}
+
+fn name_and_state(person: &RosterItem) -> String {
+    if person.presence.away {
+        format!("{} (away)", person.name)
+    } else {
+        person.name.clone()
+    }
+}

@@ -1,0 +1,335 @@
+//! Who comes and who goes: logins of both dialects, fencing, and the end of a session.
+
+use super::{Hub, Session, Voice};
+use crate::conn::{Conn, ConnId};
+use crate::inbound::{Hello, Login, Refusal};
+use crate::store::{Change, CredentialHash};
+use crate::voice;
+use protocol::code::Code;
+use protocol::id::{DeviceNo, Millis, PersonId, Req, RoomId};
+use protocol::limits::{
+    DEAD_AFTER_MS, MAX_AGENT, MAX_BODY, MAX_CHUNK, MAX_FRAME, MAX_PAGE, PING_AFTER_MS, PRESENCE_GRACE_MS,
+    VERSION, WINDOW_BYTES, WINDOW_POSTS,
+};
+use protocol::message::{Durability, Limits, Proof, Purpose, RoomsChange, ServerMsg, ty};
+use protocol::name::PersonName;
+use protocol::text::sanitize_line;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Hub {
+    pub(super) fn handle_login(&mut self, conn: &Arc<Conn>, login: &Login, now: Millis) {
+        let refused = match login {
+            _ if self.draining => Err(Code::ServerFull),
+            _ if self.sessions.len() >= self.settings.max_clients => Err(Code::ServerFull),
+            Login::Native(hello) => self.login_native(conn, hello, now),
+            Login::Classic(name) => {
+                if let Err(code) = self.login_classic(conn, name, now) {
+                    self.send_to(conn, voice::server_line(code.text()));
+                    conn.close();
+                }
+                Ok(())
+            }
+        };
+        if let Err(code) = refused {
+            tracing::info!(conn = %conn.id, peer = %conn.peer, code = code.name(), "login refused");
+            self.send_to(conn, Refusal::about(code, ty::HELLO, 0).encode_closing());
+            conn.close();
+        }
+    }
+
+    fn login_native(&mut self, conn: &Arc<Conn>, hello: &Hello, now: Millis) -> Result<(), Code> {
+        if !(hello.min_version..=hello.max_version).contains(&VERSION) {
+            return Err(Code::Version);
+        }
+        if hello.purpose == Purpose::Bulk {
+            return Err(Code::Unsupported);
+        }
+        if hello.agent.len() > MAX_AGENT {
+            return Err(Code::BadText);
+        }
+        let name = PersonName::parse(&hello.name).map_err(|_| Code::BadName)?;
+        let (person, device) = match &hello.proof {
+            Proof::None => (self.add_person(&name, None, now)?, self.devices_of_guest(now)),
+            Proof::Secret { secret } => {
+                let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
+                let person = match self.people.proved_by(&credential) {
+                    Some(person) => person,
+                    None => self.add_person(&name, Some(credential), now)?,
+                };
+                self.rename_on_login(person, &name);
+                (person, self.device_of(person, hello, now))
+            }
+        };
+        if let Some(older) = self.by_device.get(&device).copied() {
+            self.refuse(older, Refusal::of(Code::Fenced), now);
+        }
+        self.begin_session(
+            conn,
+            person,
+            device,
+            Voice::Native,
+            &sanitize_line(&hello.agent),
+            now,
+        );
+        self.welcome(conn.id, person, device, now);
+        Ok(())
+    }
+
+    fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Millis) -> Result<(), Code> {
+        let name = PersonName::made_safe(wanted);
+        let person = self.add_person(&name, None, now)?;
+        let device = self.devices_of_guest(now);
+        let current = self.lobby;
+        self.begin_session(conn, person, device, Voice::Classic { current }, "classic", now);
+        self.send_to(conn, voice::text_frame(protocol::classic::WELCOME));
+        let given = self.name_of(person);
+        if given != wanted {
+            let why = if given == name.as_str() {
+                "not allowed"
+            } else {
+                "taken"
+            };
+            let wanted = sanitize_line(wanted).chars().take(64).collect::<String>();
+            self.send_to(
+                conn,
+                voice::server_line(&format!("The name '{wanted}' is {why}: you are {given}.")),
+            );
+        }
+        self.read_classic(conn, person, current, true);
+        Ok(())
+    }
+
+    /// A new person, who is in the lobby from the start.
+    fn add_person(
+        &mut self,
+        name: &PersonName,
+        credential: Option<CredentialHash>,
+        now: Millis,
+    ) -> Result<PersonId, Code> {
+        let person = self
+            .people
+            .add(name, credential, now)
+            .map_err(|_| Code::ServerFull)?;
+        let name = self.name_of(person);
+        self.sequencer.change(Change::Person {
+            person,
+            name,
+            credential,
+        });
+        self.add_member(self.lobby, person, now);
+        Ok(person)
+    }
+
+    /// Gives a known person the name that they ask for, if it is free.
+    fn rename_on_login(&mut self, person: PersonId, name: &PersonName) {
+        let Some(known) = self.people.find(person) else {
+            return;
+        };
+        if known.name == *name {
+            return;
+        }
+        let credential = known.credential;
+        // Whoever was given `alice-2` keeps it while `alice` is taken.
+        if self.people.rename(person, name.clone()) {
+            self.sequencer.change(Change::Person {
+                person,
+                name: name.to_string(),
+                credential,
+            });
+        }
+    }
+
+    fn device_of(&mut self, person: PersonId, hello: &Hello, now: Millis) -> DeviceNo {
+        let device = self.devices.of(person, Some(hello.device), now);
+        self.sequencer.change(Change::Device {
+            device,
+            id: hello.device,
+            person,
+            seen: now,
+        });
+        device
+    }
+
+    fn devices_of_guest(&mut self, now: Millis) -> DeviceNo {
+        self.devices.of(PersonId::FIRST, None, now)
+    }
+
+    fn begin_session(
+        &mut self,
+        conn: &Arc<Conn>,
+        person: PersonId,
+        device: DeviceNo,
+        voice: Voice,
+        agent: &str,
+        now: Millis,
+    ) {
+        self.sessions.insert(
+            conn.id,
+            Session {
+                conn: conn.clone(),
+                person,
+                device,
+                voice,
+            },
+        );
+        self.by_device.insert(device, conn.id);
+        self.counts
+            .sessions
+            .store(self.sessions.len() as u64, Ordering::Relaxed);
+        if let Some(known) = self.people.find_mut(person) {
+            known.connections += 1;
+            known.leaving = None;
+            known.seen = now;
+            agent.clone_into(&mut known.agent);
+        }
+        self.leaving.remove(&person);
+        self.stir(person, now);
+        let name = self.name_of(person);
+        tracing::info!(conn = %conn.id, peer = %conn.peer, person = %person, name, agent, "login");
+    }
+
+    fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Millis) {
+        let welcome = ServerMsg::Welcome {
+            version: VERSION,
+            features: 0,
+            limits: limits(),
+            person,
+            name: self.name_of(person),
+            device,
+            last_counter: self.devices.stored(device),
+            epoch: self.epoch,
+            durability: self.durability.clone(),
+            time: now,
+            storage: storage_sentence(&self.durability).to_owned(),
+            motd: self.settings.motd.clone(),
+        };
+        self.send_after_commit(conn, welcome.encode());
+        let rooms = self.rooms_of(person);
+        let infos: Vec<_> = rooms
+            .iter()
+            .filter_map(|room| self.room_info(*room, person))
+            .collect();
+        let pages = infos.chunks(MAX_PAGE).count().max(1);
+        for page in 0..pages {
+            let rooms = infos.chunks(MAX_PAGE).nth(page).unwrap_or_default().to_vec();
+            let (change, more) = (RoomsChange::All, page + 1 < pages);
+            self.send_after_commit(
+                conn,
+                ServerMsg::Rooms {
+                    req: Req(0),
+                    change,
+                    more,
+                    rooms,
+                }
+                .encode(),
+            );
+        }
+    }
+
+    /// Ends a session. `broken` says that the link broke, so the person stays present for a while.
+    pub(super) fn end_session(&mut self, conn: ConnId, broken: bool, now: Millis) {
+        let Some(session) = self.sessions.remove(&conn) else {
+            return;
+        };
+        self.counts
+            .sessions
+            .store(self.sessions.len() as u64, Ordering::Relaxed);
+        if self.by_device.get(&session.device) == Some(&conn) {
+            self.by_device.remove(&session.device);
+        }
+        let person = session.person;
+        let rooms = self.rooms_of(person);
+        for room in rooms {
+            if let Some(room) = self.rooms.find_mut(room) {
+                room.readers.remove(&conn);
+            }
+        }
+        tracing::info!(conn = %conn, person = %person, broken, "logout");
+        let Some(known) = self.people.find_mut(person) else {
+            return;
+        };
+        known.connections -= 1;
+        known.seen = now;
+        if known.connections > 0 {
+            return;
+        }
+        let guest = known.credential.is_none();
+        if guest {
+            self.end_guest(person, session.device, now);
+        } else if broken && !self.draining {
+            known.leaving = Some(Millis(now.0 + PRESENCE_GRACE_MS));
+            self.leaving.insert(person);
+        } else {
+            self.stir(person, now);
+        }
+    }
+
+    /// A guest ends with their connection; their entries stay, and their name is free again.
+    fn end_guest(&mut self, person: PersonId, device: DeviceNo, now: Millis) {
+        let rooms = self.rooms_of(person);
+        for room in rooms {
+            self.remove_member(room, person, now);
+        }
+        self.people.remove(person);
+        self.devices.forget(device);
+        self.sequencer.change(Change::PersonGone { person });
+    }
+
+    /// Grace times that are over.
+    pub(super) fn end_graces(&mut self, now: Millis) {
+        let over = |hub: &Self, id: &PersonId| {
+            hub.people
+                .find(*id)
+                .and_then(|person| person.leaving)
+                .is_none_or(|until| until <= now)
+        };
+        let gone: Vec<_> = self.leaving.iter().copied().filter(|id| over(self, id)).collect();
+        for person in gone {
+            self.leaving.remove(&person);
+            if let Some(known) = self.people.find_mut(person) {
+                known.leaving = None;
+            }
+            self.stir(person, now);
+        }
+    }
+
+    pub(super) fn rooms_of(&self, person: PersonId) -> Vec<RoomId> {
+        self.people
+            .find(person)
+            .map(|known| known.rooms.iter().copied().collect())
+            .unwrap_or_default()
+    }
+
+    pub(super) fn name_of(&self, person: PersonId) -> String {
+        self.people
+            .find(person)
+            .map(|known| known.name.to_string())
+            .unwrap_or_default()
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        frame: MAX_FRAME,
+        body: u32::try_from(MAX_BODY).expect("a small constant"),
+        chunk: MAX_CHUNK,
+        window_posts: WINDOW_POSTS,
+        window_bytes: WINDOW_BYTES,
+        ping_after_ms: u32::try_from(PING_AFTER_MS).expect("a small constant"),
+        dead_after_ms: u32::try_from(DEAD_AFTER_MS).expect("a small constant"),
+        file: 0,
+    }
+}
+
+/// What is stored, how long, and who can read it, honestly.
+fn storage_sentence(durability: &Durability) -> &'static str {
+    match durability {
+        Durability::Memory => {
+            "messages are kept in this server's memory until it stops; its operator can read them"
+        }
+        Durability::Process | Durability::Disk => {
+            "messages are kept on this server's disk; its operator can read them"
+        }
+    }
+}

@@ -1,0 +1,429 @@
+//! The hub: everything that is decided, in one place and in one order.
+//!
+//! It owns people, devices, rooms and sessions, and has no I/O: the glue in [`crate::drive`] hands it events
+//! and the time, commits the turns that it makes, and carries out its [`Effect`]s. What it has to say goes to
+//! the connections' outlets, which are written once for each turn.
+
+mod ask;
+mod classic;
+mod login;
+mod native;
+mod post;
+mod presence;
+mod rooms;
+
+use crate::conn::{Conn, ConnId};
+use crate::devices::Devices;
+use crate::inbound::{Event, Inbound, Refusal};
+use crate::people::People;
+use crate::rate::{POSTS, Rates};
+use crate::room::Rooms;
+use crate::sequencer::{Sequencer, Turn};
+use crate::store::{Change, Commit, Oldest, RoomShape, Snapshot};
+use bytes::Bytes;
+use protocol::code::{Code, Fate};
+use protocol::id::{DeviceNo, Epoch, Millis, PersonId, Req, RoomId};
+use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
+use protocol::message::{Durability, Range, ServerMsg};
+use protocol::name::{PersonName, RoomName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// What the operator decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Connections that may be logged in at once.
+    pub max_clients: usize,
+    /// The operator's words to everybody who comes.
+    pub motd: String,
+    /// The time zone in which classic users are told times.
+    pub offset: chrono::FixedOffset,
+}
+
+/// Something that the hub can't do itself.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read entries and answer with them.
+    Fetch {
+        /// Who asked.
+        conn: Arc<Conn>,
+        /// How to answer.
+        answer: FetchAnswer,
+        /// The room.
+        room: RoomId,
+        /// Which entries.
+        range: Range,
+        /// At most so many.
+        limit: u16,
+        /// Dropped when it is answered: the connection asks for nothing more until then.
+        permit: Option<OwnedSemaphorePermit>,
+    },
+}
+
+/// How entries that were asked for are told.
+#[derive(Clone, Copy, Debug)]
+pub enum FetchAnswer {
+    /// As a `Page` with this request id.
+    Page(Req),
+    /// As lines for a classic client, whose clock shows this zone.
+    Lines(chrono::FixedOffset),
+}
+
+/// A connection that has logged in.
+#[derive(Debug)]
+struct Session {
+    conn: Arc<Conn>,
+    person: PersonId,
+    device: DeviceNo,
+    voice: Voice,
+}
+
+/// The dialect of a session.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Voice {
+    Native,
+    /// Stands in one room, and may have been addressed by somebody.
+    Classic {
+        current: RoomId,
+    },
+}
+
+/// Counts for operators and tests.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Sessions now.
+    pub sessions: AtomicU64,
+    /// Entries stored since the start.
+    pub entries: AtomicU64,
+}
+
+/// All that is decided.
+#[derive(Debug)]
+pub struct Hub {
+    settings: Settings,
+    epoch: Epoch,
+    durability: Durability,
+    people: People,
+    devices: Devices,
+    rooms: Rooms,
+    sessions: BTreeMap<ConnId, Session>,
+    /// The connection of each device. Invariant: each is in `sessions` with this device.
+    by_device: BTreeMap<DeviceNo, ConnId>,
+    rates: Rates,
+    sequencer: Sequencer,
+    lobby: RoomId,
+    /// Rooms whose presence changed and was not told yet.
+    stirred: BTreeSet<RoomId>,
+    /// People whose links broke, for their grace time.
+    leaving: BTreeSet<PersonId>,
+    /// Connections with something new to write.
+    news: BTreeMap<ConnId, Arc<Conn>>,
+    effects: Vec<Effect>,
+    /// That of the bundle in hand, for an effect that goes on with it.
+    permit: Option<OwnedSemaphorePermit>,
+    counts: Arc<Counts>,
+    next_sweep: Millis,
+    draining: bool,
+    /// The store refuses: posts are refused at once until it takes something again.
+    store_full: Option<Code>,
+    history: Arc<dyn Oldest>,
+}
+
+impl Hub {
+    /// A hub with what the store knew.
+    pub fn new(
+        settings: Settings,
+        snapshot: Snapshot,
+        durability: Durability,
+        history: Arc<dyn Oldest>,
+        now: Millis,
+    ) -> Self {
+        let mut people = People::default();
+        for (person, name, credential) in snapshot.people {
+            people.restore(person, PersonName::made_safe(&name), credential);
+        }
+        let mut devices = Devices::default();
+        for (no, id, person, stored) in snapshot.devices {
+            devices.restore(no, id, person, stored, now);
+        }
+        let mut rooms = Rooms::default();
+        for stored in snapshot.rooms {
+            let members: Vec<_> = stored.members.iter().map(|(person, _)| *person).collect();
+            let room = rooms.restore(stored);
+            for person in members {
+                if let Some(person) = people.find_mut(person) {
+                    person.rooms.insert(room);
+                }
+            }
+        }
+        let mut sequencer = Sequencer::default();
+        let lobby = rooms.named(&RoomName::lobby()).unwrap_or_else(|| {
+            let shape = RoomShape::Public {
+                name: RoomName::lobby().to_string(),
+            };
+            let room = rooms.add(shape.clone());
+            sequencer.change(Change::Room {
+                room,
+                shape,
+                topic: String::new(),
+            });
+            room
+        });
+        let mut hub = Self {
+            settings,
+            epoch: snapshot.epoch,
+            durability,
+            people,
+            devices,
+            rooms,
+            sessions: BTreeMap::new(),
+            by_device: BTreeMap::new(),
+            rates: Rates::new(POSTS),
+            sequencer,
+            lobby,
+            stirred: BTreeSet::new(),
+            leaving: BTreeSet::new(),
+            news: BTreeMap::new(),
+            effects: Vec::new(),
+            permit: None,
+            counts: Arc::default(),
+            next_sweep: now,
+            draining: false,
+            store_full: None,
+            history,
+        };
+        hub.flush_roster(lobby);
+        hub
+    }
+
+    /// Counts that others may read.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
+    }
+
+    /// Takes in what happened on a connection.
+    pub fn handle_event(&mut self, event: Event, now: Millis) {
+        match event {
+            Event::Login { conn, login, .. } => self.handle_login(&conn, &login, now),
+            Event::Bundle {
+                conn,
+                inbound,
+                permit,
+            } => {
+                self.permit = Some(permit);
+                inbound
+                    .into_iter()
+                    .for_each(|inbound| self.handle_inbound(conn, inbound, now));
+                self.permit = None;
+            }
+            Event::Gone { conn } => self.end_session(conn, true, now),
+        }
+    }
+
+    fn handle_inbound(&mut self, conn: ConnId, inbound: Inbound, now: Millis) {
+        // A session that has ended (fenced, refused, left) has nothing more to say.
+        if !self.sessions.contains_key(&conn) {
+            return;
+        }
+        match inbound {
+            Inbound::Native(msg, held) => self.handle_native(conn, msg, held, now),
+            Inbound::Classic(line, held) => self.handle_classic(conn, line, held, now),
+            Inbound::Refused(refusal) => self.refuse(conn, refusal, now),
+        }
+    }
+
+    /// Does what is due: tells presence, ends grace times, reaps connections that are dead.
+    pub fn handle_tick(&mut self, now: Millis) {
+        self.flush_rosters(now);
+        if now < self.next_sweep {
+            return;
+        }
+        self.next_sweep = Millis(now.0 + 1_000);
+        self.end_graces(now);
+        self.end_typing(now);
+        self.reap(now);
+        for device in self.devices.stale(now) {
+            if !self.by_device.contains_key(&device) {
+                self.devices.forget(device);
+            }
+        }
+        for room in self.rooms.iter_mut() {
+            if now.0.saturating_sub(room.time.0) > QUIET_MS {
+                room.log.forget_tail();
+            }
+        }
+    }
+
+    /// When the next tick is due.
+    pub fn next_tick(&self) -> Millis {
+        let rosters = self
+            .stirred
+            .iter()
+            .filter_map(|room| self.rooms.find(*room)?.roster.due())
+            .min();
+        rosters.map_or(self.next_sweep, |due| due.min(self.next_sweep))
+    }
+
+    /// What is to be committed next, if anything waits.
+    pub fn next_turn(&mut self, now: Millis) -> Option<Turn> {
+        if self.sequencer.is_empty() {
+            return None;
+        }
+        let mut turn = self.sequencer.take();
+        for waiting in &mut turn.posts {
+            if let Some(room) = self.rooms.find_mut(waiting.entry.room) {
+                waiting.entry.time = room.next_time(now);
+            }
+        }
+        Some(turn)
+    }
+
+    /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
+    pub fn handle_commit(&mut self, turn: Turn, commit: Commit) {
+        let Turn {
+            posts,
+            changes,
+            replies,
+        } = turn;
+        self.store_full = commit.changes.err();
+        if self.store_full.is_some() {
+            self.sequencer.put_back(changes, replies);
+        } else {
+            for reply in replies {
+                self.send_to(&reply.conn, reply.bytes);
+            }
+        }
+        self.publish(posts, commit.posts);
+    }
+
+    /// Says goodbye to everybody: nothing new is accepted from here on.
+    pub fn handle_shutdown(&mut self) {
+        self.draining = true;
+        let goodbye = ServerMsg::GoAway {
+            after_ms: GO_AWAY_MS,
+            text: "the server stops".to_owned(),
+        };
+        let (native, classic) = (
+            goodbye.encode(),
+            crate::voice::server_line("The server stops. Come back soon."),
+        );
+        let conns: Vec<_> = self
+            .sessions
+            .values()
+            .map(|s| (s.conn.clone(), s.voice))
+            .collect();
+        for (conn, voice) in conns {
+            let bytes = if voice == Voice::Native {
+                native.clone()
+            } else {
+                classic.clone()
+            };
+            self.send_to(&conn, bytes);
+        }
+    }
+
+    /// Whether everything that was accepted is committed.
+    pub fn is_settled(&self) -> bool {
+        self.sequencer.is_empty()
+    }
+
+    /// Ends all sessions once they have been told everything.
+    pub fn close_all(&mut self) {
+        for session in self.sessions.values() {
+            session.conn.close();
+        }
+    }
+
+    /// What the rim is to do.
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Connections with something new to write; the rim offers it to them.
+    pub fn take_news(&mut self) -> BTreeMap<ConnId, Arc<Conn>> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Queues a frame and notes that there is something to write.
+    fn send_to(&mut self, conn: &Arc<Conn>, bytes: Bytes) {
+        conn.outlet().push_control(bytes);
+        self.news.insert(conn.id, conn.clone());
+    }
+
+    /// Sends to a session, behind what it still waits for.
+    fn send(&mut self, conn: ConnId, msg: &ServerMsg) {
+        self.send_bytes(conn, msg.encode());
+    }
+
+    fn send_bytes(&mut self, conn: ConnId, bytes: Bytes) {
+        if let Some(conn) = self.sessions.get(&conn).map(|session| session.conn.clone()) {
+            self.send_to(&conn, bytes);
+        }
+    }
+
+    /// Sends once everything that was accepted so far is committed.
+    fn send_after_commit(&mut self, conn: ConnId, bytes: Bytes) {
+        if let Some(conn) = self.sessions.get(&conn).map(|session| session.conn.clone()) {
+            self.sequencer.reply(conn, bytes);
+        }
+    }
+
+    /// Answers with an error, which may end the session.
+    fn refuse(&mut self, conn: ConnId, refusal: Refusal, now: Millis) {
+        let Some(session) = self.sessions.get(&conn) else {
+            return;
+        };
+        let bytes = match session.voice {
+            Voice::Native => refusal.encode(),
+            Voice::Classic { .. } => crate::voice::server_line(refusal.code.text()),
+        };
+        self.send_bytes(conn, bytes);
+        if refusal.code.fate() == Fate::Close {
+            tracing::info!(conn = %conn, code = refusal.code.name(), "refused");
+            self.close(conn, now);
+        }
+    }
+
+    /// Ends a session on purpose; what is queued is still written.
+    fn close(&mut self, conn: ConnId, now: Millis) {
+        if let Some(session) = self.sessions.get(&conn) {
+            session.conn.close();
+            self.news.insert(conn, session.conn.clone());
+        }
+        self.end_session(conn, false, now);
+    }
+
+    /// Connections that were silent for too long, or stopped half way through a frame.
+    fn reap(&mut self, now: Millis) {
+        let silent = |session: &Session| now.0.saturating_sub(session.conn.heard().0);
+        let dead: Vec<_> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| !session.conn.is_paused())
+            .filter_map(|(id, session)| match session.voice {
+                Voice::Native if silent(session) > DEAD_AFTER_MS => Some((*id, Code::Silent)),
+                _ if session.conn.is_mid_frame() && silent(session) > PROGRESS_MS => {
+                    Some((*id, Code::Stalled))
+                }
+                _ => None,
+            })
+            .collect();
+        for (conn, code) in dead {
+            // It may be a broken link, so the person has their grace.
+            self.send_bytes(conn, Refusal::of(code).encode());
+            if let Some(session) = self.sessions.get(&conn) {
+                session.conn.close();
+            }
+            tracing::info!(conn = %conn, code = code.name(), "reaped");
+            self.end_session(conn, true, now);
+        }
+    }
+}
+
+/// A room without an entry for so long lets go of its blocks.
+const QUIET_MS: u64 = 60_000;
+
+/// When clients may come back after a shutdown, in ms: a restart takes less.
+const GO_AWAY_MS: u32 = 500;

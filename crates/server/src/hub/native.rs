@@ -1,0 +1,257 @@
+//! What native clients ask for, one method for each message.
+
+use super::post::Post;
+use super::{Effect, FetchAnswer, Hub};
+use crate::conn::{ConnId, Held};
+use crate::inbound::Refusal;
+use crate::store::Change;
+use protocol::code::Code;
+use protocol::entry::EntryKind;
+use protocol::id::{Millis, PersonId, Req, RoomId, Seq};
+use protocol::limits::{MAX_FETCH, MAX_TOPIC};
+use protocol::message::{Action, ClientMsg, Range, Reply, RoomsChange, ServerMsg, StateChange};
+use protocol::name::RoomName;
+use protocol::text::check_line;
+use std::sync::Arc;
+
+impl Hub {
+    pub(super) fn handle_native(
+        &mut self,
+        conn: ConnId,
+        msg: ClientMsg,
+        held: Option<Arc<Held>>,
+        now: Millis,
+    ) {
+        let ty = msg.ty();
+        let (req, done) = match msg {
+            ClientMsg::Post {
+                counter,
+                target,
+                kind,
+                reply_to,
+                written,
+                body,
+            } => {
+                let post = Post {
+                    counter,
+                    target,
+                    kind,
+                    reply_to,
+                    written,
+                    body,
+                };
+                return self.handle_post(conn, post, held, now);
+            }
+            ClientMsg::Ping { nonce } => return self.pong(conn, nonce, now),
+            ClientMsg::Bye {} => return self.close(conn, now),
+            ClientMsg::Hello { .. } => (Req(0), Err(Code::AlreadyLoggedIn)),
+            ClientMsg::Join { req, name } => (req, self.handle_join(conn, req, &name, now)),
+            ClientMsg::Part { req, room } => (req, self.handle_part(conn, req, room, now)),
+            ClientMsg::Open { req, room, from } => (req, self.open_room(conn, req, room, &from)),
+            ClientMsg::Close { req, room } => (
+                req,
+                self.close_room(conn, room)
+                    .map(|()| self.answer(conn, req, Reply::Done)),
+            ),
+            ClientMsg::Fetch {
+                req,
+                room,
+                range,
+                limit,
+            } => (req, self.handle_fetch(conn, req, room, range, limit)),
+            ClientMsg::Mark { req, room, seq } => (req, self.handle_mark(conn, req, room, seq)),
+            ClientMsg::State { req, change } => (req, self.handle_state(conn, req, change, now)),
+            ClientMsg::Ask { req, question } => (req, self.handle_ask(conn, req, &question)),
+            ClientMsg::Do { req, room, action } => (req, self.handle_do(conn, req, room, &action, now)),
+            ClientMsg::Search { req, .. } => (req, Err(Code::Unsupported)),
+            ClientMsg::Put { req, .. }
+            | ClientMsg::Chunk { req, .. }
+            | ClientMsg::Done { req, .. }
+            | ClientMsg::Drop { req }
+            | ClientMsg::Get { req, .. }
+            | ClientMsg::Grant { req, .. } => (req, Err(Code::WrongPurpose)),
+            ClientMsg::Fetched { req, .. } => (req, Err(Code::Unsupported)),
+        };
+        if let Err(code) = done {
+            self.refuse(conn, Refusal::about(code, ty, u64::from(req.0)), now);
+        }
+    }
+
+    pub(super) fn person_of(&self, conn: ConnId) -> Result<PersonId, Code> {
+        self.sessions
+            .get(&conn)
+            .map(|session| session.person)
+            .ok_or(Code::NotAllowed)
+    }
+
+    pub(super) fn answer(&mut self, conn: ConnId, req: Req, reply: Reply) {
+        self.send(
+            conn,
+            &ServerMsg::Answer {
+                req,
+                more: false,
+                reply,
+            },
+        );
+    }
+
+    /// Answers once what was asked for is committed.
+    fn answer_durably(&mut self, conn: ConnId, req: Req, reply: Reply) {
+        self.send_after_commit(
+            conn,
+            ServerMsg::Answer {
+                req,
+                more: false,
+                reply,
+            }
+            .encode(),
+        );
+    }
+
+    fn pong(&mut self, conn: ConnId, nonce: u64, time: Millis) {
+        if let Some(session) = self.sessions.get(&conn) {
+            session
+                .conn
+                .outlet()
+                .set_pong(ServerMsg::Pong { nonce, time }.encode());
+            self.news.insert(conn, session.conn.clone());
+        }
+    }
+
+    fn handle_join(&mut self, conn: ConnId, req: Req, name: &str, now: Millis) -> Result<(), Code> {
+        let person = self.person_of(conn)?;
+        let name = RoomName::parse(name).map_err(|_| Code::BadName)?;
+        let room = self.join_room(person, &name, now)?;
+        self.tell_room(conn, req, RoomsChange::Added, room, person);
+        let others: Vec<_> = self
+            .sessions_of(person)
+            .map(|c| c.id)
+            .filter(|id| *id != conn)
+            .collect();
+        for other in others {
+            self.tell_room(other, Req(0), RoomsChange::Added, room, person);
+        }
+        Ok(())
+    }
+
+    fn handle_part(&mut self, conn: ConnId, req: Req, room: RoomId, now: Millis) -> Result<(), Code> {
+        let person = self.person_of(conn)?;
+        self.authorize(person, room)?;
+        let conns: Vec<_> = self.sessions_of(person).map(|c| c.id).collect();
+        for id in conns {
+            let req = if id == conn { req } else { Req(0) };
+            self.tell_room(id, req, RoomsChange::Removed, room, person);
+        }
+        self.remove_member(room, person, now);
+        Ok(())
+    }
+
+    fn handle_fetch(
+        &mut self,
+        conn: ConnId,
+        req: Req,
+        room: RoomId,
+        range: Range,
+        limit: u16,
+    ) -> Result<(), Code> {
+        let person = self.person_of(conn)?;
+        self.authorize(person, room)?;
+        let limit = limit.clamp(1, MAX_FETCH);
+        let Some(session) = self.sessions.get(&conn) else {
+            return Ok(());
+        };
+        let answer = FetchAnswer::Page(req);
+        let (conn, permit) = (session.conn.clone(), self.permit.take());
+        self.effects.push(Effect::Fetch {
+            conn,
+            answer,
+            room,
+            range,
+            limit,
+            permit,
+        });
+        Ok(())
+    }
+
+    fn handle_mark(&mut self, conn: ConnId, req: Req, room: RoomId, seq: Seq) -> Result<(), Code> {
+        let person = self.person_of(conn)?;
+        self.authorize(person, room)?;
+        let Some(found) = self.rooms.find_mut(room) else {
+            return Err(Code::NoSuchRoom);
+        };
+        if Some(seq) > found.log.head() {
+            return Err(Code::NoSuchEntry);
+        }
+        let read = found.members.entry(person).or_default();
+        if Some(seq) > *read {
+            *read = Some(seq);
+            self.sequencer.change(Change::Mark { room, person, seq });
+        }
+        self.answer_durably(conn, req, Reply::Done);
+        Ok(())
+    }
+
+    fn handle_state(&mut self, conn: ConnId, req: Req, change: StateChange, now: Millis) -> Result<(), Code> {
+        let person = self.person_of(conn)?;
+        match change {
+            StateChange::Typing { room, on } => {
+                self.authorize(person, room)?;
+                self.set_typing(person, room, on, now);
+                return Ok(());
+            }
+            StateChange::Away { text } => self.set_away(person, Some(&text), now)?,
+            StateChange::Back => self.set_away(person, None, now)?,
+            StateChange::Name { name } => {
+                let name = self.set_name(person, &name, now)?;
+                self.answer_durably(conn, req, Reply::Named { name });
+                return Ok(());
+            }
+        }
+        self.answer(conn, req, Reply::Done);
+        Ok(())
+    }
+
+    fn handle_do(
+        &mut self,
+        conn: ConnId,
+        req: Req,
+        room: RoomId,
+        action: &Action,
+        now: Millis,
+    ) -> Result<(), Code> {
+        let person = self.person_of(conn)?;
+        self.authorize(person, room)?;
+        let Action::Topic { text } = action else {
+            return Err(Code::Unsupported);
+        };
+        self.set_topic(person, room, text, now)?;
+        self.answer_durably(conn, req, Reply::Done);
+        Ok(())
+    }
+
+    /// Sets the topic of a room that this person is in.
+    pub(super) fn set_topic(
+        &mut self,
+        person: PersonId,
+        room: RoomId,
+        text: &str,
+        now: Millis,
+    ) -> Result<(), Code> {
+        if text.len() > MAX_TOPIC {
+            return Err(Code::BodyTooLarge);
+        }
+        check_line(text).map_err(|_| Code::BadText)?;
+        let Some(found) = self.rooms.find_mut(room) else {
+            return Err(Code::NoSuchRoom);
+        };
+        text.clone_into(&mut found.topic);
+        let change = Change::Room {
+            room,
+            shape: found.shape.clone(),
+            topic: text.to_owned(),
+        };
+        self.sequencer.change(change);
+        self.append(room, person, EntryKind::Topic, text, now);
+        Ok(())
+    }
+}

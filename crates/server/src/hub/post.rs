@@ -1,0 +1,260 @@
+//! Posts: judged once, queued, and given to all readers when they are committed.
+
+use super::Hub;
+use crate::block::Block;
+use crate::conn::{ConnId, Held};
+use crate::devices::Verdict;
+use crate::inbound::Refusal;
+use crate::rate::payers;
+use crate::sequencer::Waiting;
+use crate::store::NewEntry;
+use bytes::Bytes;
+use protocol::code::Code;
+use protocol::entry::{Entry, EntryKind};
+use protocol::id::{Counter, DeviceNo, Millis, PersonId, RoomId, Seq};
+use protocol::limits::MAX_BODY;
+use protocol::message::{ServerMsg, Target, ty};
+use protocol::text::check_body;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A post as a session hands it in.
+#[derive(Debug)]
+pub(super) struct Post {
+    pub counter: Counter,
+    pub target: Target,
+    pub kind: EntryKind,
+    pub reply_to: Option<Seq>,
+    pub written: Millis,
+    pub body: Bytes,
+}
+
+/// Why a post was refused, and the number that goes with it.
+type Refused = (Code, u64);
+
+impl Hub {
+    /// Takes a post of a native client in.
+    pub(super) fn handle_post(&mut self, conn: ConnId, post: Post, held: Option<Arc<Held>>, now: Millis) {
+        let Some(device) = self.sessions.get(&conn).map(|session| session.device) else {
+            return;
+        };
+        let counter = post.counter;
+        let verdict = self.devices.judge(device, counter);
+        if self.draining && verdict != Verdict::Stored {
+            // Left unanswered: a refusal would be final, and the client sends it again after the restart.
+            return;
+        }
+        let refused = match verdict {
+            // A duplicate is acknowledged before rights and rate are looked at: it was allowed once.
+            Verdict::Stored => {
+                return self.send(
+                    conn,
+                    &ServerMsg::Ack {
+                        counter,
+                        room: None,
+                        seq: None,
+                    },
+                );
+            }
+            Verdict::Waiting => return,
+            Verdict::OutOfOrder { expected } => Err((Code::OutOfOrder, expected.value())),
+            Verdict::Next => self.accept(conn, post, held, now),
+        };
+        if let Err((code, detail)) = refused {
+            self.refuse(
+                conn,
+                Refusal::about(code, ty::POST, counter.value()).with(detail),
+                now,
+            );
+        }
+    }
+
+    /// Judges a post that is the next of its device, and queues it.
+    pub(super) fn accept(
+        &mut self,
+        conn: ConnId,
+        post: Post,
+        held: Option<Arc<Held>>,
+        now: Millis,
+    ) -> Result<RoomId, Refused> {
+        let Some(session) = self.sessions.get(&conn) else {
+            return Err((Code::NotAllowed, 0));
+        };
+        let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
+        if let Some(code) = self.store_full {
+            return Err((code, 0));
+        }
+        check_content(post.kind, &post.body)?;
+        if let Target::Room { room } = post.target {
+            self.authorize(person, room).map_err(|code| (code, 0))?;
+            self.check_reply(room, post.reply_to)?;
+        }
+        self.rates
+            .take(&payers(person, peer), now)
+            .map_err(|wait| (Code::TooFast, wait))?;
+        let room = match post.target {
+            Target::Room { room } => room,
+            Target::Person { person: other } => {
+                let room = self.direct_room(person, other, now).map_err(|code| (code, 0))?;
+                self.rejoin_direct(room, person, other, now);
+                room
+            }
+        };
+        self.devices.accept(device, post.counter);
+        self.set_typing(person, room, false, now);
+        let entry = NewEntry {
+            room,
+            time: now,
+            written: post.written,
+            person: Some(person),
+            name: self.name_of(person),
+            origin: Some((device, post.counter)),
+            kind: post.kind,
+            reply_to: post.reply_to,
+            body: post.body,
+        };
+        self.sequencer.push(Waiting { entry, held });
+        Ok(room)
+    }
+
+    /// Whoever left a conversation of two is in it again when it goes on.
+    fn rejoin_direct(&mut self, room: RoomId, me: PersonId, other: PersonId, now: Millis) {
+        for person in [me, other] {
+            if self.add_member(room, person, now) {
+                self.tell_rooms(person, room);
+            }
+        }
+    }
+
+    fn check_reply(&self, room: RoomId, reply_to: Option<Seq>) -> Result<(), Refused> {
+        let head = self.rooms.find(room).and_then(|found| found.log.head());
+        if reply_to.is_some() && reply_to > head {
+            Err((Code::NoSuchEntry, 0))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Appends an entry that no device numbered, such as a topic.
+    pub(super) fn append(
+        &mut self,
+        room: RoomId,
+        person: PersonId,
+        kind: EntryKind,
+        text: &str,
+        now: Millis,
+    ) {
+        let name = self.name_of(person);
+        let body = Bytes::copy_from_slice(text.as_bytes());
+        let entry = NewEntry {
+            room,
+            time: now,
+            written: Millis(0),
+            person: Some(person),
+            name,
+            origin: None,
+            kind,
+            reply_to: None,
+            body,
+        };
+        self.sequencer.push(Waiting { entry, held: None });
+    }
+
+    /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it.
+    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>) {
+        let mut entries: BTreeMap<RoomId, Vec<Entry>> = BTreeMap::new();
+        let mut acks: BTreeMap<DeviceNo, (Counter, RoomId, Seq)> = BTreeMap::new();
+        let mut refused: BTreeMap<DeviceNo, Vec<(Counter, Code)>> = BTreeMap::new();
+        for (Waiting { entry, .. }, outcome) in posts.into_iter().zip(outcomes) {
+            match (outcome, entry.origin) {
+                (Ok(seq), origin) => {
+                    entries.entry(entry.room).or_default().push(entry.numbered(seq));
+                    if let Some((device, counter)) = origin {
+                        self.devices.store(device, counter);
+                        acks.insert(device, (counter, entry.room, seq));
+                    }
+                }
+                (Err(code), Some((device, counter))) => {
+                    refused.entry(device).or_default().push((counter, code));
+                }
+                (Err(code), None) => {
+                    tracing::warn!(room = %entry.room, code = code.name(), "an entry was not stored");
+                }
+            }
+        }
+        for (device, (counter, room, seq)) in acks {
+            self.acknowledge(device, counter, room, seq);
+        }
+        for (device, posts) in refused {
+            self.refuse_stored(device, &posts);
+        }
+        for (room, entries) in entries {
+            self.publish_in(room, &entries);
+        }
+    }
+
+    fn publish_in(&mut self, room: RoomId, entries: &[Entry]) {
+        self.counts
+            .entries
+            .fetch_add(entries.len() as u64, Ordering::Relaxed);
+        let Some(found) = self.rooms.find_mut(room) else {
+            return;
+        };
+        found.log.push(Block::encode(room, entries));
+        self.news
+            .extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
+    }
+
+    fn acknowledge(&mut self, device: DeviceNo, counter: Counter, room: RoomId, seq: Seq) {
+        let Some(conn) = self.by_device.get(&device).copied() else {
+            return;
+        };
+        if self
+            .sessions
+            .get(&conn)
+            .is_some_and(|session| session.voice == super::Voice::Native)
+        {
+            self.send(
+                conn,
+                &ServerMsg::Ack {
+                    counter,
+                    room: Some(room),
+                    seq: Some(seq),
+                },
+            );
+        }
+    }
+
+    /// The store refused posts: what the device sent after them can't stand either.
+    fn refuse_stored(&mut self, device: DeviceNo, posts: &[(Counter, Code)]) {
+        self.devices.refuse(device);
+        self.sequencer.drop_device(device);
+        let Some(conn) = self.by_device.get(&device).copied() else {
+            return;
+        };
+        for (counter, code) in posts {
+            self.send_bytes(conn, Refusal::about(*code, ty::POST, counter.value()).encode());
+        }
+    }
+}
+
+/// What a client may say.
+fn check_content(kind: EntryKind, body: &[u8]) -> Result<(), Refused> {
+    match kind {
+        EntryKind::Text | EntryKind::Action | EntryKind::Reaction | EntryKind::Opaque => {}
+        EntryKind::Edit | EntryKind::Delete => return Err((Code::Unsupported, 0)),
+        _ => return Err((Code::BadKind, 0)),
+    }
+    if body.len() > MAX_BODY {
+        return Err((Code::BodyTooLarge, MAX_BODY as u64));
+    }
+    if kind == EntryKind::Opaque {
+        return Ok(());
+    }
+    let text = std::str::from_utf8(body).map_err(|_| (Code::BadUtf8, 0))?;
+    if text.trim().is_empty() {
+        return Err((Code::EmptyText, 0));
+    }
+    check_body(text).map_err(|error| (Code::BadText, error.at as u64))
+}

@@ -1,0 +1,134 @@
+//! Presence: who is online, away, typing, and under which name. State, gathered before it is told.
+
+use super::Hub;
+use crate::store::Change;
+use protocol::code::Code;
+use protocol::id::{Millis, PersonId, RoomId};
+use protocol::limits::{MAX_AWAY, TYPING_MS};
+use protocol::name::PersonName;
+use protocol::text::check_line;
+
+impl Hub {
+    /// A person changed: all their rooms will be told.
+    pub(super) fn stir(&mut self, person: PersonId, now: Millis) {
+        let rooms = self.rooms_of(person);
+        for room in rooms {
+            self.stir_in(room, person, now);
+        }
+    }
+
+    /// A person changed in one room.
+    pub(super) fn stir_in(&mut self, room: RoomId, person: PersonId, now: Millis) {
+        let online = self
+            .people
+            .find(person)
+            .is_some_and(super::super::people::Person::is_online);
+        if let Some(found) = self.rooms.find_mut(room) {
+            let here = online && found.members.contains_key(&person);
+            found.roster.touch(person, here, now);
+            self.stirred.insert(room);
+        }
+    }
+
+    /// Tells the rooms whose gathering time is over.
+    pub(super) fn flush_rosters(&mut self, now: Millis) {
+        let is_due = |hub: &Self, room: &RoomId| {
+            hub.rooms
+                .find(*room)
+                .and_then(|found| found.roster.due())
+                .is_none_or(|due| due <= now)
+        };
+        let due: Vec<_> = self
+            .stirred
+            .iter()
+            .copied()
+            .filter(|room| is_due(self, room))
+            .collect();
+        for room in due {
+            self.flush_roster(room);
+        }
+    }
+
+    /// Tells a room who is there.
+    pub(super) fn flush_roster(&mut self, room: RoomId) {
+        self.stirred.remove(&room);
+        let Some(found) = self.rooms.find_mut(room) else {
+            return;
+        };
+        let members = u32::try_from(found.members.len()).unwrap_or(u32::MAX);
+        let (people, typing) = (&self.people, &found.typing);
+        let mut end = found.log.end();
+        found.roster.flush(room, members, &mut end.roster, |person| {
+            people.item(person, typing.contains_key(&person))
+        });
+        drop(end);
+        self.news
+            .extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
+    }
+
+    pub(super) fn set_away(&mut self, person: PersonId, away: Option<&str>, now: Millis) -> Result<(), Code> {
+        if away.is_some_and(|text| text.len() > MAX_AWAY) {
+            return Err(Code::BodyTooLarge);
+        }
+        away.map_or(Ok(()), check_line).map_err(|_| Code::BadText)?;
+        if let Some(known) = self.people.find_mut(person) {
+            known.away = away.map(str::to_owned);
+        }
+        self.stir(person, now);
+        Ok(())
+    }
+
+    /// Gives a person a new name, and returns it as it is shown.
+    pub(super) fn set_name(&mut self, person: PersonId, name: &str, now: Millis) -> Result<String, Code> {
+        let name = PersonName::parse(name).map_err(|_| Code::BadName)?;
+        if !self.people.rename(person, name.clone()) {
+            return Err(Code::NameTaken);
+        }
+        let credential = self.people.find(person).and_then(|known| known.credential);
+        let name = name.to_string();
+        self.sequencer.change(Change::Person {
+            person,
+            name: name.clone(),
+            credential,
+        });
+        self.stir(person, now);
+        Ok(name)
+    }
+
+    pub(super) fn set_typing(&mut self, person: PersonId, room: RoomId, on: bool, now: Millis) {
+        let Some(found) = self.rooms.find_mut(room) else {
+            return;
+        };
+        if !found.members.contains_key(&person) {
+            return;
+        }
+        let was = if on {
+            found.typing.insert(person, Millis(now.0 + TYPING_MS)).is_some()
+        } else {
+            found.typing.remove(&person).is_some()
+        };
+        if was != on {
+            self.stir_in(room, person, now);
+        }
+    }
+
+    /// Typing that was not said again.
+    pub(super) fn end_typing(&mut self, now: Millis) {
+        let mut ended = Vec::new();
+        for room in self.rooms.iter_mut().filter(|room| !room.typing.is_empty()) {
+            let over: Vec<_> = room
+                .typing
+                .iter()
+                .filter(|(_, until)| **until <= now)
+                .map(|(person, _)| *person)
+                .collect();
+            for person in over {
+                room.typing.remove(&person);
+                ended.push((room.id, person));
+            }
+        }
+        for (room, person) in ended {
+            self.stir_in(room, person, now);
+        }
+    }
+}

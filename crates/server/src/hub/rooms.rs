@@ -1,0 +1,377 @@
+//! Membership and cursors: joining, parting, opening and closing rooms, and what is told of them.
+
+use super::{Hub, Voice};
+use crate::conn::{Conn, ConnId};
+use crate::log::View;
+use crate::store::{Change, RoomShape};
+use protocol::code::Code;
+use protocol::id::{Epoch, Millis, PersonId, Req, RoomId, Seq};
+use protocol::limits::{MAX_FETCH, MAX_ROOMS, MAX_ROOMS_PER_PERSON};
+use protocol::message::{OpenFrom, RoomInfo, RoomKind, RoomsChange, ServerMsg, TrimReason};
+use protocol::name::RoomName;
+use std::sync::Arc;
+
+impl Hub {
+    /// Makes a person a member of the public room of this name, which is made if there is none.
+    pub(super) fn join_room(
+        &mut self,
+        person: PersonId,
+        name: &RoomName,
+        now: Millis,
+    ) -> Result<RoomId, Code> {
+        let room = match self.rooms.named(name) {
+            Some(room) => room,
+            None => self.add_room(RoomShape::Public {
+                name: name.to_string(),
+            })?,
+        };
+        self.check_room_count(person, room)?;
+        self.add_member(room, person, now);
+        Ok(room)
+    }
+
+    /// The room of two people, which is made if there is none.
+    pub(super) fn direct_room(&mut self, me: PersonId, other: PersonId, now: Millis) -> Result<RoomId, Code> {
+        if let Some(room) = self.rooms.direct(me, other) {
+            return Ok(room);
+        }
+        if self.people.find(other).is_none() {
+            return Err(Code::NoSuchPerson);
+        }
+        for person in [me, other] {
+            if self
+                .people
+                .find(person)
+                .is_some_and(|known| known.rooms.len() >= MAX_ROOMS_PER_PERSON)
+            {
+                return Err(Code::TooManyRooms);
+            }
+        }
+        let room = self.add_room(RoomShape::Direct(me.min(other), me.max(other)))?;
+        for person in [me, other] {
+            if self.add_member(room, person, now) {
+                self.tell_rooms(person, room);
+            }
+        }
+        Ok(room)
+    }
+
+    fn add_room(&mut self, shape: RoomShape) -> Result<RoomId, Code> {
+        if self.rooms.len() >= MAX_ROOMS {
+            return Err(Code::NoMoreRooms);
+        }
+        let room = self.rooms.add(shape.clone());
+        self.sequencer.change(Change::Room {
+            room,
+            shape,
+            topic: String::new(),
+        });
+        self.flush_roster(room);
+        Ok(room)
+    }
+
+    fn check_room_count(&self, person: PersonId, room: RoomId) -> Result<(), Code> {
+        let Some(known) = self.people.find(person) else {
+            return Err(Code::NoSuchPerson);
+        };
+        let is_member = known.rooms.contains(&room);
+        if is_member || known.rooms.len() < MAX_ROOMS_PER_PERSON {
+            Ok(())
+        } else {
+            Err(Code::TooManyRooms)
+        }
+    }
+
+    /// True if the person was not a member yet.
+    pub(super) fn add_member(&mut self, room: RoomId, person: PersonId, now: Millis) -> bool {
+        let (Some(found), Some(known)) = (self.rooms.find_mut(room), self.people.find_mut(person)) else {
+            return false;
+        };
+        if !known.rooms.insert(room) {
+            return false;
+        }
+        found.members.insert(person, None);
+        self.sequencer.change(Change::Member {
+            room,
+            person,
+            joined: true,
+        });
+        self.stir_in(room, person, now);
+        true
+    }
+
+    /// Ends a membership and all cursors that it allowed.
+    pub(super) fn remove_member(&mut self, room: RoomId, person: PersonId, now: Millis) {
+        if let Some(known) = self.people.find_mut(person) {
+            known.rooms.remove(&room);
+        }
+        let conns: Vec<_> = self.sessions_of(person).map(|conn| conn.id).collect();
+        let Some(found) = self.rooms.find_mut(room) else {
+            return;
+        };
+        if found.members.remove(&person).is_none() {
+            return;
+        }
+        for conn in conns {
+            if let Some(conn) = found.readers.remove(&conn) {
+                conn.outlet().close_room(room);
+            }
+        }
+        self.sequencer.change(Change::Member {
+            room,
+            person,
+            joined: false,
+        });
+        self.stir_in(room, person, now);
+    }
+
+    pub(super) fn sessions_of(&self, person: PersonId) -> impl Iterator<Item = &Arc<Conn>> {
+        self.sessions
+            .values()
+            .filter(move |session| session.person == person)
+            .map(|session| &session.conn)
+    }
+
+    /// The room, if this person may read it and post to it.
+    pub(super) fn authorize(&self, person: PersonId, room: RoomId) -> Result<(), Code> {
+        let found = self.rooms.find(room).ok_or(Code::NoSuchRoom)?;
+        if found.members.contains_key(&person) {
+            return Ok(());
+        }
+        // Who is not one of the two must not learn that they talk.
+        Err(if found.is_public() {
+            Code::NotAMember
+        } else {
+            Code::NoSuchRoom
+        })
+    }
+
+    /// What a person is told about a room of theirs.
+    pub(super) fn room_info(&self, room: RoomId, person: PersonId) -> Option<RoomInfo> {
+        let found = self.rooms.find(room)?;
+        let read = found.members.get(&person).copied().flatten();
+        let newest = found.log.head();
+        let (kind, name) = match found.peer(person) {
+            Some(peer) => (RoomKind::Direct { peer }, self.name_of(peer)),
+            None => (RoomKind::Public, found.name().unwrap_or_default().to_owned()),
+        };
+        let unread = newest
+            .map_or(0, Seq::value)
+            .saturating_sub(read.map_or(0, Seq::value));
+        Some(RoomInfo {
+            room,
+            kind,
+            name,
+            topic: found.topic.clone(),
+            oldest: self.history.oldest(room),
+            newest,
+            read,
+            unread: u32::try_from(unread).unwrap_or(u32::MAX),
+            mentions: 0,
+        })
+    }
+
+    /// Tells all connections of a person that they are in a room now; classic ones begin to read it.
+    pub(super) fn tell_rooms(&mut self, person: PersonId, room: RoomId) {
+        let conns: Vec<_> = self.sessions_of(person).cloned().collect();
+        for conn in conns {
+            match self.sessions.get(&conn.id).map(|session| session.voice) {
+                Some(Voice::Native) => self.tell_room(conn.id, Req(0), RoomsChange::Added, room, person),
+                Some(Voice::Classic { current }) => self.read_classic(&conn, person, room, current == room),
+                None => {}
+            }
+        }
+    }
+
+    pub(super) fn tell_room(
+        &mut self,
+        conn: ConnId,
+        req: Req,
+        change: RoomsChange,
+        room: RoomId,
+        person: PersonId,
+    ) {
+        let rooms = self.room_info(room, person).into_iter().collect();
+        self.send_after_commit(
+            conn,
+            ServerMsg::Rooms {
+                req,
+                change,
+                more: false,
+                rooms,
+            }
+            .encode(),
+        );
+    }
+
+    /// Lets a classic connection read a room from here on.
+    pub(super) fn read_classic(&mut self, conn: &Arc<Conn>, me: PersonId, room: RoomId, current: bool) {
+        let Some(log) = self.rooms.find(room).map(|found| found.log.clone()) else {
+            return;
+        };
+        let (next, roster) = (Seq::after(log.head()), log.end().roster.version());
+        self.read_room(conn, room, View::Classic { me, current }, next, roster);
+    }
+
+    /// Sets a cursor.
+    pub(super) fn read_room(&mut self, conn: &Arc<Conn>, room: RoomId, view: View, next: Seq, roster: u64) {
+        let Some(found) = self.rooms.find_mut(room) else {
+            return;
+        };
+        found.readers.insert(conn.id, conn.clone());
+        conn.outlet().open(found.log.clone(), view, next, roster);
+        self.news.insert(conn.id, conn.clone());
+    }
+
+    pub(super) fn open_room(
+        &mut self,
+        conn: ConnId,
+        req: Req,
+        room: RoomId,
+        from: &OpenFrom,
+    ) -> Result<(), Code> {
+        let Some(session) = self.sessions.get(&conn) else {
+            return Ok(());
+        };
+        let (person, conn) = (session.person, session.conn.clone());
+        self.authorize(person, room)?;
+        let Some(found) = self.rooms.find(room) else {
+            return Err(Code::NoSuchRoom);
+        };
+        let newest = found.log.head();
+        let oldest = self.history.oldest(room);
+        let (next, trimmed) = start(from, self.epoch, oldest, newest);
+        let topic = found.topic.clone();
+        // Old cursors of this room must not write between `Opened` and what it announces.
+        conn.outlet().close_room(room);
+        self.send_to(
+            &conn,
+            ServerMsg::Opened {
+                req,
+                room,
+                topic,
+                oldest,
+                newest,
+                next,
+            }
+            .encode(),
+        );
+        if let Some(reason) = trimmed {
+            self.send_to(
+                &conn,
+                ServerMsg::Trimmed {
+                    room,
+                    reason,
+                    first: next,
+                }
+                .encode(),
+            );
+        }
+        self.read_room(&conn, room, View::Native, next, 0);
+        Ok(())
+    }
+
+    pub(super) fn close_room(&mut self, conn: ConnId, room: RoomId) -> Result<(), Code> {
+        let found = self.rooms.find_mut(room).ok_or(Code::NoSuchRoom)?;
+        let reader = found.readers.remove(&conn).ok_or(Code::NotOpen)?;
+        reader.outlet().close_room(room);
+        Ok(())
+    }
+}
+
+/// Where a cursor begins, and whether that is not where it was asked to.
+fn start(from: &OpenFrom, epoch: Epoch, oldest: Seq, newest: Option<Seq>) -> (Seq, Option<TrimReason>) {
+    let end = Seq::after(newest);
+    match from {
+        OpenFrom::Now => (end, None),
+        OpenFrom::Last { count } => {
+            let count = u64::from((*count).min(MAX_FETCH));
+            let first = Seq::new(end.value().saturating_sub(count)).unwrap_or(Seq::FIRST);
+            (first.max(oldest), None)
+        }
+        OpenFrom::After { epoch: theirs, .. } if *theirs != epoch => (oldest, Some(TrimReason::NewHistory)),
+        OpenFrom::After { seq, .. } => {
+            let next = Seq::after(*seq);
+            if next > end {
+                // Nobody can have read what was never written: their history is another one.
+                (oldest, Some(TrimReason::NewHistory))
+            } else if next < oldest && seq.is_some() {
+                (oldest, Some(TrimReason::Trimmed))
+            } else {
+                (next.max(oldest), None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: Epoch = Epoch([1; 16]);
+    const ELSEWHERE: Epoch = Epoch([2; 16]);
+
+    fn seq(n: u64) -> Seq {
+        Seq::new(n).unwrap()
+    }
+
+    fn check(from: OpenFrom, oldest: u64, newest: u64, next: u64, trimmed: Option<TrimReason>) {
+        let found = start(&from, HERE, seq(oldest), Seq::new(newest));
+        assert_eq!(found, (seq(next), trimmed), "{from:?} in {oldest}..={newest}");
+    }
+
+    #[test]
+    fn a_cursor_begins_after_its_number() {
+        let after = |n| OpenFrom::After {
+            epoch: HERE,
+            seq: Seq::new(n),
+        };
+        check(after(3), 1, 5, 4, None);
+        check(after(5), 1, 5, 6, None);
+        check(after(0), 1, 5, 1, None);
+        check(after(0), 1, 0, 1, None);
+    }
+
+    #[test]
+    fn a_cursor_before_what_is_kept_is_told_so() {
+        let after = |n| OpenFrom::After {
+            epoch: HERE,
+            seq: Seq::new(n),
+        };
+        check(after(1), 4, 9, 4, Some(TrimReason::Trimmed));
+        check(after(3), 4, 9, 4, None);
+        check(after(0), 4, 9, 4, None);
+    }
+
+    #[test]
+    fn a_cursor_of_another_history_begins_at_the_oldest() {
+        check(
+            OpenFrom::After {
+                epoch: ELSEWHERE,
+                seq: Seq::new(3),
+            },
+            1,
+            5,
+            1,
+            Some(TrimReason::NewHistory),
+        );
+        check(
+            OpenFrom::After {
+                epoch: HERE,
+                seq: Seq::new(6),
+            },
+            1,
+            5,
+            1,
+            Some(TrimReason::NewHistory),
+        );
+    }
+
+    #[test]
+    fn the_last_ones_are_at_most_those_that_are_kept() {
+        check(OpenFrom::Last { count: 2 }, 1, 5, 4, None);
+        check(OpenFrom::Last { count: 9 }, 3, 5, 3, None);
+        check(OpenFrom::Last { count: 0 }, 1, 5, 6, None);
+        check(OpenFrom::Now, 1, 5, 6, None);
+    }
+}

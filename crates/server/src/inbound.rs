@@ -1,0 +1,386 @@
+//! From bytes to what the hub is told: frames of either dialect, decoded and bounded, without I/O.
+
+use crate::conn::{Conn, ConnId, Held};
+use bytes::Bytes;
+use protocol::classic::{self, ClassicError, ClassicMsg};
+use protocol::code::{Code, Fate};
+use protocol::frame::{Deframer, Frame, FrameError, Item};
+use protocol::limits::{MAX_CLASSIC_TEXT, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
+use protocol::message::{ClientMsg, Proof, Purpose, ServerMsg, ty};
+use protocol::wire::DecodeError;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Frames that go to the hub at once: one connection does not hold it up for long.
+const BUNDLE: usize = 64;
+
+/// What the hub is told.
+#[derive(Debug)]
+pub enum Event {
+    /// A first frame arrived.
+    Login {
+        /// On this connection.
+        conn: Arc<Conn>,
+        /// What it said.
+        login: Login,
+        /// Given back when it has been handled.
+        permit: OwnedSemaphorePermit,
+    },
+    /// More frames arrived.
+    Bundle {
+        /// On this connection.
+        conn: ConnId,
+        /// In this order.
+        inbound: Vec<Inbound>,
+        /// Given back when they have been handled.
+        permit: OwnedSemaphorePermit,
+    },
+    /// The connection is gone.
+    Gone {
+        /// This one.
+        conn: ConnId,
+    },
+}
+
+/// A first frame.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Login {
+    /// `Hello`.
+    Native(Hello),
+    /// `JOIN` with this name.
+    Classic(String),
+}
+
+/// The fields of `Hello`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "they are those of `ClientMsg::Hello`")]
+pub struct Hello {
+    pub min_version: u16,
+    pub max_version: u16,
+    pub device: protocol::id::DeviceId,
+    pub proof: Proof,
+    pub purpose: Purpose,
+    pub name: String,
+    pub agent: String,
+}
+
+/// A frame after the first.
+#[derive(Debug)]
+pub enum Inbound {
+    /// A native message; a post comes with its share of the windows.
+    Native(ClientMsg, Option<Arc<Held>>),
+    /// A classic one.
+    Classic(ClassicLine, Option<Arc<Held>>),
+    /// A frame that can't be read.
+    Refused(Refusal),
+}
+
+impl Inbound {
+    /// Bytes of a post that wait for their commit; `None` for what is not a post.
+    pub fn post_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Native(ClientMsg::Post { body, .. }, _) => Some(body.len() + 200),
+            Self::Classic(ClassicLine::Text(text), _) => Some(text.len() + 200),
+            _ => None,
+        }
+    }
+
+    /// Adds a post's share of the windows.
+    pub fn set_held(&mut self, share: Arc<Held>) {
+        if let Self::Native(_, held) | Self::Classic(_, held) = self {
+            *held = Some(share);
+        }
+    }
+
+    /// Whether its answer may be large: it then goes to the hub alone, and is answered before the next.
+    fn is_heavy(&self) -> bool {
+        match self {
+            Self::Native(msg, _) => matches!(
+                msg,
+                ClientMsg::Ask { .. }
+                    | ClientMsg::Fetch { .. }
+                    | ClientMsg::Search { .. }
+                    | ClientMsg::Open { .. }
+                    | ClientMsg::Join { .. }
+            ),
+            Self::Classic(ClassicLine::Text(text), _) => text.starts_with('/'),
+            Self::Classic(..) | Self::Refused(_) => false,
+        }
+    }
+}
+
+/// What a classic client says after `JOIN`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClassicLine {
+    /// A line or a command.
+    Text(String),
+    /// A line that is not UTF-8.
+    Unreadable,
+    /// A line over the limit.
+    TooLong,
+    /// A file, which this server does not take yet.
+    File,
+    /// A second `JOIN`.
+    Join,
+    /// Something of an unknown type.
+    Unknown,
+}
+
+/// Why a frame is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// Why.
+    pub code: Code,
+    /// The type of the frame, or 0.
+    pub about: u8,
+    /// Its request id or counter, or 0.
+    pub req: u64,
+    /// The number that goes with some codes.
+    pub detail: u64,
+}
+
+impl Refusal {
+    /// A refusal of nothing in particular.
+    pub fn of(code: Code) -> Self {
+        Self {
+            code,
+            about: 0,
+            req: 0,
+            detail: 0,
+        }
+    }
+
+    /// A refusal of a frame.
+    pub fn about(code: Code, about: u8, req: u64) -> Self {
+        Self {
+            code,
+            about,
+            req,
+            detail: 0,
+        }
+    }
+
+    /// The same with a number.
+    #[must_use]
+    pub fn with(self, detail: u64) -> Self {
+        Self { detail, ..self }
+    }
+
+    /// The `Error` frame, with the fate of its code.
+    pub fn encode(&self) -> Bytes {
+        self.encode_with(self.code.fate() == Fate::Close)
+    }
+
+    /// The `Error` frame of a connection that ends, whatever the code: nobody is logged in yet.
+    pub fn encode_closing(&self) -> Bytes {
+        self.encode_with(true)
+    }
+
+    fn encode_with(&self, close: bool) -> Bytes {
+        let Self {
+            code,
+            about,
+            req,
+            detail,
+        } = *self;
+        let text = code.text().to_owned();
+        ServerMsg::Error {
+            code: code.number(),
+            about,
+            req,
+            close,
+            detail,
+            text,
+        }
+        .encode()
+    }
+}
+
+/// The dialect of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Dialect {
+    /// Native.
+    Native,
+    /// Classic.
+    Classic,
+}
+
+impl Dialect {
+    /// The largest frame that it takes after login.
+    pub fn limit(self) -> u32 {
+        match self {
+            Self::Native => MAX_FRAME,
+            Self::Classic => MAX_CLASSIC_TEXT,
+        }
+    }
+}
+
+/// Reads the first frame of a connection, which decides its dialect for good.
+///
+/// # Errors
+/// The frame that answers what is no login, before the connection closes.
+pub fn first_frame(item: Item<'_>) -> Result<Login, Bytes> {
+    let (ty, frame) = match item {
+        Item::Frame(frame) => (frame.ty, Some(frame)),
+        Item::Oversized { ty, .. } => (ty, None),
+    };
+    match (ty, frame) {
+        (classic::ty::TEXT..=classic::ty::COMMAND, frame) => classic_login(frame),
+        (ty, None) => {
+            let limit = u64::from(MAX_FRAME_BEFORE_LOGIN);
+            Err(Refusal::about(Code::FrameTooLarge, ty, 0)
+                .with(limit)
+                .encode_closing())
+        }
+        (ty::HELLO, Some(frame)) => native_login(frame),
+        (ty, Some(_)) => Err(Refusal::about(Code::LoginFirst, ty, 0).encode_closing()),
+    }
+}
+
+fn classic_login(frame: Option<Frame<'_>>) -> Result<Login, Bytes> {
+    let invalid = || crate::voice::error_frame(classic::INVALID_JOIN);
+    let frame = frame.ok_or_else(invalid)?;
+    match ClassicMsg::decode(frame.ty, frame.payload) {
+        Ok(ClassicMsg::Join(name)) if !name.trim().is_empty() => Ok(Login::Classic(name.trim().to_owned())),
+        _ => Err(invalid()),
+    }
+}
+
+fn native_login(frame: Frame<'_>) -> Result<Login, Bytes> {
+    match ClientMsg::decode(frame.ty, frame.payload) {
+        Ok(Some(ClientMsg::Hello {
+            min_version,
+            max_version,
+            device,
+            proof,
+            purpose,
+            name,
+            agent,
+            ..
+        })) => {
+            let hello = Hello {
+                min_version,
+                max_version,
+                device,
+                proof,
+                purpose,
+                name,
+                agent,
+            };
+            Ok(Login::Native(hello))
+        }
+        Ok(_) => Err(Refusal::about(Code::LoginFirst, frame.ty, 0).encode_closing()),
+        Err(error) => Err(Refusal::about(code_of(error), frame.ty, 0).encode_closing()),
+    }
+}
+
+/// Some frames in order.
+#[derive(Debug, Default)]
+pub struct Bundle {
+    /// The frames.
+    pub inbound: Vec<Inbound>,
+    /// It must be answered before more is taken.
+    pub heavy: bool,
+    /// Its last frame ends the connection.
+    pub fatal: bool,
+}
+
+impl Bundle {
+    /// Whether it should go to the hub before more is added.
+    pub fn is_full(&self) -> bool {
+        self.heavy || self.fatal || self.inbound.len() >= BUNDLE
+    }
+
+    fn push(&mut self, inbound: Inbound) {
+        self.heavy |= inbound.is_heavy();
+        if let Inbound::Refused(refusal) = &inbound {
+            self.fatal |= refusal.code.fate() == Fate::Close;
+        }
+        self.inbound.push(inbound);
+    }
+
+    /// Bytes of each post in it.
+    pub fn posts(&self) -> impl Iterator<Item = usize> {
+        self.inbound.iter().filter_map(Inbound::post_bytes)
+    }
+
+    /// Takes frames off the front of `input` until it is used up or the bundle is full.
+    pub fn fill(&mut self, dialect: Dialect, deframer: &mut Deframer, input: &mut &[u8]) {
+        while !self.is_full() {
+            let read = match deframer.next(input) {
+                Ok(None) => return,
+                Ok(Some(item)) => match dialect {
+                    Dialect::Native => native(item),
+                    Dialect::Classic => Some(Inbound::Classic(classic(item), None)),
+                },
+                Err(FrameError::Empty) => Some(Inbound::Refused(Refusal::of(Code::EmptyFrame))),
+            };
+            if let Some(inbound) = read {
+                self.push(inbound);
+            }
+        }
+    }
+}
+
+fn native(item: Item<'_>) -> Option<Inbound> {
+    let Frame { ty, payload } = match item {
+        Item::Frame(frame) => frame,
+        Item::Oversized { ty, .. } => {
+            let limit = u64::from(MAX_FRAME);
+            return Some(Inbound::Refused(
+                Refusal::about(Code::FrameTooLarge, ty, 0).with(limit),
+            ));
+        }
+    };
+    match ClientMsg::decode(ty, payload) {
+        Ok(Some(msg)) => Some(Inbound::Native(msg, None)),
+        Ok(None) => None,
+        Err(error) => Some(Inbound::Refused(Refusal::about(
+            code_of(error),
+            ty,
+            peek_request(ty, payload),
+        ))),
+    }
+}
+
+fn classic(item: Item<'_>) -> ClassicLine {
+    match item {
+        Item::Oversized {
+            ty: classic::ty::FILE,
+            ..
+        } => ClassicLine::File,
+        Item::Oversized { .. } => ClassicLine::TooLong,
+        Item::Frame(Frame { ty, payload }) => match ClassicMsg::decode(ty, payload) {
+            Ok(ClassicMsg::Text(text)) => ClassicLine::Text(text.to_owned()),
+            Ok(ClassicMsg::Join(_)) => ClassicLine::Join,
+            Ok(ClassicMsg::File { .. }) | Err(ClassicError::NoName) => ClassicLine::File,
+            Err(ClassicError::Utf8) => ClassicLine::Unreadable,
+            Err(ClassicError::UnknownType(_)) => ClassicLine::Unknown,
+        },
+    }
+}
+
+/// The code for a payload that can't be read.
+pub fn code_of(error: DecodeError) -> Code {
+    match error {
+        DecodeError::Truncated => Code::Malformed,
+        DecodeError::Utf8 => Code::BadUtf8,
+        DecodeError::Number(_) => Code::BadNumber,
+        DecodeError::UnknownTag(_) => Code::Unsupported,
+        DecodeError::UnknownType(_) => Code::UnknownType,
+    }
+}
+
+/// The request id or counter at the front of a payload that could not be read as a whole.
+fn peek_request(ty: u8, payload: &[u8]) -> u64 {
+    let number = |n: usize| {
+        payload.get(..n).map_or(0, |bytes| {
+            bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
+        })
+    };
+    match ty {
+        ty::POST => number(8),
+        ty::HELLO | ty::PING | ty::BYE => 0,
+        _ => number(4),
+    }
+}

@@ -1,0 +1,175 @@
+//! The head of a room's log, shared between the hub, which appends, and all writers, which read.
+//!
+//! It keeps the newest blocks in memory; what is older is read from the store. A cursor that was given all
+//! pieces up to the head has missed nothing: blocks are contiguous and end at the head.
+
+use crate::block::Block;
+use crate::roster::RosterLog;
+use crate::voice::Label;
+use bytes::Bytes;
+use protocol::id::{PersonId, RoomId, Seq};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of blocks that a room keeps for readers that lag a little.
+const TAIL_BYTES: usize = 1 << 20;
+
+/// Blocks that a room keeps: small ones cost more than their bytes.
+const TAIL_BLOCKS: usize = 1_024;
+
+/// The shared end of one room.
+#[derive(Debug)]
+pub struct RoomLog {
+    /// The room.
+    pub room: RoomId,
+    /// How classic readers are told of it.
+    pub label: Label,
+    end: Mutex<End>,
+}
+
+/// What changes: the newest blocks and the roster.
+#[derive(Debug)]
+pub struct End {
+    tail: Tail,
+    /// Who is there.
+    pub roster: RosterLog,
+}
+
+/// The newest blocks.
+///
+/// Invariant: the blocks are contiguous and the last one ends at `head`; `bytes` is their sum.
+#[derive(Debug)]
+pub struct Tail {
+    head: Option<Seq>,
+    blocks: VecDeque<Arc<Block>>,
+    bytes: usize,
+}
+
+/// How a reader sees a room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum View {
+    /// Native frames.
+    Native,
+    /// Classic frames, less the reader's own lines.
+    Classic {
+        /// The reader.
+        me: PersonId,
+        /// Whether they stand in this room.
+        current: bool,
+    },
+}
+
+/// What a reader gets next.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Pieces, each with the number that comes after it. Empty at the head.
+    Pieces(Vec<(Bytes, Seq)>),
+    /// The next entry is older than the tail: read it from the store.
+    InStore,
+}
+
+impl RoomLog {
+    /// The end of a room whose newest entry is `head`.
+    pub fn new(room: RoomId, label: Label, head: Option<Seq>) -> Self {
+        let tail = Tail {
+            head,
+            blocks: VecDeque::new(),
+            bytes: 0,
+        };
+        Self {
+            room,
+            label,
+            end: Mutex::new(End {
+                tail,
+                roster: RosterLog::default(),
+            }),
+        }
+    }
+
+    /// The end, locked for a moment.
+    pub fn end(&self) -> MutexGuard<'_, End> {
+        // No code panics while it holds the lock; if one did, the end would still be whole.
+        self.end.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The newest entry.
+    pub fn head(&self) -> Option<Seq> {
+        self.end().tail.head
+    }
+
+    /// What a reader whose next entry is `next` gets, up to about `bytes`.
+    pub fn read(&self, next: Seq, view: View, bytes: usize) -> Next {
+        self.end().tail.read(next, view, &self.label, bytes)
+    }
+
+    /// Roster frames that a reader at version `seen` has missed, and the version after them.
+    pub fn read_roster(&self, seen: u64, view: View) -> (Vec<Bytes>, u64) {
+        let end = self.end();
+        let roster = &end.roster;
+        if roster.version() == seen {
+            return (Vec::new(), seen);
+        }
+        let frames = match view {
+            View::Native => roster.native_after(seen),
+            View::Classic { me, current: true } => roster.classic_after(seen, me),
+            View::Classic { current: false, .. } => Vec::new(),
+        };
+        (frames, roster.version())
+    }
+
+    /// Appends blocks that follow the head.
+    pub fn push(&self, blocks: Vec<Block>) {
+        let mut end = self.end();
+        blocks.into_iter().for_each(|block| end.tail.push(block));
+    }
+
+    /// Lets go of all blocks of a room that has been quiet; readers that lag read from the store.
+    pub fn forget_tail(&self) {
+        let mut end = self.end();
+        end.tail.blocks = VecDeque::new();
+        end.tail.bytes = 0;
+    }
+}
+
+impl Tail {
+    fn push(&mut self, block: Block) {
+        debug_assert_eq!(block.first, Seq::after(self.head), "blocks are contiguous");
+        self.head = Some(block.last);
+        self.bytes += block.len();
+        self.blocks.push_back(Arc::new(block));
+        while self.bytes > TAIL_BYTES && self.blocks.len() > 1 || self.blocks.len() > TAIL_BLOCKS {
+            let Some(oldest) = self.blocks.pop_front() else {
+                return;
+            };
+            self.bytes -= oldest.len();
+        }
+    }
+
+    fn read(&self, next: Seq, view: View, label: &Label, bytes: usize) -> Next {
+        if next > self.head.map_or(Seq::FIRST, Seq::next) {
+            // A cursor past the head would be a broken promise; it gets nothing until the head comes by.
+            debug_assert!(false, "a cursor stands past the head");
+            return Next::Pieces(Vec::new());
+        }
+        if next == Seq::after(self.head) {
+            return Next::Pieces(Vec::new());
+        }
+        if self.blocks.front().is_none_or(|oldest| next < oldest.first) {
+            return Next::InStore;
+        }
+        let from = self.blocks.partition_point(|block| block.last < next);
+        let mut pieces = Vec::new();
+        let mut total = 0;
+        for block in self.blocks.range(from..) {
+            match view {
+                View::Native => pieces.push((block.native_from(next), block.last.next())),
+                View::Classic { me, current } => pieces.extend(block.classic_from(next, me, label, current)),
+            }
+            total += block.len();
+            if total >= bytes {
+                break;
+            }
+        }
+        Next::Pieces(pieces)
+    }
+}

@@ -1,0 +1,354 @@
+//! The writing half of a connection: answers, and a cursor for each open room.
+//!
+//! It is *idle* (all is written, the fan-out loop may write to it), *busy* (its socket was full or a cursor
+//! lags, its own task writes until it has caught up) or *closed*. There is no queue of room data: what a
+//! reader has not got stays in the log, and a stalled reader pins at most one begun piece.
+
+use crate::log::{Next, RoomLog, View};
+use bytes::{Bytes, BytesMut};
+use protocol::id::{RoomId, Seq};
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::AsyncWrite;
+
+/// Slices of one vectored write; the kernel takes up to 1,024.
+const MAX_SLICES: usize = 64;
+
+/// Bytes that are gathered for one write: what a socket's buffer may hold.
+const GATHER: usize = 256 * 1024;
+
+/// The socket, whatever it is.
+pub type Sink = Pin<Box<dyn AsyncWrite + Send>>;
+
+/// Who writes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum State {
+    /// All is written; whoever has news writes it.
+    Idle,
+    /// The connection's own task writes, until it has caught up.
+    Busy,
+    /// Nothing is written any more.
+    Closed,
+}
+
+/// The writing half of a connection.
+pub struct Outlet {
+    socket: Sink,
+    state: State,
+    /// Begun pieces, the first of which may be a rest: they come before everything else.
+    begun: VecDeque<Bytes>,
+    /// Answers. Invariant: `control_bytes` is their sum.
+    control: VecDeque<Bytes>,
+    control_bytes: usize,
+    /// The newest unsent `Pong`; older ones are of no use to anybody.
+    pong: Option<Bytes>,
+    cursors: Vec<Cursor>,
+    closing: bool,
+}
+
+/// Where a reader stands in a room.
+#[derive(Debug)]
+struct Cursor {
+    log: Arc<RoomLog>,
+    view: View,
+    /// Everything before it is written or begun; only grows. Invariant: next <= head + 1.
+    next: Seq,
+    /// The roster version that is written or begun; 0 before the first.
+    roster: u64,
+}
+
+/// Why writing stopped without a full socket.
+#[derive(Debug)]
+pub enum Drained {
+    /// All is written.
+    CaughtUp,
+    /// A cursor stands before the tail: its entries are to be read from the store.
+    Lagging(Lag),
+}
+
+/// A cursor whose entries are no longer in memory.
+#[derive(Clone, Debug)]
+pub struct Lag {
+    /// The room.
+    pub log: Arc<RoomLog>,
+    /// How the reader sees it.
+    pub view: View,
+    /// The entry that they want next.
+    pub next: Seq,
+}
+
+/// Something to write, and what is true once it is begun.
+struct Piece {
+    bytes: Bytes,
+    then: Then,
+}
+
+#[derive(Clone, Copy)]
+enum Then {
+    Begun,
+    Control,
+    Pong,
+    Roster { cursor: usize, version: u64 },
+    Entries { cursor: usize, next: Seq },
+}
+
+impl Outlet {
+    /// An idle outlet.
+    pub fn new(socket: Sink) -> Self {
+        Self {
+            socket,
+            state: State::Idle,
+            begun: VecDeque::new(),
+            control: VecDeque::new(),
+            control_bytes: 0,
+            pong: None,
+            cursors: Vec::new(),
+            closing: false,
+        }
+    }
+
+    /// Who writes.
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Bytes of answers that wait.
+    pub fn control_bytes(&self) -> usize {
+        self.control_bytes
+    }
+
+    /// Whether the connection ends when all is written.
+    pub fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// Adds an answer.
+    pub fn push_control(&mut self, bytes: Bytes) {
+        if self.state != State::Closed && !self.closing {
+            self.control_bytes += bytes.len();
+            self.control.push_back(bytes);
+        }
+    }
+
+    /// Sets the pong to send next.
+    pub fn set_pong(&mut self, bytes: Bytes) {
+        self.pong = Some(bytes);
+    }
+
+    /// Sets a cursor, in the place of one of the same room.
+    ///
+    /// `roster` is the version that the reader knows, 0 for none.
+    pub fn open(&mut self, log: Arc<RoomLog>, view: View, next: Seq, roster: u64) {
+        self.close_room(log.room);
+        self.cursors.push(Cursor {
+            log,
+            view,
+            next,
+            roster,
+        });
+    }
+
+    /// Takes a cursor away; false if there was none.
+    pub fn close_room(&mut self, room: RoomId) -> bool {
+        let before = self.cursors.len();
+        self.cursors.retain(|cursor| cursor.log.room != room);
+        self.cursors.len() < before
+    }
+
+    /// Changes how a reader sees a room.
+    pub fn set_view(&mut self, room: RoomId, view: View) {
+        if let Some(cursor) = self.cursors.iter_mut().find(|cursor| cursor.log.room == room) {
+            cursor.view = view;
+        }
+    }
+
+    /// Takes no more news: what is queued is written, then the connection ends.
+    pub fn close(&mut self) {
+        self.closing = true;
+        self.cursors.clear();
+        if self.state == State::Idle {
+            // The connection's own task writes what is left, and then ends.
+            self.state = State::Busy;
+        }
+    }
+
+    /// Gives up: the socket is broken or its time is over.
+    pub fn abandon(&mut self) {
+        self.state = State::Closed;
+        self.begun.clear();
+        self.control.clear();
+        self.control_bytes = 0;
+        self.cursors.clear();
+    }
+
+    /// Writes what there is, if nobody else does. True if the connection's own task must go on.
+    ///
+    /// The socket is asked with a waker that nobody listens to, so the state tells who writes next.
+    pub fn offer(&mut self) -> bool {
+        if self.state != State::Idle {
+            return false;
+        }
+        let mut nobody = Context::from_waker(std::task::Waker::noop());
+        match self.poll_write(&mut nobody) {
+            Poll::Ready(Ok(Drained::CaughtUp)) if !self.closing => false,
+            Poll::Ready(_) | Poll::Pending => {
+                self.state = State::Busy;
+                true
+            }
+        }
+    }
+
+    /// For the connection's own task: writes until all is written, then the outlet is idle again.
+    ///
+    /// # Errors
+    /// The socket's error; the outlet is then closed.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Drained>> {
+        if self.state != State::Busy {
+            return Poll::Ready(Ok(Drained::CaughtUp));
+        }
+        let drained = ready!(self.poll_write(cx));
+        match &drained {
+            Ok(Drained::CaughtUp) => self.state = State::Idle,
+            Ok(Drained::Lagging(_)) => {}
+            Err(_) => self.abandon(),
+        }
+        Poll::Ready(drained)
+    }
+
+    /// Takes entries that were read from the store, unless the cursor was moved meanwhile.
+    pub fn put_stored(&mut self, lag: &Lag, bytes: Bytes, next: Seq) {
+        let same = |cursor: &&mut Cursor| cursor.log.room == lag.log.room && cursor.next == lag.next;
+        if let Some(cursor) = self.cursors.iter_mut().find(same) {
+            cursor.next = next;
+            if !bytes.is_empty() {
+                self.begun.push_back(bytes);
+            }
+        }
+    }
+
+    /// Ends the stream in order.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.as_mut().poll_shutdown(cx)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Drained>> {
+        loop {
+            let (pieces, lag) = self.gather();
+            if pieces.is_empty() {
+                return Poll::Ready(Ok(lag.map_or(Drained::CaughtUp, Drained::Lagging)));
+            }
+            let total: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
+            let written = if total == 0 {
+                0
+            } else {
+                ready!(self.poll_pieces(cx, &pieces))?
+            };
+            if written == 0 && total > 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(pieces, written);
+        }
+    }
+
+    fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &[Piece]) -> Poll<io::Result<usize>> {
+        let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+        let mut used = 0;
+        for piece in pieces
+            .iter()
+            .filter(|piece| !piece.bytes.is_empty())
+            .take(MAX_SLICES)
+        {
+            slices[used] = IoSlice::new(&piece.bytes);
+            used += 1;
+        }
+        self.socket.as_mut().poll_write_vectored(cx, &slices[..used])
+    }
+
+    /// What to write next, in order, and the first cursor that lags.
+    fn gather(&self) -> (Vec<Piece>, Option<Lag>) {
+        let mut pieces = Vec::new();
+        let mut lag = None;
+        pieces.extend(self.begun.iter().map(|b| Piece {
+            bytes: b.clone(),
+            then: Then::Begun,
+        }));
+        pieces.extend(self.control.iter().map(|b| Piece {
+            bytes: b.clone(),
+            then: Then::Control,
+        }));
+        pieces.extend(self.pong.iter().map(|b| Piece {
+            bytes: b.clone(),
+            then: Then::Pong,
+        }));
+        for (at, cursor) in self.cursors.iter().enumerate() {
+            if pieces.len() >= MAX_SLICES {
+                break;
+            }
+            let (frames, version) = cursor.log.read_roster(cursor.roster, cursor.view);
+            if version != cursor.roster {
+                pieces.push(Piece {
+                    bytes: join(&frames),
+                    then: Then::Roster { cursor: at, version },
+                });
+            }
+            match cursor.log.read(cursor.next, cursor.view, GATHER) {
+                Next::Pieces(entries) => pieces.extend(entries.into_iter().map(|(bytes, next)| Piece {
+                    bytes,
+                    then: Then::Entries { cursor: at, next },
+                })),
+                Next::InStore if lag.is_none() => {
+                    lag = Some(Lag {
+                        log: cursor.log.clone(),
+                        view: cursor.view,
+                        next: cursor.next,
+                    });
+                }
+                Next::InStore => {}
+            }
+        }
+        (pieces, lag)
+    }
+
+    /// Takes note of `written` bytes of the pieces.
+    fn advance(&mut self, pieces: Vec<Piece>, mut written: usize) {
+        for Piece { bytes, then } in pieces {
+            let whole = bytes.len() <= written;
+            if !whole && written == 0 {
+                return;
+            }
+            self.begin(then);
+            if !whole {
+                self.begun.push_front(bytes.slice(written..));
+                return;
+            }
+            written -= bytes.len();
+        }
+    }
+
+    fn begin(&mut self, then: Then) {
+        match then {
+            Then::Begun => drop(self.begun.pop_front()),
+            Then::Control => {
+                self.control_bytes -= self.control.pop_front().map_or(0, |bytes| bytes.len());
+            }
+            Then::Pong => self.pong = None,
+            Then::Roster { cursor, version } => self.cursors[cursor].roster = version,
+            Then::Entries { cursor, next } => self.cursors[cursor].next = next,
+        }
+    }
+}
+
+/// Frames in one piece, so that they are begun together.
+fn join(frames: &[Bytes]) -> Bytes {
+    match frames {
+        [one] => one.clone(),
+        many => {
+            let mut all = BytesMut::new();
+            many.iter().for_each(|frame| all.extend_from_slice(frame));
+            all.freeze()
+        }
+    }
+}

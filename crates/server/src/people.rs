@@ -1,0 +1,224 @@
+//! People: numbers with credentials, names and rooms. A name is what a person goes by, never who they are.
+
+use crate::store::CredentialHash;
+use protocol::id::{Millis, PersonId, RoomId};
+use protocol::message::{Presence, RosterItem};
+use protocol::name::{NameKey, PersonName};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// People that one server knows; strangers with random secrets can't fill its memory.
+const MAX_PEOPLE: usize = 200_000;
+
+/// A person.
+#[derive(Debug)]
+pub struct Person {
+    /// What they go by.
+    pub name: PersonName,
+    /// What proves them; `None` for a guest.
+    pub credential: Option<CredentialHash>,
+    /// What they say about being away.
+    pub away: Option<String>,
+    /// Connections for chat.
+    pub connections: usize,
+    /// When they stop being present, if their last connection broke.
+    pub leaving: Option<Millis>,
+    /// When they were last heard.
+    pub seen: Millis,
+    /// The program that they used last.
+    pub agent: String,
+    /// The rooms that they are in.
+    pub rooms: BTreeSet<RoomId>,
+}
+
+impl Person {
+    /// Whether others see them.
+    pub fn is_online(&self) -> bool {
+        self.connections > 0 || self.leaving.is_some()
+    }
+}
+
+/// Why nobody new is let in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TooManyPeople;
+
+/// All people.
+#[derive(Debug, Default)]
+pub struct People {
+    by_id: BTreeMap<PersonId, Person>,
+    by_name: BTreeMap<NameKey, PersonId>,
+    by_credential: BTreeMap<CredentialHash, PersonId>,
+    last: Option<PersonId>,
+}
+
+impl People {
+    /// Takes in a stored person.
+    pub fn restore(&mut self, id: PersonId, name: PersonName, credential: Option<CredentialHash>) {
+        self.last = self.last.max(Some(id));
+        self.insert(id, name, credential, Millis(0));
+    }
+
+    /// The person with this number.
+    pub fn find(&self, id: PersonId) -> Option<&Person> {
+        self.by_id.get(&id)
+    }
+
+    /// The same, to change them.
+    pub fn find_mut(&mut self, id: PersonId) -> Option<&mut Person> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// Who goes by this name.
+    pub fn named(&self, name: &str) -> Option<PersonId> {
+        self.by_name.get(&NameKey::of(name)).copied()
+    }
+
+    /// Whom this credential proves.
+    pub fn proved_by(&self, credential: &CredentialHash) -> Option<PersonId> {
+        self.by_credential.get(credential).copied()
+    }
+
+    /// Everybody, by number, after one of them.
+    pub fn after(&self, after: Option<PersonId>) -> impl Iterator<Item = (PersonId, &Person)> {
+        self.by_id
+            .range(PersonId::after(after)..)
+            .map(|(id, person)| (*id, person))
+    }
+
+    /// A new person who goes by this name, or by one made from it if it is taken.
+    ///
+    /// # Errors
+    /// [`TooManyPeople`] when the server knows as many as it may.
+    pub fn add(
+        &mut self,
+        wanted: &PersonName,
+        credential: Option<CredentialHash>,
+        now: Millis,
+    ) -> Result<PersonId, TooManyPeople> {
+        if self.by_id.len() >= MAX_PEOPLE {
+            return Err(TooManyPeople);
+        }
+        let id = PersonId::after(self.last);
+        self.last = Some(id);
+        self.insert(id, self.free_name(wanted), credential, now);
+        Ok(id)
+    }
+
+    /// Gives a person a name; false if it belongs to somebody else.
+    pub fn rename(&mut self, id: PersonId, name: PersonName) -> bool {
+        let key = name.key();
+        if self.by_name.get(&key).is_some_and(|owner| *owner != id) {
+            return false;
+        }
+        let Some(person) = self.by_id.get_mut(&id) else {
+            return false;
+        };
+        self.by_name.remove(&person.name.key());
+        self.by_name.insert(key, id);
+        person.name = name;
+        true
+    }
+
+    /// Forgets a person, whose name is free again.
+    pub fn remove(&mut self, id: PersonId) -> Option<Person> {
+        let person = self.by_id.remove(&id)?;
+        self.by_name.remove(&person.name.key());
+        if let Some(credential) = person.credential {
+            self.by_credential.remove(&credential);
+        }
+        Some(person)
+    }
+
+    /// How others see a person; somebody unknown is somebody who left.
+    pub fn item(&self, id: PersonId, typing: bool) -> RosterItem {
+        let Some(person) = self.find(id) else {
+            return RosterItem {
+                person: id,
+                name: String::new(),
+                presence: Presence::default(),
+                away: String::new(),
+            };
+        };
+        let presence = Presence {
+            online: person.is_online(),
+            away: person.away.is_some(),
+            typing,
+            guest: person.credential.is_none(),
+        };
+        let away = person.away.clone().unwrap_or_default();
+        RosterItem {
+            person: id,
+            name: person.name.as_str().to_owned(),
+            presence,
+            away,
+        }
+    }
+
+    fn insert(&mut self, id: PersonId, name: PersonName, credential: Option<CredentialHash>, seen: Millis) {
+        self.by_name.insert(name.key(), id);
+        if let Some(credential) = credential {
+            self.by_credential.insert(credential, id);
+        }
+        let person = Person {
+            name,
+            credential,
+            away: None,
+            connections: 0,
+            leaving: None,
+            seen,
+            agent: String::new(),
+            rooms: BTreeSet::new(),
+        };
+        self.by_id.insert(id, person);
+    }
+
+    fn free_name(&self, wanted: &PersonName) -> PersonName {
+        let is_free = |name: &PersonName| !self.by_name.contains_key(&name.key());
+        if is_free(wanted) {
+            return wanted.clone();
+        }
+        let numbered = (2..).map(|n| wanted.numbered(n)).find(is_free);
+        numbered.expect("there are more numbers than people")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> PersonName {
+        PersonName::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_taken_name_gets_a_number() {
+        let mut people = People::default();
+        let ids: Vec<_> = (0..3)
+            .map(|_| people.add(&name("alice"), None, Millis(0)).unwrap())
+            .collect();
+        let names: Vec<_> = ids
+            .iter()
+            .map(|id| people.find(*id).unwrap().name.to_string())
+            .collect();
+        assert_eq!(names, ["alice", "alice-2", "alice-3"]);
+    }
+
+    #[test]
+    fn a_name_differs_by_more_than_case() {
+        let mut people = People::default();
+        let alice = people.add(&name("alice"), None, Millis(0)).unwrap();
+        let bob = people.add(&name("bob"), None, Millis(0)).unwrap();
+        assert!(!people.rename(bob, name("ALICE")));
+        assert!(people.rename(alice, name("ALICE")));
+        assert_eq!(people.named("aLiCe"), Some(alice));
+    }
+
+    #[test]
+    fn a_name_is_free_when_its_guest_is_gone() {
+        let mut people = People::default();
+        let first = people.add(&name("alice"), None, Millis(0)).unwrap();
+        people.remove(first);
+        let second = people.add(&name("alice"), None, Millis(0)).unwrap();
+        assert_ne!(first, second);
+        assert_eq!(people.find(second).unwrap().name.as_str(), "alice");
+    }
+}

@@ -1,0 +1,130 @@
+//! Token buckets: how fast a person or an address may speak, kept across reconnects.
+
+use protocol::id::{Millis, PersonId};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+/// Whom a bucket is for.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Payer {
+    /// A person, whatever their address.
+    Person(PersonId),
+    /// An address, whoever they say they are.
+    Address(IpAddr),
+}
+
+/// A rate: so many at once, refilled one each so many ms.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    /// How many may come at once.
+    pub burst: u32,
+    /// Ms until another one is allowed.
+    pub every_ms: u32,
+}
+
+/// Posts: faster than anybody types, slow enough that a room can be read.
+pub const POSTS: Rate = Rate {
+    burst: 200,
+    every_ms: 20,
+};
+
+/// Buckets that are kept; beyond it full ones are forgotten, which changes nothing for their owners.
+const MAX_BUCKETS: usize = 100_000;
+
+/// All buckets of one rate.
+///
+/// Stored as the time at which the bucket is full again (the generic cell rate algorithm, ITU-T I.371).
+#[derive(Debug)]
+pub struct Rates {
+    rate: Rate,
+    full_at: BTreeMap<Payer, u64>,
+}
+
+impl Rates {
+    /// No bucket has been used yet.
+    pub fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            full_at: BTreeMap::new(),
+        }
+    }
+
+    /// Takes one token from each payer, or from none.
+    ///
+    /// # Errors
+    /// The ms until all of them have one.
+    pub fn take(&mut self, payers: &[Payer], now: Millis) -> Result<(), u64> {
+        let wait = payers
+            .iter()
+            .map(|payer| self.wait(*payer, now))
+            .max()
+            .unwrap_or(0);
+        if wait > 0 {
+            return Err(wait);
+        }
+        for payer in payers {
+            let full_at = self.full_at.entry(*payer).or_default();
+            *full_at = (*full_at).max(now.0) + u64::from(self.rate.every_ms);
+        }
+        if self.full_at.len() > MAX_BUCKETS {
+            self.full_at.retain(|_, full_at| *full_at > now.0);
+        }
+        Ok(())
+    }
+
+    fn wait(&self, payer: Payer, now: Millis) -> u64 {
+        let capacity = u64::from(self.rate.burst) * u64::from(self.rate.every_ms);
+        let full_at = self.full_at.get(&payer).copied().unwrap_or(0).max(now.0);
+        (full_at + u64::from(self.rate.every_ms)).saturating_sub(now.0 + capacity)
+    }
+}
+
+/// Who pays for what comes from this address; this machine's own programs go free.
+pub fn payers(person: PersonId, address: IpAddr) -> Vec<Payer> {
+    if address.to_canonical().is_loopback() {
+        return Vec::new();
+    }
+    vec![Payer::Person(person), Payer::Address(address)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_allowed_then_one_each_interval() {
+        let mut rates = Rates::new(Rate {
+            burst: 3,
+            every_ms: 10,
+        });
+        let payer = [Payer::Person(PersonId::FIRST)];
+        let mut take = |now| rates.take(&payer, Millis(now));
+        assert_eq!([take(100), take(100), take(100)], [Ok(()); 3]);
+        assert_eq!(take(100), Err(10));
+        assert_eq!(take(109), Err(1));
+        assert_eq!(take(110), Ok(()));
+        assert_eq!(take(110), Err(10));
+    }
+
+    #[test]
+    fn a_refusal_takes_nothing_from_anybody() {
+        let mut rates = Rates::new(Rate {
+            burst: 1,
+            every_ms: 10,
+        });
+        let (one, two) = (
+            Payer::Person(PersonId::FIRST),
+            Payer::Person(PersonId::FIRST.next()),
+        );
+        assert_eq!(rates.take(&[one], Millis(0)), Ok(()));
+        assert_eq!(rates.take(&[one, two], Millis(0)), Err(10));
+        assert_eq!(rates.take(&[two], Millis(0)), Ok(()));
+    }
+
+    #[test]
+    fn loopback_goes_free() {
+        let free = |address: &str| payers(PersonId::FIRST, address.parse().unwrap()).is_empty();
+        assert!(free("127.0.0.1") && free("127.8.9.10") && free("::1") && free("::ffff:127.0.0.1"));
+        assert!(!free("192.0.2.7") && !free("2001:db8::1"));
+    }
+}

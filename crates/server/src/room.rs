@@ -1,0 +1,166 @@
+//! Rooms: who is in them, who reads them, and where their logs end.
+
+use crate::conn::{Conn, ConnId};
+use crate::log::RoomLog;
+use crate::roster::Roster;
+use crate::store::{RoomShape, StoredRoom};
+use crate::voice::Label;
+use protocol::id::{Millis, PersonId, RoomId, Seq};
+use protocol::name::{NameKey, RoomName};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A room.
+#[derive(Debug)]
+pub struct Room {
+    /// Its number.
+    pub id: RoomId,
+    /// What it is.
+    pub shape: RoomShape,
+    /// Its topic; may be empty.
+    pub topic: String,
+    /// Its members and the last entry that each has read.
+    pub members: BTreeMap<PersonId, Option<Seq>>,
+    /// The connections with a cursor in it.
+    pub readers: BTreeMap<ConnId, Arc<Conn>>,
+    /// Who of the members is online, and what was told of them.
+    pub roster: Roster,
+    /// Who types, and until when that holds.
+    pub typing: BTreeMap<PersonId, Millis>,
+    /// The end of its log.
+    pub log: Arc<RoomLog>,
+    /// The time of its newest entry; only grows.
+    pub time: Millis,
+}
+
+impl Room {
+    fn new(stored: StoredRoom) -> Self {
+        let label = match &stored.shape {
+            RoomShape::Public { name } => Label::Room(name.clone()),
+            RoomShape::Direct(..) => Label::Direct,
+        };
+        Self {
+            id: stored.room,
+            shape: stored.shape,
+            topic: stored.topic,
+            members: stored.members.into_iter().collect(),
+            readers: BTreeMap::new(),
+            roster: Roster::default(),
+            typing: BTreeMap::new(),
+            log: Arc::new(RoomLog::new(stored.room, label, stored.head)),
+            time: stored.time,
+        }
+    }
+
+    /// Whether anyone may find and join it.
+    pub fn is_public(&self) -> bool {
+        matches!(self.shape, RoomShape::Public { .. })
+    }
+
+    /// The other one of two; oneself in the room of one.
+    pub fn peer(&self, me: PersonId) -> Option<PersonId> {
+        match self.shape {
+            RoomShape::Direct(a, b) => Some(if a == me { b } else { a }),
+            RoomShape::Public { .. } => None,
+        }
+    }
+
+    /// The name of a public room.
+    pub fn name(&self) -> Option<&str> {
+        match &self.shape {
+            RoomShape::Public { name } => Some(name),
+            RoomShape::Direct(..) => None,
+        }
+    }
+
+    /// The time of the next entry: now, but never before the one before it.
+    pub fn next_time(&mut self, now: Millis) -> Millis {
+        self.time = self.time.max(now);
+        self.time
+    }
+}
+
+/// All rooms.
+#[derive(Debug, Default)]
+pub struct Rooms {
+    by_id: BTreeMap<RoomId, Room>,
+    by_name: BTreeMap<NameKey, RoomId>,
+    direct: BTreeMap<(PersonId, PersonId), RoomId>,
+    last: Option<RoomId>,
+}
+
+impl Rooms {
+    /// Takes in a stored room.
+    pub fn restore(&mut self, stored: StoredRoom) -> RoomId {
+        let id = stored.room;
+        self.last = self.last.max(Some(id));
+        match &stored.shape {
+            RoomShape::Public { name } => drop(self.by_name.insert(NameKey::of(name), id)),
+            RoomShape::Direct(a, b) => drop(self.direct.insert((*a, *b), id)),
+        }
+        self.by_id.insert(id, Room::new(stored));
+        id
+    }
+
+    /// Makes a room.
+    pub fn add(&mut self, shape: RoomShape) -> RoomId {
+        let room = RoomId::after(self.last);
+        let topic = String::new();
+        self.restore(StoredRoom {
+            room,
+            shape,
+            topic,
+            head: None,
+            time: Millis(0),
+            members: Vec::new(),
+        })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// The room with this number.
+    pub fn find(&self, id: RoomId) -> Option<&Room> {
+        self.by_id.get(&id)
+    }
+
+    /// The same, to change it.
+    pub fn find_mut(&mut self, id: RoomId) -> Option<&mut Room> {
+        self.by_id.get_mut(&id)
+    }
+
+    /// All rooms, to change them.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut Room> {
+        self.by_id.values_mut()
+    }
+
+    /// The public room of this name.
+    pub fn named(&self, name: &RoomName) -> Option<RoomId> {
+        self.by_name.get(&name.key()).copied()
+    }
+
+    /// The room of these two.
+    pub fn direct(&self, a: PersonId, b: PersonId) -> Option<RoomId> {
+        self.direct.get(&(a.min(b), a.max(b))).copied()
+    }
+
+    /// Public rooms by name, after this one.
+    pub fn public_after<'a>(&'a self, after: &str) -> impl Iterator<Item = &'a Room> + use<'a> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = if after.is_empty() {
+            Unbounded
+        } else {
+            Excluded(NameKey::of(after))
+        };
+        self.by_name
+            .range((from, Unbounded))
+            .filter_map(|(_, id)| self.by_id.get(id))
+    }
+}

@@ -1,0 +1,229 @@
+//! Who is in a room, told as a log of its own: versions, deltas, and a snapshot for who comes late.
+//!
+//! Presence is state, not history: a reader that lags behind the kept deltas gets a snapshot instead.
+
+use crate::voice;
+use bytes::Bytes;
+use protocol::id::{Millis, PersonId, RoomId};
+use protocol::limits::{MAX_ROSTER, PRESENCE_GATHER_MS};
+use protocol::message::{RosterItem, ServerMsg};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// Deltas that are kept for readers that lag a little: a few seconds of a lively room.
+const KEPT_DELTAS: usize = 32;
+
+/// What readers are told, already encoded.
+#[derive(Debug, Default)]
+pub struct RosterLog {
+    /// The version of the newest delta; 0 before the first snapshot.
+    version: u64,
+    /// Invariant: consecutive versions that end with `version`.
+    deltas: VecDeque<Delta>,
+    snapshot: Vec<Bytes>,
+}
+
+#[derive(Debug)]
+struct Delta {
+    version: u64,
+    native: Bytes,
+    /// For classic readers: whose coming or going it is, and the frame.
+    classic: Vec<(PersonId, Bytes)>,
+}
+
+impl RosterLog {
+    /// The newest version.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// What a native reader at `seen` has missed.
+    pub fn native_after(&self, seen: u64) -> Vec<Bytes> {
+        match self.deltas_after(seen) {
+            Some(deltas) => deltas.map(|delta| delta.native.clone()).collect(),
+            None => self.snapshot.clone(),
+        }
+    }
+
+    /// What a classic reader at `seen` has missed, less their own coming; nothing for who lags too far.
+    pub fn classic_after(&self, seen: u64, me: PersonId) -> Vec<Bytes> {
+        let deltas = self.deltas_after(seen).into_iter().flatten();
+        let frames = deltas.flat_map(|delta| &delta.classic);
+        frames
+            .filter(|(who, _)| *who != me)
+            .map(|(_, frame)| frame.clone())
+            .collect()
+    }
+
+    /// The deltas after `seen`, unless some of them are gone.
+    fn deltas_after(&self, seen: u64) -> Option<impl Iterator<Item = &Delta>> {
+        let oldest = self.deltas.front()?.version;
+        (seen > 0 && seen + 1 >= oldest)
+            .then(|| self.deltas.iter().skip_while(move |delta| delta.version <= seen))
+    }
+
+    fn push(&mut self, delta: Delta, snapshot: Vec<Bytes>) {
+        self.version = delta.version;
+        self.deltas.push_back(delta);
+        if self.deltas.len() > KEPT_DELTAS {
+            self.deltas.pop_front();
+        }
+        self.snapshot = snapshot;
+    }
+}
+
+/// What the hub knows of a room's presence, and what it has told.
+#[derive(Debug, Default)]
+pub struct Roster {
+    /// Members that are online.
+    online: BTreeSet<PersonId>,
+    /// What was told of them last; `None` while only counts are told.
+    told: Option<BTreeMap<PersonId, RosterItem>>,
+    /// Who changed since.
+    dirty: BTreeSet<PersonId>,
+    /// When the first of them did, or a count.
+    dirty_since: Option<Millis>,
+}
+
+impl Roster {
+    /// Members that are online.
+    pub fn online(&self) -> &BTreeSet<PersonId> {
+        &self.online
+    }
+
+    /// A member came, went or changed.
+    pub fn touch(&mut self, person: PersonId, online: bool, now: Millis) {
+        if online {
+            self.online.insert(person);
+        } else {
+            self.online.remove(&person);
+        }
+        self.dirty.insert(person);
+        self.dirty_since.get_or_insert(now);
+    }
+
+    /// When the changes are to be told.
+    pub fn due(&self) -> Option<Millis> {
+        self.dirty_since.map(|since| Millis(since.0 + PRESENCE_GATHER_MS))
+    }
+
+    /// Tells what changed: a new version in `log`. `item` describes a member who is online.
+    pub fn flush(
+        &mut self,
+        room: RoomId,
+        members: u32,
+        log: &mut RosterLog,
+        item: impl Fn(PersonId) -> RosterItem,
+    ) {
+        self.dirty_since = None;
+        let dirty = std::mem::take(&mut self.dirty);
+        let frame = Frame {
+            room,
+            version: log.version + 1,
+            online: count(self.online.len()),
+            members,
+        };
+        if self.online.len() > MAX_ROSTER {
+            self.told = None;
+            let native = frame.encode(false, false, Vec::new());
+            log.push(
+                frame.delta(native, Vec::new()),
+                vec![frame.encode(true, false, Vec::new())],
+            );
+            return;
+        }
+        let now: BTreeMap<_, _> = self
+            .online
+            .iter()
+            .map(|person| (*person, item(*person)))
+            .collect();
+        let people: Vec<_> = now.values().cloned().collect();
+        let snapshot = frame.encode(true, false, people);
+        let delta = match &self.told {
+            None => frame.delta(snapshot.clone(), Vec::new()),
+            Some(told) => frame.changes(&dirty, told, &now),
+        };
+        self.told = Some(now);
+        log.push(delta, vec![snapshot]);
+    }
+}
+
+/// What all frames of one version have in common.
+struct Frame {
+    room: RoomId,
+    version: u64,
+    online: u32,
+    members: u32,
+}
+
+impl Frame {
+    fn encode(&self, snapshot: bool, more: bool, people: Vec<RosterItem>) -> Bytes {
+        let Self {
+            room,
+            version,
+            online,
+            members,
+        } = *self;
+        ServerMsg::Roster {
+            room,
+            version,
+            snapshot,
+            more,
+            online,
+            members,
+            people,
+        }
+        .encode()
+    }
+
+    fn delta(&self, native: Bytes, classic: Vec<(PersonId, Bytes)>) -> Delta {
+        Delta {
+            version: self.version,
+            native,
+            classic,
+        }
+    }
+
+    fn changes(
+        &self,
+        dirty: &BTreeSet<PersonId>,
+        told: &BTreeMap<PersonId, RosterItem>,
+        now: &BTreeMap<PersonId, RosterItem>,
+    ) -> Delta {
+        let mut people = Vec::new();
+        let mut classic = Vec::new();
+        for person in dirty {
+            let (was, is) = (told.get(person), now.get(person));
+            if was == is {
+                continue;
+            }
+            if let Some(line) = classic_line(was, is) {
+                classic.push((*person, line));
+            }
+            match (was, is) {
+                (_, Some(is)) => people.push(is.clone()),
+                (Some(was), None) => people.push(RosterItem {
+                    presence: Default::default(),
+                    ..was.clone()
+                }),
+                (None, None) => {}
+            }
+        }
+        self.delta(self.encode(false, false, people), classic)
+    }
+}
+
+/// The frame for a coming, a going or a new name; nothing for the rest.
+fn classic_line(was: Option<&RosterItem>, is: Option<&RosterItem>) -> Option<Bytes> {
+    match (was, is) {
+        (None, Some(is)) => Some(voice::joined(&is.name)),
+        (Some(was), None) => Some(voice::left(&was.name)),
+        (Some(was), Some(is)) if was.name != is.name => {
+            Some(voice::server_line(&format!("{} is now {}", was.name, is.name)))
+        }
+        _ => None,
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

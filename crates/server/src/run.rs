@@ -1,0 +1,236 @@
+//! The rim of the real server: sockets, signals, the clock and the exit code.
+
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, Plaintext, StoreKind};
+use crate::connection::Shared;
+use crate::drive::drive_hub;
+use crate::hub::{Hub, Settings};
+use crate::listener::{Listen, accept_all};
+use crate::store::{MemoryLimits, MemoryStore, Store, StoreError};
+use chrono::Offset;
+use protocol::id::Epoch;
+use protocol::limits::MAX_AWAITING_COMMIT;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+/// Events on their way to the hub.
+const EVENTS: usize = 1_024;
+
+/// Why the server ended.
+#[derive(Debug, Error)]
+pub enum RunError {
+    /// It can't listen there.
+    #[error("can't listen on '{address}': {source}")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store failed.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The system did not give what every program gets.
+    #[error("the system refused {what}: {source}")]
+    System {
+        /// What was asked for.
+        what: &'static str,
+        /// Why it was refused.
+        source: io::Error,
+    },
+}
+
+impl RunError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Listen { source, .. } => match source.kind() {
+                io::ErrorKind::AddrInUse => {
+                    "another server may run there: stop it, or take another port with --port"
+                }
+                io::ErrorKind::PermissionDenied => "ports below 1024 need more rights: take a higher one",
+                io::ErrorKind::AddrNotAvailable => {
+                    "this machine does not have that address: --host 0.0.0.0 means all that it has"
+                }
+                _ => "check --host and --port",
+            },
+            Self::Store(_) => "nothing unconfirmed was acknowledged; check the disk, then start again",
+            Self::System { .. } => "check the limits of this process",
+        }
+    }
+}
+
+/// Runs the server, and says on stderr why it ended if that was not asked for.
+pub fn run(config: &Config) -> ExitCode {
+    crate::logging::init(config.log_format);
+    match start(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("natterd: {error}\nhint: {}", error.hint());
+            ExitCode::from(3)
+        }
+    }
+}
+
+fn start(config: &Config) -> Result<(), RunError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| RunError::System {
+            what: "threads",
+            source,
+        })?;
+    runtime.block_on(async {
+        let address = format!("{}:{}", config.host, config.port);
+        let failed = |source| RunError::Listen {
+            address: address.clone(),
+            source,
+        };
+        let listener = TcpListener::bind((config.host.as_str(), config.port))
+            .await
+            .map_err(failed)?;
+        let local = listener.local_addr().map_err(failed)?;
+        announce(local, config.plaintext);
+        let (stop, stopped) = watch::channel(false);
+        let signals = watch_signals(stop)?;
+        let StoreKind::Memory = config.store;
+        let store = MemoryStore::new(random_epoch()?, MemoryLimits::default());
+        let served = serve_until(
+            listener,
+            store,
+            Arc::new(SystemClock),
+            settings(config),
+            config.plaintext,
+            stopped,
+        );
+        let result = served.await;
+        signals.abort();
+        tracing::info!("stopped");
+        result.map_err(RunError::Store)
+    })
+}
+
+/// Serves everybody who comes out of `listener` until `stop` turns true.
+///
+/// # Errors
+/// [`StoreError`] if the store fails.
+pub async fn serve_until<L: Listen + 'static, St: Store>(
+    listener: L,
+    store: St,
+    clock: Arc<dyn Clock>,
+    settings: Settings,
+    plaintext: Plaintext,
+    stop: watch::Receiver<bool>,
+) -> Result<(), StoreError> {
+    let snapshot = store.load().await?;
+    let max_clients = settings.max_clients;
+    let history = Arc::new(store.clone());
+    let hub = Hub::new(settings, snapshot, store.durability(), history, clock.now());
+    let (events, inbox) = mpsc::channel(EVENTS);
+    let awaiting = Arc::new(Semaphore::new(MAX_AWAITING_COMMIT));
+    let shared = Arc::new(Shared {
+        store: store.clone(),
+        clock: clock.clone(),
+        events,
+        awaiting,
+        plaintext,
+    });
+    let accepting = tokio::spawn(accept_all(listener, shared, max_clients, stop.clone()));
+    let result = drive_hub(hub, store, clock, inbox, stop).await;
+    if result.is_ok() {
+        // The connections write their last words; a panic in there was reported where it happened.
+        let _ = accepting.await;
+    }
+    result
+}
+
+fn settings(config: &Config) -> Settings {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the rim asks for the machine's time zone"
+    )]
+    let offset = chrono::Local::now().offset().fix();
+    let max_clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
+    Settings {
+        max_clients,
+        motd: protocol::text::sanitize(&config.motd).into_owned(),
+        offset,
+    }
+}
+
+fn random_epoch() -> Result<Epoch, RunError> {
+    let mut epoch = [0; 16];
+    #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
+    getrandom::fill(&mut epoch).map_err(|error| RunError::System {
+        what: "random numbers",
+        source: io::Error::other(error),
+    })?;
+    Ok(Epoch(epoch))
+}
+
+/// Turns `stop` at the first SIGINT or SIGTERM; at the second the process ends at once.
+fn watch_signals(stop: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, RunError> {
+    let failed = |source| RunError::System {
+        what: "signals",
+        source,
+    };
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
+    Ok(tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                biased;
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.send_replace(true) {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping: everything in flight is settled first");
+        }
+    }))
+}
+
+/// Says on stdout where the server listens and what to paste.
+fn announce(local: SocketAddr, plaintext: Plaintext) {
+    let port = local.port();
+    let host = if local.ip().is_unspecified() {
+        "127.0.0.1".to_owned()
+    } else {
+        local.ip().to_string()
+    };
+    let mut text = format!("natterd listening on {local}\n\n");
+    let _ = writeln!(
+        text,
+        "  join from this machine:   natter {host} -p {port} -u NAME"
+    );
+    let _ = writeln!(text, "  with a classic client:    host {host}, port {port}\n");
+    let only_here = local.ip().is_loopback();
+    let _ = match plaintext {
+        Plaintext::Loopback if only_here => Ok(()),
+        Plaintext::Loopback => writeln!(
+            text,
+            "Other machines can reach this port, but unencrypted connections are taken from this one only.\n\
+             To let others in without encryption, start with: --plaintext anywhere\n"
+        ),
+        Plaintext::Anywhere => writeln!(
+            text,
+            "WARNING: unencrypted connections are taken from EVERYWHERE. Whoever is on the way can read and\n\
+             change everything, names and messages alike.\n"
+        ),
+    };
+    let mut stdout = io::stdout().lock();
+    // A closed pipe is no reason not to serve.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    tracing::info!(%local, "listening");
+    if plaintext == Plaintext::Anywhere && !only_here {
+        tracing::warn!("unencrypted connections are taken from everywhere");
+    }
+}

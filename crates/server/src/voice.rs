@@ -1,0 +1,89 @@
+//! How the server sounds to classic clients: entries, comings and goings and its own words as their frames.
+//!
+//! Those clients print what they get, so nothing leaves here that has not been made safe for a terminal.
+
+use bytes::Bytes;
+use protocol::classic::{SEPARATOR, ty};
+use protocol::entry::{Entry, EntryKind};
+use protocol::frame::frame;
+use protocol::text::sanitize_line;
+
+/// What a classic reader is told about where a line comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Label {
+    /// A room with this name; said only in another room.
+    Room(String),
+    /// A conversation of two; always said.
+    Direct,
+}
+
+/// A line of the server's own.
+pub fn server_line(text: &str) -> Bytes {
+    text_frame(&format!("[Server] {}", sanitize_line(text)))
+}
+
+/// A TEXT frame with exactly this text, already safe.
+pub fn text_frame(text: &str) -> Bytes {
+    frame(ty::TEXT, text.as_bytes())
+}
+
+/// An ERROR frame.
+pub fn error_frame(text: &str) -> Bytes {
+    frame(ty::ERROR, text.as_bytes())
+}
+
+/// `NAME joined the chat.`
+pub fn joined(name: &str) -> Bytes {
+    frame(ty::JOIN, format!("{name} joined the chat.").as_bytes())
+}
+
+/// `NAME left the chat.`
+pub fn left(name: &str) -> Bytes {
+    frame(ty::LEAVE, format!("{name} left the chat.").as_bytes())
+}
+
+/// An entry as a frame; `None` for what a classic client can't show.
+///
+/// `current` says whether the reader stands in the entry's room.
+pub fn entry(entry: &Entry, label: &Label, current: bool) -> Option<Bytes> {
+    let said = said(entry)?;
+    let name = &entry.name;
+    let prefix = match label {
+        Label::Direct => format!("[@{name}] "),
+        Label::Room(room) if !current => format!("[#{room}] "),
+        Label::Room(_) => String::new(),
+    };
+    Some(text_frame(&match entry.person {
+        Some(_) => format!("{prefix}{name}{SEPARATOR}{said}"),
+        None => format!("[Server] {prefix}{said}"),
+    }))
+}
+
+/// An entry as a line of history, with its time of day.
+pub fn history_line(entry: &Entry, offset: chrono::FixedOffset) -> Option<Bytes> {
+    let said = said(entry)?;
+    let time = i64::try_from(entry.time.0)
+        .ok()
+        .and_then(chrono::DateTime::from_timestamp_millis)?;
+    let time = time.with_timezone(&offset).format("%H:%M");
+    Some(server_line(&format!("{time} {}: {said}", entry.name)))
+}
+
+/// What an entry says, on one line.
+fn said(entry: &Entry) -> Option<String> {
+    let text = entry.text();
+    let text = sanitize_line(&text);
+    match entry.kind {
+        EntryKind::Text | EntryKind::System => Some(text.into_owned()),
+        EntryKind::Action => Some(format!("* {text}")),
+        EntryKind::Topic if text.is_empty() => Some("* took the topic away".to_owned()),
+        EntryKind::Topic => Some(format!("* set the topic: {text}")),
+        EntryKind::Edit => Some(format!("* corrected: {text}")),
+        EntryKind::Reaction
+        | EntryKind::Delete
+        | EntryKind::FileOffer
+        | EntryKind::File
+        | EntryKind::Opaque
+        | EntryKind::Other(_) => None,
+    }
+}
