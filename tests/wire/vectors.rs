@@ -66,7 +66,7 @@ impl Vector {
         let digits: Vec<u8> = self
             .hex
             .chars()
-            .map(|c| u8::try_from(c.to_digit(16).expect("a hexadecimal digit")).unwrap())
+            .map(|c| u8::try_from(c.to_digit(16).expect("a hexadecimal digit")).expect("below 16"))
             .collect();
         digits.chunks(2).map(|pair| pair[0] << 4 | pair[1]).collect()
     }

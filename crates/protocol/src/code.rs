@@ -52,7 +52,7 @@ codes! {
     BadFirstByte = 100, "bad_first_byte", Close, "this port speaks natter, and the first byte is something else";
     /// A frame of length 0.
     EmptyFrame = 101, "empty_frame", Close, "a frame has the length 0";
-    /// A frame over the limit of its state.
+    /// A frame over the limit of its state; `detail` is the limit in bytes.
     FrameTooLarge = 102, "frame_too_large", Close, "a frame is larger than the limit";
     /// A frame type outside the skipped range that this version does not know.
     UnknownType = 103, "unknown_type", Close, "a frame has an unknown type";
@@ -60,7 +60,7 @@ codes! {
     Malformed = 104, "malformed", Close, "a frame ends before its fields do";
     /// A string that is not UTF-8.
     BadUtf8 = 105, "bad_utf8", Keep, "a text is not UTF-8";
-    /// A number outside 1 ..= 2⁶³ − 1.
+    /// A number outside 1 ..= 2⁶³ − 1, or a blob over its limit.
     BadNumber = 106, "bad_number", Keep, "a number is out of range";
     /// A choice or a feature that this server does not have.
     Unsupported = 107, "unsupported", Keep, "this server can't do that";
@@ -111,7 +111,7 @@ codes! {
     OutOfOrder = 220, "out_of_order", Keep, "a post came out of order";
     /// A body over the limit; `detail` is the limit in bytes.
     BodyTooLarge = 221, "body_too_large", Keep, "that text is too long";
-    /// A text with control or bidirectional override characters.
+    /// A text with control or bidirectional override characters; `detail` is the place of the first in a post's body.
     BadText = 222, "bad_text", Keep, "that text has characters that are not allowed";
     /// A text without anything in it.
     EmptyText = 223, "empty_text", Keep, "there is nothing in that text";
@@ -119,7 +119,7 @@ codes! {
     BadKind = 224, "bad_kind", Keep, "that kind of entry can't be posted";
     /// Too fast; `detail` is the wait in ms.
     TooFast = 225, "too_fast", Keep, "that was too fast";
-    /// A reply to an entry that the room never had.
+    /// A reply to or a mark at an entry that the room never had.
     NoSuchEntry = 226, "no_such_entry", Keep, "there is no such entry";
     /// The disk is full: nothing was stored.
     DiskFull = 240, "disk_full", Keep, "the server's disk is full";

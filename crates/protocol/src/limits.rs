@@ -86,7 +86,7 @@ pub const MAX_NUMBER: u64 = i64::MAX as u64;
 /// Time for the first frame to arrive whole, in ms: a stranger holds a place no longer.
 pub const FIRST_FRAME_MS: u64 = 5_000;
 
-/// Silence after which a side pings, in ms.
+/// Time after which a client that has sent nothing, or heard nothing, pings, in ms.
 pub const PING_AFTER_MS: u64 = 5_000;
 
 /// Time without a received byte after which the other side is dead, in ms: three pings.

@@ -323,11 +323,11 @@ messages! {
             /// The entries.
             entries: Vec<Entry>,
         },
-        /// The answer to `Fetch` or `Search`.
+        /// The answer to `Fetch` or `Search`, always one frame: what does not fit is asked for again.
         Page = ty::PAGE {
             /// The request.
             req: Req,
-            /// Whether there is more in the direction of the request, or more pages of this answer.
+            /// Whether there is more in the direction of the request.
             more: bool,
             /// The entries.
             found: Vec<Found>,
@@ -358,11 +358,11 @@ messages! {
             /// Empty above [`MAX_ROSTER`](crate::limits::MAX_ROSTER) online members: only the counts are told then.
             people: Vec<RosterItem>,
         },
-        /// The answer to `Close`, `Mark`, `State`, `Ask` or `Do`.
+        /// The answer to `Close`, `Mark`, `State`, `Ask`, `Do` or `Fetched`, always one frame.
         Answer = ty::ANSWER {
             /// The request.
             req: Req,
-            /// Whether more pages of this answer follow on request.
+            /// Whether more of this answer can be asked for.
             more: bool,
             /// The answer.
             reply: Reply,
