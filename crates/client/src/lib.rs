@@ -1,1 +1,5 @@
-//! A stub.
+//! natter, the terminal client, as a library.
+pub mod clock;
+pub mod files;
+pub mod profile;
+pub mod session;

@@ -1,0 +1,30 @@
+//! The few things that a profile needs of a file system, so that a test can lose what was not synced.
+
+mod disk;
+mod memory;
+
+pub use disk::DiskFiles;
+pub use memory::MemoryFiles;
+
+use std::io;
+
+/// The files of one profile, by plain names.
+pub trait Files {
+    /// The content, or `None` if there is no such file.
+    ///
+    /// # Errors
+    /// As the file system says.
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>>;
+
+    /// Puts this content in the place of the old one, never half of it; on the disk before it returns if `sync`.
+    ///
+    /// # Errors
+    /// As the file system says; the old content is then still there.
+    fn replace(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()>;
+
+    /// Adds to the end; on the disk before it returns if `sync`.
+    ///
+    /// # Errors
+    /// As the file system says; a part may have been added.
+    fn append(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()>;
+}

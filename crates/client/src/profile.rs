@@ -1,0 +1,203 @@
+//! What a client is to one server under one name: its secret, its device, its cursors and its outbox.
+//!
+//! Three files: `identity` is written once, `journal` holds the outbox and is synced before anything is sent,
+//! `cursors` may lag behind a crash, which only shows lines again.
+
+mod identity;
+mod journal;
+mod kept;
+mod location;
+
+pub use identity::Identity;
+pub use location::folder;
+
+use crate::files::Files;
+use crate::session::{Kept, Record, Save};
+use rand::Rng;
+use std::io;
+use thiserror::Error;
+
+/// Names of the files.
+const IDENTITY: &str = "identity";
+const JOURNAL: &str = "journal";
+const CURSORS: &str = "cursors";
+
+/// Why a profile can't be used.
+#[derive(Debug, Error)]
+pub enum ProfileError {
+    /// The file system refused. Nothing was changed.
+    #[error("can't use the profile's file '{file}'")]
+    Io {
+        /// Which file.
+        file: &'static str,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file does not read as it was written. Nothing was changed.
+    #[error("the profile's file '{file}' is damaged in line {line}")]
+    Damaged {
+        /// Which file.
+        file: &'static str,
+        /// Where, from 1.
+        line: usize,
+    },
+}
+
+impl ProfileError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => {
+                "check its permissions and the free space, or choose another folder with --state"
+            }
+            Self::Damaged { file: IDENTITY, .. } => {
+                "restore it from a backup, or move it away to begin as a new person"
+            }
+            Self::Damaged { file: JOURNAL, .. } => {
+                "move it away: lines that were not sent yet are lost with it"
+            }
+            Self::Damaged { .. } => "move it away: recent lines are then shown again",
+        }
+    }
+}
+
+/// A profile, opened.
+#[derive(Debug)]
+pub struct Profile<F> {
+    files: F,
+    identity: Identity,
+    kept: Kept,
+    records: Vec<Record>,
+    /// Whether anything is written; not for a second process of one profile.
+    writes: bool,
+}
+
+impl<F: Files> Profile<F> {
+    /// Opens the profile, or makes one.
+    ///
+    /// # Errors
+    /// [`ProfileError`]
+    pub fn open(files: F, rng: &mut impl Rng) -> Result<Self, ProfileError> {
+        let mut profile = Self::empty(files, rng)?;
+        profile.writes = true;
+        if let Some(content) = profile.read(CURSORS)? {
+            profile.kept = kept::decode(&content).map_err(damaged(CURSORS))?;
+        }
+        if let Some(content) = profile.read(JOURNAL)? {
+            profile.records = journal::decode(&content).map_err(damaged(JOURNAL))?;
+            // Cuts off what a crash left half written, before something is added behind it.
+            let whole = journal::encode(&profile.records);
+            if whole.len() != content.len() {
+                profile.write(JOURNAL, |files| files.replace(JOURNAL, &whole, true))?;
+            }
+        }
+        Ok(profile)
+    }
+
+    /// Opens the profile for a second process: the same person on a device of its own that nothing is kept of.
+    ///
+    /// # Errors
+    /// [`ProfileError`]
+    pub fn open_beside(files: F, rng: &mut impl Rng) -> Result<Self, ProfileError> {
+        let mut profile = Self::empty(files, rng)?;
+        profile.identity.renew_device(rng);
+        if let Some(content) = profile.read(CURSORS)? {
+            // Who is hidden stays hidden; the cursors are the other process's.
+            let kept = kept::decode(&content).map_err(damaged(CURSORS))?;
+            profile.kept = Kept {
+                ignored: kept.ignored,
+                ..Kept::default()
+            };
+        }
+        Ok(profile)
+    }
+
+    fn empty(mut files: F, rng: &mut impl Rng) -> Result<Self, ProfileError> {
+        let found = files.read(IDENTITY).map_err(|source| ProfileError::Io {
+            file: IDENTITY,
+            source,
+        })?;
+        let identity = match found {
+            Some(content) => Identity::decode(&content).map_err(damaged(IDENTITY))?,
+            None => {
+                let identity = Identity::new(rng);
+                let written = files.replace(IDENTITY, identity.encode().as_bytes(), true);
+                written.map_err(|source| ProfileError::Io {
+                    file: IDENTITY,
+                    source,
+                })?;
+                identity
+            }
+        };
+        Ok(Self {
+            files,
+            identity,
+            kept: Kept::default(),
+            records: Vec::new(),
+            writes: false,
+        })
+    }
+
+    fn read(&self, file: &'static str) -> Result<Option<Vec<u8>>, ProfileError> {
+        self.files
+            .read(file)
+            .map_err(|source| ProfileError::Io { file, source })
+    }
+
+    fn write(
+        &mut self,
+        file: &'static str,
+        write: impl FnOnce(&mut F) -> io::Result<()>,
+    ) -> Result<(), ProfileError> {
+        write(&mut self.files).map_err(|source| ProfileError::Io { file, source })
+    }
+
+    /// Who this is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What was kept beside the journal.
+    pub fn kept(&self) -> &Kept {
+        &self.kept
+    }
+
+    /// The journal's records.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Keeps what the session wants kept, in order, with one sync for all that needs one.
+    ///
+    /// # Errors
+    /// [`ProfileError`]: nothing more may be sent, since it would not survive a crash.
+    pub fn save(&mut self, save: &Save) -> Result<(), ProfileError> {
+        if !self.writes {
+            return Ok(());
+        }
+        match save {
+            Save::Append(records) => {
+                let content = journal::encode(records);
+                let sync = records
+                    .iter()
+                    .any(|record| !matches!(record, Record::Acked { .. }));
+                self.write(JOURNAL, |files| files.append(JOURNAL, &content, sync))
+            }
+            Save::Replace(records) => {
+                let content = journal::encode(records);
+                self.write(JOURNAL, |files| files.replace(JOURNAL, &content, true))
+            }
+            Save::Kept(kept) => {
+                let content = kept::encode(kept);
+                self.write(CURSORS, |files| files.replace(CURSORS, &content, false))
+            }
+        }
+    }
+}
+
+fn damaged(file: &'static str) -> impl Fn(usize) -> ProfileError {
+    move |line| ProfileError::Damaged { file, line }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,467 @@
+//! The client's state machine: what the server says and the user types goes in, messages, events and things
+//! to keep come out. It does no I/O and knows no clock.
+//!
+//! The driver's contract:
+//! - `handle_*` takes something in, with the time at which it came.
+//! - After each, [`Session::poll_save`] first, until it is empty: what it gives must be kept before anything
+//!   else is sent. [`Session::poll_transmit`] gives nothing before that.
+//! - [`Session::poll_event`] gives what is to be shown; [`Session::handle_shown`] tells how many of these were,
+//!   because only then do the kept cursors move.
+//! - [`Session::handle_tick`] is due at [`Session::timeout`].
+//! - Once [`Session::end`] is there, the last messages are sent and the session is over.
+
+mod answers;
+mod commands;
+mod cursors;
+mod entries;
+mod errors;
+pub mod event;
+mod heartbeat;
+mod ignored;
+mod leaving;
+mod listing;
+mod login;
+mod outbox;
+mod place;
+mod posting;
+mod requests;
+mod resume;
+mod rooms;
+mod roster;
+mod save;
+#[cfg(test)]
+mod tests;
+mod view;
+
+pub use outbox::{Pending, Post, Record};
+pub use place::Place;
+pub use resume::Tally;
+pub use roster::Change;
+pub use save::{Kept, KeptRoom, Save};
+pub use view::View;
+
+use crate::clock::{Now, after};
+use event::{End, Event, Loss, Welcome};
+use heartbeat::Heartbeat;
+use ignored::Ignored;
+use leaving::Leaving;
+use outbox::Outbox;
+use protocol::id::{DeviceId, DeviceNo, Epoch, Millis, PersonId};
+use protocol::limits::MAX_BODY;
+use protocol::message::{ClientMsg, RoomInfo, Secret, ServerMsg};
+use requests::{Asked, Requests};
+use resume::Resume;
+use rooms::Rooms;
+use save::Keeper;
+use std::collections::VecDeque;
+
+/// Time from the connection to the login's answer, in ms; a stranger's port may say nothing at all.
+const LOGIN_MS: u64 = 10_000;
+
+/// Posts that may wait before more input is read.
+const MAX_WAITING: usize = 256;
+
+/// Events that may wait for the face before no more is read from the server.
+const MAX_UNSHOWN: usize = 512;
+
+/// What a session is made with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The name that its user wants.
+    pub name: String,
+    /// This device.
+    pub device: DeviceId,
+    /// Who this is.
+    pub secret: Secret,
+    /// Program and version.
+    pub agent: String,
+    /// Entries to show of a room that was never read.
+    pub history: u16,
+    /// Whether a person sees the prompt: then what fails leads back to where they were. A script's next line
+    /// must never go to another place than it asked for.
+    pub interactive: bool,
+}
+
+/// How far a session has come.
+///
+/// `Down` → (connected) `Login` → (`Welcome`) `Listing` → (last page of `Rooms`) `Up` → (disconnected) `Down`;
+/// from anywhere `Over`, for good.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Phase {
+    Down,
+    Login { since: Millis },
+    Listing,
+    Up,
+    Over(End),
+}
+
+/// A client's session. See the module for its contract.
+#[derive(Debug)]
+pub struct Session {
+    config: Config,
+    phase: Phase,
+    /// The first login of this process; `None` before it.
+    welcome: Option<Welcome>,
+    logins: u64,
+    name: String,
+    me: Option<PersonId>,
+    device: Option<DeviceNo>,
+    epoch: Option<Epoch>,
+    max_body: usize,
+    /// The server's time, and the steady time at which it was told.
+    server_time: (Millis, Millis),
+    /// The server asked to stay away for so many ms.
+    stay_away: u32,
+    started: Option<Millis>,
+    heartbeat: Heartbeat,
+    nonce: u64,
+    rooms: Rooms,
+    listing: Vec<RoomInfo>,
+    /// Names of rooms to be in: asked for and not answered, or mine in a history that is gone.
+    joining: Vec<String>,
+    /// Names of the public rooms that were mine in a history that is gone: they are read from their oldest entry.
+    reread: Vec<String>,
+    /// The first list of rooms has been seen, now or in an earlier process.
+    returning: bool,
+    /// Where what is typed goes.
+    current: Place,
+    /// Where `/query` and `/part` go back to.
+    back_to: Place,
+    outbox: Outbox,
+    requests: Requests,
+    resume: Resume,
+    ignored: Ignored,
+    leaving: Leaving,
+    keeper: Keeper,
+    lines: u64,
+    /// Lines and posts that could not be done.
+    refusals: u64,
+    out: VecDeque<ClientMsg>,
+    events: VecDeque<Event>,
+    /// Events ever queued, ever given out and ever shown. Invariant: shown <= given <= queued.
+    queued: u64,
+    given: u64,
+    shown: u64,
+}
+
+impl Session {
+    /// A session that goes on from what was kept.
+    pub fn new(config: Config, kept: Kept, journal: &[Record]) -> Self {
+        let lobby = Place::Room(protocol::name::RoomName::lobby().as_str().to_owned());
+        Self {
+            phase: Phase::Down,
+            welcome: None,
+            logins: 0,
+            name: if kept.name.is_empty() {
+                config.name.clone()
+            } else {
+                kept.name.clone()
+            },
+            me: None,
+            device: None,
+            epoch: kept.epoch,
+            max_body: MAX_BODY,
+            server_time: Default::default(),
+            stay_away: 0,
+            started: None,
+            heartbeat: Heartbeat::new(Millis(0)),
+            nonce: 0,
+            rooms: Rooms::default(),
+            listing: Vec::new(),
+            joining: Vec::new(),
+            reread: Vec::new(),
+            returning: false,
+            current: lobby.clone(),
+            back_to: lobby,
+            outbox: Outbox::restore(journal),
+            requests: Requests::default(),
+            resume: Resume::default(),
+            ignored: Ignored::restore(kept.ignored.clone()),
+            leaving: Leaving::default(),
+            keeper: Keeper::new(kept),
+            lines: 0,
+            refusals: 0,
+            out: VecDeque::new(),
+            events: VecDeque::new(),
+            queued: 0,
+            given: 0,
+            shown: 0,
+            config,
+        }
+    }
+
+    /// The transport is up.
+    pub fn handle_connected(&mut self, now: Now) {
+        self.heartbeat = Heartbeat::new(now.steady);
+        self.log_in(now);
+    }
+
+    /// Bytes came from the server, whatever they are.
+    pub fn handle_received(&mut self, now: Now) {
+        self.heartbeat.handle_received(now.steady);
+    }
+
+    /// A message came from the server.
+    pub fn handle_message(&mut self, message: ServerMsg, now: Now) {
+        if self.end().is_some() {
+            return;
+        }
+        match message {
+            ServerMsg::Welcome { .. } => self.handle_welcome(message, now),
+            ServerMsg::Rooms {
+                req,
+                change,
+                more,
+                rooms,
+            } => self.handle_rooms(req, &change, more, rooms),
+            ServerMsg::Opened {
+                req,
+                room,
+                topic,
+                newest,
+                next,
+                ..
+            } => {
+                self.handle_opened(req, room, topic, newest, next);
+            }
+            ServerMsg::Ack { counter, .. } => self.handle_ack(counter, now),
+            ServerMsg::Entries { room, entries } => self.handle_entries(room, &entries),
+            ServerMsg::Page { req, more, found } => self.handle_page(req, more, &found),
+            ServerMsg::Trimmed { room, reason, first } => self.handle_trimmed(room, &reason, first),
+            ServerMsg::Roster {
+                room,
+                snapshot,
+                more,
+                online,
+                members,
+                people,
+                ..
+            } => {
+                self.handle_roster(
+                    room,
+                    roster::Page {
+                        snapshot,
+                        more,
+                        online,
+                        members,
+                        people,
+                    },
+                );
+            }
+            ServerMsg::Answer { req, more, reply } => self.handle_answer(req, more, reply),
+            ServerMsg::Error {
+                code,
+                about,
+                req,
+                close,
+                detail,
+                text,
+            } => {
+                self.handle_error(
+                    errors::Failed {
+                        code,
+                        about,
+                        req,
+                        close,
+                        detail,
+                        text,
+                    },
+                    now,
+                );
+            }
+            ServerMsg::GoAway { after_ms, text } => {
+                self.stay_away = after_ms;
+                self.tell(Event::GoingAway { text, after_ms });
+            }
+            ServerMsg::Pong { .. } => {}
+            // Files have their own connection; a chat connection never asks for these.
+            ServerMsg::PutAt { .. }
+            | ServerMsg::Data { .. }
+            | ServerMsg::Credit { .. }
+            | ServerMsg::End { .. } => {}
+        }
+        self.advance(now);
+    }
+
+    /// The transport is gone.
+    pub fn handle_disconnected(&mut self, loss: Loss, now: Now) {
+        let loss = if self.stay_away > 0 { Loss::Announced } else { loss };
+        let phase = std::mem::replace(&mut self.phase, Phase::Down);
+        self.outbox.handle_disconnected();
+        self.out.clear();
+        self.listing.clear();
+        let broken: Vec<_> = self
+            .requests
+            .clear()
+            .filter(|asked| !matches!(asked, Asked::Join { .. }))
+            .collect();
+        match phase {
+            Phase::Over(end) => self.phase = Phase::Over(end),
+            Phase::Down => {}
+            _ if self.welcome.is_none() => self.end_with(End::NoLogin(loss), now),
+            Phase::Login { .. } => {}
+            Phase::Listing | Phase::Up => self.tell(Event::Lost(loss)),
+        }
+        for command in broken.iter().filter_map(Asked::command) {
+            self.mistake(
+                format!("the connection broke before {command} was answered"),
+                "try it again",
+            );
+        }
+        self.advance(now);
+    }
+
+    /// Time has passed.
+    pub fn handle_tick(&mut self, now: Now) {
+        let started = *self.started.get_or_insert(now.steady);
+        if self.welcome.is_none()
+            && now.steady >= after(started, outbox::PENDING_AFTER_MS)
+            && self.queued == 0
+        {
+            self.tell(Event::Connecting);
+        }
+        if self.is_connected()
+            && self.heartbeat.is_ping_due(now.steady)
+            && !matches!(self.phase, Phase::Login { .. })
+        {
+            self.nonce += 1;
+            self.out.push_back(ClientMsg::Ping { nonce: self.nonce });
+        }
+        self.advance(now);
+    }
+
+    /// What everything that happened leads to.
+    fn advance(&mut self, now: Now) {
+        self.advance_posts(now);
+        if let Some(Some(tally)) = self.resume.close() {
+            self.tell_resumed(tally);
+        }
+        self.advance_leaving(now);
+        self.keeper.advance(now.steady, self.end().is_some());
+    }
+
+    /// Whether the transport is taken to be up.
+    pub fn is_connected(&self) -> bool {
+        !matches!(self.phase, Phase::Down | Phase::Over(_))
+    }
+
+    /// Whether the server is silent for too long: the driver drops the connection.
+    pub fn is_dead(&self, now: Now) -> bool {
+        match self.phase {
+            Phase::Login { since } => now.steady >= after(since, LOGIN_MS),
+            _ => self.is_connected() && self.heartbeat.is_dead(now.steady),
+        }
+    }
+
+    /// When [`Self::handle_tick`] is due, in steady time.
+    pub fn timeout(&self) -> Option<Millis> {
+        let heart = match self.phase {
+            Phase::Login { since } => Some(after(since, LOGIN_MS)),
+            _ => self.is_connected().then(|| self.heartbeat.timeout()),
+        };
+        let slow = self
+            .started
+            .filter(|_| self.queued == 0 && self.welcome.is_none());
+        let slow = slow.map(|started| after(started, outbox::PENDING_AFTER_MS));
+        let outbox = self.outbox.timeout().filter(|_| self.phase == Phase::Up);
+        [heart, slow, outbox, self.keeper.timeout(), self.leaving.timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// What must be kept before anything else is sent.
+    pub fn poll_save(&mut self) -> Option<Save> {
+        let journal = self.outbox.poll_save().map(Save::from);
+        journal.or_else(|| {
+            self.keeper
+                .poll(&self.name, self.epoch, self.ignored.names())
+                .map(Save::Kept)
+        })
+    }
+
+    /// The next message for the server; nothing while something is to be kept.
+    pub fn poll_transmit(&mut self, now: Now) -> Option<ClientMsg> {
+        if self.outbox.is_dirty() {
+            return None;
+        }
+        let message = self.out.pop_front().or_else(|| self.outbox.poll_transmit())?;
+        self.heartbeat.handle_sent(now.steady);
+        Some(message)
+    }
+
+    /// The next thing to show.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        let event = self.events.pop_front()?;
+        self.given += 1;
+        Some(event)
+    }
+
+    /// The face has shown the first `shown` of all events that were given out.
+    pub fn handle_shown(&mut self, shown: u64, now: Now) {
+        self.shown = shown.min(self.given);
+        self.keeper.handle_shown(self.shown);
+        self.advance(now);
+    }
+
+    /// Whether events wait.
+    pub fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
+    /// Whether to read what the user types: after the first login, and while not too much waits.
+    pub fn wants_input(&self) -> bool {
+        let room = self.outbox.len() < MAX_WAITING && self.events.len() < MAX_UNSHOWN;
+        self.welcome.is_some() && self.phase != Phase::Listing && room && !self.leaving.is_leaving()
+    }
+
+    /// Whether to read from the server; a face that does not keep up makes this client a lagging cursor.
+    pub fn wants_messages(&self) -> bool {
+        self.events.len() < MAX_UNSHOWN
+    }
+
+    /// How long to stay away before the next attempt to connect, at least, in ms.
+    pub fn take_stay_away(&mut self) -> u32 {
+        std::mem::take(&mut self.stay_away)
+    }
+
+    /// How the session ended, once it did.
+    pub fn end(&self) -> Option<&End> {
+        match &self.phase {
+            Phase::Over(end) => Some(end),
+            _ => None,
+        }
+    }
+
+    /// How much of what was typed could not be done.
+    pub fn refusals(&self) -> u64 {
+        self.refusals
+    }
+
+    /// Posts that are not settled.
+    pub fn pending(&self) -> impl Iterator<Item = &Pending> {
+        self.outbox.pending()
+    }
+
+    fn end_with(&mut self, end: End, now: Now) {
+        self.phase = Phase::Over(end);
+        self.keeper.advance(now.steady, true);
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.queued += 1;
+        self.events.push_back(event);
+    }
+
+    fn mistake(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        self.tell(Event::Mistake {
+            text: text.into(),
+            hint: hint.into(),
+        });
+    }
+
+    fn ask(&mut self, asked: Asked, message: impl FnOnce(protocol::id::Req) -> ClientMsg) {
+        let req = self.requests.ask(asked);
+        self.out.push_back(message(req));
+    }
+}

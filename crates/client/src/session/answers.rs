@@ -1,0 +1,117 @@
+//! Answers to questions.
+
+use super::Session;
+use super::event::Event;
+use super::place::Place;
+use super::requests::{Asked, Why, last_person};
+use protocol::id::{Millis, Req};
+use protocol::message::{ClientMsg, Found, Question, Reply, RoomListing, RosterItem};
+
+impl Session {
+    pub(super) fn handle_page(&mut self, req: Req, more: bool, found: &[Found]) {
+        let Some(Asked::History { place }) = self.requests.take(req) else {
+            return;
+        };
+        let mut shown: Vec<&Found> = found.iter().collect();
+        shown.retain(|found| !self.ignored.hides(found.entry.person, &found.entry.name));
+        let entries = shown
+            .iter()
+            .map(|found| self.said(&place, &found.entry))
+            .collect();
+        self.tell(Event::History { place, entries, more });
+    }
+
+    pub(super) fn handle_answer(&mut self, req: Req, more: bool, reply: Reply) {
+        let Some(asked) = self.requests.take(req) else {
+            return;
+        };
+        match (asked, reply) {
+            (Asked::Rooms { so_far }, Reply::Rooms { rooms }) => self.handle_rooms_page(so_far, rooms, more),
+            (Asked::People { place, room, so_far }, Reply::People { people }) => {
+                self.handle_people_page(place, room, so_far, people, more);
+            }
+            (
+                Asked::Whois { name, why },
+                Reply::Whois {
+                    person,
+                    rooms,
+                    seen,
+                    agent,
+                },
+            ) => {
+                self.handle_whois(name, why, person, rooms, seen, agent);
+            }
+            (Asked::Nick, Reply::Named { name }) => self.handle_named(name),
+            (Asked::Away { on, text }, Reply::Done) => self.tell(Event::Away { on, text }),
+            // The topic comes as an entry, a closed room as `Rooms`.
+            (_, _) => {}
+        }
+    }
+
+    fn handle_rooms_page(&mut self, mut so_far: Vec<RoomListing>, rooms: Vec<RoomListing>, more: bool) {
+        so_far.extend(rooms);
+        match so_far.last().filter(|_| more).map(|room| room.name.clone()) {
+            Some(after) => self.ask(Asked::Rooms { so_far }, |req| ClientMsg::Ask {
+                req,
+                question: Question::Rooms { after },
+            }),
+            None => self.tell(Event::Rooms { rooms: so_far }),
+        }
+    }
+
+    fn handle_people_page(
+        &mut self,
+        place: Place,
+        room: protocol::id::RoomId,
+        mut so_far: Vec<RosterItem>,
+        people: Vec<RosterItem>,
+        more: bool,
+    ) {
+        let after = last_person(&people).filter(|_| more);
+        so_far.extend(people);
+        match after {
+            Some(_) => self.ask(Asked::People { place, room, so_far }, |req| ClientMsg::Ask {
+                req,
+                question: Question::People {
+                    room: Some(room),
+                    after,
+                },
+            }),
+            None => self.tell(Event::People {
+                place,
+                people: so_far,
+            }),
+        }
+    }
+
+    fn handle_whois(
+        &mut self,
+        name: String,
+        why: Why,
+        person: RosterItem,
+        rooms: Vec<String>,
+        seen: Millis,
+        agent: String,
+    ) {
+        match why {
+            Why::Show => self.tell(Event::Whois {
+                person,
+                rooms,
+                seen,
+                agent,
+            }),
+            Why::Post => self.handle_addressee(&name, &person),
+            Why::Query => {
+                if self.current.is(&Place::Person(name)) {
+                    self.go_to(Place::Person(person.name));
+                }
+            }
+        }
+    }
+
+    fn handle_named(&mut self, name: String) {
+        self.name.clone_from(&name);
+        self.keeper.note_name(&name);
+        self.tell(Event::Named { name });
+    }
+}

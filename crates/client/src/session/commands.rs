@@ -1,0 +1,293 @@
+//! What the user types.
+
+use super::event::Event;
+use super::place::Place;
+use super::requests::{Asked, Why};
+use super::{Phase, Session};
+use crate::clock::{Now, since};
+use protocol::command::{Command, HistorySpan, Line, find, nearest};
+use protocol::entry::EntryKind;
+use protocol::id::{Millis, RoomId, Seq};
+use protocol::limits::{MAX_AWAY, MAX_FETCH, MAX_TOPIC};
+use protocol::message::{Action, ClientMsg, Question, Range, StateChange};
+use protocol::name::RoomName;
+
+/// Leaving a prompt waits so long for what is not acknowledged, in ms.
+const PATIENCE_MS: u64 = 2_000;
+
+impl Session {
+    /// A line was typed.
+    pub fn handle_line(&mut self, line: &str, now: Now) {
+        self.lines += 1;
+        match Line::parse(line) {
+            Ok(Line::Empty) => {}
+            Ok(Line::Say(text)) => self.post(self.current.clone(), EntryKind::Text, None, text, now),
+            Ok(Line::Command(command)) => self.handle_command(command, now),
+            Err(error) => {
+                self.refusals += 1;
+                self.mistake(error.to_string(), error.hint());
+            }
+        }
+        self.advance(now);
+    }
+
+    fn handle_command(&mut self, command: Command, now: Now) {
+        let here = self.current.clone();
+        match command {
+            Command::Join(room) => self.join_command(&room),
+            Command::Part(room) => self.part_command(room.as_ref()),
+            Command::Msg { to, text } => {
+                self.post(
+                    Place::Person(to.as_str().to_owned()),
+                    EntryKind::Text,
+                    None,
+                    text,
+                    now,
+                );
+            }
+            Command::Query(None) => self.go_to(self.back_to.clone()),
+            Command::Query(Some(name)) => self.query(name.as_str().to_owned()),
+            Command::Reply { to, text } => self.reply(here, to, text, now),
+            Command::Me(text) => self.post(here, EntryKind::Action, None, text, now),
+            Command::Nick(name) => self.state(
+                Asked::Nick,
+                StateChange::Name {
+                    name: name.as_str().to_owned(),
+                },
+            ),
+            Command::Away(text) => self.away(text),
+            Command::Back => {
+                self.state(
+                    Asked::Away {
+                        on: false,
+                        text: String::new(),
+                    },
+                    StateChange::Back,
+                );
+            }
+            Command::Topic(text) => self.topic(here, text),
+            Command::Who(room) => self.who(room.as_ref()),
+            Command::Whois(name) if self.is_online() => self.whois(name.as_str().to_owned(), Why::Show),
+            Command::Whois(_) => {}
+            Command::List => self.list(),
+            Command::History(span) => self.history(here, span, now),
+            Command::Ignore(None) => self.tell(Event::Ignored {
+                names: self.ignored.names(),
+            }),
+            Command::Ignore(Some(name)) => self.ignore(name.as_str(), true),
+            Command::Unignore(name) => self.ignore(name.as_str(), false),
+            Command::Motd => self.motd(),
+            Command::Clear => self.tell(Event::Clear),
+            Command::Help(about) => self.help(about.as_deref()),
+            Command::Quit => self.handle_leave(self.config.interactive.then_some(PATIENCE_MS), now),
+        }
+    }
+
+    /// Whether a question can be asked now; tells if not.
+    fn is_online(&mut self) -> bool {
+        if self.phase != Phase::Up {
+            self.mistake("not connected", "this works again when the connection is back");
+        }
+        self.phase == Phase::Up
+    }
+
+    fn join_command(&mut self, room: &RoomName) {
+        let place = Place::Room(room.as_str().to_owned());
+        if let Some(known) = self.rooms.by_place(&place).map(|room| room.place()) {
+            return self.go_to(known);
+        }
+        self.current = place;
+        self.join(room.as_str().to_owned());
+    }
+
+    fn part_command(&mut self, room: Option<&RoomName>) {
+        let place = room.map_or_else(
+            || self.current.clone(),
+            |room| Place::Room(room.as_str().to_owned()),
+        );
+        if matches!(place, Place::Person(_)) {
+            return self.go_to(self.back_to.clone());
+        }
+        let Some(room) = self.room_at(&place) else {
+            return self.mistake(
+                format!("you are not in {place}"),
+                "type /list for the rooms that there are",
+            );
+        };
+        if self.is_online() {
+            self.ask(Asked::Part { room }, |req| ClientMsg::Part { req, room });
+        }
+    }
+
+    fn query(&mut self, name: String) {
+        let place = Place::Person(name.clone());
+        let known = self
+            .rooms
+            .people()
+            .map(|(_, name)| Place::Person(name.to_owned()))
+            .find(|known| known.is(&place));
+        if let Some(known) = known {
+            return self.go_to(known);
+        }
+        self.current = place.clone();
+        match self.phase {
+            Phase::Up => self.whois(name, Why::Query),
+            _ => self.go_to(place),
+        }
+    }
+
+    fn reply(&mut self, here: Place, to: Option<Seq>, text: String, now: Now) {
+        let last = || self.rooms.by_place(&here)?.last_of_others(self.me);
+        match to.or_else(last) {
+            Some(seq) => self.post(here, EntryKind::Text, Some(seq), text, now),
+            None => self.mistake(
+                "nobody else has said anything here yet",
+                "type /reply #N TEXT to answer line N",
+            ),
+        }
+    }
+
+    fn state(&mut self, asked: Asked, change: StateChange) {
+        if self.is_online() {
+            self.ask(asked, |req| ClientMsg::State { req, change });
+        }
+    }
+
+    fn away(&mut self, text: String) {
+        if text.len() > MAX_AWAY {
+            return self.mistake("that is too long", format!("say it in {MAX_AWAY} bytes"));
+        }
+        self.state(
+            Asked::Away {
+                on: true,
+                text: text.clone(),
+            },
+            StateChange::Away { text },
+        );
+    }
+
+    fn topic(&mut self, here: Place, text: Option<String>) {
+        let Some((room, topic)) = self
+            .rooms
+            .by_place(&here)
+            .map(|room| (room.info.room, room.info.topic.clone()))
+        else {
+            return self.mistake(format!("{here} has no topic"), "go to a room with /join ROOM");
+        };
+        let Some(text) = text else {
+            return self.tell(Event::Topic { place: here, topic });
+        };
+        if text.len() > MAX_TOPIC {
+            return self.mistake("that topic is too long", format!("say it in {MAX_TOPIC} bytes"));
+        }
+        if self.is_online() {
+            self.ask(Asked::Topic, |req| ClientMsg::Do {
+                req,
+                room,
+                action: Action::Topic { text },
+            });
+        }
+    }
+
+    fn who(&mut self, room: Option<&RoomName>) {
+        let place = room.map_or_else(
+            || self.current.clone(),
+            |room| Place::Room(room.as_str().to_owned()),
+        );
+        let Some(room) = self.room_at(&place) else {
+            return self.mistake(
+                format!("you are not in {place}"),
+                format!("type /join {} first", place.name()),
+            );
+        };
+        if self.is_online() {
+            let asked = Asked::People {
+                place,
+                room,
+                so_far: Vec::new(),
+            };
+            let question = Question::People {
+                room: Some(room),
+                after: None,
+            };
+            self.ask(asked, |req| ClientMsg::Ask { req, question });
+        }
+    }
+
+    fn list(&mut self) {
+        if self.is_online() {
+            let question = Question::Rooms { after: String::new() };
+            self.ask(Asked::Rooms { so_far: Vec::new() }, |req| ClientMsg::Ask {
+                req,
+                question,
+            });
+        }
+    }
+
+    fn history(&mut self, here: Place, span: HistorySpan, now: Now) {
+        let Some(room) = self.room_at(&here) else {
+            return self.mistake(format!("nothing was said in {here} yet"), "say something");
+        };
+        let (range, limit) = match span {
+            HistorySpan::Count(count) => (Range::Latest, count),
+            HistorySpan::Ms(ms) => {
+                let (told, at) = self.server_time;
+                let server_now = told.0 + since(now.steady, at);
+                (
+                    Range::SinceTime {
+                        time: Millis(server_now.saturating_sub(ms)),
+                    },
+                    MAX_FETCH,
+                )
+            }
+        };
+        if self.is_online() {
+            self.ask(Asked::History { place: here }, |req| ClientMsg::Fetch {
+                req,
+                room,
+                range,
+                limit,
+            });
+        }
+    }
+
+    fn ignore(&mut self, name: &str, on: bool) {
+        let person = self.person(name);
+        if on {
+            self.ignored.add(name, person);
+        } else if !self.ignored.remove(name, person) {
+            return self.mistake(format!("{name} is not hidden"), "type /ignore to see who is");
+        }
+        self.keeper.note_change();
+        self.tell(Event::Ignoring {
+            name: name.to_owned(),
+            on,
+        });
+    }
+
+    fn motd(&mut self) {
+        let text = self
+            .welcome
+            .as_ref()
+            .map(|welcome| welcome.motd.clone())
+            .unwrap_or_default();
+        self.tell(Event::Motd { text });
+    }
+
+    fn help(&mut self, about: Option<&str>) {
+        match about.map(|name| (name, find(name))) {
+            None => self.tell(Event::Help { about: None }),
+            Some((_, Some(spec))) => self.tell(Event::Help { about: Some(spec) }),
+            Some((name, None)) => {
+                let hint = nearest(name).map_or("type /help for the commands".into(), |near| {
+                    format!("type /help {near}")
+                });
+                self.mistake(format!("there is no command /{name}"), hint);
+            }
+        }
+    }
+
+    fn room_at(&self, place: &Place) -> Option<RoomId> {
+        self.rooms.by_place(place).map(|room| room.info.room)
+    }
+}

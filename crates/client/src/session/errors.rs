@@ -1,0 +1,100 @@
+//! What the server refuses.
+
+use super::Session;
+use super::event::{End, Event, Refusal};
+use super::outbox::Verdict;
+use super::place::Place;
+use super::requests::{Asked, Why};
+use crate::clock::Now;
+use protocol::code::Code;
+use protocol::id::{Counter, Req};
+use protocol::message::ty;
+
+/// The fields of [`protocol::message::ServerMsg::Error`].
+pub(super) struct Failed {
+    pub(super) code: u16,
+    pub(super) about: u8,
+    pub(super) req: u64,
+    pub(super) close: bool,
+    pub(super) detail: u64,
+    pub(super) text: String,
+}
+
+impl Session {
+    pub(super) fn handle_error(&mut self, failed: Failed, now: Now) {
+        let Failed {
+            code,
+            about,
+            req,
+            close,
+            detail,
+            text,
+        } = failed;
+        let refusal = Refusal { code, detail, text };
+        if Code::from_number(code) == Some(Code::Fenced) {
+            self.tell(Event::Fenced);
+            return self.end_with(End::Fenced, now);
+        }
+        if close && self.welcome.is_none() {
+            return self.end_with(End::Refused(refusal), now);
+        }
+        if about == ty::POST {
+            return self.handle_post_refused(Counter::new(req), refusal, now);
+        }
+        match u32::try_from(req)
+            .ok()
+            .and_then(|req| self.requests.take(Req(req)))
+        {
+            Some(asked) => self.handle_request_refused(asked, refusal),
+            None => self.tell(Event::Error {
+                about: String::new(),
+                refusal,
+            }),
+        }
+    }
+
+    fn handle_post_refused(&mut self, counter: Option<Counter>, refusal: Refusal, now: Now) {
+        match self
+            .outbox
+            .handle_refusal(counter, refusal.code, refusal.detail, now)
+        {
+            Verdict::Dropped(pending) => self.tell_refused(pending, refusal),
+            Verdict::Again | Verdict::Stale => {}
+        }
+    }
+
+    fn handle_request_refused(&mut self, asked: Asked, refusal: Refusal) {
+        match &asked {
+            Asked::Open { room } => {
+                self.resume.handle_opened(*room, None);
+                self.rooms.remove(*room);
+            }
+            Asked::Join { name } => {
+                self.joining.retain(|joining| joining != name);
+                self.fail_place(&Place::Room(name.clone()), &refusal);
+            }
+            Asked::Whois { name, why: Why::Post } => {
+                return self.fail_posts(&Place::Person(name.clone()), &refusal);
+            }
+            Asked::Whois {
+                name,
+                why: Why::Query,
+            } => self.fail_place(&Place::Person(name.clone()), &refusal),
+            _ => {}
+        }
+        self.refusals += 1;
+        self.tell(Event::Error {
+            about: asked.command().unwrap_or_default(),
+            refusal,
+        });
+    }
+
+    /// This place can't be had. A person goes back to where they were; a script stays, so that what it says
+    /// next can't reach others than it meant.
+    fn fail_place(&mut self, place: &Place, refusal: &Refusal) {
+        self.fail_posts(place, refusal);
+        if self.current.is(place) && self.config.interactive {
+            self.leave_current();
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! What the session has to tell its face.
+
+use super::place::Place;
+use super::resume::Tally;
+use super::roster::Change;
+use protocol::command::Spec;
+use protocol::entry::{EntryKind, Revision};
+use protocol::id::{Millis, Seq};
+use protocol::message::{Durability, RoomListing, RosterItem};
+
+/// Something that a face shows. Texts and names are as they came: the face makes them safe.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the sentence of an event says what its fields are")]
+pub enum Event {
+    /// Connecting takes a while.
+    Connecting,
+    /// The first login of this process worked.
+    Welcome(Welcome),
+    /// Connected again.
+    Reconnected,
+    /// The connection is gone; attempts to connect go on.
+    Lost(Loss),
+    /// Everything that was missed has come.
+    Resumed(Tally),
+    /// The server will stop, and can be reached again after so many ms.
+    GoingAway { text: String, after_ms: u32 },
+    /// The server's log was lost or restored: what was read before is not its history any more.
+    NewHistory,
+    /// Older entries of a room are not kept any more: it begins at `first`, `gone` unread ones are missing.
+    Trimmed { place: Place, first: Seq, gone: u64 },
+    /// The server left entries out.
+    Gap { place: Place, missing: u64 },
+    /// A room is open for the first time in this process.
+    Entered(Entered),
+    /// What is typed goes to this place from here on.
+    Switched { place: Place },
+    /// No longer in a room.
+    Left { place: Place },
+    /// What follows was not read before.
+    Unread { place: Place, count: u64 },
+    /// An entry of a log.
+    Said(Said),
+    /// Something happened to a person in the current room.
+    Person { name: String, change: Change },
+    /// A post waits: it is not acknowledged yet.
+    Pending {
+        place: Place,
+        kind: EntryKind,
+        text: String,
+    },
+    /// A post was refused for good.
+    Refused {
+        place: Place,
+        text: String,
+        refusal: Refusal,
+    },
+    /// A post was sent before the server's history was lost: nobody knows whether it arrived.
+    Uncertain { place: Place, text: String },
+    /// The answer to `/history`.
+    History {
+        place: Place,
+        entries: Vec<Said>,
+        more: bool,
+    },
+    /// The answer to `/who`.
+    People { place: Place, people: Vec<RosterItem> },
+    /// The answer to `/list`.
+    Rooms { rooms: Vec<RoomListing> },
+    /// The answer to `/whois`.
+    Whois {
+        person: RosterItem,
+        rooms: Vec<String>,
+        seen: Millis,
+        agent: String,
+    },
+    /// The answer to `/topic`.
+    Topic { place: Place, topic: String },
+    /// My name is this now.
+    Named { name: String },
+    /// I am away, or back.
+    Away { on: bool, text: String },
+    /// A person is hidden, or shown again.
+    Ignoring { name: String, on: bool },
+    /// All who are hidden.
+    Ignored { names: Vec<String> },
+    /// The operator's words.
+    Motd { text: String },
+    /// Help, about one command or all.
+    Help { about: Option<&'static Spec> },
+    /// Clear the screen.
+    Clear,
+    /// A line that can't be done, and what to do about it.
+    Mistake { text: String, hint: String },
+    /// The server refused a request.
+    Error { about: String, refusal: Refusal },
+    /// The session ends; so many posts wait for the next time.
+    Leaving { pending: usize },
+    /// Another client uses this profile now; the session is over.
+    Fenced,
+    /// Something about this process that its user should know.
+    Notice { text: String },
+}
+
+/// A login.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Welcome {
+    /// My name.
+    pub name: String,
+    /// The name that I asked for.
+    pub wanted: String,
+    /// How well things are kept.
+    pub durability: Durability,
+    /// What is stored, for how long, who can read it.
+    pub storage: String,
+    /// The operator's words; may be empty.
+    pub motd: String,
+}
+
+/// A room that was opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entered {
+    /// Which.
+    pub place: Place,
+    /// Its topic; may be empty.
+    pub topic: String,
+    /// Nothing was ever said there.
+    pub empty: bool,
+    /// Who else is online there, if it is not too large to tell.
+    pub people: Vec<String>,
+    /// How many are online there.
+    pub online: u32,
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// The server closed it, or the network did.
+    Closed,
+    /// Nothing was heard for too long.
+    Silent,
+    /// What came was not understood.
+    Garbled,
+    /// The server announced it.
+    Announced,
+}
+
+/// What the server said when it refused something.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Refusal {
+    /// [`protocol::code::Code::number`], or one of a later version.
+    pub code: u16,
+    /// A number that some codes carry.
+    pub detail: u64,
+    /// The server's sentence.
+    pub text: String,
+}
+
+/// An entry, with what the session knows about it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Said {
+    /// Where.
+    pub place: Place,
+    /// Whether that is where I am.
+    pub here: bool,
+    /// Its number.
+    pub seq: Seq,
+    /// When it was said.
+    pub time: Millis,
+    /// When it was written, if that was noticeably earlier; else 0.
+    pub written: Millis,
+    /// Who said it, by the name of that time; `None` for the server.
+    pub name: Option<String>,
+    /// Whether that is me.
+    pub mine: bool,
+    /// Whether it names me.
+    pub mention: bool,
+    /// What it is.
+    pub kind: EntryKind,
+    /// What happened to it since.
+    pub revision: Revision,
+    /// What it answers.
+    pub reply: Option<Quote>,
+    /// What was said.
+    pub text: String,
+}
+
+/// The beginning of an entry that another one refers to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quote {
+    /// Its number.
+    pub seq: Seq,
+    /// Who said it and how it began, if it is not too long ago.
+    pub said: Option<(String, String)>,
+}
+
+/// How a session ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum End {
+    /// As its user wished.
+    Quit,
+    /// Another connection of this device took over.
+    Fenced,
+    /// The server does not let this client in.
+    Refused(Refusal),
+    /// What answered is no natter server.
+    Stranger,
+    /// The server closed the connection, or fell silent, before the first login.
+    NoLogin(Loss),
+}

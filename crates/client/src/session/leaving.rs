@@ -1,0 +1,93 @@
+//! Leaving well: what was said is acknowledged and seen first, as far as there is patience.
+
+use super::event::{End, Event};
+use super::outbox::Pending;
+use super::{Phase, Session};
+use crate::clock::{Now, after, since};
+use protocol::id::{Counter, Millis};
+use protocol::message::ClientMsg;
+use std::collections::BTreeSet;
+
+/// After its acknowledgement one's own line comes at once; a room that is not open would never show it. In ms.
+const UNSEEN_MS: u64 = 2_000;
+
+/// What stands between the wish to leave and leaving.
+#[derive(Debug, Default)]
+pub(super) struct Leaving {
+    wish: Option<Wish>,
+    /// Posts that are acknowledged, and that the log has not shown yet.
+    unseen: BTreeSet<Counter>,
+    last_ack: Millis,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Wish {
+    /// Leave at this time in any case; `None` waits for as long as it takes.
+    until: Option<Millis>,
+}
+
+impl Leaving {
+    pub(super) fn is_leaving(&self) -> bool {
+        self.wish.is_some()
+    }
+
+    pub(super) fn handle_acked(&mut self, posts: &[Pending], now: Millis) {
+        self.unseen
+            .extend(posts.iter().filter_map(|pending| pending.counter));
+        self.last_ack = now;
+    }
+
+    pub(super) fn handle_seen(&mut self, counter: Counter) {
+        self.unseen.remove(&counter);
+    }
+
+    pub(super) fn forget_unseen(&mut self) {
+        self.unseen.clear();
+    }
+
+    pub(super) fn timeout(&self) -> Option<Millis> {
+        let wish = self.wish?;
+        let unseen = (!self.unseen.is_empty()).then(|| after(self.last_ack, UNSEEN_MS));
+        wish.until.into_iter().chain(unseen).min()
+    }
+}
+
+impl Session {
+    /// The user wants to leave. What is not acknowledged is waited for, at most `patience` ms if that is given;
+    /// what is not acknowledged then stays in the outbox.
+    pub fn handle_leave(&mut self, patience: Option<u64>, now: Now) {
+        self.leaving.wish = Some(Wish {
+            until: patience.map(|ms| after(now.steady, ms)),
+        });
+        self.advance(now);
+    }
+
+    /// Whether everything that was typed has been done, answered and shown.
+    pub fn is_settled(&self, now: Now) -> bool {
+        let seen = self.leaving.unseen.is_empty() || since(now.steady, self.leaving.last_ack) >= UNSEEN_MS;
+        self.phase == Phase::Up
+            && self.outbox.len() == 0
+            && self.requests.is_empty()
+            && self.joining.is_empty()
+            && !self.resume.is_active()
+            && seen
+    }
+
+    pub(super) fn advance_leaving(&mut self, now: Now) {
+        let Some(wish) = self.leaving.wish.filter(|_| self.end().is_none()) else {
+            return;
+        };
+        let offline = wish.until.is_some() && !self.is_connected();
+        if offline || wish.until.is_some_and(|until| now.steady >= until) || self.is_settled(now) {
+            if self.is_connected() {
+                self.out.push_back(ClientMsg::Bye {});
+            }
+            if self.outbox.len() > 0 {
+                self.tell(Event::Leaving {
+                    pending: self.outbox.len(),
+                });
+            }
+            self.end_with(End::Quit, now);
+        }
+    }
+}

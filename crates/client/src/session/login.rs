@@ -1,0 +1,104 @@
+//! Logging in, and what a new history means.
+
+use super::event::{Event, Welcome};
+use super::{Phase, Session, Tally};
+use crate::clock::Now;
+use protocol::limits::VERSION;
+use protocol::message::{ClientMsg, Proof, Purpose, ServerMsg};
+
+impl Session {
+    pub(super) fn log_in(&mut self, now: Now) {
+        self.phase = Phase::Login { since: now.steady };
+        let name = if self.welcome.is_some() {
+            &self.name
+        } else {
+            &self.config.name
+        };
+        self.out.push_back(ClientMsg::Hello {
+            min_version: VERSION,
+            max_version: VERSION,
+            features: 0,
+            device: self.config.device,
+            proof: Proof::Secret {
+                secret: self.config.secret.clone(),
+            },
+            purpose: Purpose::Chat,
+            name: name.clone(),
+            agent: self.config.agent.clone(),
+        });
+    }
+
+    pub(super) fn handle_welcome(&mut self, message: ServerMsg, now: Now) {
+        let ServerMsg::Welcome {
+            limits,
+            person,
+            name,
+            device,
+            last_counter,
+            epoch,
+            durability,
+            time,
+            storage,
+            motd,
+            ..
+        } = message
+        else {
+            return;
+        };
+        self.phase = Phase::Listing;
+        self.logins += 1;
+        self.me = Some(person);
+        self.device = Some(device);
+        self.server_time = (time, now.steady);
+        self.max_body = usize::try_from(limits.body).unwrap_or(usize::MAX);
+        self.heartbeat
+            .set_times(limits.ping_after_ms, limits.dead_after_ms);
+        self.keeper.note_name(&name);
+        let wanted = self.config.name.clone();
+        let welcome = Welcome {
+            name: name.clone(),
+            wanted,
+            durability,
+            storage,
+            motd,
+        };
+        self.name = name;
+        match self.welcome.replace(welcome.clone()) {
+            None => self.tell(Event::Welcome(welcome)),
+            Some(_) => self.tell(Event::Reconnected),
+        }
+        if self.epoch.is_some_and(|known| known != epoch) {
+            self.forget_history();
+        }
+        // Direct rooms that come up from here on are news, unless this profile never saw a history.
+        self.returning |= self.epoch.replace(epoch).is_some();
+        let settled = self.outbox.handle_welcome(epoch, last_counter);
+        self.outbox.set_window(limits.window_posts, limits.window_bytes);
+        self.leaving.handle_acked(&settled.arrived, now.steady);
+        for pending in settled.unknown {
+            self.tell(Event::Uncertain {
+                place: pending.post.place,
+                text: pending.post.body,
+            });
+        }
+        self.resume.begin();
+    }
+
+    /// Numbers of the old history mean nothing in the new one: names lead on.
+    fn forget_history(&mut self) {
+        self.tell(Event::NewHistory);
+        self.reread = self.keeper.public_rooms();
+        self.joining.extend(self.reread.clone());
+        self.keeper.forget_history();
+        self.rooms.retain(|_| false);
+        self.ignored.forget_numbers();
+        self.leaving.forget_unseen();
+    }
+
+    /// Says how much was missed: always after a reconnection, and when coming back if there was something.
+    pub(super) fn tell_resumed(&mut self, tally: Tally) {
+        if self.logins > 1 || tally != Tally::default() {
+            self.tell(Event::Resumed(tally));
+        }
+    }
+}

@@ -1,0 +1,398 @@
+//! What was written and is not acknowledged yet: numbered when it is first sent, resent until it is settled.
+//!
+//! A post gets its counter only when it goes out, and not before that was journalled. So whatever has no
+//! counter was surely never sent, and whatever has one may have arrived.
+//!
+//! A refusal does not move the server's counter, so posts behind a refused one are refused too. The outbox
+//! then sends nothing more until everything on the wire is answered, and only then numbers anew: no late
+//! answer can be taken for one to a new number.
+
+mod flight;
+mod record;
+#[cfg(test)]
+mod tests;
+
+pub use record::{Pending, Post, Record};
+
+use crate::clock::{Now, after, since};
+use flight::{Answer, Flight};
+use protocol::code::Code;
+use protocol::id::{Counter, Epoch, Millis};
+use protocol::limits::{WINDOW_BYTES, WINDOW_POSTS};
+use protocol::message::{ClientMsg, Target};
+use std::collections::VecDeque;
+
+/// A post that is not acknowledged after so long is shown as pending, in ms.
+pub(crate) const PENDING_AFTER_MS: u64 = 500;
+
+/// Records after which the journal is written anew, so that it does not grow for ever.
+const COMPACT_AFTER: usize = 256;
+
+/// What became of a refused post.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Verdict {
+    /// It is dropped; tell its author.
+    Dropped(Pending),
+    /// It will be sent again.
+    Again,
+    /// Nothing on the wire has this number.
+    Stale,
+}
+
+/// What a login settled.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Settled {
+    /// These had arrived.
+    pub(crate) arrived: Vec<Pending>,
+    /// These may have arrived in a history that is gone; they are not sent again.
+    pub(crate) unknown: Vec<Pending>,
+}
+
+/// The posts of one device that are not settled.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    /// The history that `acked` and all counters belong to.
+    epoch: Option<Epoch>,
+    /// The last counter that the server accepted, as far as is known.
+    acked: Option<Counter>,
+    /// Those with a counter come first, numbered `acked + 1`, `acked + 2` … without a gap.
+    pending: VecDeque<Pending>,
+    /// How many of `pending` are on the wire of this connection. Invariant: on the wire <= numbered.
+    flight: Flight,
+    /// Nothing is sent before this time: the server asked for a pause.
+    hold_until: Option<Millis>,
+    ready: VecDeque<ClientMsg>,
+    records: Vec<Record>,
+    journalled: usize,
+    rewrite: bool,
+    next_serial: u64,
+}
+
+impl Outbox {
+    /// An outbox from its journal's records.
+    pub(crate) fn restore(records: &[Record]) -> Self {
+        let mut outbox = Self {
+            journalled: records.len(),
+            ..Self::default()
+        };
+        for record in records {
+            outbox.replay(record);
+        }
+        // A crash may have come between an acknowledgement and its record, never the other way round.
+        outbox.records.clear();
+        outbox
+    }
+
+    fn replay(&mut self, record: &Record) {
+        match record {
+            Record::Epoch { epoch, acked } => (self.epoch, self.acked) = (Some(*epoch), *acked),
+            Record::Post { serial, post } => {
+                self.next_serial = serial + 1;
+                self.pending
+                    .push_back(Pending::new(*serial, post.clone(), Millis(0)));
+            }
+            Record::Sent {
+                serial,
+                counter,
+                target,
+            } => {
+                if let Some(pending) = self.pending.iter_mut().find(|pending| pending.serial == *serial) {
+                    pending.counter = Some(*counter);
+                    pending.post.target = Some(target.clone());
+                }
+            }
+            Record::Acked { counter } => {
+                self.settle(*counter);
+            }
+            Record::Gone { serial } => self.pending.retain(|pending| pending.serial != *serial),
+        }
+    }
+
+    /// Takes a post; it goes out when its turn comes.
+    pub(crate) fn push(&mut self, post: Post, now: Now) {
+        let serial = self.next_serial;
+        self.next_serial += 1;
+        self.record(Record::Post {
+            serial,
+            post: post.clone(),
+        });
+        self.pending.push_back(Pending::new(serial, post, now.steady));
+    }
+
+    /// A login: settles what the server knows, and begins to send.
+    pub(crate) fn handle_welcome(&mut self, epoch: Epoch, last: Option<Counter>) -> Settled {
+        let same = self.epoch == Some(epoch) && last >= self.acked;
+        let mut settled = Settled::default();
+        if same {
+            settled.arrived = last.map(|last| self.settle(last)).unwrap_or_default();
+        } else {
+            let sent = self
+                .pending
+                .iter()
+                .take_while(|pending| pending.counter.is_some())
+                .count();
+            settled.unknown = self.pending.drain(..sent).collect();
+            for pending in &mut self.pending {
+                pending.post.target = None;
+            }
+            self.rewrite = true;
+        }
+        (self.epoch, self.acked) = (Some(epoch), last.max(self.acked.filter(|_| same)));
+        self.flight.open(WINDOW_POSTS, WINDOW_BYTES);
+        settled
+    }
+
+    /// Takes the server's window.
+    pub(crate) fn set_window(&mut self, posts: u16, bytes: u32) {
+        self.flight.open(posts, bytes);
+    }
+
+    /// The connection is gone, and with it what was on its wire.
+    pub(crate) fn handle_disconnected(&mut self) {
+        if self.flight.is_refused() {
+            self.renumber();
+        }
+        self.flight = Flight::default();
+        self.hold_until = None;
+        self.ready.clear();
+    }
+
+    /// All posts up to `counter` are kept by the server. Returns those that were pending.
+    pub(crate) fn handle_ack(&mut self, counter: Counter) -> Vec<Pending> {
+        let settled = self.settle(counter);
+        if !settled.is_empty() {
+            self.record(Record::Acked { counter });
+        }
+        self.finish_refusal();
+        settled
+    }
+
+    /// A post was refused. `counter` is `None` if the server could not even read it.
+    pub(crate) fn handle_refusal(
+        &mut self,
+        counter: Option<Counter>,
+        code: u16,
+        detail: u64,
+        now: Now,
+    ) -> Verdict {
+        let Some(counter) = counter else {
+            self.flight.unnamed += 1;
+            return Verdict::Again;
+        };
+        let Some(at) = self.on_wire(counter) else {
+            return Verdict::Stale;
+        };
+        let pending = self.pending[at].clone();
+        let verdict = match Code::from_number(code) {
+            Some(Code::OutOfOrder) => self.handle_out_of_order(at, detail),
+            Some(Code::TooFast) => {
+                self.hold_until = Some(after(now.steady, detail.max(50)));
+                self.flight.answer(at, Answer::Again);
+                Verdict::Again
+            }
+            _ => {
+                self.flight.answer(at, Answer::Drop);
+                Verdict::Dropped(pending)
+            }
+        };
+        self.finish_refusal();
+        verdict
+    }
+
+    /// The post was behind one that was refused. `expected` names that one, which matters if the server could
+    /// not read its number.
+    fn handle_out_of_order(&mut self, at: usize, expected: u64) -> Verdict {
+        self.flight.answer(at, Answer::Again);
+        self.flight.expected = Counter::new(expected);
+        let unread = Counter::new(expected).and_then(|counter| self.on_wire(counter));
+        match unread.filter(|at| self.flight.unnamed > 0 && self.flight.is_waiting(*at)) {
+            None => Verdict::Again,
+            Some(at) => {
+                self.flight.unnamed -= 1;
+                self.flight.answer(at, Answer::Drop);
+                Verdict::Dropped(self.pending[at].clone())
+            }
+        }
+    }
+
+    fn on_wire(&self, counter: Counter) -> Option<usize> {
+        let first = Counter::after(self.acked).value();
+        let at = usize::try_from(counter.value().checked_sub(first)?).ok()?;
+        (at < self.flight.len()).then_some(at)
+    }
+
+    /// Numbers anew once everything on the wire is answered.
+    fn finish_refusal(&mut self) {
+        if self.flight.is_refused() && self.flight.is_answered() {
+            self.renumber();
+        }
+    }
+
+    /// Takes the numbers from the first refused post on, which the server can't have accepted. What stands
+    /// in front of it may have arrived and keeps its number.
+    fn renumber(&mut self) {
+        let expected = self.flight.expected.take().filter(|_| self.flight.is_answered());
+        self.acked = expected.map_or(self.acked, Counter::before);
+        let answers = self.flight.take_answers();
+        let first = answers
+            .iter()
+            .position(|answer| *answer != Answer::Waiting)
+            .unwrap_or(answers.len());
+        let mut answers = answers.into_iter().chain(std::iter::repeat(Answer::Again));
+        let mut at = 0..;
+        self.pending.retain_mut(|pending| {
+            if at.next() >= Some(first) {
+                pending.counter = None;
+            }
+            answers.next() != Some(Answer::Drop)
+        });
+        self.rewrite = true;
+    }
+
+    /// Takes all posts up to `counter` out.
+    fn settle(&mut self, counter: Counter) -> Vec<Pending> {
+        let done = self
+            .pending
+            .iter()
+            .take_while(|pending| pending.counter.is_some_and(|own| own <= counter));
+        let done = done.count();
+        self.acked = self.acked.max(Some(counter));
+        self.flight.settle(done);
+        self.pending.drain(..done).collect()
+    }
+
+    /// The place of the next post, if its number is not known yet.
+    pub(crate) fn unresolved(&self) -> Option<&Place> {
+        let next = self.pending.get(self.flight.len())?;
+        next.post.target.is_none().then_some(&next.post.place)
+    }
+
+    /// The next post goes to this room or person.
+    pub(crate) fn resolve(&mut self, target: Target) {
+        if let Some(next) = self.pending.get_mut(self.flight.len()) {
+            next.post.target = Some(target);
+        }
+    }
+
+    /// The next post can't be sent: takes it out.
+    pub(crate) fn drop_next(&mut self) -> Option<Pending> {
+        let pending = self.pending.remove(self.flight.len())?;
+        self.record(Record::Gone {
+            serial: pending.serial,
+        });
+        Some(pending)
+    }
+
+    /// Puts as many posts on the wire as the window takes.
+    pub(crate) fn advance(&mut self, now: Now) {
+        if self.flight.is_refused() || self.hold_until.is_some_and(|until| now.steady < until) {
+            return;
+        }
+        self.hold_until = None;
+        while self.send_next(now).is_some() {}
+    }
+
+    fn send_next(&mut self, now: Now) -> Option<()> {
+        let at = self.flight.len();
+        let counter = Counter::new(self.acked.map_or(0, Counter::value) + at as u64 + 1)?;
+        let pending = self.pending.get_mut(at)?;
+        let target = pending.post.target.clone()?;
+        self.flight.push(pending.post.wire_len())?;
+        if pending.counter != Some(counter) {
+            pending.counter = Some(counter);
+            let serial = pending.serial;
+            let target = target.clone();
+            self.records.push(Record::Sent {
+                serial,
+                counter,
+                target,
+            });
+        }
+        self.ready
+            .push_back(pending.post.message(counter, target, now.wall));
+        Some(())
+    }
+
+    /// The next message for the wire.
+    pub(crate) fn poll_transmit(&mut self) -> Option<ClientMsg> {
+        self.ready.pop_front()
+    }
+
+    /// The posts that have waited long enough to be shown as pending, or all (`at_once`), once each.
+    pub(crate) fn announce(&mut self, now: Millis, at_once: bool) -> Vec<Post> {
+        let waited = |pending: &Pending| at_once || since(now, pending.typed) >= PENDING_AFTER_MS;
+        let late = self
+            .pending
+            .iter_mut()
+            .filter(|pending| !pending.announced && waited(pending));
+        late.map(|pending| {
+            pending.announced = true;
+            pending.post.clone()
+        })
+        .collect()
+    }
+
+    /// When there is something to do: a pause ends, or a post becomes late.
+    pub(crate) fn timeout(&self) -> Option<Millis> {
+        let late = self.pending.iter().find(|pending| !pending.announced);
+        let late = late.map(|pending| after(pending.typed, PENDING_AFTER_MS));
+        self.hold_until.into_iter().chain(late).min()
+    }
+
+    /// Posts that are not settled.
+    pub(crate) fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// All that is not settled.
+    pub(crate) fn pending(&self) -> impl Iterator<Item = &Pending> {
+        self.pending.iter()
+    }
+
+    fn record(&mut self, record: Record) {
+        self.records.push(record);
+    }
+
+    /// Whether something must be in the journal before anything else is sent.
+    pub(crate) fn is_dirty(&self) -> bool {
+        self.rewrite || !self.records.is_empty()
+    }
+
+    /// What must be in the journal before anything else is sent.
+    pub(crate) fn poll_save(&mut self) -> Option<JournalSave> {
+        let compact = self.pending.is_empty() && self.journalled > COMPACT_AFTER;
+        if std::mem::take(&mut self.rewrite) || compact {
+            self.records.clear();
+            let all = self.snapshot();
+            self.journalled = all.len();
+            return Some(JournalSave::Replace(all));
+        }
+        if self.records.is_empty() {
+            return None;
+        }
+        self.journalled += self.records.len();
+        Some(JournalSave::Append(std::mem::take(&mut self.records)))
+    }
+
+    fn snapshot(&self) -> Vec<Record> {
+        let epoch = self.epoch.map(|epoch| Record::Epoch {
+            epoch,
+            acked: self.acked,
+        });
+        epoch
+            .into_iter()
+            .chain(self.pending.iter().flat_map(Pending::records))
+            .collect()
+    }
+}
+
+/// A change of the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum JournalSave {
+    /// Add these.
+    Append(Vec<Record>),
+    /// Replace all by these.
+    Replace(Vec<Record>),
+}
+
+use super::place::Place;

@@ -1,0 +1,109 @@
+//! A post that waits, and what the journal keeps of it.
+
+use crate::clock::since;
+use crate::session::place::Place;
+use bytes::Bytes;
+use protocol::entry::EntryKind;
+use protocol::id::{Counter, Epoch, Millis, Seq};
+use protocol::message::{ClientMsg, Target};
+
+/// A line that goes out noticeably later than it was written says so, in ms.
+const WRITTEN_AFTER_MS: u64 = 5_000;
+
+/// Something to say.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Post {
+    /// Where to, by name: names outlive a history.
+    pub place: Place,
+    /// Where to, by number, once that is known.
+    pub target: Option<Target>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The entry that it answers.
+    pub reply_to: Option<Seq>,
+    /// When it was written, by this machine's clock.
+    pub written: Millis,
+    /// What is said.
+    pub body: String,
+}
+
+impl Post {
+    /// About as many bytes as it takes on the wire.
+    pub(super) fn wire_len(&self) -> usize {
+        self.body.len() + 48
+    }
+
+    /// The message, with this counter.
+    pub(super) fn message(&self, counter: Counter, target: Target, now: Millis) -> ClientMsg {
+        let late = since(now, self.written) >= WRITTEN_AFTER_MS;
+        ClientMsg::Post {
+            counter,
+            target,
+            kind: self.kind,
+            reply_to: self.reply_to,
+            written: if late { self.written } else { Millis(0) },
+            body: Bytes::copy_from_slice(self.body.as_bytes()),
+        }
+    }
+}
+
+/// A post that is not settled.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pending {
+    /// Its place in the journal.
+    pub serial: u64,
+    /// What is to be said.
+    pub post: Post,
+    /// Its number; `None` as long as it was surely never sent.
+    pub counter: Option<Counter>,
+    pub(super) typed: Millis,
+    pub(super) announced: bool,
+}
+
+impl Pending {
+    pub(super) fn new(serial: u64, post: Post, typed: Millis) -> Self {
+        Self {
+            serial,
+            post,
+            counter: None,
+            typed,
+            announced: false,
+        }
+    }
+
+    /// The records from which it can be restored.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> + use<> {
+        let post = Record::Post {
+            serial: self.serial,
+            post: self.post.clone(),
+        };
+        let sent = self.counter.zip(self.post.target.clone());
+        let serial = self.serial;
+        let sent = sent.map(|(counter, target)| Record::Sent {
+            serial,
+            counter,
+            target,
+        });
+        std::iter::once(post).chain(sent)
+    }
+}
+
+/// A line of the journal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the sentence of a variant says what its fields are")]
+pub enum Record {
+    /// The history that later counters belong to, and the last counter accepted there.
+    Epoch { epoch: Epoch, acked: Option<Counter> },
+    /// A post was written.
+    Post { serial: u64, post: Post },
+    /// It is sent under this counter from here on.
+    Sent {
+        serial: u64,
+        counter: Counter,
+        target: Target,
+    },
+    /// All counters up to this one are acknowledged.
+    Acked { counter: Counter },
+    /// A post that never went out was given up.
+    Gone { serial: u64 },
+}

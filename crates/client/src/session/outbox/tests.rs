@@ -1,0 +1,357 @@
+//! The outbox against a naive server, by random steps of many seeds.
+
+use super::*;
+use protocol::entry::EntryKind;
+use protocol::id::RoomId;
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
+use std::collections::BTreeSet;
+
+const EPOCH: Epoch = Epoch([1; 16]);
+
+fn post(body: &str) -> Post {
+    Post {
+        place: Place::Room("lobby".into()),
+        target: None,
+        kind: EntryKind::Text,
+        reply_to: None,
+        written: Millis(0),
+        body: body.into(),
+    }
+}
+
+fn now(ms: u64) -> Now {
+    Now {
+        steady: Millis(ms),
+        wall: Millis(ms),
+    }
+}
+
+fn counter(value: u64) -> Counter {
+    Counter::new(value).expect("tests count from 1")
+}
+
+fn send_all(outbox: &mut Outbox) -> Vec<(u64, String)> {
+    while outbox.unresolved().is_some() {
+        outbox.resolve(Target::Room { room: RoomId::FIRST });
+        outbox.advance(now(0));
+    }
+    outbox.advance(now(0));
+    std::iter::from_fn(|| outbox.poll_transmit())
+        .map(|message| sent(&message))
+        .collect()
+}
+
+fn sent(message: &ClientMsg) -> (u64, String) {
+    match message {
+        ClientMsg::Post { counter, body, .. } => (
+            counter.value(),
+            String::from_utf8(body.to_vec()).expect("tests post text"),
+        ),
+        other => panic!("an outbox sends posts, not {other:?}"),
+    }
+}
+
+fn bodies(pending: &[Pending]) -> Vec<&str> {
+    pending.iter().map(|pending| pending.post.body.as_str()).collect()
+}
+
+fn with_posts(bodies: &[&str]) -> Outbox {
+    let mut outbox = Outbox::default();
+    outbox.handle_welcome(EPOCH, None);
+    for body in bodies {
+        outbox.push(post(body), now(0));
+    }
+    outbox
+}
+
+#[test]
+fn an_ack_settles_all_up_to_it() {
+    let mut outbox = with_posts(&["a", "b", "c"]);
+    assert_eq!(
+        send_all(&mut outbox),
+        [(1, "a".into()), (2, "b".into()), (3, "c".into())]
+    );
+    assert_eq!(bodies(&outbox.handle_ack(counter(2))), ["a", "b"]);
+    assert_eq!(outbox.len(), 1);
+}
+
+#[test]
+fn what_stands_behind_a_refusal_is_renumbered_when_all_is_answered() {
+    let mut outbox = with_posts(&["a", "b", "c", "d"]);
+    send_all(&mut outbox);
+    let refused = outbox.handle_refusal(Some(counter(2)), Code::BadText.number(), 0, now(0));
+    assert!(matches!(refused, Verdict::Dropped(pending) if pending.post.body == "b"));
+    outbox.push(post("e"), now(0));
+    assert_eq!(send_all(&mut outbox), []);
+    let out_of_order = Code::OutOfOrder.number();
+    assert_eq!(
+        outbox.handle_refusal(Some(counter(3)), out_of_order, 2, now(0)),
+        Verdict::Again
+    );
+    assert_eq!(bodies(&outbox.handle_ack(counter(1))), ["a"]);
+    assert_eq!(send_all(&mut outbox), []);
+    assert_eq!(
+        outbox.handle_refusal(Some(counter(4)), out_of_order, 2, now(0)),
+        Verdict::Again
+    );
+    assert_eq!(
+        send_all(&mut outbox),
+        [(2, "c".into()), (3, "d".into()), (4, "e".into())]
+    );
+}
+
+#[test]
+fn too_fast_is_sent_again_after_the_pause() {
+    let mut outbox = with_posts(&["a"]);
+    send_all(&mut outbox);
+    assert_eq!(
+        outbox.handle_refusal(Some(counter(1)), Code::TooFast.number(), 700, now(0)),
+        Verdict::Again
+    );
+    assert_eq!(send_all(&mut outbox), []);
+    assert_eq!(outbox.timeout(), Some(Millis(500)));
+    outbox.announce(Millis(0), true);
+    assert_eq!(outbox.timeout(), Some(Millis(700)));
+    outbox.advance(now(700));
+    assert_eq!(outbox.poll_transmit().as_ref().map(sent), Some((1, "a".into())));
+}
+
+#[test]
+fn a_refusal_without_a_number_is_found_by_the_one_behind_it() {
+    let mut outbox = with_posts(&["a", "b"]);
+    send_all(&mut outbox);
+    assert_eq!(
+        outbox.handle_refusal(None, Code::BadUtf8.number(), 0, now(0)),
+        Verdict::Again
+    );
+    let verdict = outbox.handle_refusal(Some(counter(2)), Code::OutOfOrder.number(), 1, now(0));
+    assert!(matches!(verdict, Verdict::Dropped(pending) if pending.post.body == "a"));
+    assert_eq!(send_all(&mut outbox), [(1, "b".into())]);
+}
+
+#[test]
+fn the_window_bounds_what_is_on_the_wire() {
+    let mut outbox = with_posts(&["a", "b", "c"]);
+    outbox.set_window(2, 1_000);
+    assert_eq!(send_all(&mut outbox).len(), 2);
+    outbox.handle_ack(counter(1));
+    assert_eq!(send_all(&mut outbox), [(3, "c".into())]);
+}
+
+#[test]
+fn a_new_history_keeps_what_was_never_sent_and_returns_the_rest() {
+    let mut outbox = with_posts(&["a", "b"]);
+    outbox.set_window(1, 1_000);
+    assert_eq!(send_all(&mut outbox), [(1, "a".into())]);
+    outbox.handle_disconnected();
+    let settled = outbox.handle_welcome(Epoch([2; 16]), None);
+    assert_eq!(
+        (bodies(&settled.arrived), bodies(&settled.unknown)),
+        (vec![], vec!["a"])
+    );
+    assert_eq!(send_all(&mut outbox), [(1, "b".into())]);
+}
+
+#[test]
+fn a_server_that_forgot_the_device_gets_nothing_twice() {
+    let mut outbox = with_posts(&["a"]);
+    send_all(&mut outbox);
+    outbox.handle_ack(counter(1));
+    outbox.push(post("b"), now(0));
+    send_all(&mut outbox);
+    outbox.handle_disconnected();
+    assert_eq!(bodies(&outbox.handle_welcome(EPOCH, None).unknown), ["b"]);
+}
+
+/// A server as the protocol describes it, with one connection's frames still unread.
+#[derive(Default)]
+struct Server {
+    epoch: u8,
+    last: u64,
+    log: Vec<String>,
+    unread: VecDeque<(u64, String)>,
+    /// Acknowledgements wait for the disk, so a refusal may overtake them.
+    acks: VecDeque<u64>,
+    refusals: VecDeque<(u64, Code, u64)>,
+}
+
+impl Server {
+    fn read_one(&mut self, rng: &mut SmallRng, refused: &mut BTreeSet<String>) {
+        let Some((counter, body)) = self.unread.pop_front() else {
+            return;
+        };
+        let expected = self.last + 1;
+        if counter < expected {
+            self.acks.push_back(self.last);
+        } else if counter > expected {
+            self.refusals.push_back((counter, Code::OutOfOrder, expected));
+        } else if rng.random_ratio(1, 12) {
+            self.refusals.push_back((counter, Code::TooFast, 1));
+        } else if rng.random_ratio(1, 12) {
+            refused.insert(body);
+            self.refusals.push_back((counter, Code::BadText, 0));
+        } else {
+            self.last = counter;
+            self.log.push(body);
+            self.acks.push_back(counter);
+        }
+    }
+}
+
+/// The outbox, its journal as the disk has it, and what the user was told.
+struct World {
+    outbox: Outbox,
+    journal: Vec<Record>,
+    server: Server,
+    connected: bool,
+    time: u64,
+    posted: usize,
+    refused: BTreeSet<String>,
+    unknown: BTreeSet<String>,
+    /// Entries of histories that are gone.
+    old: Vec<String>,
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            outbox: Outbox::default(),
+            journal: Vec::new(),
+            server: Server::default(),
+            connected: false,
+            time: 0,
+            posted: 0,
+            refused: BTreeSet::new(),
+            unknown: BTreeSet::new(),
+            old: Vec::new(),
+        }
+    }
+
+    fn save(&mut self) {
+        while let Some(save) = self.outbox.poll_save() {
+            match save {
+                JournalSave::Append(records) => self.journal.extend(records),
+                JournalSave::Replace(records) => self.journal = records,
+            }
+        }
+    }
+
+    fn pump(&mut self) {
+        self.time += 1;
+        let now = now(self.time);
+        while self.connected && self.outbox.unresolved().is_some() {
+            self.outbox.resolve(Target::Room { room: RoomId::FIRST });
+            self.outbox.advance(now);
+        }
+        if self.connected {
+            self.outbox.advance(now);
+        }
+        self.save();
+        while let Some(message) = self.outbox.poll_transmit() {
+            self.server.unread.push_back(sent(&message));
+        }
+    }
+
+    fn connect(&mut self) {
+        self.connected = true;
+        let settled = self
+            .outbox
+            .handle_welcome(Epoch([self.server.epoch; 16]), Counter::new(self.server.last));
+        self.outbox.set_window(4, 1_000);
+        self.unknown
+            .extend(settled.unknown.into_iter().map(|pending| pending.post.body));
+    }
+
+    fn disconnect(&mut self, rng: &mut SmallRng) {
+        // The server may still read what is under way.
+        for _ in 0..rng.random_range(0..3) {
+            self.server.read_one(rng, &mut self.refused);
+        }
+        self.server.unread.clear();
+        self.server.acks.clear();
+        self.server.refusals.clear();
+        self.connected = false;
+        self.outbox.handle_disconnected();
+    }
+
+    fn answer(&mut self, rng: &mut SmallRng) {
+        if rng.random() {
+            let acked = self.server.acks.pop_front().and_then(Counter::new);
+            acked.map(|acked| self.outbox.handle_ack(acked));
+        } else if let Some((number, code, detail)) = self.server.refusals.pop_front() {
+            let now = now(self.time);
+            let verdict = self
+                .outbox
+                .handle_refusal(Some(counter(number)), code.number(), detail, now);
+            assert_ne!(
+                verdict,
+                Verdict::Stale,
+                "every answer belongs to what is on the wire"
+            );
+        }
+    }
+
+    fn step(&mut self, rng: &mut SmallRng) {
+        match rng.random_range(0..20) {
+            0..5 => {
+                self.outbox.push(post(&self.posted.to_string()), now(self.time));
+                self.posted += 1;
+            }
+            5..10 => self.server.read_one(rng, &mut self.refused),
+            10..15 => self.answer(rng),
+            15 | 16 if !self.connected => self.connect(),
+            17 => self.disconnect(rng),
+            18 => {
+                self.disconnect(rng);
+                self.outbox = Outbox::restore(&self.journal);
+            }
+            19 if rng.random_ratio(1, 4) => {
+                self.disconnect(rng);
+                self.server.epoch += 1;
+                self.server.last = 0;
+                self.old.append(&mut self.server.log);
+            }
+            _ => {}
+        }
+        self.pump();
+    }
+
+    fn finish(&mut self, rng: &mut SmallRng) {
+        while self.outbox.len() > 0 {
+            if !self.connected {
+                self.connect();
+            }
+            self.pump();
+            self.server.read_one(rng, &mut self.refused);
+            self.answer(rng);
+        }
+    }
+
+    fn check(mut self, seed: u64) {
+        let mut seen = BTreeSet::new();
+        self.old.append(&mut self.server.log);
+        for body in &self.old {
+            assert!(seen.insert(body.clone()), "seed {seed}: {body} is there twice");
+        }
+        for n in (0..self.posted).map(|n| n.to_string()) {
+            let told = self.refused.contains(&n) || self.unknown.contains(&n);
+            assert!(seen.contains(&n) || told, "seed {seed}: {n} is lost");
+        }
+        let numbers: Vec<usize> = self.old.iter().filter_map(|body| body.parse().ok()).collect();
+        assert!(numbers.is_sorted(), "seed {seed}: out of order: {numbers:?}");
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_by_refusals_cuts_crashes_and_new_histories() {
+    for seed in 0..2_000 {
+        let mut rng = SmallRng::seed_from_u64(seed);
+        let mut world = World::new();
+        for _ in 0..rng.random_range(20..150) {
+            world.step(&mut rng);
+        }
+        world.finish(&mut rng);
+        world.check(seed);
+    }
+}

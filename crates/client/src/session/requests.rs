@@ -1,0 +1,125 @@
+//! Questions that wait for their answers.
+
+use super::place::Place;
+use protocol::id::{PersonId, Req, RoomId};
+use protocol::message::{RoomListing, RosterItem};
+use std::collections::BTreeMap;
+
+/// What was asked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Asked {
+    Join {
+        name: String,
+    },
+    Part {
+        room: RoomId,
+    },
+    Open {
+        room: RoomId,
+    },
+    History {
+        place: Place,
+    },
+    Rooms {
+        so_far: Vec<RoomListing>,
+    },
+    People {
+        place: Place,
+        room: RoomId,
+        so_far: Vec<RosterItem>,
+    },
+    Whois {
+        name: String,
+        why: Why,
+    },
+    Topic,
+    Nick,
+    Away {
+        on: bool,
+        text: String,
+    },
+}
+
+/// What somebody is looked up for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Why {
+    /// To be shown.
+    Show,
+    /// To talk to them from here on.
+    Query,
+    /// The next post is for them.
+    Post,
+}
+
+impl Asked {
+    /// The command that it came from, for people; `None` for what the session asks by itself.
+    pub(crate) fn command(&self) -> Option<String> {
+        Some(match self {
+            Self::Join { name } => format!("/join {name}"),
+            Self::Part { .. } => "/part".into(),
+            Self::Open { .. } | Self::Whois { why: Why::Post, .. } => return None,
+            Self::History { .. } => "/history".into(),
+            Self::Rooms { .. } => "/list".into(),
+            Self::People { .. } => "/who".into(),
+            Self::Whois { name, why: Why::Show } => format!("/whois {name}"),
+            Self::Whois {
+                name,
+                why: Why::Query,
+            } => format!("/query {name}"),
+            Self::Topic => "/topic".into(),
+            Self::Nick => "/nick".into(),
+            Self::Away { on: true, .. } => "/away".into(),
+            Self::Away { on: false, .. } => "/back".into(),
+        })
+    }
+
+    /// Whether its answer decides where what is typed next goes.
+    pub(crate) fn moves(&self) -> bool {
+        matches!(
+            self,
+            Self::Join { .. } | Self::Part { .. } | Self::Whois { why: Why::Query, .. }
+        )
+    }
+}
+
+/// The open questions of one connection, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    last: u32,
+    open: BTreeMap<Req, Asked>,
+}
+
+impl Requests {
+    /// Notes a question and gives it a number.
+    pub(crate) fn ask(&mut self, asked: Asked) -> Req {
+        self.last = self.last.wrapping_add(1).max(1);
+        let req = Req(self.last);
+        self.open.insert(req, asked);
+        req
+    }
+
+    /// The question with this number, which is settled by that.
+    pub(crate) fn take(&mut self, req: Req) -> Option<Asked> {
+        self.open.remove(&req)
+    }
+
+    /// Whether such a question is open.
+    pub(crate) fn any(&self, wanted: impl Fn(&Asked) -> bool) -> bool {
+        self.open.values().any(wanted)
+    }
+
+    /// Whether nothing is open.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Forgets all; gives those that were open.
+    pub(crate) fn clear(&mut self) -> impl Iterator<Item = Asked> + use<> {
+        std::mem::take(&mut self.open).into_values()
+    }
+}
+
+/// The last person of a page, from which the next one goes on.
+pub(crate) fn last_person(people: &[RosterItem]) -> Option<PersonId> {
+    people.last().map(|item| item.person)
+}
