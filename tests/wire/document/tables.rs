@@ -1,0 +1,193 @@
+//! The tables of codes, limits, kinds and texts: each has the rows that the code has.
+
+use super::super::vectors::{Message, vectors};
+use super::{WIRE, quoted};
+use protocol::code::{Code, Fate};
+use protocol::entry::EntryKind;
+use protocol::limits;
+use protocol::message::{Presence, ServerMsg};
+use protocol::wire::Wire;
+
+#[test]
+fn every_error_code_has_its_row_and_every_row_its_code() {
+    let rows: Vec<_> = WIRE
+        .rows("Errors")
+        .into_iter()
+        .map(|row| (row[0], quoted(row[1]), row[2]))
+        .collect();
+    let fate = |code: &Code| match code.fate() {
+        Fate::Keep => "keep",
+        Fate::Close => "close",
+    };
+    let numbers: Vec<_> = Code::ALL.iter().map(|code| code.number().to_string()).collect();
+    let codes = Code::ALL
+        .iter()
+        .zip(&numbers)
+        .map(|(code, number)| (&number[..], code.name(), fate(code)));
+    assert_eq!(rows, codes.collect::<Vec<_>>());
+}
+
+#[test]
+fn codes_are_found_by_their_numbers_and_have_words_of_their_own() {
+    for code in Code::ALL {
+        assert_eq!(Code::from_number(code.number()), Some(*code));
+        assert!(
+            !code.text().is_empty() && !code.text().ends_with('.'),
+            "{}",
+            code.name()
+        );
+    }
+    for names in [Code::name, Code::text] {
+        let mut all: Vec<_> = Code::ALL.iter().map(|code| names(*code)).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), Code::ALL.len());
+    }
+    assert_eq!(Code::from_number(0), None);
+}
+
+/// Every error that the text speaks of is one that there is.
+#[test]
+fn the_document_names_no_error_that_does_not_exist() {
+    for (title, lines) in &WIRE.sections {
+        for line in lines.iter().filter(|line| line.starts_with("Errors")) {
+            for name in line
+                .split('`')
+                .skip(1)
+                .step_by(2)
+                .filter(|name| name.chars().all(|c| c == '_' || c.is_ascii_lowercase()))
+            {
+                assert!(
+                    Code::ALL.iter().any(|code| code.name() == name),
+                    "{name} under {title}"
+                );
+            }
+        }
+    }
+}
+
+macro_rules! limits {
+    ($($name:ident),* $(,)?) => {
+        [$((stringify!($name), u128::try_from(limits::$name).expect("limits are not negative")),)*]
+    };
+}
+
+#[test]
+fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
+    let values = limits![
+        VERSION,
+        DEFAULT_PORT,
+        HEADER,
+        MAX_FRAME_BEFORE_LOGIN,
+        MAX_FRAME,
+        MAX_BULK_FRAME,
+        MAX_CHUNK,
+        MAX_BODY,
+        MAX_CLASSIC_TEXT,
+        MAX_CLASSIC_FILE,
+        WINDOW_POSTS,
+        WINDOW_BYTES,
+        MAX_AWAITING_COMMIT,
+        MAX_BATCH,
+        MAX_CONTROL,
+        MAX_NAME_CHARS,
+        MAX_NAME_BYTES,
+        MAX_TOPIC,
+        MAX_AWAY,
+        MAX_AGENT,
+        MAX_QUERY,
+        MAX_PAGE,
+        MAX_FETCH,
+        MAX_ROSTER,
+        MAX_ROOMS_PER_PERSON,
+        MAX_ROOMS,
+        MAX_NUMBER,
+        FIRST_FRAME_MS,
+        PING_AFTER_MS,
+        DEAD_AFTER_MS,
+        PROGRESS_MS,
+        MAX_BACKOFF_MS,
+        FIRST_BACKOFF_MS,
+        PRESENCE_GATHER_MS,
+        PRESENCE_GRACE_MS,
+        TYPING_MS,
+        DEVICE_DAYS,
+    ];
+    let source = include_str!("../../../crates/protocol/src/limits.rs");
+    let constants = source
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
+    assert_eq!(
+        constants.collect::<Vec<_>>(),
+        values.map(|(name, _)| name),
+        "the list in this test"
+    );
+    let rows = WIRE.rows("All limits");
+    let rows = rows
+        .iter()
+        .map(|row| (quoted(row[0]), row[1].replace(',', "").parse().expect("a number")));
+    assert_eq!(rows.collect::<Vec<_>>(), values);
+}
+
+#[test]
+fn every_kind_of_entry_has_its_row() {
+    let rows = WIRE.rows("Kinds");
+    let known = (0..=u8::MAX)
+        .map(EntryKind::from_number)
+        .filter(|kind| !matches!(kind, EntryKind::Other(_)));
+    let known = known.map(|kind| (kind.number().to_string(), format!("{kind:?}").to_lowercase()));
+    let told = rows
+        .iter()
+        .map(|row| (row[0].to_owned(), row[1].replace(' ', "")));
+    assert_eq!(told.collect::<Vec<_>>(), known.collect::<Vec<_>>());
+}
+
+#[test]
+fn the_presence_bits_are_those_of_their_rows() {
+    for row in WIRE.rows("Presence") {
+        let bit: u8 = row[0].parse().expect("a bit");
+        let presence = Presence::take(&mut &[1 << bit][..]).expect("any byte is a presence");
+        let set = format!("{presence:?}");
+        let name = row[1].split([':', ' ']).next().unwrap_or_default();
+        assert!(
+            set.contains(&format!("{name}: true")) && set.matches("true").count() == 1,
+            "bit {bit}: {set}"
+        );
+    }
+    let unknown = Presence::take(&mut &[0xf0][..]);
+    assert_eq!(unknown, Ok(Presence::default()), "unknown bits are ignored");
+}
+
+#[test]
+fn the_texts_of_the_classic_dialect_stand_in_the_document_word_by_word() {
+    use protocol::classic::{INVALID_JOIN, NAME_TAKEN, QUIT_ACK, UNKNOWN_COMMAND, WELCOME};
+    for text in [WELCOME, NAME_TAKEN, INVALID_JOIN, UNKNOWN_COMMAND, QUIT_ACK] {
+        let quoted = format!("`{text}`");
+        assert!(
+            WIRE.sections
+                .iter()
+                .any(|(_, lines)| lines.iter().any(|line| line.contains(&quoted))),
+            "{quoted}"
+        );
+    }
+}
+
+/// The vectors of `Welcome` tell the limits that there are.
+#[test]
+fn the_example_of_welcome_tells_the_true_limits() {
+    let welcome = vectors()
+        .into_iter()
+        .find(|vector| vector.title == "0x40 Welcome")
+        .expect("it has a vector");
+    let Message::Server(ServerMsg::Welcome { limits: told, .. }) = welcome.message else {
+        panic!("{:?} is no Welcome", welcome.message);
+    };
+    assert_eq!(told.frame, limits::MAX_FRAME);
+    assert_eq!(told.body as usize, limits::MAX_BODY);
+    assert_eq!(
+        (told.window_posts, told.window_bytes),
+        (limits::WINDOW_POSTS, limits::WINDOW_BYTES)
+    );
+    let times = (u64::from(told.ping_after_ms), u64::from(told.dead_after_ms));
+    assert_eq!(times, (limits::PING_AFTER_MS, limits::DEAD_AFTER_MS));
+}
