@@ -1,1 +1,3 @@
-//! The whole-system tests.
+//! The whole-system tests of natter, in one binary so that it is linked once.
+
+mod log;

@@ -224,7 +224,7 @@ async fn drive_writes<St: Store>(conn: &Conn, store: &St) {
 }
 
 /// Frames for a reader whose next entry is no longer in memory, and the entry after them.
-async fn read_lagging<St: Store>(store: &St, lag: &Lag) -> Option<(Bytes, Seq)> {
+pub async fn read_lagging<St: Store>(store: &St, lag: &Lag) -> Option<(Bytes, Seq)> {
     let range = Range::After {
         seq: lag.next.before(),
     };

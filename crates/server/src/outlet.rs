@@ -158,6 +158,14 @@ impl Outlet {
         self.cursors.len() < before
     }
 
+    /// The entry that a reader of a room is given next; `None` without a cursor there.
+    pub fn next_in(&self, room: RoomId) -> Option<Seq> {
+        self.cursors
+            .iter()
+            .find(|cursor| cursor.log.room == room)
+            .map(|cursor| cursor.next)
+    }
+
     /// Changes how a reader sees a room.
     pub fn set_view(&mut self, room: RoomId, view: View) {
         if let Some(cursor) = self.cursors.iter_mut().find(|cursor| cursor.log.room == room) {
