@@ -8,6 +8,7 @@ mod framing;
 mod memory;
 mod messages;
 mod names;
+mod sizes;
 mod text;
 mod vectors;
 
