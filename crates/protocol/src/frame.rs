@@ -53,6 +53,8 @@ pub struct Deframer {
     delivered: bool,
     /// Bytes of an oversized frame that are still to be skipped.
     skip: u32,
+    /// A type whose frames are never kept, whatever their size.
+    streamed: Option<u8>,
     /// Set for good by the first error.
     failed: Option<FrameError>,
 }
@@ -65,6 +67,7 @@ impl Deframer {
             partial: Vec::new(),
             delivered: false,
             skip: 0,
+            streamed: None,
             failed: None,
         }
     }
@@ -72,6 +75,26 @@ impl Deframer {
     /// Changes the limit for all frames whose header has not been read yet.
     pub fn set_limit(&mut self, limit: u32) {
         self.limit = limit;
+    }
+
+    /// Reports all frames of this type as [`Item::Oversized`], so that the caller can take their payload piece
+    /// by piece with [`Deframer::take_piece`].
+    pub fn set_streamed(&mut self, ty: u8) {
+        self.streamed = Some(ty);
+    }
+
+    /// Bytes of the payload of an oversized frame that are still to come.
+    pub fn to_skip(&self) -> u32 {
+        self.skip
+    }
+
+    /// Takes what `input` has of the payload of an oversized frame, which would be skipped otherwise.
+    pub fn take_piece<'a>(&mut self, input: &mut &'a [u8]) -> &'a [u8] {
+        let taken = input.len().min(self.skip as usize);
+        let (piece, rest) = input.split_at(taken);
+        *input = rest;
+        self.skip -= u32::try_from(taken).expect("at most `skip`, which is a u32");
+        piece
     }
 
     /// Whether bytes of an unfinished frame are held or being skipped.
@@ -96,18 +119,12 @@ impl Deframer {
             // Give the memory back: an idle connection holds none.
             self.partial = Vec::new();
         }
-        self.skip_oversized(input);
+        self.take_piece(input);
         if self.partial.is_empty() {
             self.next_in_place(input)
         } else {
             self.next_across(input)
         }
-    }
-
-    fn skip_oversized(&mut self, input: &mut &[u8]) {
-        let skipped = input.len().min(self.skip as usize);
-        *input = &input[skipped..];
-        self.skip -= u32::try_from(skipped).expect("at most `skip`, which is a u32");
     }
 
     /// No frame is begun: look at `input` itself.
@@ -117,7 +134,7 @@ impl Deframer {
             *input = &[];
             return Ok(None);
         };
-        if len > self.limit {
+        if len > self.limit || self.streamed == Some(ty) {
             *input = &input[HEADER..];
             return Ok(Some(self.oversized(ty, len)));
         }

@@ -5,7 +5,7 @@
 )]
 
 use crate::entry::Entry;
-use crate::id::{Epoch, Millis, PersonId, RoomId, Seq};
+use crate::id::{ContentHash, Epoch, Millis, PersonId, RoomId, Seq};
 use crate::limits::MAX_CHUNK;
 use crate::wire::{DecodeError, Wire, take_slice, wire_choice, wire_list, wire_struct};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -346,12 +346,41 @@ wire_struct! {
 }
 
 wire_struct! {
+    /// The body of an entry of the kind `File`: a file that the server has whole.
+    pub struct FileBody {
+        /// The hash of its content, by which it is fetched.
+        hash: ContentHash,
+        /// Its size in bytes.
+        size: u64,
+        /// Its name as the sender gave it: never to be used as a path.
+        name: String,
+    }
+}
+
+wire_struct! {
     /// An entry and its room.
     pub struct Found {
         /// The room.
         room: RoomId,
         /// The entry.
         entry: Entry,
+    }
+}
+
+impl FileBody {
+    /// The body of an entry.
+    pub fn encode(&self) -> Bytes {
+        let mut out = BytesMut::new();
+        self.put(&mut out);
+        out.freeze()
+    }
+
+    /// What an entry's body says.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if it is no such body.
+    pub fn decode(mut body: &[u8]) -> Result<Self, DecodeError> {
+        Self::take(&mut body)
     }
 }
 
