@@ -117,7 +117,7 @@ async fn help_names_the_commands_that_the_server_has() {
         let server = Server::start().await;
         let (_native, mut alice, _bob) = conversation(&server).await;
         alice.say("/help").await;
-        for command in ["/join", "/msg", "/history", "/users", "/quit"] {
+        for command in ["/join", "/msg", "/history", "/who", "/quit"] {
             let named = |shown: &Shown| matches!(shown, Shown::Notice(text) if text.contains(command));
             alice.until(command, |screen| screen.iter().any(named)).await;
         }

@@ -33,7 +33,7 @@ pub fn cases() -> Vec<Case> {
             Answer::ClassicNotice,
         ),
         text(
-            "a message to nobody",
+            "a line for nobody",
             b"/msg nobody-of-that-name hi",
             Answer::ClassicNotice,
         ),

@@ -1,6 +1,6 @@
 //! Well-formed requests for what is not there, not allowed or too much.
 
-use super::samples::{LOBBY, REQ, act, ask, nobody, nowhere, post, state};
+use super::samples::{ELSEWHERE, LOBBY, PRIVATE, REQ, act, ask, nobody, nowhere, post, state};
 use super::{Answer, Case, case};
 use bytes::Bytes;
 use protocol::code::Code;
@@ -11,7 +11,9 @@ use protocol::message::{Action, ClientMsg, OpenFrom, Question, Range, StateChang
 
 /// What is asked for in vain.
 pub fn cases() -> Vec<Case> {
-    let mut cases = elsewhere("a room that is not there", nowhere());
+    let mut cases = in_room("a room of others", ELSEWHERE, Code::NotAMember);
+    cases.extend(in_room("a conversation of two others", PRIVATE, Code::NoSuchRoom));
+    cases.extend(in_room("a room that is not there", nowhere(), Code::NoSuchRoom));
     cases.extend(posts());
     cases.extend(bodies());
     cases.extend(names());
@@ -25,20 +27,26 @@ fn refused(name: impl Into<String>, msg: &ClientMsg, code: Code) -> Case {
 }
 
 /// Everything that can be tried on a room that one is not in.
-fn elsewhere(what: &str, room: RoomId) -> Vec<Case> {
+fn in_room(what: &str, room: RoomId, code: Code) -> Vec<Case> {
     let (req, topic) = (REQ, Action::Topic { text: "mine".into() });
-    let not_a_member = |verb: &str, msg: ClientMsg| refused(format!("{verb} {what}"), &msg, Code::NotAMember);
+    let close = if code == Code::NotAMember {
+        Code::NotOpen
+    } else {
+        code
+    };
+    let refused = |verb: &str, msg: ClientMsg, code| refused(format!("{verb} {what}"), &msg, code);
     vec![
-        not_a_member("leaving", ClientMsg::Part { req, room }),
-        not_a_member(
+        refused("leaving", ClientMsg::Part { req, room }, code),
+        refused(
             "opening",
             ClientMsg::Open {
                 req,
                 room,
                 from: OpenFrom::Now,
             },
+            code,
         ),
-        not_a_member(
+        refused(
             "reading",
             ClientMsg::Fetch {
                 req,
@@ -46,36 +54,37 @@ fn elsewhere(what: &str, room: RoomId) -> Vec<Case> {
                 range: Range::Latest,
                 limit: 5,
             },
+            code,
         ),
-        not_a_member(
+        refused(
             "marking",
             ClientMsg::Mark {
                 req,
                 room,
                 seq: Seq::FIRST,
             },
+            code,
         ),
-        not_a_member(
+        refused(
             "naming the topic of",
             ClientMsg::Do {
                 req,
                 room,
                 action: topic,
             },
+            code,
         ),
-        not_a_member(
+        refused(
             "asking who is in",
             ask(Question::People {
                 room: Some(room),
                 after: None,
             }),
+            code,
         ),
-        not_a_member("speaking in", to(Target::Room { room })),
-        refused(
-            format!("closing {what}"),
-            &ClientMsg::Close { req, room },
-            Code::NotOpen,
-        ),
+        refused("typing in", state(StateChange::Typing { room, on: true }), code),
+        refused("speaking in", to(Target::Room { room }), code),
+        refused("closing", ClientMsg::Close { req, room }, close),
     ]
 }
 

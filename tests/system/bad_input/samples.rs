@@ -10,6 +10,12 @@ use protocol::message::{
 /// The lobby: the first room of a fresh server.
 pub const LOBBY: RoomId = RoomId::FIRST;
 
+/// A room that somebody else has made after it.
+pub const ELSEWHERE: RoomId = LOBBY.next();
+
+/// The conversation of two others that came next.
+pub const PRIVATE: RoomId = ELSEWHERE.next();
+
 /// The request that all samples have.
 pub const REQ: Req = Req(5);
 

@@ -118,11 +118,17 @@ impl Classic {
         self.shows(&Shown::Said(who.into(), what.into())).await;
     }
 
-    /// Waits for a line of the server that holds `part`, and gives the whole of it.
+    /// Waits for a line of the server's own that holds `part`, and gives the whole of it.
+    ///
+    /// One with a separator in it is shown as if somebody of the name `[Server] …` had said the rest.
     pub async fn notice(&self, part: &str) -> String {
-        let find = |shown: &Shown| match shown {
-            Shown::Notice(text) if text.contains(part) => Some(text.clone()),
-            _ => None,
+        let find = |shown: &Shown| {
+            let text = match shown {
+                Shown::Notice(text) => text.clone(),
+                Shown::Said(who, what) if who.starts_with("[Server] ") => format!("{who}{SEPARATOR}{what}"),
+                _ => return None,
+            };
+            text.contains(part).then_some(text)
         };
         self.find(&format!("a notice with {part:?}"), find).await
     }
