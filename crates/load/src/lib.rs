@@ -1,0 +1,22 @@
+//! `natter-load` puts a chat server under load, checks every delivery, and says in one line of JSON what it cost.
+//!
+//! One thread on epoll drives all connections ([`crowd`]). What is said on each of them is decided by a
+//! [`speaker`], which knows no socket; a [`ledger`] holds every text against what was sent. The workloads
+//! ([`saturated`], [`paced`], [`idle`]) put these together. [`limit`] is a server that does as little as a server
+//! can: what the kernel leaves to be reached.
+
+pub mod clock;
+pub mod crowd;
+pub mod fault;
+pub mod heartbeat;
+pub mod idle;
+pub mod ledger;
+pub mod limit;
+pub mod options;
+pub mod paced;
+pub mod process;
+pub mod report;
+pub mod run;
+pub mod saturated;
+pub mod scratch;
+pub mod speaker;

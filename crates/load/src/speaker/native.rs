@@ -1,0 +1,342 @@
+//! The native dialect. Entries are read in place, without the copies that a client would make of them.
+
+use super::{Persona, Role, Speaker, frames};
+use crate::fault::Fault;
+use bytes::Bytes;
+use protocol::entry::EntryKind;
+use protocol::id::{Counter, DeviceId, Millis, Req, RoomId};
+use protocol::limits::{HEADER, VERSION, WINDOW_POSTS};
+use protocol::message::{ClientMsg, OpenFrom, Proof, Purpose, RoomsChange, Secret, ServerMsg, Target, ty};
+
+/// Bytes of an `Entries` frame before its first entry: header, room and count.
+const ENTRIES_HEAD: usize = HEADER + 8 + 2;
+
+/// Bytes of an entry from its number up to its author's name: number, two times, author.
+const BEFORE_NAME: usize = 4 * 8;
+
+/// Bytes of an entry between the name and the kind: device and counter.
+const BEFORE_KIND: usize = 2 * 8;
+
+/// Bytes of an entry from the kind to the body: kind, revision, what it refers to.
+const KIND_TO_BODY: usize = 1 + 1 + 8;
+
+const JOIN: Req = Req(1);
+const OPEN: Req = Req(2);
+
+/// A native client with a person of its own.
+#[derive(Debug)]
+pub struct Native {
+    persona: Persona,
+    step: Step,
+    room: RoomId,
+    /// Posts sent and acknowledged, by the counter of the last.
+    sent: Option<Counter>,
+    acknowledged: Option<Counter>,
+    window: u64,
+    /// Bytes of the `Entries` frame in hand that are still to come.
+    entries_left: usize,
+    /// The number of the entry that comes next.
+    next: u64,
+}
+
+/// How far it is; each step waits for the server's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Login,
+    Join,
+    Open,
+    Ready,
+}
+
+/// What the checks need of an entry.
+#[derive(Debug, PartialEq, Eq)]
+struct Heard<'a> {
+    seq: u64,
+    kind: u8,
+    body: &'a [u8],
+}
+
+impl Speaker for Native {
+    const DIALECT: &'static str = "native";
+
+    fn greet(persona: Persona, out: &mut Vec<u8>) -> Self {
+        let hello = ClientMsg::Hello {
+            min_version: VERSION,
+            max_version: VERSION,
+            features: 0,
+            device: DeviceId(identity(&persona)),
+            proof: Proof::Secret {
+                secret: Secret(identity(&persona)),
+            },
+            purpose: Purpose::Chat,
+            name: format!("load-{}", persona.number),
+            agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
+        };
+        out.extend_from_slice(&hello.encode());
+        Self {
+            persona,
+            step: Step::Login,
+            room: RoomId::FIRST,
+            sent: None,
+            acknowledged: None,
+            window: u64::from(WINDOW_POSTS),
+            entries_left: 0,
+            next: 0,
+        }
+    }
+
+    fn hear(
+        &mut self,
+        input: &[u8],
+        out: &mut Vec<u8>,
+        mut heard: impl FnMut(&[u8]) -> Result<(), Fault>,
+    ) -> Result<usize, Fault> {
+        let mut rest = input;
+        loop {
+            if self.entries_left > 0 {
+                let Some(entry) = self.take_entry(&mut rest)? else {
+                    break;
+                };
+                if entry.kind == EntryKind::Text.number() {
+                    heard(entry.body)?;
+                }
+                continue;
+            }
+            match frames::header(rest) {
+                Some((length, ty::ENTRIES)) if rest.len() >= ENTRIES_HEAD => {
+                    self.entries_left = (length + HEADER - 1).saturating_sub(ENTRIES_HEAD);
+                    rest = &rest[ENTRIES_HEAD..];
+                }
+                Some((_, ty::ENTRIES)) => break,
+                _ => match frames::take(&mut rest) {
+                    Some(frame) => self.handle_frame(frame.ty, frame.payload, out)?,
+                    None => break,
+                },
+            }
+        }
+        Ok(input.len() - rest.len())
+    }
+
+    fn is_ready(&self) -> bool {
+        self.step == Step::Ready
+    }
+
+    fn allowance(&self) -> usize {
+        let value = |counter: Option<Counter>| counter.map_or(0, Counter::value);
+        let unconfirmed = value(self.sent).saturating_sub(value(self.acknowledged));
+        usize::try_from(self.window.saturating_sub(unconfirmed)).unwrap_or(usize::MAX)
+    }
+
+    fn say(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let counter = Counter::after(self.sent);
+        self.sent = Some(counter);
+        let post = ClientMsg::Post {
+            counter,
+            target: Target::Room { room: self.room },
+            kind: EntryKind::Text,
+            reply_to: None,
+            written: Millis(0),
+            body: Bytes::copy_from_slice(text),
+        };
+        out.extend_from_slice(&post.encode());
+    }
+
+    fn ping(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&ClientMsg::Ping { nonce: 0 }.encode());
+    }
+}
+
+impl Native {
+    fn handle_frame(&mut self, ty: u8, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
+        let msg = ServerMsg::decode(ty, payload).map_err(|error| Fault::Refused(error.to_string()))?;
+        match msg {
+            Some(ServerMsg::Welcome {
+                limits, last_counter, ..
+            }) => {
+                self.window = u64::from(limits.window_posts);
+                (self.sent, self.acknowledged) = (last_counter, last_counter);
+                self.step = Step::Join;
+                let name = self.persona.room.clone();
+                out.extend_from_slice(&ClientMsg::Join { req: JOIN, name }.encode());
+            }
+            Some(ServerMsg::Rooms {
+                req: JOIN,
+                change: RoomsChange::Added,
+                rooms,
+                ..
+            }) if self.step == Step::Join => {
+                let room = rooms
+                    .first()
+                    .ok_or_else(|| Fault::Refused("no room".to_owned()))?;
+                self.room = room.room;
+                self.enter(out);
+            }
+            Some(ServerMsg::Opened { req: OPEN, next, .. }) => {
+                self.next = next.value();
+                self.step = Step::Ready;
+            }
+            Some(ServerMsg::Ack { counter, .. }) => self.acknowledged = Some(counter),
+            Some(ServerMsg::Error { code, text, .. }) => {
+                return Err(Fault::Refused(format!("error {code}: {text}")));
+            }
+            Some(ServerMsg::GoAway { text, .. }) => return Err(Fault::Refused(text)),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A receiver sets its cursor; a sender has no need of one.
+    fn enter(&mut self, out: &mut Vec<u8>) {
+        if self.persona.role == Role::Sender {
+            self.step = Step::Ready;
+            return;
+        }
+        self.step = Step::Open;
+        let open = ClientMsg::Open {
+            req: OPEN,
+            room: self.room,
+            from: OpenFrom::Now,
+        };
+        out.extend_from_slice(&open.encode());
+    }
+
+    /// The next entry of the frame in hand; `None` while it is not all there.
+    fn take_entry<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Heard<'a>>, Fault> {
+        let Some((length, rest)) = input.split_first_chunk() else {
+            return Ok(None);
+        };
+        let length = usize::from(u16::from_be_bytes(*length));
+        let Some((fields, rest)) = rest.split_at_checked(length) else {
+            return Ok(None);
+        };
+        let malformed = || Fault::Refused("an entry that ends too early".to_owned());
+        let entry = read_entry(fields).ok_or_else(malformed)?;
+        self.entries_left = self.entries_left.checked_sub(2 + length).ok_or_else(malformed)?;
+        if entry.seq != self.next {
+            return Err(Fault::Gap {
+                expected: self.next,
+                got: entry.seq,
+            });
+        }
+        self.next += 1;
+        *input = rest;
+        Ok(Some(entry))
+    }
+}
+
+fn read_entry(fields: &[u8]) -> Option<Heard<'_>> {
+    let seq = u64::from_be_bytes(*fields.first_chunk()?);
+    let (_, behind_name) = take_blob(fields.get(BEFORE_NAME..)?)?;
+    let from_kind = behind_name.get(BEFORE_KIND..)?;
+    let (body, _) = take_blob(from_kind.get(KIND_TO_BODY..)?)?;
+    Some(Heard {
+        seq,
+        kind: *from_kind.first()?,
+        body,
+    })
+}
+
+/// A `u16` length and so many bytes, and what follows them.
+fn take_blob(input: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (length, rest) = input.split_first_chunk()?;
+    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+}
+
+/// Bytes that belong to this person of this run.
+fn identity<const N: usize>(persona: &Persona) -> [u8; N] {
+    let number = persona.number as u64;
+    let seed = [persona.run.to_be_bytes(), number.to_be_bytes()].concat();
+    std::array::from_fn(|at| seed[at % seed.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::entry::{Entry, Revision};
+    use protocol::id::Seq;
+
+    fn entry(seq: u64, text: &str) -> Entry {
+        Entry {
+            seq: Seq::new(seq).unwrap(),
+            time: Millis(5),
+            written: Millis(0),
+            person: None,
+            name: "alice".to_owned(),
+            device: None,
+            counter: None,
+            kind: EntryKind::Text,
+            revision: Revision::Original,
+            reply_to: None,
+            body: Bytes::copy_from_slice(text.as_bytes()),
+        }
+    }
+
+    fn entries(texts: &[(u64, &str)]) -> Bytes {
+        let entries = texts.iter().map(|(seq, text)| entry(*seq, text)).collect();
+        ServerMsg::Entries {
+            room: RoomId::FIRST,
+            entries,
+        }
+        .encode()
+    }
+
+    /// A receiver that stands before entry 7.
+    fn receiver() -> Native {
+        let persona = Persona {
+            number: 3,
+            role: Role::Receiver,
+            room: "r".to_owned(),
+            run: 9,
+        };
+        let mut speaker = Native::greet(persona, &mut Vec::new());
+        (speaker.step, speaker.next) = (Step::Ready, 7);
+        speaker
+    }
+
+    /// Hears the bytes in pieces of this size, each behind what was left over.
+    fn hear(speaker: &mut Native, bytes: &[u8], piece: usize) -> Result<Vec<String>, Fault> {
+        let (mut texts, mut held) = (Vec::new(), Vec::new());
+        for piece in bytes.chunks(piece) {
+            held.extend_from_slice(piece);
+            let used = speaker.hear(&held, &mut Vec::new(), |text| {
+                texts.push(String::from_utf8_lossy(text).into_owned());
+                Ok(())
+            })?;
+            held.drain(..used);
+        }
+        assert_eq!(held, [0; 0]);
+        Ok(texts)
+    }
+
+    #[test]
+    fn texts_are_heard_however_the_stream_is_cut() {
+        let bytes = [entries(&[(7, "one"), (8, "two")]), entries(&[(9, "three")])].concat();
+        for piece in 1..=bytes.len() {
+            let texts = hear(&mut receiver(), &bytes, piece).unwrap();
+            assert_eq!(texts, ["one", "two", "three"], "in pieces of {piece}");
+        }
+    }
+
+    #[test]
+    fn a_gap_in_the_numbers_ends_the_run() {
+        let heard = hear(&mut receiver(), &entries(&[(8, "two")]), 1_000);
+        assert!(matches!(heard, Err(Fault::Gap { expected: 7, got: 8 })));
+    }
+
+    #[test]
+    fn a_sender_keeps_to_its_window_until_it_is_acknowledged() {
+        let mut speaker = receiver();
+        let full = speaker.allowance();
+        for _ in 0..full {
+            speaker.say(b"hi", &mut Vec::new());
+        }
+        assert_eq!((full, speaker.allowance()), (usize::from(WINDOW_POSTS), 0));
+        let ack = ServerMsg::Ack {
+            counter: Counter::new(10).unwrap(),
+            room: None,
+            seq: None,
+        };
+        hear(&mut speaker, &ack.encode(), 1_000).unwrap();
+        assert_eq!(speaker.allowance(), 10);
+    }
+}
