@@ -21,8 +21,11 @@ enum Found {
 fn deframe<'a>(limit: u32, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Found>, bool) {
     let mut deframer = Deframer::new(limit);
     let mut found = Vec::new();
+    let mut given = 0;
     for mut chunk in chunks {
+        given += chunk.len();
         loop {
+            assert!(found.len() <= given / HEADER + 1, "frames are made from nothing");
             found.push(match deframer.next(&mut chunk) {
                 Ok(Some(Item::Frame(frame))) => Found::Frame(frame.ty, frame.payload.to_vec()),
                 Ok(Some(Item::Oversized { ty, len })) => Found::Oversized(ty, len),
@@ -73,6 +76,30 @@ fn cut<'a>(bytes: &'a [u8], at: &[usize]) -> Vec<&'a [u8]> {
 /// Frames of a few lengths, small enough that the limit of [`LIMIT`] is often met.
 fn frames() -> impl Strategy<Value = Vec<(u8, Vec<u8>)>> {
     vec((any::<u8>(), vec(any::<u8>(), 0..120)), 0..8)
+}
+
+/// The type that [`stream_pieces`] streams.
+const STREAMED: u8 = 2;
+
+/// The frames in these chunks, and whether each came in pieces.
+fn stream_pieces<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(u8, Vec<u8>, bool)> {
+    let mut deframer = Deframer::new(1_000);
+    deframer.set_streamed(STREAMED);
+    let mut found: Vec<(u8, Vec<u8>, bool)> = Vec::new();
+    for mut chunk in chunks {
+        loop {
+            if deframer.to_skip() > 0 {
+                let (_, payload, _) = found.last_mut().expect("a frame has begun");
+                payload.extend_from_slice(deframer.take_piece(&mut chunk));
+            }
+            match deframer.next(&mut chunk).expect("no frame is empty") {
+                Some(Item::Frame(frame)) => found.push((frame.ty, frame.payload.to_vec(), false)),
+                Some(Item::Oversized { ty, .. }) => found.push((ty, Vec::new(), true)),
+                None => break,
+            }
+        }
+    }
+    found
 }
 
 /// A limit near the lengths that [`frames`] and [`noise`] make.
@@ -159,6 +186,16 @@ proptest! {
         expected.push(Found::Oversized(ty, len + 1));
         expected.extend(deframe(LIMIT, [&stream(&after)[..]]).0);
         prop_assert_eq!(deframe(LIMIT, cut(&bytes, &at)), (expected, false));
+    }
+
+    #[test]
+    fn a_streamed_frame_is_taken_piece_by_piece_in_any_chunking(
+        frames in vec((1..4_u8, vec(any::<u8>(), 0..120)), 0..8), at in vec(any::<usize>(), 0..12)
+    ) {
+        let bytes = stream(&frames);
+        let expected: Vec<_> = frames.iter().map(|(ty, payload)| (*ty, payload.clone(), *ty == STREAMED)).collect();
+        prop_assert_eq!(&stream_pieces(cut(&bytes, &at)), &expected);
+        prop_assert_eq!(&stream_pieces(bytes.chunks(1)), &expected);
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub struct Frame<'a> {
 pub enum Item<'a> {
     /// A whole frame.
     Frame(Frame<'a>),
-    /// A frame over the limit begins; its payload will be skipped. The caller may also end the connection.
+    /// A frame begins that is over the limit or of a streamed type; its payload will be skipped, unless the
+    /// caller takes it. The caller may also end the connection.
     Oversized {
         /// The type byte.
         ty: u8,
@@ -77,8 +78,8 @@ impl Deframer {
         self.limit = limit;
     }
 
-    /// Reports all frames of this type as [`Item::Oversized`], so that the caller can take their payload piece
-    /// by piece with [`Deframer::take_piece`].
+    /// Reports all frames of this type whose header has not been read yet as [`Item::Oversized`], so that the
+    /// caller can take their payload piece by piece with [`Deframer::take_piece`].
     pub fn set_streamed(&mut self, ty: u8) {
         self.streamed = Some(ty);
     }
@@ -134,7 +135,7 @@ impl Deframer {
             *input = &[];
             return Ok(None);
         };
-        if len > self.limit || self.streamed == Some(ty) {
+        if !self.is_kept(len, ty) {
             *input = &input[HEADER..];
             return Ok(Some(self.oversized(ty, len)));
         }
@@ -157,7 +158,7 @@ impl Deframer {
         let Some((len, ty)) = self.check_header(peek_header(&self.partial))? else {
             return Ok(None);
         };
-        if len > self.limit && !judged {
+        if !judged && !self.is_kept(len, ty) {
             self.partial = Vec::new();
             return Ok(Some(self.oversized(ty, len)));
         }
@@ -172,6 +173,11 @@ impl Deframer {
             ty,
             payload: &self.partial[HEADER..end],
         })))
+    }
+
+    /// Whether a frame with this header is kept until it is whole.
+    fn is_kept(&self, len: u32, ty: u8) -> bool {
+        len <= self.limit && self.streamed != Some(ty)
     }
 
     fn fill(&mut self, input: &mut &[u8], upto: usize) {
