@@ -150,6 +150,14 @@ fn names_are_allowed_or_refused_by_these_rules() {
 }
 
 #[test]
+fn the_key_of_every_character_is_its_own_key() {
+    for c in '\0'..=char::MAX {
+        let key = NameKey::of(&c.to_string());
+        assert_eq!(NameKey::of(key.as_str()), key, "U+{:04X}", u32::from(c));
+    }
+}
+
+#[test]
 fn these_are_one_name() {
     for (one, other) in [
         ("alice", "ALICE"),

@@ -60,7 +60,7 @@ fn the_largest_hello_fits_the_first_frame() {
         agent: text(MAX_AGENT),
     };
     let len = len(&hello.encode());
-    assert!(len <= 1_024 && len <= MAX_FRAME_BEFORE_LOGIN, "{len} bytes");
+    assert!(len <= MAX_FRAME_BEFORE_LOGIN / 4, "{len} bytes");
 }
 
 #[test]

@@ -201,6 +201,7 @@ fn every_struct_has_the_rows_of_its_fields() {
     check_struct::<message::RoomInfo>("RoomInfo");
     check_struct::<message::RoomListing>("RoomListing");
     check_struct::<message::RosterItem>("RosterItem");
+    check_struct::<message::FileBody>("FileBody");
     let entry = vectors().into_iter().find_map(|vector| match vector.message {
         Message::Server(ServerMsg::Page { found, .. }) => found.into_iter().next(),
         _ => None,
