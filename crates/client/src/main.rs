@@ -1,3 +1,7 @@
-//! A stub.
+//! `natter`, the terminal client.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(client::rim::run(std::env::args_os()))
+}

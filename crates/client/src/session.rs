@@ -58,6 +58,9 @@ use std::collections::VecDeque;
 /// Time from the connection to the login's answer, in ms; a stranger's port may say nothing at all.
 const LOGIN_MS: u64 = 10_000;
 
+/// What was said before is shown first, but for at most so long, in ms, before lines are taken.
+const CATCH_UP_MS: u64 = 3_000;
+
 /// Posts that may wait before more input is read.
 const MAX_WAITING: usize = 256;
 
@@ -113,6 +116,9 @@ pub struct Session {
     /// The server asked to stay away for so many ms.
     stay_away: u32,
     started: Option<Millis>,
+    told_connecting: bool,
+    /// The first login is showing what was said before.
+    catching_up: bool,
     heartbeat: Heartbeat,
     nonce: u64,
     rooms: Rooms,
@@ -164,6 +170,8 @@ impl Session {
             server_time: Default::default(),
             stay_away: 0,
             started: None,
+            told_connecting: false,
+            catching_up: true,
             heartbeat: Heartbeat::new(Millis(0)),
             nonce: 0,
             rooms: Rooms::default(),
@@ -314,12 +322,11 @@ impl Session {
     /// Time has passed.
     pub fn handle_tick(&mut self, now: Now) {
         let started = *self.started.get_or_insert(now.steady);
-        if self.welcome.is_none()
-            && now.steady >= after(started, outbox::PENDING_AFTER_MS)
-            && self.queued == 0
-        {
+        let slow = now.steady >= after(started, outbox::PENDING_AFTER_MS);
+        if slow && self.welcome.is_none() && !std::mem::replace(&mut self.told_connecting, true) {
             self.tell(Event::Connecting);
         }
+        self.catching_up &= now.steady < after(self.server_time.1, CATCH_UP_MS);
         if self.is_connected()
             && self.heartbeat.is_ping_due(now.steady)
             && !matches!(self.phase, Phase::Login { .. })
@@ -333,8 +340,13 @@ impl Session {
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
         self.advance_posts(now);
-        if let Some(Some(tally)) = self.resume.close() {
-            self.tell_resumed(tally);
+        let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
+        if self.phase == Phase::Up
+            && !recalling
+            && let Some(tally) = self.resume.close()
+        {
+            self.catching_up = false;
+            tally.into_iter().for_each(|tally| self.tell_resumed(tally));
         }
         self.advance_leaving(now);
         self.keeper.advance(now.steady, self.end().is_some());
@@ -361,13 +373,22 @@ impl Session {
         };
         let slow = self
             .started
-            .filter(|_| self.queued == 0 && self.welcome.is_none());
+            .filter(|_| !self.told_connecting && self.welcome.is_none());
         let slow = slow.map(|started| after(started, outbox::PENDING_AFTER_MS));
         let outbox = self.outbox.timeout().filter(|_| self.phase == Phase::Up);
-        [heart, slow, outbox, self.keeper.timeout(), self.leaving.timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let catching_up =
+            (self.catching_up && self.logins > 0).then(|| after(self.server_time.1, CATCH_UP_MS));
+        [
+            heart,
+            slow,
+            catching_up,
+            outbox,
+            self.keeper.timeout(),
+            self.leaving.timeout(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// What must be kept before anything else is sent.
@@ -404,15 +425,27 @@ impl Session {
         self.advance(now);
     }
 
+    /// How many events were given out.
+    pub fn given(&self) -> u64 {
+        self.given
+    }
+
+    /// How many logins worked.
+    pub fn logins(&self) -> u64 {
+        self.logins
+    }
+
     /// Whether events wait.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()
     }
 
-    /// Whether to read what the user types: after the first login, and while not too much waits.
+    /// Whether to read what the user types: once the first login has shown what was said before, while it is known
+    /// where the next line goes, and while not too much waits.
     pub fn wants_input(&self) -> bool {
         let room = self.outbox.len() < MAX_WAITING && self.events.len() < MAX_UNSHOWN;
-        self.welcome.is_some() && self.phase != Phase::Listing && room && !self.leaving.is_leaving()
+        let settled = self.logins > 0 && !self.catching_up && !self.requests.any(Asked::moves);
+        settled && room && !self.leaving.is_leaving()
     }
 
     /// Whether to read from the server; a face that does not keep up makes this client a lagging cursor.
@@ -441,6 +474,11 @@ impl Session {
     /// Posts that are not settled.
     pub fn pending(&self) -> impl Iterator<Item = &Pending> {
         self.outbox.pending()
+    }
+
+    /// Shows something of the driver's own.
+    pub fn notify(&mut self, event: Event) {
+        self.tell(event);
     }
 
     fn end_with(&mut self, end: End, now: Now) {

@@ -1,24 +1,42 @@
 //! Answers to questions.
 
 use super::Session;
-use super::event::Event;
+use super::event::{Event, Said};
 use super::place::Place;
 use super::requests::{Asked, Why, last_person};
-use protocol::id::{Millis, Req};
+use protocol::id::{Millis, Req, RoomId};
 use protocol::message::{ClientMsg, Found, Question, Reply, RoomListing, RosterItem};
 
 impl Session {
     pub(super) fn handle_page(&mut self, req: Req, more: bool, found: &[Found]) {
-        let Some(Asked::History { place }) = self.requests.take(req) else {
+        match self.requests.take(req) {
+            Some(Asked::History { place }) => {
+                let entries = self.shown(&place, found);
+                self.tell(Event::History { place, entries, more });
+            }
+            Some(Asked::Context { room }) => self.handle_context(room, found),
+            _ => {}
+        }
+    }
+
+    fn handle_context(&mut self, id: RoomId, found: &[Found]) {
+        let Some(room) = self.rooms.by_id(id) else {
             return;
         };
+        let place = room.place();
+        found.iter().for_each(|found| room.remember(&found.entry));
+        let entries = self.shown(&place, found);
+        if !entries.is_empty() {
+            self.tell(Event::Context { place, entries });
+        }
+        self.open(id);
+    }
+
+    /// The entries, without those of hidden people.
+    fn shown(&mut self, place: &Place, found: &[Found]) -> Vec<Said> {
         let mut shown: Vec<&Found> = found.iter().collect();
         shown.retain(|found| !self.ignored.hides(found.entry.person, &found.entry.name));
-        let entries = shown
-            .iter()
-            .map(|found| self.said(&place, &found.entry))
-            .collect();
-        self.tell(Event::History { place, entries, more });
+        shown.iter().map(|found| self.said(place, &found.entry)).collect()
     }
 
     pub(super) fn handle_answer(&mut self, req: Req, more: bool, reply: Reply) {
@@ -62,7 +80,7 @@ impl Session {
     fn handle_people_page(
         &mut self,
         place: Place,
-        room: protocol::id::RoomId,
+        room: RoomId,
         mut so_far: Vec<RosterItem>,
         people: Vec<RosterItem>,
         more: bool,

@@ -32,7 +32,6 @@ impl Session {
         } = failed;
         let refusal = Refusal { code, detail, text };
         if Code::from_number(code) == Some(Code::Fenced) {
-            self.tell(Event::Fenced);
             return self.end_with(End::Fenced, now);
         }
         if close && self.welcome.is_none() {
@@ -45,7 +44,7 @@ impl Session {
             .ok()
             .and_then(|req| self.requests.take(Req(req)))
         {
-            Some(asked) => self.handle_request_refused(asked, refusal),
+            Some(asked) => self.handle_request_refused(&asked, refusal),
             None => self.tell(Event::Error {
                 about: String::new(),
                 refusal,
@@ -63,12 +62,14 @@ impl Session {
         }
     }
 
-    fn handle_request_refused(&mut self, asked: Asked, refusal: Refusal) {
-        match &asked {
+    fn handle_request_refused(&mut self, asked: &Asked, refusal: Refusal) {
+        match asked {
             Asked::Open { room } => {
                 self.resume.handle_opened(*room, None);
                 self.rooms.remove(*room);
             }
+            // Without the old lines, then.
+            Asked::Context { room } => return self.open(*room),
             Asked::Join { name } => {
                 self.joining.retain(|joining| joining != name);
                 self.fail_place(&Place::Room(name.clone()), &refusal);

@@ -56,6 +56,8 @@ pub enum Event {
     },
     /// A post was sent before the server's history was lost: nobody knows whether it arrived.
     Uncertain { place: Place, text: String },
+    /// The last of what was read before, to go on from.
+    Context { place: Place, entries: Vec<Said> },
     /// The answer to `/history`.
     History {
         place: Place,
@@ -95,8 +97,6 @@ pub enum Event {
     Error { about: String, refusal: Refusal },
     /// The session ends; so many posts wait for the next time.
     Leaving { pending: usize },
-    /// Another client uses this profile now; the session is over.
-    Fenced,
     /// Something about this process that its user should know.
     Notice { text: String },
 }
@@ -202,8 +202,6 @@ pub enum End {
     Fenced,
     /// The server does not let this client in.
     Refused(Refusal),
-    /// What answered is no natter server.
-    Stranger,
     /// The server closed the connection, or fell silent, before the first login.
     NoLogin(Loss),
 }

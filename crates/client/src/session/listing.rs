@@ -7,7 +7,7 @@ use super::requests::Asked;
 use super::roster::{Outcome, Page};
 use super::{Phase, Session};
 use protocol::id::{Req, RoomId, Seq};
-use protocol::message::{ClientMsg, OpenFrom, RoomInfo, RoomsChange, TrimReason};
+use protocol::message::{ClientMsg, OpenFrom, Range, RoomInfo, RoomsChange, TrimReason};
 use protocol::name::NameKey;
 
 impl Session {
@@ -35,7 +35,7 @@ impl Session {
         for info in listed {
             let id = info.room;
             self.keep_place(info);
-            self.open(id);
+            self.recall(id);
         }
         self.returning = true;
         for name in self.joining.clone() {
@@ -171,9 +171,31 @@ impl Session {
         }
     }
 
+    /// Opens a room; a person who comes back to where they were is shown the last lines that they have read first.
+    fn recall(&mut self, id: RoomId) {
+        let wanted = self.config.interactive && self.config.history > 0 && self.logins == 1;
+        let room = self.rooms.by_id(id);
+        let here = room.filter(|room| room.place().is(&self.current));
+        match here
+            .and_then(|room| room.cursor.position().flatten())
+            .filter(|_| wanted)
+        {
+            None => self.open(id),
+            Some(seen) => {
+                let (range, limit) = (Range::Before { seq: seen.next() }, self.config.history);
+                self.ask(Asked::Context { room: id }, |req| ClientMsg::Fetch {
+                    req,
+                    room: id,
+                    range,
+                    limit,
+                });
+            }
+        }
+    }
+
     /// Sets the cursor: where it stood; at the oldest entry if all of the room is news to this profile; else a
     /// little before the end.
-    fn open(&mut self, id: RoomId) {
+    pub(super) fn open(&mut self, id: RoomId) {
         let Some((room, epoch)) = self.rooms.by_id(id).zip(self.epoch) else {
             return;
         };

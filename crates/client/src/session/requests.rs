@@ -17,6 +17,10 @@ pub(crate) enum Asked {
     Open {
         room: RoomId,
     },
+    /// What was read before, to be shown before the room is opened.
+    Context {
+        room: RoomId,
+    },
     History {
         place: Place,
     },
@@ -57,7 +61,7 @@ impl Asked {
         Some(match self {
             Self::Join { name } => format!("/join {name}"),
             Self::Part { .. } => "/part".into(),
-            Self::Open { .. } | Self::Whois { why: Why::Post, .. } => return None,
+            Self::Open { .. } | Self::Context { .. } | Self::Whois { why: Why::Post, .. } => return None,
             Self::History { .. } => "/history".into(),
             Self::Rooms { .. } => "/list".into(),
             Self::People { .. } => "/who".into(),

@@ -9,6 +9,8 @@ use std::collections::BTreeSet;
 pub struct View {
     /// Where what is typed goes.
     pub place: Place,
+    /// Whether lines are taken: after the first login.
+    pub ready: bool,
     /// My name.
     pub name: String,
     /// Names of people that are known, without mine.
@@ -37,6 +39,7 @@ impl Session {
         let moving = self.requests.any(super::requests::Asked::moves);
         View {
             place: self.current.clone(),
+            ready: self.logins > 0 && !self.catching_up,
             name: self.name.clone(),
             people: people.into_iter().collect(),
             rooms: rooms.collect(),

@@ -1,0 +1,186 @@
+//! The command line.
+
+use crate::address::Address;
+use crate::line::{ExitCode, Failure};
+use clap::{Parser, ValueEnum};
+use protocol::limits::MAX_FETCH;
+use protocol::name::PersonName;
+use std::path::PathBuf;
+
+const EXAMPLES: &str = "\
+Examples:
+  natter 127.0.0.1 -u alice              chat on this machine
+  natter chat.example -p 4000 -u alice   chat elsewhere
+  natter natter://chat.example:4000      the line that the server prints
+  echo hi | natter 127.0.0.1 -u bob      say something and leave
+
+Type /help in the chat for its commands.";
+
+/// When to use colours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Chat on a natter server.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "natter", version, after_help = EXAMPLES, max_term_width = 100)]
+pub struct Cli {
+    /// The server: HOST, HOST:PORT or natter://HOST:PORT
+    #[arg(env = "NATTER_HOST", hide_env_values = true)]
+    pub host: Address,
+
+    /// Its port, if HOST names none [default: 12000]
+    #[arg(short, long, env = "NATTER_PORT", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Your name [default: your name on this machine]
+    #[arg(short, long, env = "NATTER_USER", hide_env_values = true, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// Lines to show of a room that you have never read
+    #[arg(
+        long,
+        env = "NATTER_HISTORY",
+        hide_env_values = true,
+        value_name = "N",
+        default_value_t = 20,
+        value_parser = clap::value_parser!(u16).range(0..=i64::from(MAX_FETCH))
+    )]
+    pub history: u16,
+
+    /// When to use colours
+    #[arg(
+        long,
+        env = "NATTER_COLOR",
+        hide_env_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    pub color: Color,
+
+    /// Ring when somebody says your name
+    #[arg(long, env = "NATTER_BELL", hide_env_values = true)]
+    pub bell: bool,
+
+    /// The folder for identities and unsent lines [default: $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, env = "NATTER_STATE", hide_env_values = true, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// Be a new device for this time, and keep nothing of it
+    #[arg(long, env = "NATTER_TEMPORARY", hide_env_values = true)]
+    pub temporary: bool,
+
+    /// Show only what people say
+    #[arg(short, long, env = "NATTER_QUIET", hide_env_values = true)]
+    pub quiet: bool,
+}
+
+impl Cli {
+    /// The server.
+    pub fn address(&self) -> Address {
+        let port = self.host.port.or(self.port);
+        Address {
+            host: self.host.host.clone(),
+            port,
+        }
+    }
+
+    /// The wanted name: as given, or made from `login`, the name on this machine.
+    ///
+    /// # Errors
+    /// [`Failure`] if the given one is not allowed.
+    pub fn name(&self, login: &str) -> Result<PersonName, Failure> {
+        let Some(user) = &self.user else {
+            return Ok(PersonName::made_safe(login));
+        };
+        PersonName::parse(user).map_err(|error| {
+            let safe = PersonName::made_safe(user);
+            Failure::new(
+                ExitCode::User,
+                format!("{error} '{}'", user.escape_debug()),
+                format!("try -u {safe}"),
+            )
+        })
+    }
+}
+
+/// The failure of a command line, in our form; `None` for `--help` and `--version`, which clap prints itself.
+pub fn usage_failure(error: &clap::Error) -> Option<Failure> {
+    if !error.use_stderr() {
+        return None;
+    }
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let what = first.strip_prefix("error: ").unwrap_or(first);
+    // clap names missing arguments on lines of their own.
+    let missing: Vec<_> = text
+        .lines()
+        .skip(1)
+        .take_while(|line| line.starts_with("  "))
+        .map(str::trim)
+        .collect();
+    let what = format!("{what} {}", missing.join(" "));
+    Some(Failure::new(
+        ExitCode::Usage,
+        what.trim_end().trim_end_matches(':'),
+        "type natter --help for all options",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_is_a_page() {
+        insta::assert_snapshot!("help", Cli::command().term_width(100).render_help());
+        insta::assert_snapshot!("long_help", Cli::command().term_width(100).render_long_help());
+    }
+
+    #[test]
+    fn usage_failures_are_one_line_and_a_hint() {
+        let lines: [&[&str]; 5] = [
+            &[],
+            &["h", "--nope"],
+            &["h", "-p", "70000"],
+            &["h:x"],
+            &["h", "--color", "blue"],
+        ];
+        let failures = lines.map(|args| {
+            let error = Cli::try_parse_from(["natter"].iter().chain(args)).expect_err("a bad command line");
+            usage_failure(&error).expect("not help").to_string()
+        });
+        insta::assert_snapshot!("usage_failures", failures.join("\n"));
+    }
+
+    #[test]
+    fn a_port_in_the_address_wins() {
+        let cli = Cli::try_parse_from(["natter", "h:5", "-p", "6"]).expect("a good command line");
+        assert_eq!(cli.address().port(), 5);
+        let cli = Cli::try_parse_from(["natter", "h", "-p", "6"]).expect("a good command line");
+        assert_eq!(cli.address().port(), 6);
+    }
+
+    #[test]
+    fn a_given_name_must_be_allowed_and_a_login_is_made_safe() {
+        let mut cli = Cli::try_parse_from(["natter", "h"]).expect("a good command line");
+        cli.user = None;
+        assert_eq!(cli.name("e::vil").expect("made safe").as_str(), "e-vil");
+        cli.user = Some("a::b".into());
+        let failure = cli.name("x").expect_err("not allowed");
+        assert_eq!(failure.code, ExitCode::User);
+        assert!(failure.to_string().contains("'a::b'"), "{failure}");
+    }
+}

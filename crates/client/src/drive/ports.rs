@@ -1,0 +1,174 @@
+//! The two sides of a face: lines that are typed come in, events to be shown go out.
+
+use super::until;
+use crate::clock::Now;
+use crate::session::event::Event;
+use crate::session::{Session, View};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// Events that may be on their way to the face: beyond that the session keeps them.
+const EVENTS: usize = 64;
+
+/// Lines that may be on their way from the face.
+const LINES: usize = 64;
+
+/// What a face says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Input {
+    /// A line was typed.
+    Line(String),
+    /// The user wants to leave soon. The end of the channel, in contrast, waits until all is acknowledged.
+    Leave,
+}
+
+/// The driver's side.
+#[derive(Debug)]
+pub struct Ports {
+    input: mpsc::Receiver<Input>,
+    ended: bool,
+    events: mpsc::Sender<Event>,
+    shown: watch::Receiver<u64>,
+    view: watch::Sender<View>,
+}
+
+/// The face's side.
+#[derive(Debug)]
+pub struct Face {
+    /// What is typed; when all senders are gone, the client leaves as soon as everything is acknowledged.
+    pub input: mpsc::Sender<Input>,
+    /// What is to be shown; it ends with the session.
+    pub events: mpsc::Receiver<Event>,
+    /// How many events have been shown so far: kept cursors follow it.
+    pub shown: watch::Sender<u64>,
+    /// Where the user is.
+    pub view: watch::Receiver<View>,
+}
+
+/// Both sides for a session.
+pub fn ports(session: &Session) -> (Ports, Face) {
+    let (input_in, input) = mpsc::channel(LINES);
+    let (events, events_out) = mpsc::channel(EVENTS);
+    let (shown_in, shown) = watch::channel(0);
+    let (view, view_out) = watch::channel(session.view());
+    let ports = Ports {
+        input,
+        ended: false,
+        events,
+        shown,
+        view,
+    };
+    (
+        ports,
+        Face {
+            input: input_in,
+            events: events_out,
+            shown: shown_in,
+            view: view_out,
+        },
+    )
+}
+
+/// Something that a port has for the session.
+#[derive(Debug)]
+pub(super) enum Step {
+    Input(Input),
+    End,
+    /// An event can be shown.
+    Room,
+    Shown(u64),
+    Tick,
+}
+
+/// What the session waits for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Ready {
+    input: bool,
+    events: bool,
+    tick: Duration,
+}
+
+impl Ready {
+    pub(super) fn of(session: &Session, now: Now) -> Self {
+        // Nothing to wait for is rare enough that looking once a minute costs nothing.
+        let tick = session
+            .timeout()
+            .map_or(Duration::from_secs(60), |deadline| until(deadline, now));
+        Self {
+            input: session.wants_input(),
+            events: session.has_events(),
+            tick,
+        }
+    }
+}
+
+impl Ports {
+    /// The next step. Cancelling it loses nothing.
+    pub(super) async fn next(&mut self, ready: Ready) -> Step {
+        let ended = self.ended;
+        tokio::select! {
+            // A lost face can't be written to, so there is room for ever.
+            _ = self.events.reserve(), if ready.events => Step::Room,
+            Ok(()) = self.shown.changed() => Step::Shown(*self.shown.borrow_and_update()),
+            input = self.input.recv(), if ready.input && !ended => match input {
+                Some(input) => Step::Input(input),
+                None => {
+                    self.ended = true;
+                    Step::End
+                }
+            },
+            () = tokio::time::sleep(ready.tick) => Step::Tick,
+        }
+    }
+
+    /// Another input, if one is there and the session takes it.
+    pub(super) fn try_input(&mut self, session: &Session) -> Option<Input> {
+        if session.wants_input() {
+            self.input.try_recv().ok()
+        } else {
+            None
+        }
+    }
+
+    /// Gives the face as many events as it has room for.
+    pub(super) fn show(&mut self, session: &mut Session) {
+        while session.has_events() {
+            match self.events.try_reserve() {
+                Ok(permit) => {
+                    if let Some(event) = session.poll_event() {
+                        permit.send(event);
+                    }
+                }
+                Err(mpsc::error::TrySendError::Closed(())) => drop(session.poll_event()),
+                Err(mpsc::error::TrySendError::Full(())) => return,
+            }
+        }
+    }
+
+    /// Tells the face where the user is, if that changed.
+    pub(super) fn picture(&self, session: &Session) {
+        let view = session.view();
+        self.view.send_if_modified(|known| {
+            let changed = *known != view;
+            *known = view;
+            changed
+        });
+    }
+
+    /// Gives the face all that is left, and waits until it has shown it.
+    pub(super) async fn finish(&mut self, session: &mut Session) {
+        while let Some(event) = session.poll_event() {
+            if self.events.send(event).await.is_err() {
+                return;
+            }
+        }
+        let given = session.given();
+        // An error says that the face is gone.
+        let _ = self.shown.wait_for(|shown| *shown >= given).await;
+    }
+
+    /// How many events have been shown.
+    pub(super) fn shown(&self) -> u64 {
+        *self.shown.borrow()
+    }
+}

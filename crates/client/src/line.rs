@@ -1,0 +1,135 @@
+//! The line mode's face: what is shown for each event, as lines that are only ever added.
+
+mod completion;
+mod failure;
+mod help;
+mod hint;
+mod lists;
+mod notices;
+mod prompt;
+mod said;
+mod style;
+#[cfg(test)]
+mod tests;
+mod zone;
+
+pub use completion::{Candidates, complete};
+pub use failure::{ExitCode, Failure};
+pub use help::help;
+pub use hint::hint;
+pub use prompt::{erase, prompt};
+pub use style::Look;
+pub use zone::Zone;
+
+use crate::session::event::Event;
+use chrono::{NaiveDate, Timelike};
+
+/// Where a line goes when there is no terminal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channel {
+    /// What people say and do, and answers to commands: stdout.
+    Data,
+    /// How things go: stderr.
+    Diagnostics,
+}
+
+/// Turns events into lines. The same events give the same lines.
+#[derive(Clone, Debug)]
+pub struct Renderer {
+    look: Look,
+    zone: Zone,
+    /// The date and minute of the last line that showed one.
+    day: Option<NaiveDate>,
+    minute: Option<(u32, u32)>,
+}
+
+impl Renderer {
+    /// A renderer that has shown nothing yet.
+    pub fn new(look: Look, zone: Zone) -> Self {
+        Self {
+            look,
+            zone,
+            day: None,
+            minute: None,
+        }
+    }
+
+    /// The lines of an event, made safe for a terminal; `Clear` has none.
+    pub fn render(&mut self, event: &Event) -> Vec<String> {
+        match event {
+            Event::Said(said) => self.said(said, false),
+            Event::History { place, entries, more } => self.history(place, entries, *more),
+            Event::Context { place: _, entries } => {
+                entries.iter().flat_map(|said| self.said(said, false)).collect()
+            }
+            Event::People { place, people } => self.people(place, people),
+            Event::Rooms { rooms } => self.rooms(rooms),
+            Event::Whois {
+                person,
+                rooms,
+                seen,
+                agent,
+            } => self.whois(person, rooms, *seen, agent),
+            Event::Help { about } => help(*about).iter().map(|line| self.look.pad(line)).collect(),
+            other => self.notice(other),
+        }
+    }
+
+    /// Where the lines of an event go when there is no terminal.
+    pub fn channel(event: &Event) -> Channel {
+        match event {
+            Event::Said(_)
+            | Event::Person { .. }
+            | Event::Context { .. }
+            | Event::History { .. }
+            | Event::People { .. }
+            | Event::Rooms { .. }
+            | Event::Whois { .. }
+            | Event::Topic { .. }
+            | Event::Ignored { .. }
+            | Event::Motd { .. }
+            | Event::Help { .. }
+            | Event::Clear => Channel::Data,
+            Event::Connecting
+            | Event::Welcome(_)
+            | Event::Reconnected
+            | Event::Lost(_)
+            | Event::Resumed(_)
+            | Event::GoingAway { .. }
+            | Event::NewHistory
+            | Event::Trimmed { .. }
+            | Event::Gap { .. }
+            | Event::Entered(_)
+            | Event::Switched { .. }
+            | Event::Left { .. }
+            | Event::Unread { .. }
+            | Event::Pending { .. }
+            | Event::Refused { .. }
+            | Event::Uncertain { .. }
+            | Event::Named { .. }
+            | Event::Away { .. }
+            | Event::Ignoring { .. }
+            | Event::Mistake { .. }
+            | Event::Error { .. }
+            | Event::Leaving { .. }
+            | Event::Notice { .. } => Channel::Diagnostics,
+        }
+    }
+
+    /// `HH:MM `, or as many blanks if a person has just read it; a line with the date before it when the day
+    /// has changed.
+    fn stamp(&mut self, time: protocol::id::Millis, out: &mut Vec<String>) -> String {
+        let local = self.zone.local(time);
+        if self.day.replace(local.date()) != Some(local.date()) {
+            self.minute = None;
+            out.push(self.look.faint(&local.format("-- %A, %-d %B %Y").to_string()));
+        }
+        let minute = (local.hour(), local.minute());
+        let repeated = self.minute.replace(minute) == Some(minute) && self.look.screen;
+        if repeated {
+            style::BLANK.into()
+        } else {
+            self.look.faint(&local.format("%H:%M ").to_string())
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What Tab offers: commands, and behind them names, rooms or commands, as their table says.
+
+use protocol::command::{Argument, COMMANDS, find};
+use protocol::name::NameKey;
+
+/// The names that can be completed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Candidates {
+    /// People.
+    pub people: Vec<String>,
+    /// Rooms.
+    pub rooms: Vec<String>,
+}
+
+/// Where the completed word begins, in bytes, and what could stand in its place.
+pub fn complete(line: &str, at: usize, candidates: &Candidates) -> (usize, Vec<String>) {
+    let before = &line[..line.floor_char_boundary(at)];
+    let start = before.rfind(char::is_whitespace).map_or(0, |space| {
+        space + before[space..].chars().next().map_or(1, char::len_utf8)
+    });
+    let word = &before[start..];
+    (start, offers(before, start, word, candidates))
+}
+
+fn offers(before: &str, start: usize, word: &str, candidates: &Candidates) -> Vec<String> {
+    match word.strip_prefix('/') {
+        Some(name) if start == 0 && !name.starts_with('/') => return commands(name, "/", " "),
+        _ => {}
+    }
+    let command = before
+        .strip_prefix('/')
+        .and_then(|rest| rest.split_whitespace().next());
+    let spec = command.and_then(find).filter(|_| !before[..start].is_empty());
+    let first = before[..start].split_whitespace().count() == 1;
+    match spec.filter(|_| first).map(|spec| spec.argument) {
+        Some(Argument::Room) => names(word, "#", &candidates.rooms, ""),
+        Some(Argument::Person) => names(word, "@", &candidates.people, " "),
+        Some(Argument::Command) => commands(word.trim_start_matches('/'), "", ""),
+        Some(Argument::None) => Vec::new(),
+        Some(Argument::Text) | None => {
+            // At the beginning of a line a name is an address.
+            let end = if start == 0 { ": " } else { " " };
+            names(word, "@", &candidates.people, end)
+        }
+    }
+}
+
+fn commands(word: &str, sign: &str, end: &str) -> Vec<String> {
+    let word = word.to_lowercase();
+    let own = COMMANDS
+        .iter()
+        .map(|spec| spec.name)
+        .filter(|name| name.starts_with(&word));
+    let mut found: Vec<_> = own.map(|name| format!("{sign}{name}{end}")).collect();
+    if found.is_empty() {
+        let all = COMMANDS
+            .iter()
+            .flat_map(|spec| spec.aliases)
+            .filter(|name| name.starts_with(&word));
+        found.extend(all.map(|name| format!("{sign}{name}{end}")));
+    }
+    found
+}
+
+/// The names that begin like `word`, which may begin with `sign`; nothing for an empty word in running text.
+fn names(word: &str, sign: &str, names: &[String], end: &str) -> Vec<String> {
+    let (sign, stem) = word.strip_prefix(sign).map_or(("", word), |stem| (sign, stem));
+    let stem = NameKey::of(stem);
+    let like = names
+        .iter()
+        .filter(|name| NameKey::of(name).as_str().starts_with(stem.as_str()));
+    like.map(|name| format!("{sign}{name}{end}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(line: &str, start: usize, expected: &[&str]) {
+        let candidates = Candidates {
+            people: vec!["Bob".into(), "bobby".into(), "carol".into()],
+            rooms: vec!["dev".into(), "lobby".into()],
+        };
+        let (at, offers) = complete(line, line.len(), &candidates);
+        assert_eq!(
+            (at, offers.iter().map(String::as_str).collect::<Vec<_>>()),
+            (start, expected.to_vec()),
+            "{line}"
+        );
+    }
+
+    #[test]
+    fn the_table_says_what_is_offered() {
+        check("/jo", 0, &["/join "]);
+        check("/us", 0, &["/users "]);
+        check("/join d", 6, &["dev"]);
+        check("/join #l", 6, &["#lobby"]);
+        check("/msg BO", 5, &["Bob ", "bobby "]);
+        check("/msg bob ca", 9, &["carol "]);
+        check("/help his", 6, &["history"]);
+        check("/quit x", 6, &[]);
+        check("/nosuch", 0, &[]);
+        check("//jo", 0, &[]);
+    }
+
+    #[test]
+    fn a_name_at_the_beginning_is_an_address() {
+        check("car", 0, &["carol: "]);
+        check("hey car", 4, &["carol "]);
+        check("hé\u{3000}@car", 6, &["@carol "]);
+    }
+}

@@ -1,0 +1,57 @@
+//! What to do about each thing that a server refuses.
+
+use protocol::code::Code;
+
+/// What to do about a refusal with this code; `None` for a code of a later version.
+pub fn hint(code: Option<Code>, detail: u64) -> String {
+    let Some(code) = code else {
+        return "the server is newer than this natter: update it".into();
+    };
+    match code {
+        Code::BadFirstByte
+        | Code::EmptyFrame
+        | Code::UnknownType
+        | Code::Malformed
+        | Code::LoginFirst
+        | Code::AlreadyLoggedIn
+        | Code::WrongPurpose
+        | Code::BadNumber
+        | Code::BadUtf8
+        | Code::FrameTooLarge
+        | Code::OutOfOrder
+        | Code::NotOpen => "this is a fault of one of the two programs: update them".into(),
+        Code::Unsupported | Code::Version => {
+            "the two programs are of different ages: update the older one".into()
+        }
+        Code::LoginTimeout | Code::Silent | Code::Stalled => {
+            "the network is slow or broken: try it again".into()
+        }
+        Code::PlaintextRefused => {
+            "run natter on that machine, or let its operator start natterd with --plaintext anywhere".into()
+        }
+        Code::NoTls => "connect without TLS".into(),
+        Code::ServerFull | Code::AddressFull => {
+            "try it again later, or ask the operator for more room (--max-clients)".into()
+        }
+        Code::Fenced => "use one client per profile, or another name with -u".into(),
+        Code::BadName => "names have 1 to 32 characters, without spaces, commas or '::'".into(),
+        Code::NameTaken => "choose another name".into(),
+        Code::NoSuchRoom => "type /list for the rooms that there are, or /join ROOM to make one".into(),
+        Code::NotAMember => "type /join ROOM first".into(),
+        Code::NoSuchPerson => "type /who for who is here; names change with /nick".into(),
+        Code::NotAllowed => "ask somebody who may".into(),
+        Code::TooManyRooms => "leave one with /part ROOM".into(),
+        Code::NoMoreRooms => "use one that there is: /list".into(),
+        Code::BodyTooLarge => format!("say it in pieces of {detail} bytes"),
+        Code::BadText => "leave out control characters and those that turn the direction of text".into(),
+        Code::EmptyText => "say something".into(),
+        Code::BadKind => "this natter can't post that here".into(),
+        Code::TooFast => format!("wait {} s", detail.div_ceil(1000).max(1)),
+        Code::NoSuchEntry => "type /history to see the numbers".into(),
+        Code::DiskFull => "tell the operator; nothing was stored".into(),
+        Code::NoSuchFile | Code::NoSuchTransfer => "it may have been removed".into(),
+        Code::Quota => format!("{detail} bytes are left: ask the operator for more"),
+        Code::WrongContent => "send it again".into(),
+        Code::FileTooLarge => format!("the largest file has {detail} bytes"),
+    }
+}

@@ -1,0 +1,11 @@
+//! The rim: the only place that knows the system's clock, randomness, threads, terminal and sockets.
+
+mod clock;
+mod end;
+mod plain;
+mod run;
+mod signals;
+mod tcp;
+mod terminal;
+
+pub use run::run;

@@ -1,0 +1,152 @@
+//! From how things ended to what people and scripts are told.
+
+use super::tcp::UnknownHost;
+use crate::address::Address;
+use crate::drive::DriveError;
+use crate::line::{ExitCode, Failure, hint};
+use crate::profile::ProfileError;
+use crate::session::event::{End, Loss, Refusal};
+use protocol::code::Code;
+use protocol::text::sanitize_line;
+use std::error::Error;
+use std::io;
+
+/// The failure of a client that could not go on.
+pub(super) fn drive_failure(error: &DriveError, address: &Address) -> Failure {
+    match error {
+        DriveError::Connect(error) => connect_failure(error, address),
+        DriveError::Profile(error) => profile_failure(error),
+    }
+}
+
+/// The failure of a profile.
+pub(super) fn profile_failure(error: &ProfileError) -> Failure {
+    let cause = error
+        .source()
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    Failure::new(ExitCode::User, format!("{error}{cause}"), error.hint())
+}
+
+fn connect_failure(error: &io::Error, address: &Address) -> Failure {
+    let unknown = error.get_ref().is_some_and(|inner| inner.is::<UnknownHost>());
+    let (what, hint) = match error.kind() {
+        _ if unknown => (
+            format!("unknown host '{}'", address.host),
+            "check its spelling, or use its number",
+        ),
+        io::ErrorKind::ConnectionRefused => (
+            format!("connection refused '{address}'"),
+            "start natterd there, or name its port with -p",
+        ),
+        io::ErrorKind::TimedOut => (
+            format!("no answer within 10 s '{address}'"),
+            "check the address, and whether a firewall is in the way",
+        ),
+        _ => (
+            format!("can't connect '{address}': {error}"),
+            "check the address and the network",
+        ),
+    };
+    Failure::new(ExitCode::Server, what, hint)
+}
+
+/// The failure that an end is, if it is one.
+pub(super) fn end_failure(end: &End, address: &Address) -> Option<Failure> {
+    match end {
+        End::Quit => None,
+        End::Fenced => Some(Failure::new(
+            ExitCode::User,
+            "another client uses this profile now",
+            "use one of them, or another name with -u",
+        )),
+        End::Refused(refusal) => Some(refused(refusal, address)),
+        End::NoLogin(Loss::Garbled) => Some(Failure::new(
+            ExitCode::Server,
+            format!("that is no natter server '{address}'"),
+            "check the port: -p names another one",
+        )),
+        End::NoLogin(Loss::Closed | Loss::Announced) => Some(Failure::new(
+            ExitCode::Server,
+            format!("the connection was closed before the login '{address}'"),
+            "check whether a natter server runs there",
+        )),
+        End::NoLogin(Loss::Silent) => Some(Failure::new(
+            ExitCode::Server,
+            format!("nothing was heard within 10 s '{address}'"),
+            "check whether a natter server runs there",
+        )),
+    }
+}
+
+fn refused(refusal: &Refusal, address: &Address) -> Failure {
+    let code = refusal.known();
+    let text = code.map_or_else(
+        || sanitize_line(&refusal.text).into_owned(),
+        |code| code.text().to_owned(),
+    );
+    let exit = match code {
+        Some(
+            Code::PlaintextRefused
+            | Code::ServerFull
+            | Code::AddressFull
+            | Code::NotAllowed
+            | Code::TooFast
+            | Code::NameTaken,
+        ) => ExitCode::Refused,
+        _ => ExitCode::Server,
+    };
+    Failure::new(exit, format!("{text} '{address}'"), hint(code, refusal.detail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_is_told_with_a_hint_and_its_exit_code() {
+        let address: Address = "chat.example:4000".parse().expect("an address");
+        let io_error = |kind| drive_failure(&DriveError::Connect(io::Error::from(kind)), &address);
+        let unknown = io::Error::new(io::ErrorKind::NotFound, UnknownHost);
+        let mut failures = vec![
+            drive_failure(&DriveError::Connect(unknown), &address),
+            io_error(io::ErrorKind::ConnectionRefused),
+            io_error(io::ErrorKind::TimedOut),
+            io_error(io::ErrorKind::PermissionDenied),
+            profile_failure(&ProfileError::Damaged {
+                file: "identity",
+                line: 2,
+            }),
+            profile_failure(&ProfileError::Io {
+                file: "journal",
+                source: io::ErrorKind::StorageFull.into(),
+            }),
+        ];
+        let mut ends = vec![
+            End::Quit,
+            End::Fenced,
+            End::NoLogin(Loss::Garbled),
+            End::NoLogin(Loss::Closed),
+            End::NoLogin(Loss::Silent),
+            End::NoLogin(Loss::Announced),
+            End::Refused(Refusal {
+                code: 999,
+                detail: 0,
+                text: "newer\u{1b}".into(),
+            }),
+        ];
+        ends.extend(Code::ALL.iter().map(|code| {
+            End::Refused(Refusal {
+                code: code.number(),
+                detail: 0,
+                text: String::new(),
+            })
+        }));
+        failures.extend(ends.iter().filter_map(|end| end_failure(end, &address)));
+        let text: Vec<_> = failures
+            .iter()
+            .map(|failure| format!("{failure}\n-> {}", failure.code as u8))
+            .collect();
+        insta::assert_snapshot!("ends", text.join("\n"));
+    }
+}

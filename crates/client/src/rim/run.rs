@@ -1,0 +1,236 @@
+//! One run of the program, from the command line to the exit code.
+
+use super::clock::SystemClock;
+use super::end::{drive_failure, end_failure, profile_failure};
+use super::tcp::Tcp;
+use super::{plain, signals, terminal};
+use crate::cli::{Cli, Color, usage_failure};
+use crate::drive::{Client, Face, Input, ports};
+use crate::files::DiskFiles;
+use crate::line::{ExitCode, Failure, Look, Renderer, Zone};
+use crate::profile::{Profile, folder};
+use crate::session::event::Event;
+use crate::session::{Config, Session};
+use clap::Parser;
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+/// Runs the program with these arguments, and says on stderr why if it fails.
+pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
+    let result = match Cli::try_parse_from(args) {
+        Ok(cli) => start(&cli),
+        Err(error) => match usage_failure(&error) {
+            Some(failure) => Err(failure),
+            // A closed pipe is no reason to fail.
+            None => {
+                let _ = error.print();
+                Ok(ExitCode::Fine)
+            }
+        },
+    };
+    let code = result.unwrap_or_else(|failure| {
+        let _ = writeln!(io::stderr(), "{failure}");
+        failure.code
+    });
+    code as u8
+}
+
+fn start(cli: &Cli) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| {
+        Failure::new(
+            ExitCode::User,
+            format!("can't start: {error}"),
+            "close other programs, or raise the limits",
+        )
+    })?;
+    let result = runtime.block_on(chat(cli));
+    // A name being looked up must not hold up the end.
+    runtime.shutdown_background();
+    result
+}
+
+async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
+    let address = cli.address();
+    let login = env::var("USER")
+        .or_else(|_| env::var("LOGNAME"))
+        .unwrap_or_default();
+    let name = cli.name(&login)?;
+    let mut rng = seeded()?;
+    let folder = folder(&state(cli)?, &address.host, address.port(), &name);
+    let (profile, history, notice) = open_profile(cli, &folder, &mut rng)?;
+    let interactive = terminal::is_there();
+    let config = Config {
+        name: name.as_str().to_owned(),
+        device: profile.identity().device,
+        secret: profile.identity().secret.clone(),
+        agent: concat!("natter/", env!("CARGO_PKG_VERSION")).into(),
+        history: cli.history,
+        interactive,
+    };
+    let mut session = Session::new(config, profile.kept().clone(), profile.records());
+    notice
+        .into_iter()
+        .for_each(|text| session.notify(Event::Notice { text }));
+    let (ports, face) = ports(&session);
+    let input = face.input.downgrade();
+    let threads = start_face(cli, face, interactive, history);
+    let mut client = Client {
+        session,
+        profile,
+        connect: Tcp {
+            address: address.clone(),
+        },
+        clock: SystemClock::start(),
+        rng,
+        ports,
+    };
+    let driven = tokio::select! {
+        driven = client.drive() => Some(driven),
+        () = signals::interrupted(input) => None,
+    };
+    let refusals = client.session.refusals();
+    drop(client);
+    threads.join();
+    let Some(driven) = driven else {
+        return Ok(ExitCode::Interrupted);
+    };
+    let end = driven.map_err(|error| drive_failure(&error, &address))?;
+    match end_failure(&end, &address) {
+        Some(failure) => Err(failure),
+        // A person has seen what was refused; a script can only see it now.
+        None if refusals > 0 && !interactive => Ok(ExitCode::User),
+        None => Ok(ExitCode::Fine),
+    }
+}
+
+fn seeded() -> Result<StdRng, Failure> {
+    let mut seed = [0; 32];
+    #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
+    let filled = getrandom::fill(&mut seed);
+    filled.map_err(|error| {
+        Failure::new(
+            ExitCode::User,
+            format!("no random numbers: {error}"),
+            "check the system",
+        )
+    })?;
+    Ok(StdRng::from_seed(seed))
+}
+
+/// The folder of all state.
+fn state(cli: &Cli) -> Result<PathBuf, Failure> {
+    let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
+    let xdg = || env::var_os("XDG_STATE_HOME").and_then(absolute);
+    let home = || {
+        env::var_os("HOME")
+            .and_then(absolute)
+            .map(|home| home.join(".local/state"))
+    };
+    cli.state.clone().or_else(xdg).or_else(home).ok_or_else(|| {
+        Failure::new(
+            ExitCode::User,
+            "there is no folder for the profile: HOME is not set",
+            "name one with --state DIR",
+        )
+    })
+}
+
+type Opened = (Profile<DiskFiles>, Option<PathBuf>, Option<String>);
+
+/// The profile, the file of the line editor's history, and what to say about it.
+fn open_profile(cli: &Cli, folder: &std::path::Path, rng: &mut StdRng) -> Result<Opened, Failure> {
+    let failed = |error: io::Error| {
+        let what = format!("can't use the profile's folder '{}': {error}", folder.display());
+        Failure::new(ExitCode::User, what, "choose another one with --state DIR")
+    };
+    let mut files = DiskFiles::open(folder).map_err(failed)?;
+    let mine = !cli.temporary && files.lock().map_err(failed)?;
+    let history = files.path("typed");
+    if mine {
+        let profile = Profile::open(files, rng).map_err(|error| profile_failure(&error))?;
+        return Ok((profile, Some(history), None));
+    }
+    let profile = Profile::open_beside(files, rng).map_err(|error| profile_failure(&error))?;
+    let notice = (!cli.temporary).then(|| {
+        "another natter uses this profile: this one is a device of its own, and keeps nothing when it ends".to_owned()
+    });
+    Ok((profile, None, notice))
+}
+
+/// The threads of a face. Those that wait for a key end with the program.
+struct Threads {
+    writer: Option<JoinHandle<()>>,
+    reader: Option<terminal::Reader>,
+}
+
+impl Threads {
+    fn join(self) {
+        if let Some(reader) = self.reader {
+            reader.stop();
+        }
+        if let Some(writer) = self.writer {
+            // A panic has been reported by its thread.
+            let _ = writer.join();
+        }
+    }
+}
+
+fn start_face(cli: &Cli, face: Face, interactive: bool, history: Option<PathBuf>) -> Threads {
+    let renderer = Renderer::new(look(cli, interactive), Zone::Local);
+    if interactive {
+        return start_terminal(face, renderer, history);
+    }
+    let input: tokio::sync::mpsc::Sender<Input> = face.input.clone();
+    let quiet = cli.quiet;
+    spawn(move || plain::read(&input));
+    let mut face = face;
+    let writer = spawn(move || {
+        // The reader alone holds the input: it ends when stdin does.
+        let (closed, _) = tokio::sync::mpsc::channel(1);
+        face.input = closed;
+        plain::write(face, renderer, quiet);
+    });
+    Threads {
+        writer: Some(writer),
+        reader: None,
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the rim starts threads: terminals and pipes block"
+)]
+pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    std::thread::spawn(work)
+}
+
+fn start_terminal(face: Face, renderer: Renderer, history: Option<PathBuf>) -> Threads {
+    let (reader, writer) = terminal::start(face, renderer, history);
+    Threads {
+        writer: Some(writer),
+        reader: Some(reader),
+    }
+}
+
+/// Colours: as wished; else on a terminal that knows them, unless the environment says otherwise.
+fn look(cli: &Cli, interactive: bool) -> Look {
+    let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let forced = set("CLICOLOR_FORCE") && env::var_os("CLICOLOR_FORCE").is_some_and(|value| value != "0");
+    let color = match cli.color {
+        Color::Always => true,
+        Color::Never => false,
+        Color::Auto => !set("NO_COLOR") && (forced || (io::stdout().is_terminal() && !dumb)),
+    };
+    Look {
+        color,
+        screen: interactive,
+        bell: cli.bell && interactive,
+    }
+}
