@@ -104,19 +104,13 @@ fn entry(at: usize, author: u64, len: u16) -> NewEntry {
 /// A text that is different for each entry.
 fn body(at: usize, len: u16) -> Bytes {
     let text = format!("{at}:");
-    text.bytes()
-        .chain(std::iter::repeat(b'x'))
-        .take(usize::from(len).max(text.len()))
-        .collect()
+    text.bytes().chain(std::iter::repeat(b'x')).take(usize::from(len).max(text.len())).collect()
 }
 
 impl Core {
     fn new(epoch: u8, readers: Vec<Reader>) -> Self {
         // Small enough that the oldest entries are trimmed while somebody still wants them.
-        let limits = MemoryLimits {
-            room: 150_000,
-            total: 1 << 20,
-        };
+        let limits = MemoryLimits { room: 150_000, total: 1 << 20 };
         let store = MemoryStore::new(Epoch([epoch; 16]), limits);
         let log = Arc::new(RoomLog::new(RoomId::FIRST, Label::Room("lobby".into()), None));
         Self { store, log, readers }
@@ -125,26 +119,14 @@ impl Core {
     fn append(&mut self, said: &Said, batch: &[(u64, u16)]) {
         // The model has it already.
         let from = said.0.len() - batch.len();
-        let posts: Vec<_> = batch
-            .iter()
-            .enumerate()
-            .map(|(i, (author, len))| entry(from + i, *author, *len))
-            .collect();
-        let commit = block_on(self.store.append(Batch {
-            posts: posts.clone(),
-            changes: Vec::new(),
-        }))
-        .unwrap();
+        let posts: Vec<_> =
+            batch.iter().enumerate().map(|(i, (author, len))| entry(from + i, *author, *len)).collect();
+        let commit =
+            block_on(self.store.append(Batch { posts: posts.clone(), changes: Vec::new() })).unwrap();
         let numbers: Vec<_> = commit.posts.into_iter().map(Result::unwrap).collect();
-        let expected: Vec<_> = (from..said.0.len())
-            .map(|at| Seq::new(at as u64 + 1).unwrap())
-            .collect();
+        let expected: Vec<_> = (from..said.0.len()).map(|at| Seq::new(at as u64 + 1).unwrap()).collect();
         assert_eq!(numbers, expected, "numbers are gapless");
-        let entries: Vec<_> = posts
-            .iter()
-            .zip(numbers)
-            .map(|(post, seq)| post.numbered(seq))
-            .collect();
+        let entries: Vec<_> = posts.iter().zip(numbers).map(|(post, seq)| post.numbered(seq)).collect();
         self.log.push(Block::encode(RoomId::FIRST, &entries));
         self.readers.iter_mut().for_each(Reader::offer);
     }
@@ -163,9 +145,7 @@ impl StateMachineTest for Test {
 
     fn init_test(_: &Said) -> Core {
         let mut core = Core::new(0, Vec::new());
-        core.readers = (0..READERS)
-            .map(|at| Reader::new(&core.log, at == CLASSIC))
-            .collect();
+        core.readers = (0..READERS).map(|at| Reader::new(&core.log, at == CLASSIC)).collect();
         core
     }
 
@@ -178,9 +158,7 @@ impl StateMachineTest for Test {
             Op::ForgetTail => core.log.forget_tail(),
             Op::Crash => {
                 core = Core::new(1, Vec::new());
-                core.readers = (0..READERS)
-                    .map(|at| Reader::new(&core.log, at == CLASSIC))
-                    .collect();
+                core.readers = (0..READERS).map(|at| Reader::new(&core.log, at == CLASSIC)).collect();
             }
         }
         core.pump();
@@ -200,11 +178,7 @@ impl StateMachineTest for Test {
         let oldest = core.store.oldest(RoomId::FIRST);
         for reader in &core.readers {
             reader.check(&said, oldest);
-            assert_eq!(
-                reader.expected(),
-                said.0.len() as u64 + 1,
-                "a reader that reads gets everything"
-            );
+            assert_eq!(reader.expected(), said.0.len() as u64 + 1, "a reader that reads gets everything");
         }
     }
 }

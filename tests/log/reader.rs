@@ -40,25 +40,11 @@ impl Reader {
     /// A reader of the whole log.
     pub fn new(log: &Arc<RoomLog>, classic: bool) -> Self {
         // The classic one is the author 1, whose own lines it is not given.
-        let view = if classic {
-            View::Classic {
-                me: PersonId::FIRST,
-                current: true,
-            }
-        } else {
-            View::Native
-        };
+        let view = if classic { View::Classic { me: PersonId::FIRST, current: true } } else { View::Native };
         let pipe = Pipe::default();
         let outlet = Outlet::new(Box::pin(pipe.clone()));
         let deframer = Deframer::new(u32::MAX);
-        let mut reader = Self {
-            view,
-            outlet,
-            pipe,
-            deframer,
-            got: Vec::new(),
-            from: 1,
-        };
+        let mut reader = Self { view, outlet, pipe, deframer, got: Vec::new(), from: 1 };
         reader.connect(log, 1);
         reader
     }
@@ -70,8 +56,7 @@ impl Reader {
         self.got = Vec::new();
         self.from = from;
         let roster = log.end().roster.version();
-        self.outlet
-            .open(log.clone(), self.view, Seq::new(from).unwrap(), roster);
+        self.outlet.open(log.clone(), self.view, Seq::new(from).unwrap(), roster);
         self.offer();
     }
 
@@ -108,6 +93,7 @@ impl Reader {
                     let (bytes, next) = block_on(read_lagging(store, &lag)).expect("the store reads");
                     self.outlet.put_stored(&lag, bytes, next);
                 }
+                Poll::Ready(Ok(Drained::File(_))) => unreachable!("nobody sends files here"),
                 Poll::Ready(Err(error)) => panic!("the pipe never fails: {error}"),
             }
         }
@@ -118,16 +104,11 @@ impl Reader {
         let written = self.pipe.take();
         let mut input = &written[..];
         while let Some(item) = self.deframer.next(&mut input).expect("frames are well formed") {
-            let Item::Frame(frame) = item else {
-                panic!("no limit is set")
-            };
+            let Item::Frame(frame) = item else { panic!("no limit is set") };
             match self.view {
                 View::Native => native(ServerMsg::decode(frame.ty, frame.payload).unwrap(), &mut self.got),
                 View::Classic { .. } => {
-                    classic(
-                        ClassicReply::decode(frame.ty, frame.payload).unwrap(),
-                        &mut self.got,
-                    );
+                    classic(ClassicReply::decode(frame.ty, frame.payload).unwrap(), &mut self.got);
                 }
             }
         }
@@ -161,11 +142,7 @@ impl Reader {
                 Got::Entry(seq, text) => {
                     assert_eq!(*seq, expected, "no gap and no double that was not announced");
                     let at = usize::try_from(seq - 1).unwrap();
-                    assert_eq!(
-                        text[..],
-                        body(at, said.0[at].1)[..],
-                        "entry {seq} is what was said"
-                    );
+                    assert_eq!(text[..], body(at, said.0[at].1)[..], "entry {seq} is what was said");
                     expected += 1;
                 }
                 Got::Trimmed(first) => {
@@ -181,12 +158,7 @@ impl Reader {
     /// A classic reader sees no numbers: its lines are those of others, in order, gaps only where announced.
     fn check_classic(&self, said: &Said) {
         let begin = usize::try_from(self.from - 1).unwrap();
-        let mut others = said
-            .0
-            .iter()
-            .enumerate()
-            .skip(begin)
-            .filter(|(_, (author, _))| *author != 1);
+        let mut others = said.0.iter().enumerate().skip(begin).filter(|(_, (author, _))| *author != 1);
         let mut may_skip = false;
         for got in &self.got {
             match got {
@@ -210,11 +182,7 @@ fn native(msg: Option<ServerMsg>, got: &mut Vec<Got>) {
     match msg {
         Some(ServerMsg::Entries { entries, .. }) => {
             assert!(!entries.is_empty(), "a frame without entries is noise");
-            got.extend(
-                entries
-                    .iter()
-                    .map(|entry| Got::Entry(entry.seq.value(), entry.body.to_vec())),
-            );
+            got.extend(entries.iter().map(|entry| Got::Entry(entry.seq.value(), entry.body.to_vec())));
         }
         Some(ServerMsg::Trimmed { reason, first, .. }) => {
             assert_eq!(reason, TrimReason::Trimmed);

@@ -1,5 +1,7 @@
 //! A block: some entries of one batch, encoded once, exactly as they go on the wire.
 
+use crate::files::ClassicFile;
+use crate::log::LogPiece;
 use crate::voice::{self, Label};
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::entry::Entry;
@@ -8,7 +10,7 @@ use protocol::id::{PersonId, RoomId, Seq};
 use protocol::limits::{HEADER, MAX_FRAME};
 use protocol::message::ty;
 use protocol::wire::Wire;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// Bytes of an `Entries` frame before its first entry: header, room and count.
 const HEAD: usize = HEADER + 8 + 2;
@@ -33,9 +35,17 @@ pub struct Block {
 #[derive(Debug, Default)]
 struct ClassicForm {
     bytes: Bytes,
-    /// For each entry: its number, its author, and where its frame ends (where the one before it ends, if
-    /// it has none).
-    ends: Vec<(Seq, Option<PersonId>, usize)>,
+    entries: Vec<ClassicEntry>,
+}
+
+#[derive(Debug)]
+struct ClassicEntry {
+    seq: Seq,
+    author: Option<PersonId>,
+    /// Where its frame ends; where the one before it ends, if it has none.
+    end: usize,
+    /// The file that follows its frame.
+    file: Option<Arc<ClassicFile>>,
 }
 
 impl Block {
@@ -64,13 +74,7 @@ impl Block {
             unreachable!("a block is made only when an entry is there to go into it")
         };
         let bytes = entries_frame(room, entries.len(), body);
-        Self {
-            first: first.seq,
-            last: last.seq,
-            room,
-            bytes,
-            classic: Default::default(),
-        }
+        Self { first: first.seq, last: last.seq, room, bytes, classic: Default::default() }
     }
 
     /// Bytes of the native frame.
@@ -97,41 +101,43 @@ impl Block {
         entries_frame(self.room, count, rest)
     }
 
-    /// The entries from `next` on for a classic reader, less their own lines: pieces of whole frames, each
-    /// with the number that the reader has next after it.
-    pub fn classic_from(&self, next: Seq, me: PersonId, label: &Label, current: bool) -> Vec<(Bytes, Seq)> {
+    /// The entries from `next` on for a classic reader, less their own lines.
+    pub fn classic_from(&self, next: Seq, me: PersonId, label: &Label, current: bool) -> Vec<LogPiece> {
         let form = self.classic[usize::from(current)].get_or_init(|| self.classic_form(label, current));
-        let mut pieces: Vec<(Bytes, Seq)> = Vec::new();
+        let mut pieces: Vec<LogPiece> = Vec::new();
         let mut run = 0..0;
-        for (seq, author, end) in &form.ends {
-            if *seq < next || *author == Some(me) {
+        for entry in &form.entries {
+            if entry.seq < next || entry.author == Some(me) {
                 if !run.is_empty() {
-                    pieces.push((form.bytes.slice(run.clone()), *seq));
+                    pieces.push(LogPiece { bytes: form.bytes.slice(run), next: entry.seq, file: None });
                 }
-                run = *end..*end;
-            } else {
-                run.end = *end;
+                run = entry.end..entry.end;
+                continue;
+            }
+            run.end = entry.end;
+            if let Some(file) = &entry.file {
+                let bytes = form.bytes.slice(run);
+                pieces.push(LogPiece { bytes, next: entry.seq.next(), file: Some(file.clone()) });
+                run = entry.end..entry.end;
             }
         }
-        pieces.push((form.bytes.slice(run), self.last.next()));
+        pieces.push(LogPiece { bytes: form.bytes.slice(run), next: self.last.next(), file: None });
         pieces
     }
 
     fn classic_form(&self, label: &Label, current: bool) -> ClassicForm {
         let mut rest = &self.bytes[HEAD..];
         let mut bytes = BytesMut::new();
-        let mut ends = Vec::new();
+        let mut entries = Vec::new();
         while !rest.is_empty() {
             let entry = Entry::take(&mut rest).expect("we encoded it ourselves");
             if let Some(frame) = voice::entry(&entry, label, current) {
                 bytes.extend_from_slice(&frame);
             }
-            ends.push((entry.seq, entry.person, bytes.len()));
+            let file = voice::file(&entry).map(Arc::new);
+            entries.push(ClassicEntry { seq: entry.seq, author: entry.person, end: bytes.len(), file });
         }
-        ClassicForm {
-            bytes: bytes.freeze(),
-            ends,
-        }
+        ClassicForm { bytes: bytes.freeze(), entries }
     }
 }
 

@@ -8,6 +8,7 @@ use clap::{Parser, ValueEnum};
 use protocol::code::Code;
 use protocol::limits::DEFAULT_PORT;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 /// The options of `natterd`.
 #[derive(Clone, Debug, Parser)]
@@ -27,13 +28,7 @@ pub struct Config {
     pub port: u16,
 
     /// Connections that may be logged in at once
-    #[arg(
-        short,
-        long,
-        env = "NATTERD_MAX_CLIENTS",
-        default_value_t = 10_000,
-        value_name = "N"
-    )]
+    #[arg(short, long, env = "NATTERD_MAX_CLIENTS", default_value_t = 10_000, value_name = "N")]
     pub max_clients: u32,
 
     /// From where unencrypted connections are taken
@@ -44,14 +39,20 @@ pub struct Config {
     #[arg(long, env = "NATTERD_STORE", value_enum, default_value_t = StoreKind::Memory)]
     pub store: StoreKind,
 
+    /// Largest file that is taken, in MiB
+    #[arg(long, env = "NATTERD_MAX_FILE", default_value_t = 1_024, value_name = "MIB")]
+    pub max_file_mib: u64,
+
+    /// Space for all files together, in MiB; the oldest go first
+    #[arg(long, env = "NATTERD_FILE_SPACE", default_value_t = 8_192, value_name = "MIB")]
+    pub file_space_mib: u64,
+
+    /// Folder below which files are kept until the server stops [default: the system's]
+    #[arg(long, env = "NATTERD_TEMP", value_name = "DIR")]
+    pub temp: Option<PathBuf>,
+
     /// Words that everybody who comes is shown
-    #[arg(
-        long,
-        env = "NATTERD_MOTD",
-        default_value = "",
-        hide_default_value = true,
-        value_name = "TEXT"
-    )]
+    #[arg(long, env = "NATTERD_MOTD", default_value = "", hide_default_value = true, value_name = "TEXT")]
     pub motd: String,
 
     /// How the log on stderr is written; RUST_LOG says how much

@@ -108,6 +108,11 @@ impl Conn {
         self.heard.store(now.0, Ordering::Relaxed);
     }
 
+    /// Notes that the connection is read again: its silence counts.
+    pub fn set_reading(&self, now: Millis) {
+        self.set_paused(false, now);
+    }
+
     /// Whether it is not read.
     pub fn is_paused(&self) -> bool {
         self.paused.load(Ordering::Relaxed)
@@ -154,12 +159,7 @@ impl Held {
         if let Ok(permit) = server.acquire_many(bytes).await {
             permit.forget();
         }
-        Some(Arc::new(Self {
-            window: conn.window.clone(),
-            server: server.clone(),
-            share,
-            bytes,
-        }))
+        Some(Arc::new(Self { window: conn.window.clone(), server: server.clone(), share, bytes }))
     }
 }
 

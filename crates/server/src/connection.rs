@@ -3,30 +3,27 @@
 use crate::clock::Clock;
 use crate::config::Plaintext;
 use crate::conn::{BUNDLES, Conn, ConnId, Held};
-use crate::inbound::{Bundle, Dialect, Event, Login, Refusal, first_frame};
+use crate::files::{ClassicFile, Contents, FileSystem, classic_head, receive_classic, serve_bulk};
+use crate::inbound::{Bundle, Dialect, Event, Login, Refusal};
+use crate::inbox::Inbox;
 use crate::log::View;
 use crate::outlet::{Drained, Lag};
 use crate::store::Store;
 use crate::voice;
 use bytes::{Bytes, BytesMut};
 use protocol::code::Code;
-use protocol::frame::{Deframer, FrameError};
 use protocol::id::Seq;
-use protocol::limits::{FIRST_FRAME_MS, MAX_FRAME_BEFORE_LOGIN};
-use protocol::message::{Range, ServerMsg, TrimReason};
-use std::cell::RefCell;
+use protocol::limits::{FIRST_FRAME_MS, MAX_CLASSIC_FILE};
+use protocol::message::{Purpose, Range, ServerMsg, TrimReason};
 use std::future::poll_fn;
+use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
-
-/// Bytes of one read: a full window of small posts.
-const READ: usize = 64 * 1024;
 
 /// How long the last words of a connection may take.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -37,20 +34,18 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Bytes of entries that are read from the store for one lagging reader at once.
 const STORE_READ: usize = 48 * 1024;
 
-/// Aligned, because a copy out of the kernel into memory that is not takes up to ten times as long.
-#[repr(align(64))]
-struct Scratch([u8; READ]);
-
-thread_local! {
-    /// What is read lands here first, so that an idle connection has no buffer of its own.
-    static SCRATCH: RefCell<Box<Scratch>> = RefCell::new(Box::new(Scratch([0; READ])));
-}
+/// Bytes of a file that are read for one classic reader at once.
+const FILE_READ: usize = 64 * 1024;
 
 /// What all connections of a server share.
 #[derive(Debug)]
-pub struct Shared<St> {
+pub struct Shared<St, F> {
     /// Where lagging readers read.
     pub store: St,
+    /// Where files are.
+    pub contents: Contents<F>,
+    /// The largest file that is taken, in bytes.
+    pub max_file: u64,
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The way to the hub.
@@ -68,55 +63,56 @@ impl std::fmt::Debug for dyn Clock {
 }
 
 /// Serves one connection until it ends.
-pub async fn serve<St: Store>(
+pub async fn serve<St: Store, F: FileSystem>(
     id: ConnId,
     peer: SocketAddr,
     read: impl AsyncRead + Unpin + Send,
-    write: impl AsyncWrite + Send + 'static,
-    shared: Arc<Shared<St>>,
+    mut write: impl AsyncWrite + Unpin + Send + 'static,
+    shared: Arc<Shared<St, F>>,
 ) {
-    let conn = Arc::new(Conn::new(id, peer, Box::pin(write), shared.clock.now()));
-    let mut inbox = Inbox {
-        read,
-        deframer: Deframer::new(MAX_FRAME_BEFORE_LOGIN),
-        carry: Vec::new(),
-        taken: 0,
-    };
-    let first = timeout(Duration::from_millis(FIRST_FRAME_MS), inbox.login(&conn, &shared)).await;
-    let login = match first.unwrap_or_else(|_| Err(Some(Refusal::of(Code::LoginTimeout).encode_closing()))) {
-        Ok(login) => login,
-        Err(None) => return,
+    let mut inbox = Inbox::new(read);
+    let first = timeout(Duration::from_millis(FIRST_FRAME_MS), inbox.login()).await;
+    let first = first.unwrap_or_else(|_| Err(Some(Refusal::of(Code::LoginTimeout).encode_closing())));
+    let login = first.and_then(|login| {
+        shared.plaintext.check(peer.ip(), &login).map_err(Some)?;
+        Ok(login)
+    });
+    match login {
+        Err(None) => {}
         Err(Some(last_words)) => {
             tracing::debug!(conn = %id, %peer, "no login");
-            conn.outlet().push_control(last_words);
-            conn.close();
-            return finish(&conn, &shared.store, &mut inbox).await;
+            let _ = timeout(LAST_WORDS, write.write_all(&last_words)).await;
+            let _ = timeout(LAST_WORDS, write.shutdown()).await;
+            let _ = timeout(LINGER, inbox.discard()).await;
         }
-    };
-    let dialect = if matches!(login, Login::Classic(_)) {
-        Dialect::Classic
-    } else {
-        Dialect::Native
-    };
-    inbox.deframer.set_limit(dialect.limit());
-    let Ok(permit) = conn.bundles.clone().acquire_owned().await else {
-        return;
-    };
-    if shared
-        .events
-        .send(Event::Login {
-            conn: conn.clone(),
-            login,
-            permit,
-        })
-        .await
-        .is_err()
-    {
+        Ok(Login::Native(hello)) if hello.purpose == Purpose::Bulk => {
+            serve_bulk(hello, peer, &mut inbox, &mut write, &shared).await;
+            let _ = timeout(LAST_WORDS, write.shutdown()).await;
+            let _ = timeout(LINGER, inbox.discard()).await;
+        }
+        Ok(login) => {
+            let conn = Arc::new(Conn::new(id, peer, Box::pin(write), shared.clock.now()));
+            serve_chat(&conn, login, &mut inbox, &shared).await;
+        }
+    }
+}
+
+/// Serves a connection for chat, of either dialect.
+async fn serve_chat<St: Store, F: FileSystem>(
+    conn: &Arc<Conn>,
+    login: Login,
+    inbox: &mut Inbox<impl AsyncRead + Unpin>,
+    shared: &Shared<St, F>,
+) {
+    let dialect = if matches!(login, Login::Classic(_)) { Dialect::Classic } else { Dialect::Native };
+    inbox.set_limit(dialect.limit(), dialect);
+    let Ok(permit) = conn.bundles.clone().acquire_owned().await else { return };
+    if shared.events.send(Event::Login { conn: conn.clone(), login, permit }).await.is_err() {
         return;
     }
     {
-        let mut writes = pin!(drive_writes(&conn, &shared.store));
-        let mut reads = pin!(drive_reads(&conn, &mut inbox, dialect, &shared));
+        let mut writes = pin!(drive_writes(conn, shared));
+        let mut reads = pin!(drive_reads(conn, inbox, dialect, shared));
         tokio::select! {
             biased;
             () = &mut reads => {}
@@ -124,25 +120,20 @@ pub async fn serve<St: Store>(
         }
     }
     // The hub may have ended the session itself; then it does not mind to hear it again.
-    let _ = shared.events.send(Event::Gone { conn: id }).await;
+    let _ = shared.events.send(Event::Gone { conn: conn.id }).await;
     conn.close();
-    finish(&conn, &shared.store, &mut inbox).await;
-}
-
-/// Writes what is left, says that this was all, and waits a moment for the peer to see it.
-async fn finish<St: Store>(conn: &Conn, store: &St, inbox: &mut Inbox<impl AsyncRead + Unpin>) {
-    let _ = timeout(LAST_WORDS, drive_writes(conn, store)).await;
+    let _ = timeout(LAST_WORDS, drive_writes(conn, shared)).await;
     let _ = timeout(LAST_WORDS, poll_fn(|cx| conn.outlet().poll_shutdown(cx))).await;
     conn.outlet().abandon();
     let _ = timeout(LINGER, inbox.discard()).await;
 }
 
 /// Reads frames and hands them to the hub, no faster than it takes them.
-async fn drive_reads<St: Store>(
+async fn drive_reads<St: Store, F: FileSystem>(
     conn: &Arc<Conn>,
     inbox: &mut Inbox<impl AsyncRead + Unpin>,
     dialect: Dialect,
-    shared: &Shared<St>,
+    shared: &Shared<St, F>,
 ) {
     loop {
         while !conn.takes_answers() {
@@ -150,11 +141,9 @@ async fn drive_reads<St: Store>(
             conn.drained.notified().await;
         }
         conn.set_paused(false, shared.clock.now());
-        let Some(bundle) = inbox.next_bundle(conn, dialect, &*shared.clock).await else {
-            return;
-        };
+        let Some(bundle) = inbox.next_bundle(conn, dialect, &*shared.clock).await else { return };
         conn.set_paused(true, shared.clock.now());
-        let fatal = bundle.fatal;
+        let (fatal, file) = (bundle.fatal, bundle.file);
         if hand_over(conn, bundle, shared).await.is_err() {
             return;
         }
@@ -162,32 +151,27 @@ async fn drive_reads<St: Store>(
             // The hub answers and closes; nothing that follows is of any use.
             return std::future::pending().await;
         }
+        if let Some(len) = file
+            && receive_file(conn, inbox, len, shared).await.is_err()
+        {
+            return;
+        }
     }
 }
 
-async fn hand_over<St: Store>(conn: &Arc<Conn>, mut bundle: Bundle, shared: &Shared<St>) -> Result<(), ()> {
+async fn hand_over<St, F>(conn: &Arc<Conn>, mut bundle: Bundle, shared: &Shared<St, F>) -> Result<(), ()> {
+    if bundle.inbound.is_empty() {
+        return Ok(());
+    }
     if let Some(held) = Held::acquire(conn, &shared.awaiting, bundle.posts()).await {
-        for post in bundle
-            .inbound
-            .iter_mut()
-            .filter(|inbound| inbound.post_bytes().is_some())
-        {
+        for post in bundle.inbound.iter_mut().filter(|inbound| inbound.post_bytes().is_some()) {
             post.set_held(held.clone());
         }
     }
     // A bundle with a large answer goes alone, so that answers are bounded before the next one is asked for.
     let alone = if bundle.heavy { BUNDLES } else { 1 };
-    let permit = conn
-        .bundles
-        .clone()
-        .acquire_many_owned(alone)
-        .await
-        .map_err(|_| ())?;
-    let event = Event::Bundle {
-        conn: conn.id,
-        inbound: bundle.inbound,
-        permit,
-    };
+    let permit = conn.bundles.clone().acquire_many_owned(alone).await.map_err(|_| ())?;
+    let event = Event::Bundle { conn: conn.id, inbound: bundle.inbound, permit };
     shared.events.send(event).await.map_err(|_| ())?;
     if bundle.heavy {
         drop(conn.bundles.acquire_many(BUNDLES).await);
@@ -195,25 +179,42 @@ async fn hand_over<St: Store>(conn: &Arc<Conn>, mut bundle: Bundle, shared: &Sha
     Ok(())
 }
 
+/// Takes the payload of a classic FILE frame to the disk.
+async fn receive_file<St, F: FileSystem>(
+    conn: &Conn,
+    inbox: &mut Inbox<impl AsyncRead + Unpin>,
+    len: u32,
+    shared: &Shared<St, F>,
+) -> Result<(), ()> {
+    let cap = u64::from(MAX_CLASSIC_FILE).min(shared.max_file);
+    let heard = || {
+        conn.hear(shared.clock.now(), true);
+        conn.set_reading(shared.clock.now());
+    };
+    let received = receive_classic(len, cap, &shared.contents, inbox, heard);
+    let file = match received.await {
+        Ok(file) => Ok(file),
+        Err(Some(sentence)) => Err(sentence),
+        Err(None) => return Err(()),
+    };
+    shared.events.send(Event::ClassicFile { conn: conn.id, file }).await.map_err(|_| ())
+}
+
 /// Writes whenever the outlet is left to this task; ends when the connection is to end.
-async fn drive_writes<St: Store>(conn: &Conn, store: &St) {
+async fn drive_writes<St: Store, F: FileSystem>(conn: &Conn, shared: &Shared<St, F>) {
     loop {
-        let drained = poll_fn(|cx| {
-            let mut outlet = conn.outlet();
-            let polled = outlet.poll_drain(cx);
-            if outlet.control_bytes() < protocol::limits::MAX_CONTROL {
-                conn.drained.notify_one();
-            }
-            polled
-        });
-        match drained.await {
+        match drain(conn).await {
             Ok(Drained::CaughtUp) if conn.outlet().is_closing() => return,
             Ok(Drained::CaughtUp) => conn.kick.notified().await,
             Ok(Drained::Lagging(lag)) => {
-                let Some((bytes, next)) = read_lagging(store, &lag).await else {
-                    return;
-                };
+                let Some((bytes, next)) = read_lagging(&shared.store, &lag).await else { return };
                 conn.outlet().put_stored(&lag, bytes, next);
+            }
+            Ok(Drained::File(file)) => {
+                if let Err(error) = send_file(conn, &file, &shared.contents).await {
+                    tracing::warn!(conn = %conn.id, %error, "a file broke off");
+                    return;
+                }
             }
             Err(error) => {
                 tracing::debug!(conn = %conn.id, %error, "the socket broke");
@@ -223,11 +224,53 @@ async fn drive_writes<St: Store>(conn: &Conn, store: &St) {
     }
 }
 
+/// Writes until there is nothing more that the outlet has.
+async fn drain(conn: &Conn) -> io::Result<Drained> {
+    poll_fn(|cx| {
+        let mut outlet = conn.outlet();
+        let polled = outlet.poll_drain(cx);
+        if outlet.control_bytes() < protocol::limits::MAX_CONTROL {
+            conn.drained.notify_one();
+        }
+        polled
+    })
+    .await
+}
+
+/// Writes a whole FILE frame, a piece at a time: nothing else may come between.
+async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Contents<F>) -> io::Result<()> {
+    let head = classic_head(&file.from, &file.name, file.size);
+    let reading = contents.read(file.hash).await?;
+    let (Some(head), Some(mut reading)) = (head, reading) else {
+        conn.outlet().end_file(voice::server_line("That file is not kept any more."));
+        return Ok(());
+    };
+    let mut next = head;
+    let mut offset = 0;
+    loop {
+        conn.outlet().put_file(next);
+        if offset == file.size {
+            conn.outlet().end_file(Bytes::new());
+            return Ok(());
+        }
+        match drain(conn).await? {
+            Drained::File(_) => {}
+            Drained::CaughtUp | Drained::Lagging(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+        let mut buffer = vec![0; FILE_READ];
+        let n = reading.read_at(offset, &mut buffer).await?;
+        if n == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer.truncate(n);
+        offset += n as u64;
+        next = buffer.into();
+    }
+}
+
 /// Frames for a reader whose next entry is no longer in memory, and the entry after them.
 pub async fn read_lagging<St: Store>(store: &St, lag: &Lag) -> Option<(Bytes, Seq)> {
-    let range = Range::After {
-        seq: lag.next.before(),
-    };
+    let range = Range::After { seq: lag.next.before() };
     let read = match store.read(lag.log.room, range, usize::MAX, STORE_READ).await {
         Ok(read) => read,
         Err(error) => {
@@ -246,9 +289,8 @@ pub async fn read_lagging<St: Store>(store: &St, lag: &Lag) -> Option<(Bytes, Se
             View::Native => bytes.extend_from_slice(&block.native_from(block.first)),
             View::Classic { me, current } => {
                 let pieces = block.classic_from(block.first, me, &lag.log.label, current);
-                pieces
-                    .iter()
-                    .for_each(|(piece, _)| bytes.extend_from_slice(piece));
+                // A reader who lags this far is told of a file, and not sent it.
+                pieces.iter().for_each(|piece| bytes.extend_from_slice(&piece.bytes));
             }
         }
     }
@@ -257,112 +299,9 @@ pub async fn read_lagging<St: Store>(store: &St, lag: &Lag) -> Option<(Bytes, Se
 
 fn trimmed(lag: &Lag, first: Seq) -> Bytes {
     match lag.view {
-        View::Native => ServerMsg::Trimmed {
-            room: lag.log.room,
-            reason: TrimReason::Trimmed,
-            first,
+        View::Native => {
+            ServerMsg::Trimmed { room: lag.log.room, reason: TrimReason::Trimmed, first }.encode()
         }
-        .encode(),
         View::Classic { .. } => voice::server_line("Some lines before this are not kept any more."),
-    }
-}
-
-/// The reading half: bytes become bundles.
-struct Inbox<R> {
-    read: R,
-    deframer: Deframer,
-    /// Bytes of the last read that a full bundle left over. Invariant: taken <= carry.len().
-    carry: Vec<u8>,
-    taken: usize,
-}
-
-impl<R: AsyncRead + Unpin> Inbox<R> {
-    /// The first frame.
-    ///
-    /// # Errors
-    /// The last words to a peer that can't log in; `None` if it is gone.
-    async fn login<St>(&mut self, conn: &Conn, shared: &Shared<St>) -> Result<Login, Option<Bytes>> {
-        let mut is_first = true;
-        loop {
-            let step = |deframer: &mut Deframer, input: &mut &[u8]| {
-                if std::mem::take(&mut is_first) {
-                    check_first_byte(input[0])?;
-                }
-                match deframer.next(input) {
-                    Ok(None) => Ok(None),
-                    Ok(Some(item)) => first_frame(item).map(Some),
-                    Err(FrameError::Empty) => Err(Refusal::of(Code::EmptyFrame).encode_closing()),
-                }
-            };
-            let login = self.read_once(step).await.ok_or(None)?;
-            conn.hear(shared.clock.now(), false);
-            if let Some(login) = login.map_err(Some)? {
-                return shared
-                    .plaintext
-                    .check(conn.peer.ip(), &login)
-                    .map(|()| login)
-                    .map_err(Some);
-            }
-        }
-    }
-
-    /// The next frames; `None` at the end of the stream.
-    async fn next_bundle(&mut self, conn: &Conn, dialect: Dialect, clock: &dyn Clock) -> Option<Bundle> {
-        let mut bundle = Bundle::default();
-        let mut carried = &self.carry[self.taken..];
-        bundle.fill(dialect, &mut self.deframer, &mut carried);
-        self.taken = self.carry.len() - carried.len();
-        if carried.is_empty() {
-            (self.carry, self.taken) = (Vec::new(), 0);
-        }
-        while bundle.inbound.is_empty() {
-            let step = |deframer: &mut Deframer, input: &mut &[u8]| bundle.fill(dialect, deframer, input);
-            self.read_once(step).await?;
-            conn.hear(clock.now(), self.deframer.is_mid_frame());
-        }
-        Some(bundle)
-    }
-
-    /// One read, handed to `step`; what that leaves over is carried. `None` at the end of the stream.
-    async fn read_once<T>(&mut self, mut step: impl FnMut(&mut Deframer, &mut &[u8]) -> T) -> Option<T> {
-        debug_assert!(
-            self.carry.is_empty(),
-            "what is left over is taken before more is read"
-        );
-        poll_fn(|cx| self.poll_read_once(cx, &mut step)).await
-    }
-
-    fn poll_read_once<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        step: &mut impl FnMut(&mut Deframer, &mut &[u8]) -> T,
-    ) -> Poll<Option<T>> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut buf = ReadBuf::new(&mut scratch.0);
-            let read = ready!(Pin::new(&mut self.read).poll_read(cx, &mut buf));
-            if read.is_err() || buf.filled().is_empty() {
-                return Poll::Ready(None);
-            }
-            let mut input = buf.filled();
-            let result = step(&mut self.deframer, &mut input);
-            self.carry.extend_from_slice(input);
-            Poll::Ready(Some(result))
-        })
-    }
-
-    /// Reads to the end without looking.
-    async fn discard(&mut self) {
-        while self.read_once(|_, input| *input = &[]).await.is_some() {
-            self.carry.clear();
-        }
-    }
-}
-
-/// Tells plain frames from TLS and from everything else.
-fn check_first_byte(byte: u8) -> Result<(), Bytes> {
-    match byte {
-        0x00 => Ok(()),
-        0x16 => Err(Refusal::of(Code::NoTls).encode_closing()),
-        _ => Err(Refusal::of(Code::BadFirstByte).encode_closing()),
     }
 }

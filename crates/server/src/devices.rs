@@ -54,13 +54,7 @@ impl Devices {
         stored: Option<Counter>,
         seen: Millis,
     ) {
-        let device = Device {
-            id: Some(id),
-            person,
-            stored,
-            accepted: stored,
-            seen,
-        };
+        let device = Device { id: Some(id), person, stored, accepted: stored, seen };
         self.by_no.insert(no, device);
         self.by_id.insert((person, id), no);
         self.last = self.last.max(Some(no));
@@ -76,16 +70,7 @@ impl Devices {
         }
         let no = DeviceNo::after(self.last);
         self.last = Some(no);
-        self.by_no.insert(
-            no,
-            Device {
-                id,
-                person,
-                stored: None,
-                accepted: None,
-                seen: now,
-            },
-        );
+        self.by_no.insert(no, Device { id, person, stored: None, accepted: None, seen: now });
         if let Some(id) = id {
             self.by_id.insert((person, id), no);
         }
@@ -139,10 +124,7 @@ impl Devices {
 
     /// Forgets a device.
     pub fn forget(&mut self, no: DeviceNo) {
-        if let Some(Device {
-            id: Some(id), person, ..
-        }) = self.by_no.remove(&no)
-        {
+        if let Some(Device { id: Some(id), person, .. }) = self.by_no.remove(&no) {
             self.by_id.remove(&(person, id));
         }
     }
@@ -150,11 +132,7 @@ impl Devices {
     /// Devices that were not seen for so long that they may be forgotten.
     pub fn stale(&self, now: Millis) -> Vec<DeviceNo> {
         let before = now.0.saturating_sub(u64::from(DEVICE_DAYS) * 86_400_000);
-        self.by_no
-            .iter()
-            .filter(|(_, device)| device.seen.0 < before)
-            .map(|(no, _)| *no)
-            .collect()
+        self.by_no.iter().filter(|(_, device)| device.seen.0 < before).map(|(no, _)| *no).collect()
     }
 }
 
@@ -175,10 +153,7 @@ mod tests {
         assert_eq!(devices.judge(no, counter(1)), Verdict::Waiting);
         devices.store(no, counter(1));
         assert_eq!(devices.judge(no, counter(1)), Verdict::Stored);
-        assert_eq!(
-            devices.judge(no, counter(3)),
-            Verdict::OutOfOrder { expected: counter(2) }
-        );
+        assert_eq!(devices.judge(no, counter(3)), Verdict::OutOfOrder { expected: counter(2) });
     }
 
     #[test]

@@ -120,14 +120,7 @@ fn carry_out<St: Store>(hub: &mut Hub, store: &St) {
     for effect in hub.take_effects() {
         let store = store.clone();
         match effect {
-            Effect::Fetch {
-                conn,
-                answer,
-                room,
-                range,
-                limit,
-                permit,
-            } => {
+            Effect::Fetch { conn, answer, room, range, limit, permit } => {
                 drop(tokio::spawn(async move {
                     let bytes = usize::try_from(MAX_FRAME).unwrap_or(usize::MAX) - 8 * 1024;
                     match store.read(room, range, usize::from(limit), bytes).await {
@@ -152,27 +145,14 @@ fn carry_out<St: Store>(hub: &mut Hub, store: &St) {
 fn frames(read: Read, answer: FetchAnswer, room: protocol::id::RoomId) -> Vec<Bytes> {
     match answer {
         FetchAnswer::Page(req) => {
-            let found = read
-                .entries
-                .into_iter()
-                .map(|entry| Found { room, entry })
-                .collect();
-            vec![
-                ServerMsg::Page {
-                    req,
-                    more: read.more,
-                    found,
-                }
-                .encode(),
-            ]
+            let found = read.entries.into_iter().map(|entry| Found { room, entry }).collect();
+            vec![ServerMsg::Page { req, more: read.more, found }.encode()]
         }
         FetchAnswer::Lines(_) if read.entries.is_empty() => {
             vec![voice::server_line("Nothing was said yet.")]
         }
-        FetchAnswer::Lines(offset) => read
-            .entries
-            .iter()
-            .filter_map(|entry| voice::history_line(entry, offset))
-            .collect(),
+        FetchAnswer::Lines(offset) => {
+            read.entries.iter().filter_map(|entry| voice::history_line(entry, offset)).collect()
+        }
     }
 }

@@ -5,11 +5,12 @@ use bytes::Bytes;
 use protocol::classic::{self, ClassicError, ClassicMsg};
 use protocol::code::{Code, Fate};
 use protocol::frame::{Deframer, Frame, FrameError, Item};
+use protocol::id::{ContentHash, PersonId};
 use protocol::limits::{MAX_CLASSIC_TEXT, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
-use protocol::message::{ClientMsg, Proof, Purpose, ServerMsg, ty};
+use protocol::message::{ClientMsg, FileBody, Proof, Purpose, ServerMsg, ty};
 use protocol::wire::DecodeError;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Frames that go to the hub at once: one connection does not hold it up for long.
 const BUNDLE: usize = 64;
@@ -34,6 +35,36 @@ pub enum Event {
         inbound: Vec<Inbound>,
         /// Given back when they have been handled.
         permit: OwnedSemaphorePermit,
+    },
+    /// A first frame asked for a connection for files.
+    BulkLogin {
+        /// What it said.
+        hello: Hello,
+        /// Who that is and the frame that welcomes them, or why not.
+        answer: oneshot::Sender<Result<(PersonId, Bytes), Code>>,
+    },
+    /// A content arrived whole and is on the disk.
+    Uploaded {
+        /// From whom.
+        person: PersonId,
+        /// Its hash.
+        hash: ContentHash,
+    },
+    /// May this person read this content?
+    MayRead {
+        /// Who.
+        person: PersonId,
+        /// What.
+        hash: ContentHash,
+        /// The answer.
+        answer: oneshot::Sender<bool>,
+    },
+    /// A classic client sent a file, or what was none.
+    ClassicFile {
+        /// On this connection.
+        conn: ConnId,
+        /// The file, or what the client is told.
+        file: Result<FileBody, String>,
     },
     /// The connection is gone.
     Gone {
@@ -118,8 +149,6 @@ pub enum ClassicLine {
     Unreadable,
     /// A line over the limit.
     TooLong,
-    /// A file, which this server does not take yet.
-    File,
     /// A second `JOIN`.
     Join,
     /// Something of an unknown type.
@@ -142,22 +171,12 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of nothing in particular.
     pub fn of(code: Code) -> Self {
-        Self {
-            code,
-            about: 0,
-            req: 0,
-            detail: 0,
-        }
+        Self { code, about: 0, req: 0, detail: 0 }
     }
 
     /// A refusal of a frame.
     pub fn about(code: Code, about: u8, req: u64) -> Self {
-        Self {
-            code,
-            about,
-            req,
-            detail: 0,
-        }
+        Self { code, about, req, detail: 0 }
     }
 
     /// The same with a number.
@@ -177,22 +196,9 @@ impl Refusal {
     }
 
     fn encode_with(&self, close: bool) -> Bytes {
-        let Self {
-            code,
-            about,
-            req,
-            detail,
-        } = *self;
+        let Self { code, about, req, detail } = *self;
         let text = code.text().to_owned();
-        ServerMsg::Error {
-            code: code.number(),
-            about,
-            req,
-            close,
-            detail,
-            text,
-        }
-        .encode()
+        ServerMsg::Error { code: code.number(), about, req, close, detail, text }.encode()
     }
 }
 
@@ -228,9 +234,7 @@ pub fn first_frame(item: Item<'_>) -> Result<Login, Bytes> {
         (classic::ty::TEXT..=classic::ty::COMMAND, frame) => classic_login(frame),
         (ty, None) => {
             let limit = u64::from(MAX_FRAME_BEFORE_LOGIN);
-            Err(Refusal::about(Code::FrameTooLarge, ty, 0)
-                .with(limit)
-                .encode_closing())
+            Err(Refusal::about(Code::FrameTooLarge, ty, 0).with(limit).encode_closing())
         }
         (ty::HELLO, Some(frame)) => native_login(frame),
         (ty, Some(_)) => Err(Refusal::about(Code::LoginFirst, ty, 0).encode_closing()),
@@ -249,24 +253,9 @@ fn classic_login(frame: Option<Frame<'_>>) -> Result<Login, Bytes> {
 fn native_login(frame: Frame<'_>) -> Result<Login, Bytes> {
     match ClientMsg::decode(frame.ty, frame.payload) {
         Ok(Some(ClientMsg::Hello {
-            min_version,
-            max_version,
-            device,
-            proof,
-            purpose,
-            name,
-            agent,
-            ..
+            min_version, max_version, device, proof, purpose, name, agent, ..
         })) => {
-            let hello = Hello {
-                min_version,
-                max_version,
-                device,
-                proof,
-                purpose,
-                name,
-                agent,
-            };
+            let hello = Hello { min_version, max_version, device, proof, purpose, name, agent };
             Ok(Login::Native(hello))
         }
         Ok(_) => Err(Refusal::about(Code::LoginFirst, frame.ty, 0).encode_closing()),
@@ -283,12 +272,19 @@ pub struct Bundle {
     pub heavy: bool,
     /// Its last frame ends the connection.
     pub fatal: bool,
+    /// A classic FILE begins behind it, whose payload has so many bytes.
+    pub file: Option<u32>,
 }
 
 impl Bundle {
+    /// Whether there is nothing in it, not even a file behind it.
+    pub fn is_empty(&self) -> bool {
+        self.inbound.is_empty() && self.file.is_none()
+    }
+
     /// Whether it should go to the hub before more is added.
     pub fn is_full(&self) -> bool {
-        self.heavy || self.fatal || self.inbound.len() >= BUNDLE
+        self.heavy || self.fatal || self.file.is_some() || self.inbound.len() >= BUNDLE
     }
 
     fn push(&mut self, inbound: Inbound) {
@@ -311,7 +307,13 @@ impl Bundle {
                 Ok(None) => return,
                 Ok(Some(item)) => match dialect {
                     Dialect::Native => native(item),
-                    Dialect::Classic => Some(Inbound::Classic(classic(item), None)),
+                    Dialect::Classic => match item {
+                        Item::Oversized { ty: classic::ty::FILE, len } => {
+                            self.file = Some(len - 1);
+                            None
+                        }
+                        item => Some(Inbound::Classic(classic(item), None)),
+                    },
                 },
                 Err(FrameError::Empty) => Some(Inbound::Refused(Refusal::of(Code::EmptyFrame))),
             };
@@ -327,33 +329,25 @@ fn native(item: Item<'_>) -> Option<Inbound> {
         Item::Frame(frame) => frame,
         Item::Oversized { ty, .. } => {
             let limit = u64::from(MAX_FRAME);
-            return Some(Inbound::Refused(
-                Refusal::about(Code::FrameTooLarge, ty, 0).with(limit),
-            ));
+            return Some(Inbound::Refused(Refusal::about(Code::FrameTooLarge, ty, 0).with(limit)));
         }
     };
     match ClientMsg::decode(ty, payload) {
         Ok(Some(msg)) => Some(Inbound::Native(msg, None)),
         Ok(None) => None,
-        Err(error) => Some(Inbound::Refused(Refusal::about(
-            code_of(error),
-            ty,
-            peek_request(ty, payload),
-        ))),
+        Err(error) => Some(Inbound::Refused(Refusal::about(code_of(error), ty, peek_request(ty, payload)))),
     }
 }
 
 fn classic(item: Item<'_>) -> ClassicLine {
     match item {
-        Item::Oversized {
-            ty: classic::ty::FILE,
-            ..
-        } => ClassicLine::File,
         Item::Oversized { .. } => ClassicLine::TooLong,
         Item::Frame(Frame { ty, payload }) => match ClassicMsg::decode(ty, payload) {
             Ok(ClassicMsg::Text(text)) => ClassicLine::Text(text.to_owned()),
             Ok(ClassicMsg::Join(_)) => ClassicLine::Join,
-            Ok(ClassicMsg::File { .. }) | Err(ClassicError::NoName) => ClassicLine::File,
+            Ok(ClassicMsg::File { .. }) | Err(ClassicError::NoName) => {
+                unreachable!("FILE frames are streamed and never decoded whole")
+            }
             Err(ClassicError::Utf8) => ClassicLine::Unreadable,
             Err(ClassicError::UnknownType(_)) => ClassicLine::Unknown,
         },
@@ -374,9 +368,7 @@ pub fn code_of(error: DecodeError) -> Code {
 /// The request id or counter at the front of a payload that could not be read as a whole.
 fn peek_request(ty: u8, payload: &[u8]) -> u64 {
     let number = |n: usize| {
-        payload.get(..n).map_or(0, |bytes| {
-            bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte))
-        })
+        payload.get(..n).map_or(0, |bytes| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
     };
     match ty {
         ty::POST => number(8),

@@ -2,6 +2,7 @@
 
 use crate::conn::ConnId;
 use crate::connection::{Shared, serve};
+use crate::files::FileSystem;
 use crate::store::Store;
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::BTreeMap;
@@ -33,7 +34,7 @@ pub trait Listen: Send {
     /// The half of a connection that is read.
     type Read: AsyncRead + Unpin + Send + 'static;
     /// The half of a connection that is written.
-    type Write: AsyncWrite + Send + 'static;
+    type Write: AsyncWrite + Unpin + Send + 'static;
 
     /// The next connection and where it comes from.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Read, Self::Write, SocketAddr)>> + Send;
@@ -88,9 +89,9 @@ impl Addresses {
 }
 
 /// Takes connections in until `stop` turns true, then waits a moment for those that are left.
-pub async fn accept_all<L: Listen, St: Store>(
+pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
     mut listener: L,
-    shared: Arc<Shared<St>>,
+    shared: Arc<Shared<St, F>>,
     max_clients: usize,
     mut stop: watch::Receiver<bool>,
 ) {

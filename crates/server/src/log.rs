@@ -4,6 +4,7 @@
 //! pieces up to the head has missed nothing: blocks are contiguous and end at the head.
 
 use crate::block::Block;
+use crate::files::ClassicFile;
 use crate::roster::RosterLog;
 use crate::voice::Label;
 use bytes::Bytes;
@@ -59,11 +60,22 @@ pub enum View {
     },
 }
 
+/// Something that a reader is given.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogPiece {
+    /// Whole frames; may be empty when the reader skips what it said itself.
+    pub bytes: Bytes,
+    /// The entry that the reader wants next after it.
+    pub next: Seq,
+    /// A file that follows the bytes at once (classic readers only).
+    pub file: Option<Arc<ClassicFile>>,
+}
+
 /// What a reader gets next.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Pieces, each with the number that comes after it. Empty at the head.
-    Pieces(Vec<(Bytes, Seq)>),
+    /// Pieces in order. Empty at the head.
+    Pieces(Vec<LogPiece>),
     /// The next entry is older than the tail: read it from the store.
     InStore,
 }
@@ -71,19 +83,8 @@ pub enum Next {
 impl RoomLog {
     /// The end of a room whose newest entry is `head`.
     pub fn new(room: RoomId, label: Label, head: Option<Seq>) -> Self {
-        let tail = Tail {
-            head,
-            blocks: VecDeque::new(),
-            bytes: 0,
-        };
-        Self {
-            room,
-            label,
-            end: Mutex::new(End {
-                tail,
-                roster: RosterLog::default(),
-            }),
-        }
+        let tail = Tail { head, blocks: VecDeque::new(), bytes: 0 };
+        Self { room, label, end: Mutex::new(End { tail, roster: RosterLog::default() }) }
     }
 
     /// The end, locked for a moment.
@@ -162,7 +163,10 @@ impl Tail {
         let mut total = 0;
         for block in self.blocks.range(from..) {
             match view {
-                View::Native => pieces.push((block.native_from(next), block.last.next())),
+                View::Native => {
+                    let bytes = block.native_from(next);
+                    pieces.push(LogPiece { bytes, next: block.last.next(), file: None });
+                }
                 View::Classic { me, current } => pieces.extend(block.classic_from(next, me, label, current)),
             }
             total += block.len();

@@ -4,7 +4,8 @@
 //! lags, its own task writes until it has caught up) or *closed*. There is no queue of room data: what a
 //! reader has not got stays in the log, and a stalled reader pins at most one begun piece.
 
-use crate::log::{Next, RoomLog, View};
+use crate::files::ClassicFile;
+use crate::log::{LogPiece, Next, RoomLog, View};
 use bytes::{Bytes, BytesMut};
 use protocol::id::{RoomId, Seq};
 use std::collections::VecDeque;
@@ -46,6 +47,8 @@ pub struct Outlet {
     /// The newest unsent `Pong`; older ones are of no use to anybody.
     pong: Option<Bytes>,
     cursors: Vec<Cursor>,
+    /// A file whose frame is being written: until it is complete nothing else is.
+    file: Option<Arc<ClassicFile>>,
     closing: bool,
 }
 
@@ -67,6 +70,8 @@ pub enum Drained {
     CaughtUp,
     /// A cursor stands before the tail: its entries are to be read from the store.
     Lagging(Lag),
+    /// The next bytes of this file are to be read from the disk.
+    File(Arc<ClassicFile>),
 }
 
 /// A cursor whose entries are no longer in memory.
@@ -84,6 +89,14 @@ pub struct Lag {
 struct Piece {
     bytes: Bytes,
     then: Then,
+    /// A file that follows it at once.
+    file: Option<Arc<ClassicFile>>,
+}
+
+impl Piece {
+    fn new(bytes: Bytes, then: Then) -> Self {
+        Self { bytes, then, file: None }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -106,6 +119,7 @@ impl Outlet {
             control_bytes: 0,
             pong: None,
             cursors: Vec::new(),
+            file: None,
             closing: false,
         }
     }
@@ -143,12 +157,7 @@ impl Outlet {
     /// `roster` is the version that the reader knows, 0 for none.
     pub fn open(&mut self, log: Arc<RoomLog>, view: View, next: Seq, roster: u64) {
         self.close_room(log.room);
-        self.cursors.push(Cursor {
-            log,
-            view,
-            next,
-            roster,
-        });
+        self.cursors.push(Cursor { log, view, next, roster });
     }
 
     /// Takes a cursor away; false if there was none.
@@ -160,10 +169,7 @@ impl Outlet {
 
     /// The entry that a reader of a room is given next; `None` without a cursor there.
     pub fn next_in(&self, room: RoomId) -> Option<Seq> {
-        self.cursors
-            .iter()
-            .find(|cursor| cursor.log.room == room)
-            .map(|cursor| cursor.next)
+        self.cursors.iter().find(|cursor| cursor.log.room == room).map(|cursor| cursor.next)
     }
 
     /// Changes how a reader sees a room.
@@ -220,7 +226,7 @@ impl Outlet {
         let drained = ready!(self.poll_write(cx));
         match &drained {
             Ok(Drained::CaughtUp) => self.state = State::Idle,
-            Ok(Drained::Lagging(_)) => {}
+            Ok(Drained::Lagging(_) | Drained::File(_)) => {}
             Err(_) => self.abandon(),
         }
         Poll::Ready(drained)
@@ -237,6 +243,19 @@ impl Outlet {
         }
     }
 
+    /// Takes the next bytes of the file that is being written.
+    pub fn put_file(&mut self, bytes: Bytes) {
+        self.begun.push_back(bytes);
+    }
+
+    /// The file is complete; `last` comes behind it.
+    pub fn end_file(&mut self, last: Bytes) {
+        self.file = None;
+        if !last.is_empty() {
+            self.begun.push_back(last);
+        }
+    }
+
     /// Ends the stream in order.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.socket.as_mut().poll_shutdown(cx)
@@ -246,14 +265,11 @@ impl Outlet {
         loop {
             let (pieces, lag) = self.gather();
             if pieces.is_empty() {
-                return Poll::Ready(Ok(lag.map_or(Drained::CaughtUp, Drained::Lagging)));
+                let file = self.file.clone().map(Drained::File);
+                return Poll::Ready(Ok(file.or(lag.map(Drained::Lagging)).unwrap_or(Drained::CaughtUp)));
             }
             let total: usize = pieces.iter().map(|piece| piece.bytes.len()).sum();
-            let written = if total == 0 {
-                0
-            } else {
-                ready!(self.poll_pieces(cx, &pieces))?
-            };
+            let written = if total == 0 { 0 } else { ready!(self.poll_pieces(cx, &pieces))? };
             if written == 0 && total > 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -264,11 +280,7 @@ impl Outlet {
     fn poll_pieces(&mut self, cx: &mut Context<'_>, pieces: &[Piece]) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); MAX_SLICES];
         let mut used = 0;
-        for piece in pieces
-            .iter()
-            .filter(|piece| !piece.bytes.is_empty())
-            .take(MAX_SLICES)
-        {
+        for piece in pieces.iter().filter(|piece| !piece.bytes.is_empty()).take(MAX_SLICES) {
             slices[used] = IoSlice::new(&piece.bytes);
             used += 1;
         }
@@ -277,42 +289,33 @@ impl Outlet {
 
     /// What to write next, in order, and the first cursor that lags.
     fn gather(&self) -> (Vec<Piece>, Option<Lag>) {
-        let mut pieces = Vec::new();
         let mut lag = None;
-        pieces.extend(self.begun.iter().map(|b| Piece {
-            bytes: b.clone(),
-            then: Then::Begun,
-        }));
-        pieces.extend(self.control.iter().map(|b| Piece {
-            bytes: b.clone(),
-            then: Then::Control,
-        }));
-        pieces.extend(self.pong.iter().map(|b| Piece {
-            bytes: b.clone(),
-            then: Then::Pong,
-        }));
+        let mut pieces: Vec<_> = self.begun.iter().map(|b| Piece::new(b.clone(), Then::Begun)).collect();
+        if self.file.is_some() {
+            return (pieces, None);
+        }
+        pieces.extend(self.control.iter().map(|b| Piece::new(b.clone(), Then::Control)));
+        pieces.extend(self.pong.iter().map(|b| Piece::new(b.clone(), Then::Pong)));
         for (at, cursor) in self.cursors.iter().enumerate() {
             if pieces.len() >= MAX_SLICES {
                 break;
             }
             let (frames, version) = cursor.log.read_roster(cursor.roster, cursor.view);
             if version != cursor.roster {
-                pieces.push(Piece {
-                    bytes: join(&frames),
-                    then: Then::Roster { cursor: at, version },
-                });
+                pieces.push(Piece::new(join(&frames), Then::Roster { cursor: at, version }));
             }
             match cursor.log.read(cursor.next, cursor.view, GATHER) {
-                Next::Pieces(entries) => pieces.extend(entries.into_iter().map(|(bytes, next)| Piece {
-                    bytes,
-                    then: Then::Entries { cursor: at, next },
-                })),
+                Next::Pieces(entries) => {
+                    for LogPiece { bytes, next, file } in entries {
+                        let is_last = file.is_some();
+                        pieces.push(Piece { bytes, then: Then::Entries { cursor: at, next }, file });
+                        if is_last {
+                            return (pieces, lag);
+                        }
+                    }
+                }
                 Next::InStore if lag.is_none() => {
-                    lag = Some(Lag {
-                        log: cursor.log.clone(),
-                        view: cursor.view,
-                        next: cursor.next,
-                    });
+                    lag = Some(Lag { log: cursor.log.clone(), view: cursor.view, next: cursor.next });
                 }
                 Next::InStore => {}
             }
@@ -322,12 +325,15 @@ impl Outlet {
 
     /// Takes note of `written` bytes of the pieces.
     fn advance(&mut self, pieces: Vec<Piece>, mut written: usize) {
-        for Piece { bytes, then } in pieces {
+        for Piece { bytes, then, file } in pieces {
             let whole = bytes.len() <= written;
             if !whole && written == 0 {
                 return;
             }
             self.begin(then);
+            if file.is_some() {
+                self.file = file;
+            }
             if !whole {
                 self.begun.push_front(bytes.slice(written..));
                 return;

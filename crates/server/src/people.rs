@@ -79,9 +79,7 @@ impl People {
 
     /// Everybody, by number, after one of them.
     pub fn after(&self, after: Option<PersonId>) -> impl Iterator<Item = (PersonId, &Person)> {
-        self.by_id
-            .range(PersonId::after(after)..)
-            .map(|(id, person)| (*id, person))
+        self.by_id.range(PersonId::after(after)..).map(|(id, person)| (*id, person))
     }
 
     /// A new person who goes by this name, or by one made from it if it is taken.
@@ -145,12 +143,7 @@ impl People {
             guest: person.credential.is_none(),
         };
         let away = person.away.clone().unwrap_or_default();
-        RosterItem {
-            person: id,
-            name: person.name.as_str().to_owned(),
-            presence,
-            away,
-        }
+        RosterItem { person: id, name: person.name.as_str().to_owned(), presence, away }
     }
 
     fn insert(&mut self, id: PersonId, name: PersonName, credential: Option<CredentialHash>, seen: Millis) {
@@ -192,13 +185,8 @@ mod tests {
     #[test]
     fn a_taken_name_gets_a_number() {
         let mut people = People::default();
-        let ids: Vec<_> = (0..3)
-            .map(|_| people.add(&name("alice"), None, Millis(0)).unwrap())
-            .collect();
-        let names: Vec<_> = ids
-            .iter()
-            .map(|id| people.find(*id).unwrap().name.to_string())
-            .collect();
+        let ids: Vec<_> = (0..3).map(|_| people.add(&name("alice"), None, Millis(0)).unwrap()).collect();
+        let names: Vec<_> = ids.iter().map(|id| people.find(*id).unwrap().name.to_string()).collect();
         assert_eq!(names, ["alice", "alice-2", "alice-3"]);
     }
 

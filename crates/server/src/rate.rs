@@ -23,10 +23,7 @@ pub struct Rate {
 }
 
 /// Posts: faster than anybody types, slow enough that a room can be read.
-pub const POSTS: Rate = Rate {
-    burst: 200,
-    every_ms: 20,
-};
+pub const POSTS: Rate = Rate { burst: 200, every_ms: 20 };
 
 /// Buckets that are kept; beyond it full ones are forgotten, which changes nothing for their owners.
 const MAX_BUCKETS: usize = 100_000;
@@ -43,10 +40,7 @@ pub struct Rates {
 impl Rates {
     /// No bucket has been used yet.
     pub fn new(rate: Rate) -> Self {
-        Self {
-            rate,
-            full_at: BTreeMap::new(),
-        }
+        Self { rate, full_at: BTreeMap::new() }
     }
 
     /// Takes one token from each payer, or from none.
@@ -54,11 +48,7 @@ impl Rates {
     /// # Errors
     /// The ms until all of them have one.
     pub fn take(&mut self, payers: &[Payer], now: Millis) -> Result<(), u64> {
-        let wait = payers
-            .iter()
-            .map(|payer| self.wait(*payer, now))
-            .max()
-            .unwrap_or(0);
+        let wait = payers.iter().map(|payer| self.wait(*payer, now)).max().unwrap_or(0);
         if wait > 0 {
             return Err(wait);
         }
@@ -93,10 +83,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_allowed_then_one_each_interval() {
-        let mut rates = Rates::new(Rate {
-            burst: 3,
-            every_ms: 10,
-        });
+        let mut rates = Rates::new(Rate { burst: 3, every_ms: 10 });
         let payer = [Payer::Person(PersonId::FIRST)];
         let mut take = |now| rates.take(&payer, Millis(now));
         assert_eq!([take(100), take(100), take(100)], [Ok(()); 3]);
@@ -108,14 +95,8 @@ mod tests {
 
     #[test]
     fn a_refusal_takes_nothing_from_anybody() {
-        let mut rates = Rates::new(Rate {
-            burst: 1,
-            every_ms: 10,
-        });
-        let (one, two) = (
-            Payer::Person(PersonId::FIRST),
-            Payer::Person(PersonId::FIRST.next()),
-        );
+        let mut rates = Rates::new(Rate { burst: 1, every_ms: 10 });
+        let (one, two) = (Payer::Person(PersonId::FIRST), Payer::Person(PersonId::FIRST.next()));
         assert_eq!(rates.take(&[one], Millis(0)), Ok(()));
         assert_eq!(rates.take(&[one, two], Millis(0)), Err(10));
         assert_eq!(rates.take(&[two], Millis(0)), Ok(()));

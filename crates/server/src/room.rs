@@ -106,14 +106,7 @@ impl Rooms {
     pub fn add(&mut self, shape: RoomShape) -> RoomId {
         let room = RoomId::after(self.last);
         let topic = String::new();
-        self.restore(StoredRoom {
-            room,
-            shape,
-            topic,
-            head: None,
-            time: Millis(0),
-            members: Vec::new(),
-        })
+        self.restore(StoredRoom { room, shape, topic, head: None, time: Millis(0), members: Vec::new() })
     }
 
     /// How many there are.
@@ -154,13 +147,7 @@ impl Rooms {
     /// Public rooms by name, after this one.
     pub fn public_after<'a>(&'a self, after: &str) -> impl Iterator<Item = &'a Room> + use<'a> {
         use std::ops::Bound::{Excluded, Unbounded};
-        let from = if after.is_empty() {
-            Unbounded
-        } else {
-            Excluded(NameKey::of(after))
-        };
-        self.by_name
-            .range((from, Unbounded))
-            .filter_map(|(_, id)| self.by_id.get(id))
+        let from = if after.is_empty() { Unbounded } else { Excluded(NameKey::of(after)) };
+        self.by_name.range((from, Unbounded)).filter_map(|(_, id)| self.by_id.get(id))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Presence is state, not history: a reader that lags behind the kept deltas gets a snapshot instead.
 
+use crate::page::pages;
 use crate::voice;
 use bytes::Bytes;
 use protocol::id::{Millis, PersonId, RoomId};
@@ -25,7 +26,7 @@ pub struct RosterLog {
 #[derive(Debug)]
 struct Delta {
     version: u64,
-    native: Bytes,
+    native: Vec<Bytes>,
     /// For classic readers: whose coming or going it is, and the frame.
     classic: Vec<(PersonId, Bytes)>,
 }
@@ -39,7 +40,7 @@ impl RosterLog {
     /// What a native reader at `seen` has missed.
     pub fn native_after(&self, seen: u64) -> Vec<Bytes> {
         match self.deltas_after(seen) {
-            Some(deltas) => deltas.map(|delta| delta.native.clone()).collect(),
+            Some(deltas) => deltas.flat_map(|delta| delta.native.clone()).collect(),
             None => self.snapshot.clone(),
         }
     }
@@ -48,10 +49,7 @@ impl RosterLog {
     pub fn classic_after(&self, seen: u64, me: PersonId) -> Vec<Bytes> {
         let deltas = self.deltas_after(seen).into_iter().flatten();
         let frames = deltas.flat_map(|delta| &delta.classic);
-        frames
-            .filter(|(who, _)| *who != me)
-            .map(|(_, frame)| frame.clone())
-            .collect()
+        frames.filter(|(who, _)| *who != me).map(|(_, frame)| frame.clone()).collect()
     }
 
     /// The deltas after `seen`, unless some of them are gone.
@@ -116,34 +114,22 @@ impl Roster {
     ) {
         self.dirty_since = None;
         let dirty = std::mem::take(&mut self.dirty);
-        let frame = Frame {
-            room,
-            version: log.version + 1,
-            online: count(self.online.len()),
-            members,
-        };
+        let frame = Frame { room, version: log.version + 1, online: count(self.online.len()), members };
         if self.online.len() > MAX_ROSTER {
             self.told = None;
-            let native = frame.encode(false, false, Vec::new());
-            log.push(
-                frame.delta(native, Vec::new()),
-                vec![frame.encode(true, false, Vec::new())],
-            );
+            let native = frame.encode(false, Vec::new());
+            log.push(frame.delta(native, Vec::new()), frame.encode(true, Vec::new()));
             return;
         }
-        let now: BTreeMap<_, _> = self
-            .online
-            .iter()
-            .map(|person| (*person, item(*person)))
-            .collect();
+        let now: BTreeMap<_, _> = self.online.iter().map(|person| (*person, item(*person))).collect();
         let people: Vec<_> = now.values().cloned().collect();
-        let snapshot = frame.encode(true, false, people);
+        let snapshot = frame.encode(true, people);
         let delta = match &self.told {
             None => frame.delta(snapshot.clone(), Vec::new()),
             Some(told) => frame.changes(&dirty, told, &now),
         };
         self.told = Some(now);
-        log.push(delta, vec![snapshot]);
+        log.push(delta, snapshot);
     }
 }
 
@@ -156,31 +142,20 @@ struct Frame {
 }
 
 impl Frame {
-    fn encode(&self, snapshot: bool, more: bool, people: Vec<RosterItem>) -> Bytes {
-        let Self {
-            room,
-            version,
-            online,
-            members,
-        } = *self;
-        ServerMsg::Roster {
-            room,
-            version,
-            snapshot,
-            more,
-            online,
-            members,
-            people,
-        }
-        .encode()
+    /// In as many frames as the longest names and words may need.
+    fn encode(&self, snapshot: bool, people: Vec<RosterItem>) -> Vec<Bytes> {
+        let Self { room, version, online, members } = *self;
+        let pages = pages(people, |person| person.name.len() + person.away.len() + 13);
+        let last = pages.len() - 1;
+        let frame = |(at, people): (usize, Vec<RosterItem>)| {
+            let more = at < last;
+            ServerMsg::Roster { room, version, snapshot, more, online, members, people }.encode()
+        };
+        pages.into_iter().enumerate().map(frame).collect()
     }
 
-    fn delta(&self, native: Bytes, classic: Vec<(PersonId, Bytes)>) -> Delta {
-        Delta {
-            version: self.version,
-            native,
-            classic,
-        }
+    fn delta(&self, native: Vec<Bytes>, classic: Vec<(PersonId, Bytes)>) -> Delta {
+        Delta { version: self.version, native, classic }
     }
 
     fn changes(
@@ -201,14 +176,11 @@ impl Frame {
             }
             match (was, is) {
                 (_, Some(is)) => people.push(is.clone()),
-                (Some(was), None) => people.push(RosterItem {
-                    presence: Default::default(),
-                    ..was.clone()
-                }),
+                (Some(was), None) => people.push(RosterItem { presence: Default::default(), ..was.clone() }),
                 (None, None) => {}
             }
         }
-        self.delta(self.encode(false, false, people), classic)
+        self.delta(self.encode(false, people), classic)
     }
 }
 

@@ -4,6 +4,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Plaintext, StoreKind};
 use crate::connection::Shared;
 use crate::drive::drive_hub;
+use crate::files::{Contents, Disk, FileSystem, TemporaryFolder};
 use crate::hub::{Hub, Settings};
 use crate::listener::{Listen, accept_all};
 use crate::store::{MemoryLimits, MemoryStore, Store, StoreError};
@@ -23,6 +24,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 /// Events on their way to the hub.
 const EVENTS: usize = 1_024;
 
+/// Bytes of the operator's words: a page of text.
+const MAX_MOTD: usize = 4_096;
+
 /// Why the server ended.
 #[derive(Debug, Error)]
 pub enum RunError {
@@ -31,6 +35,14 @@ pub enum RunError {
     Listen {
         /// Where.
         address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// The folder for files can't be made.
+    #[error("can't make a folder for files in '{path}': {source}")]
+    Folder {
+        /// Where.
+        path: String,
         /// Why.
         source: io::Error,
     },
@@ -61,6 +73,7 @@ impl RunError {
                 }
                 _ => "check --host and --port",
             },
+            Self::Folder { .. } => "name a folder that may be written to with --temp",
             Self::Store(_) => "nothing unconfirmed was acknowledged; check the disk, then start again",
             Self::System { .. } => "check the limits of this process",
         }
@@ -83,33 +96,24 @@ fn start(config: &Config) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|source| RunError::System {
-            what: "threads",
-            source,
-        })?;
+        .map_err(|source| RunError::System { what: "threads", source })?;
     runtime.block_on(async {
         let address = format!("{}:{}", config.host, config.port);
-        let failed = |source| RunError::Listen {
-            address: address.clone(),
-            source,
-        };
-        let listener = TcpListener::bind((config.host.as_str(), config.port))
-            .await
-            .map_err(failed)?;
+        let failed = |source| RunError::Listen { address: address.clone(), source };
+        let listener = TcpListener::bind((config.host.as_str(), config.port)).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         announce(local, config.plaintext);
         let (stop, stopped) = watch::channel(false);
         let signals = watch_signals(stop)?;
         let StoreKind::Memory = config.store;
-        let store = MemoryStore::new(random_epoch()?, MemoryLimits::default());
-        let served = serve_until(
-            listener,
-            store,
-            Arc::new(SystemClock),
-            settings(config),
-            config.plaintext,
-            stopped,
-        );
+        let epoch = random_epoch()?;
+        let store = MemoryStore::new(epoch, MemoryLimits::default());
+        let folder = temporary_folder(config, epoch)?;
+        let capacity = config.file_space_mib.saturating_mul(1 << 20);
+        let contents = Contents::new(Disk, folder.path().to_owned(), capacity);
+        let clock = Arc::new(SystemClock);
+        let served =
+            serve_until(listener, store, contents, clock, settings(config), config.plaintext, stopped);
         let result = served.await;
         signals.abort();
         tracing::info!("stopped");
@@ -121,22 +125,26 @@ fn start(config: &Config) -> Result<(), RunError> {
 ///
 /// # Errors
 /// [`StoreError`] if the store fails.
-pub async fn serve_until<L: Listen + 'static, St: Store>(
+pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     listener: L,
     store: St,
+    contents: Contents<F>,
     clock: Arc<dyn Clock>,
     settings: Settings,
     plaintext: Plaintext,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StoreError> {
     let snapshot = store.load().await?;
-    let max_clients = settings.max_clients;
+    let (max_clients, max_file) = (settings.max_clients, settings.max_file);
     let history = Arc::new(store.clone());
-    let hub = Hub::new(settings, snapshot, store.durability(), history, clock.now());
+    let index = Arc::new(contents.clone());
+    let hub = Hub::new(settings, snapshot, store.durability(), history, index, clock.now());
     let (events, inbox) = mpsc::channel(EVENTS);
     let awaiting = Arc::new(Semaphore::new(MAX_AWAITING_COMMIT));
     let shared = Arc::new(Shared {
         store: store.clone(),
+        contents,
+        max_file,
         clock: clock.clone(),
         events,
         awaiting,
@@ -152,35 +160,34 @@ pub async fn serve_until<L: Listen + 'static, St: Store>(
 }
 
 fn settings(config: &Config) -> Settings {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the rim asks for the machine's time zone"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "the rim asks for the machine's time zone")]
     let offset = chrono::Local::now().offset().fix();
     let max_clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
-    Settings {
-        max_clients,
-        motd: protocol::text::sanitize(&config.motd).into_owned(),
-        offset,
-    }
+    let max_file = config.max_file_mib.saturating_mul(1 << 20);
+    let motd = protocol::text::sanitize(&config.motd);
+    let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
+    Settings { max_clients, max_file, motd, offset }
+}
+
+/// Where files are kept until the server stops.
+fn temporary_folder(config: &Config, epoch: Epoch) -> Result<TemporaryFolder, RunError> {
+    let parent = config.temp.clone().unwrap_or_else(std::env::temp_dir);
+    let id = format!("{:032x}", u128::from_be_bytes(epoch.0));
+    TemporaryFolder::create(&parent, &id)
+        .map_err(|source| RunError::Folder { path: parent.display().to_string(), source })
 }
 
 fn random_epoch() -> Result<Epoch, RunError> {
     let mut epoch = [0; 16];
     #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
-    getrandom::fill(&mut epoch).map_err(|error| RunError::System {
-        what: "random numbers",
-        source: io::Error::other(error),
-    })?;
+    getrandom::fill(&mut epoch)
+        .map_err(|error| RunError::System { what: "random numbers", source: io::Error::other(error) })?;
     Ok(Epoch(epoch))
 }
 
 /// Turns `stop` at the first SIGINT or SIGTERM; at the second the process ends at once.
 fn watch_signals(stop: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, RunError> {
-    let failed = |source| RunError::System {
-        what: "signals",
-        source,
-    };
+    let failed = |source| RunError::System { what: "signals", source };
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     Ok(tokio::spawn(async move {
@@ -201,16 +208,9 @@ fn watch_signals(stop: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()
 /// Says on stdout where the server listens and what to paste.
 fn announce(local: SocketAddr, plaintext: Plaintext) {
     let port = local.port();
-    let host = if local.ip().is_unspecified() {
-        "127.0.0.1".to_owned()
-    } else {
-        local.ip().to_string()
-    };
+    let host = if local.ip().is_unspecified() { "127.0.0.1".to_owned() } else { local.ip().to_string() };
     let mut text = format!("natterd listening on {local}\n\n");
-    let _ = writeln!(
-        text,
-        "  join from this machine:   natter {host} -p {port} -u NAME"
-    );
+    let _ = writeln!(text, "  join from this machine:   natter {host} -p {port} -u NAME");
     let _ = writeln!(text, "  with a classic client:    host {host}, port {port}\n");
     let only_here = local.ip().is_loopback();
     let _ = match plaintext {

@@ -44,10 +44,7 @@ impl Turn {
     /// What the store is given.
     pub fn batch(&self) -> Batch {
         let posts = self.posts.iter().map(|waiting| waiting.entry.clone()).collect();
-        Batch {
-            posts,
-            changes: self.changes.clone(),
-        }
+        Batch { posts, changes: self.changes.clone() }
     }
 }
 
@@ -88,9 +85,9 @@ impl Sequencer {
         self.replies.splice(0..0, replies);
     }
 
-    /// Drops what a device has waiting: something before it was refused.
-    pub fn drop_device(&mut self, device: DeviceNo) {
-        self.queues.remove(&Some(device));
+    /// Takes away what a device has waiting: something before it was refused.
+    pub fn drop_device(&mut self, device: DeviceNo) -> VecDeque<Waiting> {
+        self.queues.remove(&Some(device)).unwrap_or_default()
     }
 
     /// The next turn: at most about [`MAX_BATCH`] bytes of posts, one of each device in turns.
@@ -109,15 +106,7 @@ impl Sequencer {
             });
         }
         // A reply may confirm a post that has to wait for a later turn: it then waits as well.
-        let replies = if self.queues.is_empty() {
-            std::mem::take(&mut self.replies)
-        } else {
-            Vec::new()
-        };
-        Turn {
-            posts,
-            changes: std::mem::take(&mut self.changes),
-            replies,
-        }
+        let replies = if self.queues.is_empty() { std::mem::take(&mut self.replies) } else { Vec::new() };
+        Turn { posts, changes: std::mem::take(&mut self.changes), replies }
     }
 }

@@ -2,10 +2,13 @@
 //!
 //! Those clients print what they get, so nothing leaves here that has not been made safe for a terminal.
 
+use crate::files::ClassicFile;
 use bytes::Bytes;
 use protocol::classic::{SEPARATOR, ty};
 use protocol::entry::{Entry, EntryKind};
 use protocol::frame::frame;
+use protocol::limits::MAX_CLASSIC_FILE;
+use protocol::message::FileBody;
 use protocol::text::sanitize_line;
 
 /// What a classic reader is told about where a line comes from.
@@ -53,18 +56,43 @@ pub fn entry(entry: &Entry, label: &Label, current: bool) -> Option<Bytes> {
         Label::Room(room) if !current => format!("[#{room}] "),
         Label::Room(_) => String::new(),
     };
+    if entry.kind == EntryKind::File {
+        // Said by the server: those clients can't read the FILE frame that follows.
+        let said = said.trim_start_matches("* ");
+        return Some(server_line(&format!("{prefix}{name} {said}")));
+    }
     Some(text_frame(&match entry.person {
         Some(_) => format!("{prefix}{name}{SEPARATOR}{said}"),
         None => format!("[Server] {prefix}{said}"),
     }))
 }
 
+/// The file that a classic reader is sent for an entry, if it is one and not too large for its frame.
+pub fn file(entry: &Entry) -> Option<ClassicFile> {
+    if entry.kind != EntryKind::File {
+        return None;
+    }
+    let FileBody { hash, size, name } = FileBody::decode(&entry.body).ok()?;
+    (size <= u64::from(MAX_CLASSIC_FILE)).then(|| ClassicFile { from: entry.name.clone(), name, hash, size })
+}
+
+/// A size as people read it.
+pub fn human_size(bytes: u64) -> String {
+    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
+    let fits = |unit: &usize| bytes >= 1 << (10 * (unit + 1));
+    match (0..UNITS.len()).rev().find(fits) {
+        None => format!("{bytes} bytes"),
+        Some(unit) => {
+            let tenths = (u128::from(bytes) * 10) >> (10 * (unit + 1));
+            format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+        }
+    }
+}
+
 /// An entry as a line of history, with its time of day.
 pub fn history_line(entry: &Entry, offset: chrono::FixedOffset) -> Option<Bytes> {
     let said = said(entry)?;
-    let time = i64::try_from(entry.time.0)
-        .ok()
-        .and_then(chrono::DateTime::from_timestamp_millis)?;
+    let time = i64::try_from(entry.time.0).ok().and_then(chrono::DateTime::from_timestamp_millis)?;
     let time = time.with_timezone(&offset).format("%H:%M");
     Some(server_line(&format!("{time} {}: {said}", entry.name)))
 }
@@ -79,10 +107,13 @@ fn said(entry: &Entry) -> Option<String> {
         EntryKind::Topic if text.is_empty() => Some("* took the topic away".to_owned()),
         EntryKind::Topic => Some(format!("* set the topic: {text}")),
         EntryKind::Edit => Some(format!("* corrected: {text}")),
+        EntryKind::File => {
+            let file = FileBody::decode(&entry.body).ok()?;
+            Some(format!("* sends '{}' ({})", sanitize_line(&file.name), human_size(file.size)))
+        }
         EntryKind::Reaction
         | EntryKind::Delete
         | EntryKind::FileOffer
-        | EntryKind::File
         | EntryKind::Opaque
         | EntryKind::Other(_) => None,
     }

@@ -10,5 +10,6 @@ compile_error!(
      unset RUSTFLAGS, so that .cargo/config.toml counts"
 );
 
+pub mod files;
 pub mod net;
 pub mod world;

@@ -1,12 +1,15 @@
 //! The world: simulated hosts with a server on one of them.
 
+use crate::files::SimFiles;
 use crate::net::{SimClock, SimListener};
 use protocol::id::Epoch;
 use protocol::limits::DEFAULT_PORT;
 use server::config::Plaintext;
+use server::files::Contents;
 use server::hub::Settings;
 use server::run::serve_until;
 use server::store::{MemoryLimits, MemoryStore};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
@@ -44,17 +47,16 @@ pub fn add_server(sim: &mut Sim<'_>) {
             let listener = turmoil::net::TcpListener::bind(("0.0.0.0", DEFAULT_PORT)).await?;
             let store = MemoryStore::new(Epoch([start; 16]), MemoryLimits::default());
             let utc = chrono::FixedOffset::east_opt(0).ok_or("UTC is a time zone")?;
-            let settings = Settings {
-                max_clients: 10_000,
-                motd: String::new(),
-                offset: utc,
-            };
+            let settings =
+                Settings { max_clients: 10_000, max_file: 1 << 30, motd: String::new(), offset: utc };
+            let contents = Contents::new(SimFiles::default(), PathBuf::from("/"), 1 << 30);
             // Nobody stops it: it ends with its host.
             let (_stop, stopped) = watch::channel(false);
             let clock = Arc::new(SimClock);
             serve_until(
                 SimListener(listener),
                 store,
+                contents,
                 clock,
                 settings,
                 Plaintext::Anywhere,

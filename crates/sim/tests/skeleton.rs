@@ -23,9 +23,7 @@ async fn talk(id: u8, lines: u64, until: usize, trace: Trace) -> Result<(), Fail
         max_version: VERSION,
         features: 0,
         device: DeviceId([id; 16]),
-        proof: Proof::Secret {
-            secret: Secret([id; 32]),
-        },
+        proof: Proof::Secret { secret: Secret([id; 32]) },
         purpose: Purpose::Chat,
         name: format!("client{id}"),
         agent: "sim".to_owned(),

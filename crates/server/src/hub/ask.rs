@@ -2,6 +2,7 @@
 
 use super::Hub;
 use crate::conn::ConnId;
+use crate::page::page;
 use crate::room::Room;
 use protocol::code::Code;
 use protocol::id::{PersonId, Req, RoomId};
@@ -36,9 +37,7 @@ impl Hub {
             members: count(room.members.len()),
             online: count(room.roster.online().len()),
         };
-        page(self.rooms.public_after(after).map(listing), |room| {
-            room.name.len() + room.topic.len() + 20
-        })
+        page(self.rooms.public_after(after).map(listing), |room| room.name.len() + room.topic.len() + 20)
     }
 
     /// A page of the people online, in a room or everywhere, and whether there are more.
@@ -66,16 +65,8 @@ impl Hub {
         let id = self.people.named(name).ok_or(Code::NoSuchPerson)?;
         let person = self.people.find(id).ok_or(Code::NoSuchPerson)?;
         let shared = |room: &&Room| room.members.contains_key(&me);
-        let rooms = person
-            .rooms
-            .iter()
-            .filter_map(|room| self.rooms.find(*room))
-            .filter(shared);
-        let rooms = rooms
-            .filter_map(Room::name)
-            .take(MAX_PAGE)
-            .map(str::to_owned)
-            .collect();
+        let rooms = person.rooms.iter().filter_map(|room| self.rooms.find(*room)).filter(shared);
+        let rooms = rooms.filter_map(Room::name).take(MAX_PAGE).map(str::to_owned).collect();
         Ok(Reply::Whois {
             person: self.people.item(id, false),
             rooms,
@@ -83,21 +74,6 @@ impl Hub {
             agent: person.agent.clone(),
         })
     }
-}
-
-/// At most [`MAX_PAGE`] elements that fit into a frame, and whether there are more.
-fn page<T>(elements: impl Iterator<Item = T>, size: impl Fn(&T) -> usize) -> (Vec<T>, bool) {
-    const ROOM: usize = protocol::limits::MAX_FRAME as usize - 64;
-    let mut bytes = 0;
-    let mut page = Vec::new();
-    for element in elements {
-        bytes += size(&element);
-        if page.len() == MAX_PAGE || bytes > ROOM {
-            return (page, true);
-        }
-        page.push(element);
-    }
-    (page, false)
 }
 
 fn count(n: usize) -> u32 {

@@ -41,17 +41,11 @@ impl Hub {
         let Voice::Classic { current } = session.voice else {
             return;
         };
-        let speaker = Speaker {
-            conn,
-            person: session.person,
-            current,
-            now,
-        };
+        let speaker = Speaker { conn, person: session.person, current, now };
         match line {
             ClassicLine::Text(text) => self.hear_line(speaker, &text, held),
             ClassicLine::Unreadable => self.tell(speaker, "That line was not UTF-8, so nobody got it."),
             ClassicLine::TooLong => self.tell(speaker, "That line was too long, so nobody got it."),
-            ClassicLine::File => self.tell(speaker, "This server does not take files yet, so nobody got it."),
             ClassicLine::Join => self.tell(speaker, "You have joined already."),
             ClassicLine::Unknown => self.tell(speaker, "That frame has an unknown type, so nobody got it."),
         }
@@ -90,7 +84,6 @@ impl Hub {
             return;
         };
         let text = sanitize(text);
-        let text = &text[..text.floor_char_boundary(protocol::limits::MAX_BODY)];
         let post = Post {
             counter: self.devices.expected(device),
             target: Target::Room { room },
@@ -136,9 +129,7 @@ impl Hub {
 
     /// Commands that the server may have to refuse.
     fn attempt(&mut self, speaker: Speaker, command: Command, held: Option<Arc<Held>>) -> Result<(), Code> {
-        let Speaker {
-            person, current, now, ..
-        } = speaker;
+        let Speaker { person, current, now, .. } = speaker;
         match command {
             Command::Who(room) => self.who(speaker, room.as_ref())?,
             Command::Join(name) => {
@@ -208,22 +199,15 @@ impl Hub {
         session.voice = Voice::Classic { current: room };
         let conn = session.conn.clone();
         let me = speaker.person;
-        conn.outlet()
-            .set_view(speaker.current, View::Classic { me, current: false });
-        let is_read = self
-            .rooms
-            .find(room)
-            .is_some_and(|found| found.readers.contains_key(&conn.id));
+        conn.outlet().set_view(speaker.current, View::Classic { me, current: false });
+        let is_read = self.rooms.find(room).is_some_and(|found| found.readers.contains_key(&conn.id));
         if is_read {
             conn.outlet().set_view(room, View::Classic { me, current: true });
         } else {
             self.read_classic(&conn, me, room, true);
         }
         let place = self.place(room, me);
-        self.tell(
-            speaker,
-            &format!("You are in {place} now. Type /history to see what was said."),
-        );
+        self.tell(speaker, &format!("You are in {place} now. Type /history to see what was said."));
     }
 
     fn place(&self, room: RoomId, me: PersonId) -> String {
@@ -266,40 +250,19 @@ impl Hub {
     }
 
     fn tell_topic(&mut self, speaker: Speaker) {
-        let topic = self
-            .rooms
-            .find(speaker.current)
-            .map(|found| found.topic.clone())
-            .unwrap_or_default();
-        let text = if topic.is_empty() {
-            "There is no topic here.".to_owned()
-        } else {
-            format!("Topic: {topic}")
-        };
+        let topic = self.rooms.find(speaker.current).map(|found| found.topic.clone()).unwrap_or_default();
+        let text =
+            if topic.is_empty() { "There is no topic here.".to_owned() } else { format!("Topic: {topic}") };
         self.tell(speaker, &text);
     }
 
     fn tell_whois(&mut self, speaker: Speaker, name: &str) -> Result<(), Code> {
-        let Reply::Whois {
-            person, rooms, agent, ..
-        } = self.whois(speaker.person, name)?
-        else {
+        let Reply::Whois { person, rooms, agent, .. } = self.whois(speaker.person, name)? else {
             return Ok(());
         };
-        let state = if person.presence.online {
-            "online"
-        } else {
-            "offline"
-        };
-        let rooms = rooms
-            .iter()
-            .map(|room| format!("#{room}"))
-            .collect::<Vec<_>>()
-            .join(", ");
-        let text = format!(
-            "{} is {state}, uses {agent}, shares {rooms} with you",
-            name_and_state(&person)
-        );
+        let state = if person.presence.online { "online" } else { "offline" };
+        let rooms = rooms.iter().map(|room| format!("#{room}")).collect::<Vec<_>>().join(", ");
+        let text = format!("{} is {state}, uses {agent}, shares {rooms} with you", name_and_state(&person));
         self.tell(speaker, &text);
         Ok(())
     }
@@ -307,10 +270,7 @@ impl Hub {
     fn tell_rooms_list(&mut self, speaker: Speaker) {
         let (rooms, more) = self.list_rooms("");
         for room in rooms {
-            let text = format!(
-                "#{}: {} of {} online. {}",
-                room.name, room.online, room.members, room.topic
-            );
+            let text = format!("#{}: {} of {} online. {}", room.name, room.online, room.members, room.topic);
             self.tell(speaker, text.trim_end());
         }
         if more {
@@ -320,14 +280,7 @@ impl Hub {
 
     fn tell_motd(&mut self, speaker: Speaker) {
         let motd = self.settings.motd.clone();
-        self.tell(
-            speaker,
-            if motd.is_empty() {
-                "There are no words of the operator."
-            } else {
-                &motd
-            },
-        );
+        self.tell(speaker, if motd.is_empty() { "There are no words of the operator." } else { &motd });
     }
 
     fn history_lines(&mut self, speaker: Speaker, span: HistorySpan) {
@@ -336,31 +289,17 @@ impl Hub {
         };
         let (range, limit) = match span {
             HistorySpan::Count(count) => (Range::Latest, count.min(MAX_FETCH)),
-            HistorySpan::Ms(ms) => (
-                Range::SinceTime {
-                    time: Millis(speaker.now.0.saturating_sub(ms)),
-                },
-                MAX_FETCH,
-            ),
+            HistorySpan::Ms(ms) => {
+                (Range::SinceTime { time: Millis(speaker.now.0.saturating_sub(ms)) }, MAX_FETCH)
+            }
         };
         let (conn, room) = (session.conn.clone(), speaker.current);
         let answer = FetchAnswer::Lines(self.settings.offset);
         let permit = self.permit.take();
-        self.effects.push(Effect::Fetch {
-            conn,
-            answer,
-            room,
-            range,
-            limit,
-            permit,
-        });
+        self.effects.push(Effect::Fetch { conn, answer, room, range, limit, permit });
     }
 }
 
 fn name_and_state(person: &RosterItem) -> String {
-    if person.presence.away {
-        format!("{} (away)", person.name)
-    } else {
-        person.name.clone()
-    }
+    if person.presence.away { format!("{} (away)", person.name) } else { person.name.clone() }
 }

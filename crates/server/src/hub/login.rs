@@ -3,15 +3,16 @@
 use super::{Hub, Session, Voice};
 use crate::conn::{Conn, ConnId};
 use crate::inbound::{Hello, Login, Refusal};
+use crate::page::pages;
 use crate::store::{Change, CredentialHash};
 use crate::voice;
 use protocol::code::Code;
 use protocol::id::{DeviceNo, Millis, PersonId, Req, RoomId};
 use protocol::limits::{
-    DEAD_AFTER_MS, MAX_AGENT, MAX_BODY, MAX_CHUNK, MAX_FRAME, MAX_PAGE, PING_AFTER_MS, PRESENCE_GRACE_MS,
-    VERSION, WINDOW_BYTES, WINDOW_POSTS,
+    DEAD_AFTER_MS, MAX_AGENT, MAX_BODY, MAX_CHUNK, MAX_FRAME, PING_AFTER_MS, PRESENCE_GRACE_MS, VERSION,
+    WINDOW_BYTES, WINDOW_POSTS,
 };
-use protocol::message::{Durability, Limits, Proof, Purpose, RoomsChange, ServerMsg, ty};
+use protocol::message::{Durability, Limits, Proof, RoomsChange, ServerMsg, ty};
 use protocol::name::PersonName;
 use protocol::text::sanitize_line;
 use std::sync::Arc;
@@ -42,9 +43,6 @@ impl Hub {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Code::Version);
         }
-        if hello.purpose == Purpose::Bulk {
-            return Err(Code::Unsupported);
-        }
         if hello.agent.len() > MAX_AGENT {
             return Err(Code::BadText);
         }
@@ -64,14 +62,7 @@ impl Hub {
         if let Some(older) = self.by_device.get(&device).copied() {
             self.refuse(older, Refusal::of(Code::Fenced), now);
         }
-        self.begin_session(
-            conn,
-            person,
-            device,
-            Voice::Native,
-            &sanitize_line(&hello.agent),
-            now,
-        );
+        self.begin_session(conn, person, device, Voice::Native, &sanitize_line(&hello.agent), now);
         self.welcome(conn.id, person, device, now);
         Ok(())
     }
@@ -85,11 +76,7 @@ impl Hub {
         self.send_to(conn, voice::text_frame(protocol::classic::WELCOME));
         let given = self.name_of(person);
         if given != wanted {
-            let why = if given == name.as_str() {
-                "not allowed"
-            } else {
-                "taken"
-            };
+            let why = if given == name.as_str() { "not allowed" } else { "taken" };
             let wanted = sanitize_line(wanted).chars().take(64).collect::<String>();
             self.send_to(
                 conn,
@@ -107,16 +94,9 @@ impl Hub {
         credential: Option<CredentialHash>,
         now: Millis,
     ) -> Result<PersonId, Code> {
-        let person = self
-            .people
-            .add(name, credential, now)
-            .map_err(|_| Code::ServerFull)?;
+        let person = self.people.add(name, credential, now).map_err(|_| Code::ServerFull)?;
         let name = self.name_of(person);
-        self.sequencer.change(Change::Person {
-            person,
-            name,
-            credential,
-        });
+        self.sequencer.change(Change::Person { person, name, credential });
         self.add_member(self.lobby, person, now);
         Ok(person)
     }
@@ -132,22 +112,13 @@ impl Hub {
         let credential = known.credential;
         // Whoever was given `alice-2` keeps it while `alice` is taken.
         if self.people.rename(person, name.clone()) {
-            self.sequencer.change(Change::Person {
-                person,
-                name: name.to_string(),
-                credential,
-            });
+            self.sequencer.change(Change::Person { person, name: name.to_string(), credential });
         }
     }
 
     fn device_of(&mut self, person: PersonId, hello: &Hello, now: Millis) -> DeviceNo {
         let device = self.devices.of(person, Some(hello.device), now);
-        self.sequencer.change(Change::Device {
-            device,
-            id: hello.device,
-            person,
-            seen: now,
-        });
+        self.sequencer.change(Change::Device { device, id: hello.device, person, seen: now });
         device
     }
 
@@ -164,19 +135,9 @@ impl Hub {
         agent: &str,
         now: Millis,
     ) {
-        self.sessions.insert(
-            conn.id,
-            Session {
-                conn: conn.clone(),
-                person,
-                device,
-                voice,
-            },
-        );
+        self.sessions.insert(conn.id, Session { conn: conn.clone(), person, device, voice });
         self.by_device.insert(device, conn.id);
-        self.counts
-            .sessions
-            .store(self.sessions.len() as u64, Ordering::Relaxed);
+        self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {
             known.connections += 1;
             known.leaving = None;
@@ -189,11 +150,11 @@ impl Hub {
         tracing::info!(conn = %conn.id, peer = %conn.peer, person = %person, name, agent, "login");
     }
 
-    fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Millis) {
-        let welcome = ServerMsg::Welcome {
+    pub(super) fn welcome_msg(&self, person: PersonId, device: DeviceNo, now: Millis) -> ServerMsg {
+        ServerMsg::Welcome {
             version: VERSION,
             features: 0,
-            limits: limits(),
+            limits: limits(self.settings.max_file),
             person,
             name: self.name_of(person),
             device,
@@ -203,27 +164,19 @@ impl Hub {
             time: now,
             storage: storage_sentence(&self.durability).to_owned(),
             motd: self.settings.motd.clone(),
-        };
+        }
+    }
+
+    fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Millis) {
+        let welcome = self.welcome_msg(person, device, now);
         self.send_after_commit(conn, welcome.encode());
         let rooms = self.rooms_of(person);
-        let infos: Vec<_> = rooms
-            .iter()
-            .filter_map(|room| self.room_info(*room, person))
-            .collect();
-        let pages = infos.chunks(MAX_PAGE).count().max(1);
-        for page in 0..pages {
-            let rooms = infos.chunks(MAX_PAGE).nth(page).unwrap_or_default().to_vec();
-            let (change, more) = (RoomsChange::All, page + 1 < pages);
-            self.send_after_commit(
-                conn,
-                ServerMsg::Rooms {
-                    req: Req(0),
-                    change,
-                    more,
-                    rooms,
-                }
-                .encode(),
-            );
+        let infos: Vec<_> = rooms.iter().filter_map(|room| self.room_info(*room, person)).collect();
+        let pages = pages(infos, |room| room.name.len() + room.topic.len() + 64);
+        let last = pages.len() - 1;
+        for (at, rooms) in pages.into_iter().enumerate() {
+            let (change, more) = (RoomsChange::All, at < last);
+            self.send_after_commit(conn, ServerMsg::Rooms { req: Req(0), change, more, rooms }.encode());
         }
     }
 
@@ -232,9 +185,7 @@ impl Hub {
         let Some(session) = self.sessions.remove(&conn) else {
             return;
         };
-        self.counts
-            .sessions
-            .store(self.sessions.len() as u64, Ordering::Relaxed);
+        self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if self.by_device.get(&session.device) == Some(&conn) {
             self.by_device.remove(&session.device);
         }
@@ -279,10 +230,7 @@ impl Hub {
     /// Grace times that are over.
     pub(super) fn end_graces(&mut self, now: Millis) {
         let over = |hub: &Self, id: &PersonId| {
-            hub.people
-                .find(*id)
-                .and_then(|person| person.leaving)
-                .is_none_or(|until| until <= now)
+            hub.people.find(*id).and_then(|person| person.leaving).is_none_or(|until| until <= now)
         };
         let gone: Vec<_> = self.leaving.iter().copied().filter(|id| over(self, id)).collect();
         for person in gone {
@@ -295,21 +243,15 @@ impl Hub {
     }
 
     pub(super) fn rooms_of(&self, person: PersonId) -> Vec<RoomId> {
-        self.people
-            .find(person)
-            .map(|known| known.rooms.iter().copied().collect())
-            .unwrap_or_default()
+        self.people.find(person).map(|known| known.rooms.iter().copied().collect()).unwrap_or_default()
     }
 
     pub(super) fn name_of(&self, person: PersonId) -> String {
-        self.people
-            .find(person)
-            .map(|known| known.name.to_string())
-            .unwrap_or_default()
+        self.people.find(person).map(|known| known.name.to_string()).unwrap_or_default()
     }
 }
 
-fn limits() -> Limits {
+fn limits(file: u64) -> Limits {
     Limits {
         frame: MAX_FRAME,
         body: u32::try_from(MAX_BODY).expect("a small constant"),
@@ -318,7 +260,7 @@ fn limits() -> Limits {
         window_bytes: WINDOW_BYTES,
         ping_after_ms: u32::try_from(PING_AFTER_MS).expect("a small constant"),
         dead_after_ms: u32::try_from(DEAD_AFTER_MS).expect("a small constant"),
-        file: 0,
+        file,
     }
 }
 

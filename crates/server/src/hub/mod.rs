@@ -6,11 +6,14 @@
 
 mod ask;
 mod classic;
+mod files;
 mod login;
 mod native;
 mod post;
 mod presence;
 mod rooms;
+
+pub use files::ContentIndex;
 
 use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
@@ -36,6 +39,8 @@ use tokio::sync::OwnedSemaphorePermit;
 pub struct Settings {
     /// Connections that may be logged in at once.
     pub max_clients: usize,
+    /// The largest file that is taken, in bytes.
+    pub max_file: u64,
     /// The operator's words to everybody who comes.
     pub motd: String,
     /// The time zone in which classic users are told times.
@@ -129,6 +134,8 @@ pub struct Hub {
     /// The store refuses: posts are refused at once until it takes something again.
     store_full: Option<Code>,
     history: Arc<dyn Oldest>,
+    contents: Arc<dyn ContentIndex>,
+    files: files::FileRights,
 }
 
 impl Hub {
@@ -138,6 +145,7 @@ impl Hub {
         snapshot: Snapshot,
         durability: Durability,
         history: Arc<dyn Oldest>,
+        contents: Arc<dyn ContentIndex>,
         now: Millis,
     ) -> Self {
         let mut people = People::default();
@@ -160,15 +168,9 @@ impl Hub {
         }
         let mut sequencer = Sequencer::default();
         let lobby = rooms.named(&RoomName::lobby()).unwrap_or_else(|| {
-            let shape = RoomShape::Public {
-                name: RoomName::lobby().to_string(),
-            };
+            let shape = RoomShape::Public { name: RoomName::lobby().to_string() };
             let room = rooms.add(shape.clone());
-            sequencer.change(Change::Room {
-                room,
-                shape,
-                topic: String::new(),
-            });
+            sequencer.change(Change::Room { room, shape, topic: String::new() });
             room
         });
         let mut hub = Self {
@@ -193,6 +195,8 @@ impl Hub {
             draining: false,
             store_full: None,
             history,
+            contents,
+            files: files::FileRights::default(),
         };
         hub.flush_roster(lobby);
         hub
@@ -207,17 +211,20 @@ impl Hub {
     pub fn handle_event(&mut self, event: Event, now: Millis) {
         match event {
             Event::Login { conn, login, .. } => self.handle_login(&conn, &login, now),
-            Event::Bundle {
-                conn,
-                inbound,
-                permit,
-            } => {
+            Event::Bundle { conn, inbound, permit } => {
                 self.permit = Some(permit);
-                inbound
-                    .into_iter()
-                    .for_each(|inbound| self.handle_inbound(conn, inbound, now));
+                inbound.into_iter().for_each(|inbound| self.handle_inbound(conn, inbound, now));
                 self.permit = None;
             }
+            Event::BulkLogin { hello, answer } => {
+                // Whoever asked may be gone: then nobody needs the answer.
+                let _ = answer.send(self.login_bulk(&hello, now));
+            }
+            Event::Uploaded { person, hash } => self.add_upload(person, hash),
+            Event::MayRead { person, hash, answer } => {
+                let _ = answer.send(self.may_read(person, hash));
+            }
+            Event::ClassicFile { conn, file } => self.handle_classic_file(conn, file, now),
             Event::Gone { conn } => self.end_session(conn, true, now),
         }
     }
@@ -258,11 +265,7 @@ impl Hub {
 
     /// When the next tick is due.
     pub fn next_tick(&self) -> Millis {
-        let rosters = self
-            .stirred
-            .iter()
-            .filter_map(|room| self.rooms.find(*room)?.roster.due())
-            .min();
+        let rosters = self.stirred.iter().filter_map(|room| self.rooms.find(*room)?.roster.due()).min();
         rosters.map_or(self.next_sweep, |due| due.min(self.next_sweep))
     }
 
@@ -282,11 +285,7 @@ impl Hub {
 
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
     pub fn handle_commit(&mut self, turn: Turn, commit: Commit) {
-        let Turn {
-            posts,
-            changes,
-            replies,
-        } = turn;
+        let Turn { posts, changes, replies } = turn;
         self.store_full = commit.changes.err();
         if self.store_full.is_some() {
             self.sequencer.put_back(changes, replies);
@@ -301,25 +300,12 @@ impl Hub {
     /// Says goodbye to everybody: nothing new is accepted from here on.
     pub fn handle_shutdown(&mut self) {
         self.draining = true;
-        let goodbye = ServerMsg::GoAway {
-            after_ms: GO_AWAY_MS,
-            text: "the server stops".to_owned(),
-        };
-        let (native, classic) = (
-            goodbye.encode(),
-            crate::voice::server_line("The server stops. Come back soon."),
-        );
-        let conns: Vec<_> = self
-            .sessions
-            .values()
-            .map(|s| (s.conn.clone(), s.voice))
-            .collect();
+        let goodbye = ServerMsg::GoAway { after_ms: GO_AWAY_MS, text: "the server stops".to_owned() };
+        let (native, classic) =
+            (goodbye.encode(), crate::voice::server_line("The server stops. Come back soon."));
+        let conns: Vec<_> = self.sessions.values().map(|s| (s.conn.clone(), s.voice)).collect();
         for (conn, voice) in conns {
-            let bytes = if voice == Voice::Native {
-                native.clone()
-            } else {
-                classic.clone()
-            };
+            let bytes = if voice == Voice::Native { native.clone() } else { classic.clone() };
             self.send_to(&conn, bytes);
         }
     }

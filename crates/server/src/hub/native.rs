@@ -24,22 +24,8 @@ impl Hub {
     ) {
         let ty = msg.ty();
         let (req, done) = match msg {
-            ClientMsg::Post {
-                counter,
-                target,
-                kind,
-                reply_to,
-                written,
-                body,
-            } => {
-                let post = Post {
-                    counter,
-                    target,
-                    kind,
-                    reply_to,
-                    written,
-                    body,
-                };
+            ClientMsg::Post { counter, target, kind, reply_to, written, body } => {
+                let post = Post { counter, target, kind, reply_to, written, body };
                 return self.handle_post(conn, post, held, now);
             }
             ClientMsg::Ping { nonce } => return self.pong(conn, nonce, now),
@@ -48,17 +34,12 @@ impl Hub {
             ClientMsg::Join { req, name } => (req, self.handle_join(conn, req, &name, now)),
             ClientMsg::Part { req, room } => (req, self.handle_part(conn, req, room, now)),
             ClientMsg::Open { req, room, from } => (req, self.open_room(conn, req, room, &from)),
-            ClientMsg::Close { req, room } => (
-                req,
-                self.close_room(conn, room)
-                    .map(|()| self.answer(conn, req, Reply::Done)),
-            ),
-            ClientMsg::Fetch {
-                req,
-                room,
-                range,
-                limit,
-            } => (req, self.handle_fetch(conn, req, room, range, limit)),
+            ClientMsg::Close { req, room } => {
+                (req, self.close_room(conn, room).map(|()| self.answer(conn, req, Reply::Done)))
+            }
+            ClientMsg::Fetch { req, room, range, limit } => {
+                (req, self.handle_fetch(conn, req, room, range, limit))
+            }
             ClientMsg::Mark { req, room, seq } => (req, self.handle_mark(conn, req, room, seq)),
             ClientMsg::State { req, change } => (req, self.handle_state(conn, req, change, now)),
             ClientMsg::Ask { req, question } => (req, self.handle_ask(conn, req, &question)),
@@ -78,42 +59,21 @@ impl Hub {
     }
 
     pub(super) fn person_of(&self, conn: ConnId) -> Result<PersonId, Code> {
-        self.sessions
-            .get(&conn)
-            .map(|session| session.person)
-            .ok_or(Code::NotAllowed)
+        self.sessions.get(&conn).map(|session| session.person).ok_or(Code::NotAllowed)
     }
 
     pub(super) fn answer(&mut self, conn: ConnId, req: Req, reply: Reply) {
-        self.send(
-            conn,
-            &ServerMsg::Answer {
-                req,
-                more: false,
-                reply,
-            },
-        );
+        self.send(conn, &ServerMsg::Answer { req, more: false, reply });
     }
 
     /// Answers once what was asked for is committed.
     fn answer_durably(&mut self, conn: ConnId, req: Req, reply: Reply) {
-        self.send_after_commit(
-            conn,
-            ServerMsg::Answer {
-                req,
-                more: false,
-                reply,
-            }
-            .encode(),
-        );
+        self.send_after_commit(conn, ServerMsg::Answer { req, more: false, reply }.encode());
     }
 
     fn pong(&mut self, conn: ConnId, nonce: u64, time: Millis) {
         if let Some(session) = self.sessions.get(&conn) {
-            session
-                .conn
-                .outlet()
-                .set_pong(ServerMsg::Pong { nonce, time }.encode());
+            session.conn.outlet().set_pong(ServerMsg::Pong { nonce, time }.encode());
             self.news.insert(conn, session.conn.clone());
         }
     }
@@ -123,11 +83,7 @@ impl Hub {
         let name = RoomName::parse(name).map_err(|_| Code::BadName)?;
         let room = self.join_room(person, &name, now)?;
         self.tell_room(conn, req, RoomsChange::Added, room, person);
-        let others: Vec<_> = self
-            .sessions_of(person)
-            .map(|c| c.id)
-            .filter(|id| *id != conn)
-            .collect();
+        let others: Vec<_> = self.sessions_of(person).map(|c| c.id).filter(|id| *id != conn).collect();
         for other in others {
             self.tell_room(other, Req(0), RoomsChange::Added, room, person);
         }
@@ -162,14 +118,7 @@ impl Hub {
         };
         let answer = FetchAnswer::Page(req);
         let (conn, permit) = (session.conn.clone(), self.permit.take());
-        self.effects.push(Effect::Fetch {
-            conn,
-            answer,
-            room,
-            range,
-            limit,
-            permit,
-        });
+        self.effects.push(Effect::Fetch { conn, answer, room, range, limit, permit });
         Ok(())
     }
 
@@ -245,11 +194,7 @@ impl Hub {
             return Err(Code::NoSuchRoom);
         };
         text.clone_into(&mut found.topic);
-        let change = Change::Room {
-            room,
-            shape: found.shape.clone(),
-            topic: text.to_owned(),
-        };
+        let change = Change::Room { room, shape: found.shape.clone(), topic: text.to_owned() };
         self.sequencer.change(change);
         self.append(room, person, EntryKind::Topic, text, now);
         Ok(())

@@ -48,25 +48,14 @@ impl Hub {
         let refused = match verdict {
             // A duplicate is acknowledged before rights and rate are looked at: it was allowed once.
             Verdict::Stored => {
-                return self.send(
-                    conn,
-                    &ServerMsg::Ack {
-                        counter,
-                        room: None,
-                        seq: None,
-                    },
-                );
+                return self.send(conn, &ServerMsg::Ack { counter, room: None, seq: None });
             }
             Verdict::Waiting => return,
             Verdict::OutOfOrder { expected } => Err((Code::OutOfOrder, expected.value())),
             Verdict::Next => self.accept(conn, post, held, now),
         };
         if let Err((code, detail)) = refused {
-            self.refuse(
-                conn,
-                Refusal::about(code, ty::POST, counter.value()).with(detail),
-                now,
-            );
+            self.refuse(conn, Refusal::about(code, ty::POST, counter.value()).with(detail), now);
         }
     }
 
@@ -85,14 +74,15 @@ impl Hub {
         if let Some(code) = self.store_full {
             return Err((code, 0));
         }
-        check_content(post.kind, &post.body)?;
+        let file = match post.kind {
+            EntryKind::File => Some(self.check_file(person, &post.body).map_err(|code| (code, 0))?),
+            kind => check_content(kind, &post.body).map(|()| None)?,
+        };
         if let Target::Room { room } = post.target {
             self.authorize(person, room).map_err(|code| (code, 0))?;
             self.check_reply(room, post.reply_to)?;
         }
-        self.rates
-            .take(&payers(person, peer), now)
-            .map_err(|wait| (Code::TooFast, wait))?;
+        self.rates.take(&payers(person, peer), now).map_err(|wait| (Code::TooFast, wait))?;
         let room = match post.target {
             Target::Room { room } => room,
             Target::Person { person: other } => {
@@ -101,6 +91,9 @@ impl Hub {
                 room
             }
         };
+        if let Some(file) = file {
+            self.open_file_to(room, file.hash);
+        }
         self.devices.accept(device, post.counter);
         self.set_typing(person, room, false, now);
         let entry = NewEntry {
@@ -129,11 +122,7 @@ impl Hub {
 
     fn check_reply(&self, room: RoomId, reply_to: Option<Seq>) -> Result<(), Refused> {
         let head = self.rooms.find(room).and_then(|found| found.log.head());
-        if reply_to.is_some() && reply_to > head {
-            Err((Code::NoSuchEntry, 0))
-        } else {
-            Ok(())
-        }
+        if reply_to.is_some() && reply_to > head { Err((Code::NoSuchEntry, 0)) } else { Ok(()) }
     }
 
     /// Appends an entry that no device numbered, such as a topic.
@@ -195,46 +184,35 @@ impl Hub {
     }
 
     fn publish_in(&mut self, room: RoomId, entries: &[Entry]) {
-        self.counts
-            .entries
-            .fetch_add(entries.len() as u64, Ordering::Relaxed);
+        self.counts.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
         let Some(found) = self.rooms.find_mut(room) else {
             return;
         };
         found.log.push(Block::encode(room, entries));
-        self.news
-            .extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
+        self.news.extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
     }
 
     fn acknowledge(&mut self, device: DeviceNo, counter: Counter, room: RoomId, seq: Seq) {
         let Some(conn) = self.by_device.get(&device).copied() else {
             return;
         };
-        if self
-            .sessions
-            .get(&conn)
-            .is_some_and(|session| session.voice == super::Voice::Native)
-        {
-            self.send(
-                conn,
-                &ServerMsg::Ack {
-                    counter,
-                    room: Some(room),
-                    seq: Some(seq),
-                },
-            );
+        if self.sessions.get(&conn).is_some_and(|session| session.voice == super::Voice::Native) {
+            self.send(conn, &ServerMsg::Ack { counter, room: Some(room), seq: Some(seq) });
         }
     }
 
-    /// The store refused posts: what the device sent after them can't stand either.
+    /// The store refused posts: what the device sent after them can't stand either. Each is answered.
     fn refuse_stored(&mut self, device: DeviceNo, posts: &[(Counter, Code)]) {
         self.devices.refuse(device);
-        self.sequencer.drop_device(device);
-        let Some(conn) = self.by_device.get(&device).copied() else {
-            return;
-        };
+        let dropped = self.sequencer.drop_device(device);
+        let Some(conn) = self.by_device.get(&device).copied() else { return };
+        let expected = self.devices.expected(device).value();
         for (counter, code) in posts {
             self.send_bytes(conn, Refusal::about(*code, ty::POST, counter.value()).encode());
+        }
+        for (_, counter) in dropped.iter().filter_map(|waiting| waiting.entry.origin) {
+            let refusal = Refusal::about(Code::OutOfOrder, ty::POST, counter.value()).with(expected);
+            self.send_bytes(conn, refusal.encode());
         }
     }
 }

@@ -19,10 +19,7 @@ impl Hub {
 
     /// A person changed in one room.
     pub(super) fn stir_in(&mut self, room: RoomId, person: PersonId, now: Millis) {
-        let online = self
-            .people
-            .find(person)
-            .is_some_and(super::super::people::Person::is_online);
+        let online = self.people.find(person).is_some_and(super::super::people::Person::is_online);
         if let Some(found) = self.rooms.find_mut(room) {
             let here = online && found.members.contains_key(&person);
             found.roster.touch(person, here, now);
@@ -33,17 +30,9 @@ impl Hub {
     /// Tells the rooms whose gathering time is over.
     pub(super) fn flush_rosters(&mut self, now: Millis) {
         let is_due = |hub: &Self, room: &RoomId| {
-            hub.rooms
-                .find(*room)
-                .and_then(|found| found.roster.due())
-                .is_none_or(|due| due <= now)
+            hub.rooms.find(*room).and_then(|found| found.roster.due()).is_none_or(|due| due <= now)
         };
-        let due: Vec<_> = self
-            .stirred
-            .iter()
-            .copied()
-            .filter(|room| is_due(self, room))
-            .collect();
+        let due: Vec<_> = self.stirred.iter().copied().filter(|room| is_due(self, room)).collect();
         for room in due {
             self.flush_roster(room);
         }
@@ -62,8 +51,7 @@ impl Hub {
             people.item(person, typing.contains_key(&person))
         });
         drop(end);
-        self.news
-            .extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
+        self.news.extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
     }
 
     pub(super) fn set_away(&mut self, person: PersonId, away: Option<&str>, now: Millis) -> Result<(), Code> {
@@ -86,11 +74,7 @@ impl Hub {
         }
         let credential = self.people.find(person).and_then(|known| known.credential);
         let name = name.to_string();
-        self.sequencer.change(Change::Person {
-            person,
-            name: name.clone(),
-            credential,
-        });
+        self.sequencer.change(Change::Person { person, name: name.clone(), credential });
         self.stir(person, now);
         Ok(name)
     }
@@ -116,12 +100,8 @@ impl Hub {
     pub(super) fn end_typing(&mut self, now: Millis) {
         let mut ended = Vec::new();
         for room in self.rooms.iter_mut().filter(|room| !room.typing.is_empty()) {
-            let over: Vec<_> = room
-                .typing
-                .iter()
-                .filter(|(_, until)| **until <= now)
-                .map(|(person, _)| *person)
-                .collect();
+            let over: Vec<_> =
+                room.typing.iter().filter(|(_, until)| **until <= now).map(|(person, _)| *person).collect();
             for person in over {
                 room.typing.remove(&person);
                 ended.push((room.id, person));

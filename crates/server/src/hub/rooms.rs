@@ -21,9 +21,7 @@ impl Hub {
     ) -> Result<RoomId, Code> {
         let room = match self.rooms.named(name) {
             Some(room) => room,
-            None => self.add_room(RoomShape::Public {
-                name: name.to_string(),
-            })?,
+            None => self.add_room(RoomShape::Public { name: name.to_string() })?,
         };
         self.check_room_count(person, room)?;
         self.add_member(room, person, now);
@@ -39,11 +37,7 @@ impl Hub {
             return Err(Code::NoSuchPerson);
         }
         for person in [me, other] {
-            if self
-                .people
-                .find(person)
-                .is_some_and(|known| known.rooms.len() >= MAX_ROOMS_PER_PERSON)
-            {
+            if self.people.find(person).is_some_and(|known| known.rooms.len() >= MAX_ROOMS_PER_PERSON) {
                 return Err(Code::TooManyRooms);
             }
         }
@@ -61,11 +55,7 @@ impl Hub {
             return Err(Code::NoMoreRooms);
         }
         let room = self.rooms.add(shape.clone());
-        self.sequencer.change(Change::Room {
-            room,
-            shape,
-            topic: String::new(),
-        });
+        self.sequencer.change(Change::Room { room, shape, topic: String::new() });
         self.flush_roster(room);
         Ok(room)
     }
@@ -75,11 +65,7 @@ impl Hub {
             return Err(Code::NoSuchPerson);
         };
         let is_member = known.rooms.contains(&room);
-        if is_member || known.rooms.len() < MAX_ROOMS_PER_PERSON {
-            Ok(())
-        } else {
-            Err(Code::TooManyRooms)
-        }
+        if is_member || known.rooms.len() < MAX_ROOMS_PER_PERSON { Ok(()) } else { Err(Code::TooManyRooms) }
     }
 
     /// True if the person was not a member yet.
@@ -91,11 +77,7 @@ impl Hub {
             return false;
         }
         found.members.insert(person, None);
-        self.sequencer.change(Change::Member {
-            room,
-            person,
-            joined: true,
-        });
+        self.sequencer.change(Change::Member { room, person, joined: true });
         self.stir_in(room, person, now);
         true
     }
@@ -117,19 +99,12 @@ impl Hub {
                 conn.outlet().close_room(room);
             }
         }
-        self.sequencer.change(Change::Member {
-            room,
-            person,
-            joined: false,
-        });
+        self.sequencer.change(Change::Member { room, person, joined: false });
         self.stir_in(room, person, now);
     }
 
     pub(super) fn sessions_of(&self, person: PersonId) -> impl Iterator<Item = &Arc<Conn>> {
-        self.sessions
-            .values()
-            .filter(move |session| session.person == person)
-            .map(|session| &session.conn)
+        self.sessions.values().filter(move |session| session.person == person).map(|session| &session.conn)
     }
 
     /// The room, if this person may read it and post to it.
@@ -139,11 +114,7 @@ impl Hub {
             return Ok(());
         }
         // Who is not one of the two must not learn that they talk.
-        Err(if found.is_public() {
-            Code::NotAMember
-        } else {
-            Code::NoSuchRoom
-        })
+        Err(if found.is_public() { Code::NotAMember } else { Code::NoSuchRoom })
     }
 
     /// What a person is told about a room of theirs.
@@ -155,9 +126,7 @@ impl Hub {
             Some(peer) => (RoomKind::Direct { peer }, self.name_of(peer)),
             None => (RoomKind::Public, found.name().unwrap_or_default().to_owned()),
         };
-        let unread = newest
-            .map_or(0, Seq::value)
-            .saturating_sub(read.map_or(0, Seq::value));
+        let unread = newest.map_or(0, Seq::value).saturating_sub(read.map_or(0, Seq::value));
         Some(RoomInfo {
             room,
             kind,
@@ -192,16 +161,7 @@ impl Hub {
         person: PersonId,
     ) {
         let rooms = self.room_info(room, person).into_iter().collect();
-        self.send_after_commit(
-            conn,
-            ServerMsg::Rooms {
-                req,
-                change,
-                more: false,
-                rooms,
-            }
-            .encode(),
-        );
+        self.send_after_commit(conn, ServerMsg::Rooms { req, change, more: false, rooms }.encode());
     }
 
     /// Lets a classic connection read a room from here on.
@@ -244,28 +204,9 @@ impl Hub {
         let topic = found.topic.clone();
         // Old cursors of this room must not write between `Opened` and what it announces.
         conn.outlet().close_room(room);
-        self.send_to(
-            &conn,
-            ServerMsg::Opened {
-                req,
-                room,
-                topic,
-                oldest,
-                newest,
-                next,
-            }
-            .encode(),
-        );
+        self.send_to(&conn, ServerMsg::Opened { req, room, topic, oldest, newest, next }.encode());
         if let Some(reason) = trimmed {
-            self.send_to(
-                &conn,
-                ServerMsg::Trimmed {
-                    room,
-                    reason,
-                    first: next,
-                }
-                .encode(),
-            );
+            self.send_to(&conn, ServerMsg::Trimmed { room, reason, first: next }.encode());
         }
         self.read_room(&conn, room, View::Native, next, 0);
         Ok(())
@@ -315,63 +256,39 @@ mod tests {
         Seq::new(n).unwrap()
     }
 
-    fn check(from: OpenFrom, oldest: u64, newest: u64, next: u64, trimmed: Option<TrimReason>) {
-        let found = start(&from, HERE, seq(oldest), Seq::new(newest));
+    fn check(from: &OpenFrom, oldest: u64, newest: u64, next: u64, trimmed: Option<TrimReason>) {
+        let found = start(from, HERE, seq(oldest), Seq::new(newest));
         assert_eq!(found, (seq(next), trimmed), "{from:?} in {oldest}..={newest}");
     }
 
     #[test]
     fn a_cursor_begins_after_its_number() {
-        let after = |n| OpenFrom::After {
-            epoch: HERE,
-            seq: Seq::new(n),
-        };
-        check(after(3), 1, 5, 4, None);
-        check(after(5), 1, 5, 6, None);
-        check(after(0), 1, 5, 1, None);
-        check(after(0), 1, 0, 1, None);
+        let after = |n| OpenFrom::After { epoch: HERE, seq: Seq::new(n) };
+        check(&after(3), 1, 5, 4, None);
+        check(&after(5), 1, 5, 6, None);
+        check(&after(0), 1, 5, 1, None);
+        check(&after(0), 1, 0, 1, None);
     }
 
     #[test]
     fn a_cursor_before_what_is_kept_is_told_so() {
-        let after = |n| OpenFrom::After {
-            epoch: HERE,
-            seq: Seq::new(n),
-        };
-        check(after(1), 4, 9, 4, Some(TrimReason::Trimmed));
-        check(after(3), 4, 9, 4, None);
-        check(after(0), 4, 9, 4, None);
+        let after = |n| OpenFrom::After { epoch: HERE, seq: Seq::new(n) };
+        check(&after(1), 4, 9, 4, Some(TrimReason::Trimmed));
+        check(&after(3), 4, 9, 4, None);
+        check(&after(0), 4, 9, 4, None);
     }
 
     #[test]
     fn a_cursor_of_another_history_begins_at_the_oldest() {
-        check(
-            OpenFrom::After {
-                epoch: ELSEWHERE,
-                seq: Seq::new(3),
-            },
-            1,
-            5,
-            1,
-            Some(TrimReason::NewHistory),
-        );
-        check(
-            OpenFrom::After {
-                epoch: HERE,
-                seq: Seq::new(6),
-            },
-            1,
-            5,
-            1,
-            Some(TrimReason::NewHistory),
-        );
+        check(&OpenFrom::After { epoch: ELSEWHERE, seq: Seq::new(3) }, 1, 5, 1, Some(TrimReason::NewHistory));
+        check(&OpenFrom::After { epoch: HERE, seq: Seq::new(6) }, 1, 5, 1, Some(TrimReason::NewHistory));
     }
 
     #[test]
     fn the_last_ones_are_at_most_those_that_are_kept() {
-        check(OpenFrom::Last { count: 2 }, 1, 5, 4, None);
-        check(OpenFrom::Last { count: 9 }, 3, 5, 3, None);
-        check(OpenFrom::Last { count: 0 }, 1, 5, 6, None);
-        check(OpenFrom::Now, 1, 5, 6, None);
+        check(&OpenFrom::Last { count: 2 }, 1, 5, 4, None);
+        check(&OpenFrom::Last { count: 9 }, 3, 5, 3, None);
+        check(&OpenFrom::Last { count: 0 }, 1, 5, 6, None);
+        check(&OpenFrom::Now, 1, 5, 6, None);
     }
 }

@@ -18,10 +18,7 @@ pub struct MemoryLimits {
 
 impl Default for MemoryLimits {
     fn default() -> Self {
-        Self {
-            room: 8 << 20,
-            total: 256 << 20,
-        }
+        Self { room: 8 << 20, total: 256 << 20 }
     }
 }
 
@@ -50,22 +47,14 @@ struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            first: Seq::FIRST,
-            entries: VecDeque::new(),
-            bytes: 0,
-        }
+        Self { first: Seq::FIRST, entries: VecDeque::new(), bytes: 0 }
     }
 }
 
 impl MemoryStore {
     /// An empty store with this epoch, which the caller draws at random.
     pub fn new(epoch: Epoch, limits: MemoryLimits) -> Self {
-        Self {
-            shared: Arc::default(),
-            limits,
-            epoch,
-        }
+        Self { shared: Arc::default(), limits, epoch }
     }
 
     fn logs(&self) -> MutexGuard<'_, Logs> {
@@ -86,12 +75,7 @@ impl Store for MemoryStore {
     }
 
     async fn load(&self) -> Result<Snapshot, StoreError> {
-        Ok(Snapshot {
-            epoch: self.epoch,
-            people: Vec::new(),
-            devices: Vec::new(),
-            rooms: Vec::new(),
-        })
+        Ok(Snapshot { epoch: self.epoch, people: Vec::new(), devices: Vec::new(), rooms: Vec::new() })
     }
 
     async fn append(&self, batch: Batch) -> Result<Commit, StoreError> {
@@ -101,26 +85,15 @@ impl Store for MemoryStore {
                 logs.rooms.entry(*room).or_default();
             }
         }
-        let posts = batch
-            .posts
-            .iter()
-            .map(|post| Ok(logs.push(post, self.limits)))
-            .collect();
-        Ok(Commit {
-            posts,
-            changes: Ok(()),
-        })
+        let posts = batch.posts.iter().map(|post| Ok(logs.push(post, self.limits))).collect();
+        Ok(Commit { posts, changes: Ok(()) })
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {
         let logs = self.logs();
         Ok(match logs.rooms.get(&room) {
             Some(log) => log.read(&range, limit, bytes),
-            None => Read {
-                entries: Vec::new(),
-                oldest: Seq::FIRST,
-                more: false,
-            },
+            None => Read { entries: Vec::new(), oldest: Seq::FIRST, more: false },
         })
     }
 }
@@ -159,9 +132,7 @@ impl Log {
     /// The index of the first entry with at least this number, at most `entries.len()`.
     fn index(&self, seq: Seq) -> usize {
         let offset = seq.value().saturating_sub(self.first.value());
-        usize::try_from(offset)
-            .unwrap_or(usize::MAX)
-            .min(self.entries.len())
+        usize::try_from(offset).unwrap_or(usize::MAX).min(self.entries.len())
     }
 
     fn read(&self, range: &Range, limit: usize, bytes: usize) -> Read {
@@ -182,11 +153,7 @@ impl Log {
         } else {
             fitting(self.entries.range(from..to), limit, bytes)
         };
-        let taken = if backward {
-            to - count..to
-        } else {
-            from..from + count
-        };
+        let taken = if backward { to - count..to } else { from..from + count };
         Read {
             entries: self.entries.range(taken).cloned().collect(),
             oldest: self.first,

@@ -1,0 +1,145 @@
+//! Files of classic clients: one frame of any size, streamed to the disk and from it, never kept in memory.
+
+use super::{Contents, FileSystem, Upload, UploadError};
+use crate::inbox::Inbox;
+use bytes::{BufMut, Bytes, BytesMut};
+use protocol::classic::{SEPARATOR, ty};
+use protocol::id::ContentHash;
+use protocol::message::FileBody;
+use protocol::text::sanitize_line;
+use tokio::io::AsyncRead;
+
+/// Bytes that a file's name may have on the wire.
+const MAX_NAME: usize = 1_024;
+
+/// A FILE frame that is arriving: first its name, then its content.
+enum Receiving<F: FileSystem> {
+    /// The name is not all there.
+    Name(Vec<u8>),
+    /// The content goes to the disk.
+    Content {
+        /// The name.
+        name: String,
+        /// Where it goes.
+        upload: Box<Upload<F>>,
+    },
+    /// The rest is of no use; the line says why.
+    Refused(String),
+}
+
+impl<F: FileSystem> Receiving<F> {
+    /// A frame whose payload has `len` bytes.
+    fn new(len: u32, cap: u64) -> Self {
+        if u64::from(len) > cap {
+            return Self::Refused(format!("File too large (limit {} MiB).", cap >> 20));
+        }
+        Self::Name(Vec::new())
+    }
+
+    /// Takes the next piece of the payload, of which `rest` bytes follow.
+    async fn take(self, mut piece: &[u8], rest: u32, contents: &Contents<F>) -> Self {
+        match self {
+            Self::Refused(_) => self,
+            Self::Content { name, upload } => write(name, upload, piece).await,
+            Self::Name(mut known) => {
+                let separator = SEPARATOR.as_bytes();
+                while let Some((byte, after)) = piece.split_first() {
+                    known.push(*byte);
+                    piece = after;
+                    if known.ends_with(separator) {
+                        let limit = u64::from(rest) + piece.len() as u64;
+                        return begin(&known[..known.len() - separator.len()], piece, limit, contents).await;
+                    }
+                    if known.len() > MAX_NAME + separator.len() {
+                        return Self::Refused("That file has no name, so nobody got it.".to_owned());
+                    }
+                }
+                Self::Name(known)
+            }
+        }
+    }
+}
+
+async fn begin<F: FileSystem>(name: &[u8], piece: &[u8], limit: u64, contents: &Contents<F>) -> Receiving<F> {
+    let Ok(name) = std::str::from_utf8(name) else {
+        return Receiving::Refused("That file's name is not UTF-8, so nobody got it.".to_owned());
+    };
+    if name.trim().is_empty() {
+        return Receiving::Refused("That file has no name, so nobody got it.".to_owned());
+    }
+    match contents.begin(limit).await {
+        Ok(upload) => write(name.to_owned(), Box::new(upload), piece).await,
+        Err(error) => Receiving::Refused(sentence(&error)),
+    }
+}
+
+async fn write<F: FileSystem>(name: String, mut upload: Box<Upload<F>>, piece: &[u8]) -> Receiving<F> {
+    match upload.write(piece).await {
+        Ok(()) => Receiving::Content { name, upload },
+        Err(error) => Receiving::Refused(sentence(&error)),
+    }
+}
+
+fn sentence(error: &UploadError) -> String {
+    if let UploadError::Io(source) = error {
+        tracing::error!(error = %source, "a file could not be stored");
+    }
+    format!("Nobody got that file: {error}.")
+}
+
+/// Receives the payload of one FILE frame, which has `len` bytes; `heard` is called for every piece of it.
+///
+/// # Errors
+/// The sentence that answers a file that can't be taken; `None` if the stream ended in its middle.
+pub async fn receive_classic<F: FileSystem>(
+    len: u32,
+    cap: u64,
+    contents: &Contents<F>,
+    inbox: &mut Inbox<impl AsyncRead + Unpin>,
+    heard: impl Fn(),
+) -> Result<FileBody, Option<String>> {
+    let mut receiving = Receiving::new(len, cap);
+    let mut rest = len;
+    while rest > 0 {
+        heard();
+        let Some((piece, after)) = inbox.next_piece().await else {
+            return Err(None);
+        };
+        receiving = receiving.take(&piece, after, contents).await;
+        rest = after;
+    }
+    match receiving {
+        Receiving::Content { name, upload } => match upload.finish().await {
+            Ok((hash, size)) => Ok(FileBody { hash, size, name: sanitize_line(&name).into_owned() }),
+            Err(error) => Err(Some(sentence(&error))),
+        },
+        Receiving::Name(_) => Err(Some("That file has no name, so nobody got it.".to_owned())),
+        Receiving::Refused(why) => Err(Some(why)),
+    }
+}
+
+/// What stands in front of the content in a FILE frame for a classic client.
+pub fn classic_head(from: &str, name: &str, size: u64) -> Option<Bytes> {
+    // A `::` in the name would cut it short for a reader that splits at the first one.
+    let name = sanitize_line(name).replace(SEPARATOR, "-");
+    let names = format!("{from}{SEPARATOR}{name}{SEPARATOR}");
+    let len = u32::try_from(1 + names.len() as u64 + size).ok()?;
+    let mut head = BytesMut::with_capacity(5 + names.len());
+    head.put_u32(len);
+    head.put_u8(ty::FILE);
+    head.extend_from_slice(names.as_bytes());
+    Some(head.freeze())
+}
+
+/// A content on its way to a classic client, as the outlet asks for it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClassicFile {
+    /// Who sent it.
+    pub from: String,
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub hash: ContentHash,
+    /// Its size in bytes.
+    pub size: u64,
+}
