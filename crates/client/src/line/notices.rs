@@ -5,7 +5,7 @@ use super::hint::hint;
 use super::lists::count;
 use super::said::safe;
 use crate::session::event::{Entered, Event, Loss, Refusal, Welcome};
-use crate::session::{Change, Tally};
+use crate::session::{Change, Place, Tally};
 use protocol::entry::EntryKind;
 use protocol::name::NameKey;
 
@@ -194,6 +194,8 @@ impl Renderer {
             .map(|name| self.look.name(&safe(name), false))
             .collect();
         match names.len() {
+            0 if matches!(entered.place, Place::Person(_)) => "offline; what you write waits here".to_owned(),
+            1 if matches!(entered.place, Place::Person(_)) => "online".to_owned(),
             0 if entered.online > 1 => format!("{} people are here", entered.online),
             0 => "nobody else is here".to_owned(),
             1 => format!("{} is here", names[0]),
