@@ -8,10 +8,7 @@ pub struct Clock(Instant);
 
 impl Clock {
     /// A clock that begins now.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "this is the one place where the generator reads a clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "this is the one place where the generator reads a clock")]
     pub fn start() -> Self {
         Self(Instant::now())
     }

@@ -12,8 +12,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Connections that are on their way in at once: fewer than a listener lets wait.
-const ENTERING: usize = 256;
+/// Connections that are on their way in at once: fewer than the 128 that a listener of the standard library lets wait.
+const ENTERING: usize = 100;
 
 /// Events that are taken from the system at once.
 const EVENTS: usize = 4_096;
@@ -75,11 +75,7 @@ impl<S: Speaker> Crowd<S> {
             let now = clock.now();
             let before = ready;
             // They get ready nearly in order, so few of them are looked at twice.
-            while crowd
-                .members
-                .get(ready)
-                .is_some_and(|member| member.speaker.is_ready())
-            {
+            while crowd.members.get(ready).is_some_and(|member| member.speaker.is_ready()) {
                 ready += 1;
             }
             if ready > before {
@@ -146,11 +142,7 @@ impl<S: Speaker> Crowd<S> {
     /// [`Fault::Socket`] if a connection broke.
     pub fn keep_alive(&mut self, now: Duration) -> Result<(), Fault> {
         while let Some(number) = self.heartbeat.next_due(now) {
-            let Some(member) = self
-                .members
-                .get_mut(number)
-                .filter(|member| member.speaker.is_ready())
-            else {
+            let Some(member) = self.members.get_mut(number).filter(|member| member.speaker.is_ready()) else {
                 continue;
             };
             member.speaker.ping(&mut member.out);
@@ -161,17 +153,12 @@ impl<S: Speaker> Crowd<S> {
 
     fn enter(&mut self, server: SocketAddr, persona: Persona) -> Result<(), Fault> {
         let number = self.members.len();
-        let failed = |source| Fault::Socket {
-            member: number,
-            source,
-        };
+        let failed = |source| Fault::Socket { member: number, source };
         let mut socket = TcpStream::connect(server).map_err(failed)?;
         socket.set_nodelay(true).map_err(failed)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();
-        registry
-            .register(&mut socket, Token(number), interest)
-            .map_err(failed)?;
+        registry.register(&mut socket, Token(number), interest).map_err(failed)?;
         let mut out = Vec::new();
         self.members.push(Member {
             socket,
@@ -216,10 +203,7 @@ impl<S: Speaker> Member<S> {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(source) => {
-                    return Err(Fault::Socket {
-                        member: number,
-                        source,
-                    });
+                    return Err(Fault::Socket { member: number, source });
                 }
             };
             let too_long = || Fault::Refused("a frame without an end".to_owned());
@@ -234,10 +218,7 @@ impl<S: Speaker> Member<S> {
     }
 
     fn flush(&mut self, number: usize) -> Result<(), Fault> {
-        write_out(&mut self.socket, &mut self.out).map_err(|source| Fault::Socket {
-            member: number,
-            source,
-        })
+        write_out(&mut self.socket, &mut self.out).map_err(|source| Fault::Socket { member: number, source })
     }
 }
 

@@ -17,11 +17,7 @@ pub struct Heartbeat {
 impl Heartbeat {
     /// A heartbeat of so many members that begins now.
     pub fn new(members: usize, now: Duration) -> Self {
-        Self {
-            members,
-            began: now,
-            given: 0,
-        }
+        Self { members, began: now, given: 0 }
     }
 
     /// The next member whose sign is due.

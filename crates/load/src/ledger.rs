@@ -92,10 +92,7 @@ impl Ledger {
         let sender = sender_of(text).filter(|sender| *sender < self.extent.senders);
         let sender = sender.ok_or_else(|| strange(receiver, text))?;
         let next = &mut self.next[receiver * self.extent.senders + sender];
-        let place = Place {
-            sender,
-            number: *next,
-        };
+        let place = Place { sender, number: *next };
         if place.number >= self.sent[sender] {
             return Err(strange(receiver, text));
         }
@@ -103,11 +100,7 @@ impl Ledger {
         let slot = self.slot(place);
         let expected = &self.texts[slot * self.extent.text..][..self.extent.text];
         if text != expected {
-            return Err(Fault::WrongText {
-                receiver,
-                expected: beginning(expected),
-                got: beginning(text),
-            });
+            return Err(Fault::WrongText { receiver, expected: beginning(expected), got: beginning(text) });
         }
         self.deliveries += 1;
         self.missing[slot] -= 1;
@@ -140,26 +133,18 @@ fn write_text(text: &mut [u8], sender: usize, number: usize) {
     let head = &head.as_bytes()[..head.len().min(text.len())];
     text[..head.len()].copy_from_slice(head);
     let letters = LETTERS.iter().cycle().skip(number % LETTERS.len());
-    text[head.len()..]
-        .iter_mut()
-        .zip(letters)
-        .for_each(|(byte, letter)| *byte = *letter);
+    text[head.len()..].iter_mut().zip(letters).for_each(|(byte, letter)| *byte = *letter);
 }
 
 fn sender_of(text: &[u8]) -> Option<usize> {
     let digits = text.get(..SENDER_DIGITS)?;
-    digits.iter().try_fold(0, |number, digit| {
-        digit
-            .is_ascii_digit()
-            .then(|| number * 10 + usize::from(digit - b'0'))
-    })
+    digits
+        .iter()
+        .try_fold(0, |number, digit| digit.is_ascii_digit().then(|| number * 10 + usize::from(digit - b'0')))
 }
 
 fn strange(receiver: usize, text: &[u8]) -> Fault {
-    Fault::StrangeText {
-        receiver,
-        got: beginning(text),
-    }
+    Fault::StrangeText { receiver, got: beginning(text) }
 }
 
 fn beginning(text: &[u8]) -> String {
@@ -170,12 +155,7 @@ fn beginning(text: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    const EXTENT: Extent = Extent {
-        receivers: 2,
-        senders: 2,
-        window: 3,
-        text: 40,
-    };
+    const EXTENT: Extent = Extent { receivers: 2, senders: 2, window: 3, text: 40 };
 
     /// A ledger with so many texts of sender 1 under way, and those texts.
     fn sent(count: usize) -> (Ledger, Vec<Vec<u8>>) {
@@ -188,10 +168,7 @@ mod tests {
     fn a_window_opens_when_the_slowest_receiver_has_the_text() {
         let (mut ledger, texts) = sent(3);
         assert!(ledger.send(1).is_none());
-        assert_eq!(
-            ledger.receive(0, &texts[0]).unwrap(),
-            Place { sender: 1, number: 0 }
-        );
+        assert_eq!(ledger.receive(0, &texts[0]).unwrap(), Place { sender: 1, number: 0 });
         assert_eq!(ledger.allowance(1), 0);
         ledger.receive(1, &texts[0]).unwrap();
         assert_eq!((ledger.allowance(1), ledger.allowance(0)), (1, 3));
@@ -213,62 +190,39 @@ mod tests {
     #[test]
     fn a_lost_or_reordered_text_is_found() {
         let (mut ledger, texts) = sent(2);
-        assert!(matches!(
-            ledger.receive(0, &texts[1]),
-            Err(Fault::WrongText { .. })
-        ));
+        assert!(matches!(ledger.receive(0, &texts[1]), Err(Fault::WrongText { .. })));
     }
 
     #[test]
     fn a_doubled_text_is_found_at_the_head_and_behind_it() {
         let (mut ledger, texts) = sent(1);
         ledger.receive(0, &texts[0]).unwrap();
-        assert!(matches!(
-            ledger.receive(0, &texts[0]),
-            Err(Fault::StrangeText { .. })
-        ));
+        assert!(matches!(ledger.receive(0, &texts[0]), Err(Fault::StrangeText { .. })));
         let (mut ledger, texts) = sent(2);
         ledger.receive(0, &texts[0]).unwrap();
-        assert!(matches!(
-            ledger.receive(0, &texts[0]),
-            Err(Fault::WrongText { .. })
-        ));
+        assert!(matches!(ledger.receive(0, &texts[0]), Err(Fault::WrongText { .. })));
     }
 
     #[test]
     fn a_damaged_or_cut_text_is_found() {
         let (mut ledger, mut texts) = sent(1);
         *texts[0].last_mut().unwrap() ^= 1;
-        assert!(matches!(
-            ledger.receive(0, &texts[0]),
-            Err(Fault::WrongText { .. })
-        ));
+        assert!(matches!(ledger.receive(0, &texts[0]), Err(Fault::WrongText { .. })));
         let (mut ledger, texts) = sent(1);
-        assert!(matches!(
-            ledger.receive(0, &texts[0][..30]),
-            Err(Fault::WrongText { .. })
-        ));
+        assert!(matches!(ledger.receive(0, &texts[0][..30]), Err(Fault::WrongText { .. })));
     }
 
     #[test]
     fn a_text_of_nobody_is_found() {
         let (mut ledger, _) = sent(1);
-        for text in [
-            &b"0002 00000000000000 "[..],
-            b"hello",
-            b"",
-            b"0000 00000000000000 ",
-        ] {
+        for text in [&b"0002 00000000000000 "[..], b"hello", b"", b"0000 00000000000000 "] {
             assert!(matches!(ledger.receive(0, text), Err(Fault::StrangeText { .. })));
         }
     }
 
     #[test]
     fn texts_fit_the_shortest_length() {
-        let mut ledger = Ledger::new(Extent {
-            text: MIN_TEXT,
-            ..EXTENT
-        });
+        let mut ledger = Ledger::new(Extent { text: MIN_TEXT, ..EXTENT });
         assert_eq!(ledger.send(0).unwrap(), b"0000 00000000000000 ");
     }
 }

@@ -111,19 +111,9 @@ impl LimitServer {
             let number = self.last;
             self.last += 1;
             let interest = Interest::READABLE | Interest::WRITABLE;
-            let registered = self
-                .poll
-                .registry()
-                .register(&mut socket, Token(number), interest);
-            registered
-                .and_then(|()| socket.set_nodelay(true))
-                .map_err(Fault::system("a connection"))?;
-            let link = Link {
-                socket,
-                role: LinkRole::Unknown,
-                left_over: Vec::new(),
-                out: Vec::new(),
-            };
+            let registered = self.poll.registry().register(&mut socket, Token(number), interest);
+            registered.and_then(|()| socket.set_nodelay(true)).map_err(Fault::system("a connection"))?;
+            let link = Link { socket, role: LinkRole::Unknown, left_over: Vec::new(), out: Vec::new() };
             self.links.insert(number, link);
         }
     }
@@ -144,8 +134,7 @@ impl LimitServer {
             return;
         }
         let batch = &self.batch;
-        self.links
-            .retain(|_, link| link.role != LinkRole::Receiver || link.offer(batch));
+        self.links.retain(|_, link| link.role != LinkRole::Receiver || link.offer(batch));
         self.batch.clear();
     }
 }

@@ -186,9 +186,8 @@ pub struct LimitOptions {
 
 /// An address of this machine: load is never sent to another one.
 fn parse_loopback(text: &str) -> Result<SocketAddr, String> {
-    let address: SocketAddr = text
-        .parse()
-        .map_err(|_| "an address with a port is needed, such as 127.0.0.1:12000".to_owned())?;
+    let address: SocketAddr =
+        text.parse().map_err(|_| "an address with a port is needed, such as 127.0.0.1:12000".to_owned())?;
     if address.ip().to_canonical().is_loopback() {
         Ok(address)
     } else {

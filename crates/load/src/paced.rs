@@ -132,15 +132,7 @@ impl<S: Speaker> Paced<S> {
     }
 
     fn turn(&mut self) -> Result<(), Fault> {
-        let Self {
-            crowd,
-            ledger,
-            extent,
-            clock,
-            schedule,
-            latencies,
-            ..
-        } = self;
+        let Self { crowd, ledger, extent, clock, schedule, latencies, .. } = self;
         crowd.turn(Wait::Never, |member, text| {
             if member < extent.receivers {
                 let read = clock.now();
@@ -155,10 +147,7 @@ impl<S: Speaker> Paced<S> {
         crowd.keep_alive(clock.now())
     }
 
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "a latency is known to 1 %, far above this loss"
-    )]
+    #[expect(clippy::cast_precision_loss, reason = "a latency is known to 1 %, far above this loss")]
     fn latency_figures(&self) -> Figures {
         let microseconds = |ns: u64| ns as f64 / 1e3;
         let quantile = |quantile| microseconds(self.latencies.value_at_quantile(quantile));
@@ -185,10 +174,7 @@ mod tests {
         assert_eq!((schedule.warm_up, schedule.len()), (20, 60));
         assert_eq!(schedule.due(30), Duration::from_millis(8_500));
         for index in 0..schedule.len() {
-            let place = Place {
-                sender: schedule.sender(index),
-                number: index / 4,
-            };
+            let place = Place { sender: schedule.sender(index), number: index / 4 };
             assert_eq!(schedule.index(place), index);
         }
     }

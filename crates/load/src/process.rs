@@ -32,12 +32,7 @@ impl Process {
     pub fn cpu_seconds(&self) -> Result<f64, Fault> {
         let path = format!("{}/stat", self.0);
         let text = read(&path)?;
-        cpu_ticks(&text)
-            .map(|ticks| ticks / TICKS)
-            .ok_or(Fault::NoFigure {
-                what: "processor time",
-                path,
-            })
+        cpu_ticks(&text).map(|ticks| ticks / TICKS).ok_or(Fault::NoFigure { what: "processor time", path })
     }
 
     /// Bytes of memory that are resident, counted exactly.
@@ -47,12 +42,7 @@ impl Process {
     pub fn resident_bytes(&self) -> Result<f64, Fault> {
         let path = format!("{}/smaps_rollup", self.0);
         let text = read(&path)?;
-        resident_kib(&text)
-            .map(|kib| kib * 1024.0)
-            .ok_or(Fault::NoFigure {
-                what: "resident memory",
-                path,
-            })
+        resident_kib(&text).map(|kib| kib * 1024.0).ok_or(Fault::NoFigure { what: "resident memory", path })
     }
 }
 
@@ -62,14 +52,9 @@ impl Process {
 /// [`Fault::System`] if the system refuses what it allows.
 pub fn raise_socket_limit() -> Result<(), Fault> {
     let maximum = getrlimit(Resource::Nofile).maximum;
-    let raised = Rlimit {
-        current: maximum,
-        maximum,
-    };
-    setrlimit(Resource::Nofile, raised).map_err(|source| Fault::System {
-        what: "more open sockets",
-        source: source.into(),
-    })
+    let raised = Rlimit { current: maximum, maximum };
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|source| Fault::System { what: "more open sockets", source: source.into() })
 }
 
 fn read(path: &str) -> Result<String, Fault> {

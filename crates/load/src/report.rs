@@ -59,10 +59,7 @@ impl Meter {
     }
 }
 
-#[expect(
-    clippy::cast_precision_loss,
-    reason = "a figure is rounded where it is shown, far above this loss"
-)]
+#[expect(clippy::cast_precision_loss, reason = "a figure is rounded where it is shown, far above this loss")]
 fn between(start: &Reading, end: &Reading) -> Figures {
     let seconds = (end.time - start.time).as_secs_f64();
     let deliveries = (end.deliveries - start.deliveries) as f64;

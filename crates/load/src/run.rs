@@ -102,30 +102,16 @@ fn paced<S: Speaker>(options: &PacedOptions, clock: Clock) -> Result<Report, Fau
 }
 
 fn idle<S: Speaker>(options: &IdleOptions, clock: Clock) -> Result<Report, Fault> {
-    let IdleOptions {
-        target,
-        connections,
-        per_room,
-    } = options;
-    let server = target.process().ok_or(Fault::NoFigure {
-        what: "memory without --server-pid",
-        path: "/proc".to_owned(),
-    })?;
+    let IdleOptions { target, connections, per_room } = options;
+    let server = target
+        .process()
+        .ok_or(Fault::NoFigure { what: "memory without --server-pid", path: "/proc".to_owned() })?;
     let personas = (0..*connections).map(|number| persona(number, Role::Receiver, number / per_room));
-    let figures = idle::run::<S>(
-        target.server,
-        personas.collect(),
-        clock,
-        target.patience(),
-        &server,
-    )?;
+    let figures = idle::run::<S>(target.server, personas.collect(), clock, target.patience(), &server)?;
     Ok(Report {
         workload: "idle",
         dialect: S::DIALECT,
-        settings: BTreeMap::from([
-            ("connections", (*connections).into()),
-            ("per_room", (*per_room).into()),
-        ]),
+        settings: BTreeMap::from([("connections", (*connections).into()), ("per_room", (*per_room).into())]),
         figures,
     })
 }
@@ -133,11 +119,7 @@ fn idle<S: Speaker>(options: &IdleOptions, clock: Clock) -> Result<Report, Fault
 /// Receivers first, so that all of them are there before anybody sends.
 fn one_room(receivers: u32, senders: u32) -> Vec<Persona> {
     let everybody = (0..receivers + senders).map(|number| {
-        let role = if number < receivers {
-            Role::Receiver
-        } else {
-            Role::Sender
-        };
+        let role = if number < receivers { Role::Receiver } else { Role::Sender };
         persona(number, role, 0)
     });
     everybody.collect()
@@ -154,7 +136,5 @@ fn persona(number: u32, role: Role, room: u32) -> Persona {
 
 fn say(line: &str) -> Result<(), Fault> {
     let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}")
-        .and_then(|()| stdout.flush())
-        .map_err(Fault::system("to write to stdout"))
+    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(Fault::system("to write to stdout"))
 }

@@ -39,14 +39,7 @@ pub struct Saturated<S> {
 impl<S: Speaker> Saturated<S> {
     /// A run that has not begun.
     pub fn new(crowd: Crowd<S>, extent: Extent, clock: Clock, span: Span) -> Self {
-        Self {
-            crowd,
-            ledger: Ledger::new(extent),
-            extent,
-            clock,
-            span,
-            moved: (clock.now(), 0),
-        }
+        Self { crowd, ledger: Ledger::new(extent), extent, clock, span, moved: (clock.now(), 0) }
     }
 
     /// Runs it.
@@ -72,9 +65,7 @@ impl<S: Speaker> Saturated<S> {
         let end = self.clock.now() + time;
         while self.clock.now() < end {
             self.turn()?;
-            for sender in 0..self.extent.senders {
-                self.feed(sender)?;
-            }
+            self.feed()?;
         }
         Ok(())
     }
@@ -94,26 +85,22 @@ impl<S: Speaker> Saturated<S> {
         if deliveries > self.moved.1 || self.ledger.is_settled() {
             self.moved = (now, deliveries);
         } else if now - self.moved.0 > self.span.patience {
-            return Err(Fault::Stalled {
-                what: "the next delivery".to_owned(),
-                after: self.span.patience,
-            });
+            return Err(Fault::Stalled { what: "the next delivery".to_owned(), after: self.span.patience });
         }
         Ok(())
     }
 
-    /// Has a sender send all that it may.
-    fn feed(&mut self, sender: usize) -> Result<(), Fault> {
-        let member = self.extent.receivers + sender;
-        let texts = self.ledger.allowance(sender).min(self.crowd.allowance(member));
-        if texts == 0 {
-            return Ok(());
-        }
-        for _ in 0..texts {
-            if let Some(text) = self.ledger.send(sender) {
-                self.crowd.say(member, text);
+    /// Has all senders send all that they may, at the same time as nearly as one thread can.
+    fn feed(&mut self) -> Result<(), Fault> {
+        for sender in 0..self.extent.senders {
+            let member = self.extent.receivers + sender;
+            for _ in 0..self.ledger.allowance(sender).min(self.crowd.allowance(member)) {
+                if let Some(text) = self.ledger.send(sender) {
+                    self.crowd.say(member, text);
+                }
             }
         }
-        self.crowd.flush(member)
+        let first = self.extent.receivers;
+        (first..first + self.extent.senders).try_for_each(|member| self.crowd.flush(member))
     }
 }

@@ -36,9 +36,7 @@ impl Speaker for Classic {
                 }
                 ty::JOIN | ty::LEAVE => {}
                 _ => {
-                    return Err(Fault::Refused(
-                        String::from_utf8_lossy(frame.payload).into_owned(),
-                    ));
+                    return Err(Fault::Refused(String::from_utf8_lossy(frame.payload).into_owned()));
                 }
             }
         }

@@ -18,10 +18,7 @@ pub fn take<'a>(input: &mut &'a [u8]) -> Option<Frame<'a>> {
     let end = HEADER - 1 + length.max(1);
     let (frame, rest) = input.split_at_checked(end)?;
     *input = rest;
-    Some(Frame {
-        ty,
-        payload: &frame[HEADER..],
-    })
+    Some(Frame { ty, payload: &frame[HEADER..] })
 }
 
 /// Appends a frame.
@@ -42,13 +39,7 @@ mod tests {
         }
         bytes.push(9);
         let mut input = &bytes[..];
-        assert_eq!(
-            take(&mut input),
-            Some(Frame {
-                ty: 7,
-                payload: b"abc"
-            })
-        );
+        assert_eq!(take(&mut input), Some(Frame { ty: 7, payload: b"abc" }));
         assert_eq!(input, [9]);
     }
 }

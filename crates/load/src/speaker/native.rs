@@ -65,9 +65,7 @@ impl Speaker for Native {
             max_version: VERSION,
             features: 0,
             device: DeviceId(identity(&persona)),
-            proof: Proof::Secret {
-                secret: Secret(identity(&persona)),
-            },
+            proof: Proof::Secret { secret: Secret(identity(&persona)) },
             purpose: Purpose::Chat,
             name: format!("load-{}", persona.number),
             agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -150,24 +148,17 @@ impl Native {
     fn handle_frame(&mut self, ty: u8, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let msg = ServerMsg::decode(ty, payload).map_err(|error| Fault::Refused(error.to_string()))?;
         match msg {
-            Some(ServerMsg::Welcome {
-                limits, last_counter, ..
-            }) => {
+            Some(ServerMsg::Welcome { limits, last_counter, .. }) => {
                 self.window = u64::from(limits.window_posts);
                 (self.sent, self.acknowledged) = (last_counter, last_counter);
                 self.step = Step::Join;
                 let name = self.persona.room.clone();
                 out.extend_from_slice(&ClientMsg::Join { req: JOIN, name }.encode());
             }
-            Some(ServerMsg::Rooms {
-                req: JOIN,
-                change: RoomsChange::Added,
-                rooms,
-                ..
-            }) if self.step == Step::Join => {
-                let room = rooms
-                    .first()
-                    .ok_or_else(|| Fault::Refused("no room".to_owned()))?;
+            Some(ServerMsg::Rooms { req: JOIN, change: RoomsChange::Added, rooms, .. })
+                if self.step == Step::Join =>
+            {
+                let room = rooms.first().ok_or_else(|| Fault::Refused("no room".to_owned()))?;
                 self.room = room.room;
                 self.enter(out);
             }
@@ -192,11 +183,7 @@ impl Native {
             return;
         }
         self.step = Step::Open;
-        let open = ClientMsg::Open {
-            req: OPEN,
-            room: self.room,
-            from: OpenFrom::Now,
-        };
+        let open = ClientMsg::Open { req: OPEN, room: self.room, from: OpenFrom::Now };
         out.extend_from_slice(&open.encode());
     }
 
@@ -213,10 +200,7 @@ impl Native {
         let entry = read_entry(fields).ok_or_else(malformed)?;
         self.entries_left = self.entries_left.checked_sub(2 + length).ok_or_else(malformed)?;
         if entry.seq != self.next {
-            return Err(Fault::Gap {
-                expected: self.next,
-                got: entry.seq,
-            });
+            return Err(Fault::Gap { expected: self.next, got: entry.seq });
         }
         self.next += 1;
         *input = rest;
@@ -229,11 +213,7 @@ fn read_entry(fields: &[u8]) -> Option<Heard<'_>> {
     let (_, behind_name) = take_blob(fields.get(BEFORE_NAME..)?)?;
     let from_kind = behind_name.get(BEFORE_KIND..)?;
     let (body, _) = take_blob(from_kind.get(KIND_TO_BODY..)?)?;
-    Some(Heard {
-        seq,
-        kind: *from_kind.first()?,
-        body,
-    })
+    Some(Heard { seq, kind: *from_kind.first()?, body })
 }
 
 /// A `u16` length and so many bytes, and what follows them.
@@ -273,21 +253,12 @@ mod tests {
 
     fn entries(texts: &[(u64, &str)]) -> Bytes {
         let entries = texts.iter().map(|(seq, text)| entry(*seq, text)).collect();
-        ServerMsg::Entries {
-            room: RoomId::FIRST,
-            entries,
-        }
-        .encode()
+        ServerMsg::Entries { room: RoomId::FIRST, entries }.encode()
     }
 
     /// A receiver that stands before entry 7.
     fn receiver() -> Native {
-        let persona = Persona {
-            number: 3,
-            role: Role::Receiver,
-            room: "r".to_owned(),
-            run: 9,
-        };
+        let persona = Persona { number: 3, role: Role::Receiver, room: "r".to_owned(), run: 9 };
         let mut speaker = Native::greet(persona, &mut Vec::new());
         (speaker.step, speaker.next) = (Step::Ready, 7);
         speaker
@@ -331,11 +302,7 @@ mod tests {
             speaker.say(b"hi", &mut Vec::new());
         }
         assert_eq!((full, speaker.allowance()), (usize::from(WINDOW_POSTS), 0));
-        let ack = ServerMsg::Ack {
-            counter: Counter::new(10).unwrap(),
-            room: None,
-            seq: None,
-        };
+        let ack = ServerMsg::Ack { counter: Counter::new(10).unwrap(), room: None, seq: None };
         hear(&mut speaker, &ack.encode(), 1_000).unwrap();
         assert_eq!(speaker.allowance(), 10);
     }

@@ -24,10 +24,7 @@ impl Speaker for Nats {
         }
         // What stands before it is done when it is answered.
         out.extend_from_slice(b"PING\r\n");
-        Self {
-            subject,
-            subscribed: false,
-        }
+        Self { subject, subscribed: false }
     }
 
     fn hear(
@@ -92,12 +89,7 @@ mod tests {
     use super::*;
 
     fn receiver() -> Nats {
-        let persona = Persona {
-            number: 0,
-            role: Role::Receiver,
-            room: "r".to_owned(),
-            run: 0,
-        };
+        let persona = Persona { number: 0, role: Role::Receiver, room: "r".to_owned(), run: 0 };
         Nats::greet(persona, &mut Vec::new())
     }
 
@@ -126,9 +118,6 @@ mod tests {
     #[test]
     fn a_ping_is_answered_and_an_error_ends_the_run() {
         assert_eq!(hear(&mut receiver(), b"PING\r\n").unwrap().2, b"PONG\r\n");
-        assert!(matches!(
-            hear(&mut receiver(), b"-ERR 'no'\r\n"),
-            Err(Fault::Refused(_))
-        ));
+        assert!(matches!(hear(&mut receiver(), b"-ERR 'no'\r\n"), Err(Fault::Refused(_))));
     }
 }
