@@ -203,6 +203,8 @@ fn lines_are_read_as_people_mean_them() {
         ("/history", Command::History(HistorySpan::Count(20))),
         ("/history 30m", Command::History(HistorySpan::Ms(1_800_000))),
         ("/history 2d", Command::History(HistorySpan::Ms(172_800_000))),
+        ("/send  my cat.png ", Command::Send(text("my cat.png"))),
+        ("/upload ~/a b", Command::Send(text("~/a b"))),
         ("/help /join", Command::Help(Some(text("join")))),
         ("/quit\r\n", Command::Quit),
     ];

@@ -15,6 +15,8 @@ pub enum Argument {
     Person,
     /// The name of a command.
     Command,
+    /// The path of a file on the user's machine, to the end of the line.
+    Path,
     /// Free text.
     Text,
 }
@@ -146,6 +148,14 @@ pub const COMMANDS: &[Spec] = &[
         "show what was said before",
         Argument::Text,
         true,
+    ),
+    spec(
+        "send",
+        &["upload"],
+        "PATH",
+        "send a file",
+        Argument::Path,
+        false,
     ),
     spec(
         "ignore",

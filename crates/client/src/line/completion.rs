@@ -15,9 +15,9 @@ pub struct Candidates {
 /// Where the completed word begins, in bytes, and what could stand in its place.
 pub fn complete(line: &str, at: usize, candidates: &Candidates) -> (usize, Vec<String>) {
     let before = &line[..line.floor_char_boundary(at)];
-    let start = before.rfind(char::is_whitespace).map_or(0, |space| {
-        space + before[space..].chars().next().map_or(1, char::len_utf8)
-    });
+    let start = before
+        .rfind(char::is_whitespace)
+        .map_or(0, |space| space + before[space..].chars().next().map_or(1, char::len_utf8));
     let word = &before[start..];
     (start, offers(before, start, word, candidates))
 }
@@ -27,16 +27,15 @@ fn offers(before: &str, start: usize, word: &str, candidates: &Candidates) -> Ve
         Some(name) if start == 0 && !name.starts_with('/') => return commands(name, "/", " "),
         _ => {}
     }
-    let command = before
-        .strip_prefix('/')
-        .and_then(|rest| rest.split_whitespace().next());
+    let command = before.strip_prefix('/').and_then(|rest| rest.split_whitespace().next());
     let spec = command.and_then(find).filter(|_| !before[..start].is_empty());
     let first = before[..start].split_whitespace().count() == 1;
     match spec.filter(|_| first).map(|spec| spec.argument) {
         Some(Argument::Room) => names(word, "#", &candidates.rooms, ""),
         Some(Argument::Person) => names(word, "@", &candidates.people, " "),
         Some(Argument::Command) => commands(word.trim_start_matches('/'), "", ""),
-        Some(Argument::None) => Vec::new(),
+        // Paths are completed where the file system is.
+        Some(Argument::None | Argument::Path) => Vec::new(),
         Some(Argument::Text) | None => {
             // At the beginning of a line a name is an address.
             let end = if start == 0 { ": " } else { " " };
@@ -47,16 +46,10 @@ fn offers(before: &str, start: usize, word: &str, candidates: &Candidates) -> Ve
 
 fn commands(word: &str, sign: &str, end: &str) -> Vec<String> {
     let word = word.to_lowercase();
-    let own = COMMANDS
-        .iter()
-        .map(|spec| spec.name)
-        .filter(|name| name.starts_with(&word));
+    let own = COMMANDS.iter().map(|spec| spec.name).filter(|name| name.starts_with(&word));
     let mut found: Vec<_> = own.map(|name| format!("{sign}{name}{end}")).collect();
     if found.is_empty() {
-        let all = COMMANDS
-            .iter()
-            .flat_map(|spec| spec.aliases)
-            .filter(|name| name.starts_with(&word));
+        let all = COMMANDS.iter().flat_map(|spec| spec.aliases).filter(|name| name.starts_with(&word));
         found.extend(all.map(|name| format!("{sign}{name}{end}")));
     }
     found
@@ -66,9 +59,7 @@ fn commands(word: &str, sign: &str, end: &str) -> Vec<String> {
 fn names(word: &str, sign: &str, names: &[String], end: &str) -> Vec<String> {
     let (sign, stem) = word.strip_prefix(sign).map_or(("", word), |stem| (sign, stem));
     let stem = NameKey::of(stem);
-    let like = names
-        .iter()
-        .filter(|name| NameKey::of(name).as_str().starts_with(stem.as_str()));
+    let like = names.iter().filter(|name| NameKey::of(name).as_str().starts_with(stem.as_str()));
     like.map(|name| format!("{sign}{name}{end}")).collect()
 }
 

@@ -37,33 +37,18 @@ impl Session {
             Command::Join(room) => self.join_command(&room),
             Command::Part(room) => self.part_command(room.as_ref()),
             Command::Msg { to, text } => {
-                self.post(
-                    Place::Person(to.as_str().to_owned()),
-                    EntryKind::Text,
-                    None,
-                    text,
-                    now,
-                );
+                self.post(Place::Person(to.as_str().to_owned()), EntryKind::Text, None, text, now);
             }
             Command::Query(None) => self.go_to(self.back_to.clone()),
             Command::Query(Some(name)) => self.query(name.as_str().to_owned()),
             Command::Reply { to, text } => self.reply(here, to, text, now),
             Command::Me(text) => self.post(here, EntryKind::Action, None, text, now),
-            Command::Nick(name) => self.state(
-                Asked::Nick,
-                StateChange::Name {
-                    name: name.as_str().to_owned(),
-                },
-            ),
+            Command::Nick(name) => {
+                self.state(Asked::Nick, StateChange::Name { name: name.as_str().to_owned() })
+            }
             Command::Away(text) => self.away(text),
             Command::Back => {
-                self.state(
-                    Asked::Away {
-                        on: false,
-                        text: String::new(),
-                    },
-                    StateChange::Back,
-                );
+                self.state(Asked::Away { on: false, text: String::new() }, StateChange::Back);
             }
             Command::Topic(text) => self.topic(here, text),
             Command::Who(room) => self.who(room.as_ref()),
@@ -71,9 +56,8 @@ impl Session {
             Command::Whois(_) => {}
             Command::List => self.list(),
             Command::History(span) => self.history(here, span, now),
-            Command::Ignore(None) => self.tell(Event::Ignored {
-                names: self.ignored.names(),
-            }),
+            Command::Send(path) => self.send_file(here, path),
+            Command::Ignore(None) => self.tell(Event::Ignored { names: self.ignored.names() }),
             Command::Ignore(Some(name)) => self.ignore(name.as_str(), true),
             Command::Unignore(name) => self.ignore(name.as_str(), false),
             Command::Motd => self.motd(),
@@ -101,18 +85,13 @@ impl Session {
     }
 
     fn part_command(&mut self, room: Option<&RoomName>) {
-        let place = room.map_or_else(
-            || self.current.clone(),
-            |room| Place::Room(room.as_str().to_owned()),
-        );
+        let place = room.map_or_else(|| self.current.clone(), |room| Place::Room(room.as_str().to_owned()));
         if matches!(place, Place::Person(_)) {
             return self.go_to(self.back_to.clone());
         }
         let Some(room) = self.room_at(&place) else {
-            return self.mistake(
-                format!("you are not in {place}"),
-                "type /list for the rooms that there are",
-            );
+            return self
+                .mistake(format!("you are not in {place}"), "type /list for the rooms that there are");
         };
         if self.is_online() {
             self.ask(Asked::Part { room }, |req| ClientMsg::Part { req, room });
@@ -140,10 +119,9 @@ impl Session {
         let last = || self.rooms.by_place(&here)?.last_of_others(self.me);
         match to.or_else(last) {
             Some(seq) => self.post(here, EntryKind::Text, Some(seq), text, now),
-            None => self.mistake(
-                "nobody else has said anything here yet",
-                "type /reply #N TEXT to answer line N",
-            ),
+            None => {
+                self.mistake("nobody else has said anything here yet", "type /reply #N TEXT to answer line N")
+            }
         }
     }
 
@@ -157,20 +135,12 @@ impl Session {
         if text.len() > MAX_AWAY {
             return self.mistake("that is too long", format!("say it in {MAX_AWAY} bytes"));
         }
-        self.state(
-            Asked::Away {
-                on: true,
-                text: text.clone(),
-            },
-            StateChange::Away { text },
-        );
+        self.state(Asked::Away { on: true, text: text.clone() }, StateChange::Away { text });
     }
 
     fn topic(&mut self, here: Place, text: Option<String>) {
-        let Some((room, topic)) = self
-            .rooms
-            .by_place(&here)
-            .map(|room| (room.info.room, room.info.topic.clone()))
+        let Some((room, topic)) =
+            self.rooms.by_place(&here).map(|room| (room.info.room, room.info.topic.clone()))
         else {
             return self.mistake(format!("{here} has no topic"), "go to a room with /join ROOM");
         };
@@ -181,35 +151,19 @@ impl Session {
             return self.mistake("that topic is too long", format!("say it in {MAX_TOPIC} bytes"));
         }
         if self.is_online() {
-            self.ask(Asked::Topic, |req| ClientMsg::Do {
-                req,
-                room,
-                action: Action::Topic { text },
-            });
+            self.ask(Asked::Topic, |req| ClientMsg::Do { req, room, action: Action::Topic { text } });
         }
     }
 
     fn who(&mut self, room: Option<&RoomName>) {
-        let place = room.map_or_else(
-            || self.current.clone(),
-            |room| Place::Room(room.as_str().to_owned()),
-        );
+        let place = room.map_or_else(|| self.current.clone(), |room| Place::Room(room.as_str().to_owned()));
         let Some(room) = self.room_at(&place) else {
-            return self.mistake(
-                format!("you are not in {place}"),
-                format!("type /join {} first", place.name()),
-            );
+            return self
+                .mistake(format!("you are not in {place}"), format!("type /join {} first", place.name()));
         };
         if self.is_online() {
-            let asked = Asked::People {
-                place,
-                room,
-                so_far: Vec::new(),
-            };
-            let question = Question::People {
-                room: Some(room),
-                after: None,
-            };
+            let asked = Asked::People { place, room, so_far: Vec::new() };
+            let question = Question::People { room: Some(room), after: None };
             self.ask(asked, |req| ClientMsg::Ask { req, question });
         }
     }
@@ -217,10 +171,7 @@ impl Session {
     fn list(&mut self) {
         if self.is_online() {
             let question = Question::Rooms { after: String::new() };
-            self.ask(Asked::Rooms { so_far: Vec::new() }, |req| ClientMsg::Ask {
-                req,
-                question,
-            });
+            self.ask(Asked::Rooms { so_far: Vec::new() }, |req| ClientMsg::Ask { req, question });
         }
     }
 
@@ -233,21 +184,11 @@ impl Session {
             HistorySpan::Ms(ms) => {
                 let (told, at) = self.server_time;
                 let server_now = told.0 + since(now.steady, at);
-                (
-                    Range::SinceTime {
-                        time: Millis(server_now.saturating_sub(ms)),
-                    },
-                    MAX_FETCH,
-                )
+                (Range::SinceTime { time: Millis(server_now.saturating_sub(ms)) }, MAX_FETCH)
             }
         };
         if self.is_online() {
-            self.ask(Asked::History { place: here }, |req| ClientMsg::Fetch {
-                req,
-                room,
-                range,
-                limit,
-            });
+            self.ask(Asked::History { place: here }, |req| ClientMsg::Fetch { req, room, range, limit });
         }
     }
 
@@ -259,18 +200,11 @@ impl Session {
             return self.mistake(format!("{name} is not hidden"), "type /ignore to see who is");
         }
         self.keeper.note_change();
-        self.tell(Event::Ignoring {
-            name: name.to_owned(),
-            on,
-        });
+        self.tell(Event::Ignoring { name: name.to_owned(), on });
     }
 
     fn motd(&mut self) {
-        let text = self
-            .welcome
-            .as_ref()
-            .map(|welcome| welcome.motd.clone())
-            .unwrap_or_default();
+        let text = self.welcome.as_ref().map(|welcome| welcome.motd.clone()).unwrap_or_default();
         self.tell(Event::Motd { text });
     }
 
@@ -279,12 +213,15 @@ impl Session {
             None => self.tell(Event::Help { about: None }),
             Some((_, Some(spec))) => self.tell(Event::Help { about: Some(spec) }),
             Some((name, None)) => {
-                let hint = nearest(name).map_or("type /help for the commands".into(), |near| {
-                    format!("type /help {near}")
-                });
+                let hint = nearest(name)
+                    .map_or("type /help for the commands".into(), |near| format!("type /help {near}"));
                 self.mistake(format!("there is no command /{name}"), hint);
             }
         }
+    }
+
+    fn send_file(&mut self, here: Place, path: String) {
+        self.mistake(format!("can't send '{path}' to {here} yet"), "files come soon");
     }
 
     fn room_at(&self, place: &Place) -> Option<RoomId> {

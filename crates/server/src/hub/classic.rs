@@ -116,7 +116,7 @@ impl Hub {
             Command::List => self.tell_rooms_list(speaker),
             Command::History(span) => self.history_lines(speaker, span),
             Command::Motd => self.tell_motd(speaker),
-            Command::Ignore(_) | Command::Unignore(_) | Command::Clear => {
+            Command::Ignore(_) | Command::Unignore(_) | Command::Send(_) | Command::Clear => {
                 self.send_bytes(conn, voice::error_frame(UNKNOWN_COMMAND));
             }
             may_fail => {
