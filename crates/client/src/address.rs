@@ -24,10 +24,7 @@ impl FromStr for Address {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let bare = text
-            .strip_prefix("natter://")
-            .unwrap_or(text)
-            .trim_end_matches('/');
+        let bare = text.strip_prefix("natter://").unwrap_or(text).trim_end_matches('/');
         if let Some((scheme, _)) = bare.split_once("://") {
             return Err(format!(
                 "'{scheme}://' is not natter's; write HOST, HOST:PORT or natter://HOST:PORT"
@@ -42,10 +39,7 @@ impl FromStr for Address {
             Ok(0) | Err(_) => Err(format!("'{port}' is no port; ports go from 1 to 65535")),
             Ok(port) => Ok(port),
         });
-        Ok(Self {
-            host: host.to_owned(),
-            port: port.transpose()?,
-        })
+        Ok(Self { host: host.to_owned(), port: port.transpose()? })
     }
 }
 

@@ -14,9 +14,7 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self {
-            bound: FIRST_BACKOFF_MS,
-        }
+        Self { bound: FIRST_BACKOFF_MS }
     }
 }
 

@@ -55,13 +55,7 @@ pub struct Cli {
     pub history: u16,
 
     /// When to use colours
-    #[arg(
-        long,
-        env = "NATTER_COLOR",
-        hide_env_values = true,
-        value_name = "WHEN",
-        default_value = "auto"
-    )]
+    #[arg(long, env = "NATTER_COLOR", hide_env_values = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 
     /// Ring when somebody says your name
@@ -85,10 +79,7 @@ impl Cli {
     /// The server.
     pub fn address(&self) -> Address {
         let port = self.host.port.or(self.port);
-        Address {
-            host: self.host.host.clone(),
-            port,
-        }
+        Address { host: self.host.host.clone(), port }
     }
 
     /// The wanted name: as given, or made from `login`, the name on this machine.
@@ -119,12 +110,8 @@ pub fn usage_failure(error: &clap::Error) -> Option<Failure> {
     let first = text.lines().next().unwrap_or_default();
     let what = first.strip_prefix("error: ").unwrap_or(first);
     // clap names missing arguments on lines of their own.
-    let missing: Vec<_> = text
-        .lines()
-        .skip(1)
-        .take_while(|line| line.starts_with("  "))
-        .map(str::trim)
-        .collect();
+    let missing: Vec<_> =
+        text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim).collect();
     let what = format!("{what} {}", missing.join(" "));
     Some(Failure::new(
         ExitCode::Usage,
@@ -151,13 +138,8 @@ mod tests {
 
     #[test]
     fn usage_failures_are_one_line_and_a_hint() {
-        let lines: [&[&str]; 5] = [
-            &[],
-            &["h", "--nope"],
-            &["h", "-p", "70000"],
-            &["h:x"],
-            &["h", "--color", "blue"],
-        ];
+        let lines: [&[&str]; 5] =
+            [&[], &["h", "--nope"], &["h", "-p", "70000"], &["h:x"], &["h", "--color", "blue"]];
         let failures = lines.map(|args| {
             let error = Cli::try_parse_from(["natter"].iter().chain(args)).expect_err("a bad command line");
             usage_failure(&error).expect("not help").to_string()

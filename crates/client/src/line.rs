@@ -46,12 +46,7 @@ pub struct Renderer {
 impl Renderer {
     /// A renderer that has shown nothing yet.
     pub fn new(look: Look, zone: Zone) -> Self {
-        Self {
-            look,
-            zone,
-            day: None,
-            minute: None,
-        }
+        Self { look, zone, day: None, minute: None }
     }
 
     /// The lines of an event, made safe for a terminal; `Clear` has none.
@@ -64,12 +59,7 @@ impl Renderer {
             }
             Event::People { place, people } => self.people(place, people),
             Event::Rooms { rooms } => self.rooms(rooms),
-            Event::Whois {
-                person,
-                rooms,
-                seen,
-                agent,
-            } => self.whois(person, rooms, *seen, agent),
+            Event::Whois { person, rooms, seen, agent } => self.whois(person, rooms, *seen, agent),
             Event::Help { about } => help(*about).iter().map(|line| self.look.pad(line)).collect(),
             other => self.notice(other),
         }
@@ -126,10 +116,6 @@ impl Renderer {
         }
         let minute = (local.hour(), local.minute());
         let repeated = self.minute.replace(minute) == Some(minute) && self.look.screen;
-        if repeated {
-            style::BLANK.into()
-        } else {
-            self.look.faint(&local.format("%H:%M ").to_string())
-        }
+        if repeated { style::BLANK.into() } else { self.look.faint(&local.format("%H:%M ").to_string()) }
     }
 }

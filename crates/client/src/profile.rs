@@ -104,44 +104,27 @@ impl<F: Files> Profile<F> {
         if let Some(content) = profile.read(CURSORS)? {
             // Who is hidden stays hidden; the cursors are the other process's.
             let kept = kept::decode(&content).map_err(damaged(CURSORS))?;
-            profile.kept = Kept {
-                ignored: kept.ignored,
-                ..Kept::default()
-            };
+            profile.kept = Kept { ignored: kept.ignored, ..Kept::default() };
         }
         Ok(profile)
     }
 
     fn empty(mut files: F, rng: &mut impl Rng) -> Result<Self, ProfileError> {
-        let found = files.read(IDENTITY).map_err(|source| ProfileError::Io {
-            file: IDENTITY,
-            source,
-        })?;
+        let found = files.read(IDENTITY).map_err(|source| ProfileError::Io { file: IDENTITY, source })?;
         let identity = match found {
             Some(content) => Identity::decode(&content).map_err(damaged(IDENTITY))?,
             None => {
                 let identity = Identity::new(rng);
                 let written = files.replace(IDENTITY, identity.encode().as_bytes(), true);
-                written.map_err(|source| ProfileError::Io {
-                    file: IDENTITY,
-                    source,
-                })?;
+                written.map_err(|source| ProfileError::Io { file: IDENTITY, source })?;
                 identity
             }
         };
-        Ok(Self {
-            files,
-            identity,
-            kept: Kept::default(),
-            records: Vec::new(),
-            writes: false,
-        })
+        Ok(Self { files, identity, kept: Kept::default(), records: Vec::new(), writes: false })
     }
 
     fn read(&self, file: &'static str) -> Result<Option<Vec<u8>>, ProfileError> {
-        self.files
-            .read(file)
-            .map_err(|source| ProfileError::Io { file, source })
+        self.files.read(file).map_err(|source| ProfileError::Io { file, source })
     }
 
     fn write(
@@ -178,9 +161,7 @@ impl<F: Files> Profile<F> {
         match save {
             Save::Append(records) => {
                 let content = journal::encode(records);
-                let sync = records
-                    .iter()
-                    .any(|record| !matches!(record, Record::Acked { .. }));
+                let sync = records.iter().any(|record| !matches!(record, Record::Acked { .. }));
                 self.write(JOURNAL, |files| files.append(JOURNAL, &content, sync))
             }
             Save::Replace(records) => {

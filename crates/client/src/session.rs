@@ -159,11 +159,7 @@ impl Session {
             phase: Phase::Down,
             welcome: None,
             logins: 0,
-            name: if kept.name.is_empty() {
-                config.name.clone()
-            } else {
-                kept.name.clone()
-            },
+            name: if kept.name.is_empty() { config.name.clone() } else { kept.name.clone() },
             me: None,
             device: None,
             epoch: kept.epoch,
@@ -217,66 +213,20 @@ impl Session {
         }
         match message {
             ServerMsg::Welcome { .. } => self.handle_welcome(message, now),
-            ServerMsg::Rooms {
-                req,
-                change,
-                more,
-                rooms,
-            } => self.handle_rooms(req, &change, more, rooms),
-            ServerMsg::Opened {
-                req,
-                room,
-                topic,
-                newest,
-                next,
-                ..
-            } => {
+            ServerMsg::Rooms { req, change, more, rooms } => self.handle_rooms(req, &change, more, rooms),
+            ServerMsg::Opened { req, room, topic, newest, next, .. } => {
                 self.handle_opened(req, room, topic, newest, next);
             }
             ServerMsg::Ack { counter, .. } => self.handle_ack(counter, now),
             ServerMsg::Entries { room, entries } => self.handle_entries(room, &entries),
             ServerMsg::Page { req, more, found } => self.handle_page(req, more, &found),
             ServerMsg::Trimmed { room, reason, first } => self.handle_trimmed(room, &reason, first),
-            ServerMsg::Roster {
-                room,
-                snapshot,
-                more,
-                online,
-                members,
-                people,
-                ..
-            } => {
-                self.handle_roster(
-                    room,
-                    roster::Page {
-                        snapshot,
-                        more,
-                        online,
-                        members,
-                        people,
-                    },
-                );
+            ServerMsg::Roster { room, snapshot, more, online, members, people, .. } => {
+                self.handle_roster(room, roster::Page { snapshot, more, online, members, people });
             }
             ServerMsg::Answer { req, more, reply } => self.handle_answer(req, more, reply),
-            ServerMsg::Error {
-                code,
-                about,
-                req,
-                close,
-                detail,
-                text,
-            } => {
-                self.handle_error(
-                    errors::Failed {
-                        code,
-                        about,
-                        req,
-                        close,
-                        detail,
-                        text,
-                    },
-                    now,
-                );
+            ServerMsg::Error { code, about, req, close, detail, text } => {
+                self.handle_error(errors::Failed { code, about, req, close, detail, text }, now);
             }
             ServerMsg::GoAway { after_ms, text } => {
                 self.stay_away = after_ms;
@@ -299,11 +249,8 @@ impl Session {
         self.outbox.handle_disconnected();
         self.out.clear();
         self.listing.clear();
-        let broken: Vec<_> = self
-            .requests
-            .clear()
-            .filter(|asked| !matches!(asked, Asked::Join { .. }))
-            .collect();
+        let broken: Vec<_> =
+            self.requests.clear().filter(|asked| !matches!(asked, Asked::Join { .. })).collect();
         match phase {
             Phase::Over(end) => self.phase = Phase::Over(end),
             Phase::Down => {}
@@ -312,10 +259,7 @@ impl Session {
             Phase::Listing | Phase::Up => self.tell(Event::Lost(loss)),
         }
         for command in broken.iter().filter_map(Asked::command) {
-            self.mistake(
-                format!("the connection broke before {command} was answered"),
-                "try it again",
-            );
+            self.mistake(format!("the connection broke before {command} was answered"), "try it again");
         }
         self.advance(now);
     }
@@ -359,10 +303,7 @@ impl Session {
     }
 
     fn mistake(&mut self, text: impl Into<String>, hint: impl Into<String>) {
-        self.tell(Event::Mistake {
-            text: text.into(),
-            hint: hint.into(),
-        });
+        self.tell(Event::Mistake { text: text.into(), hint: hint.into() });
     }
 
     fn ask(&mut self, asked: Asked, message: impl FnOnce(protocol::id::Req) -> ClientMsg) {

@@ -51,22 +51,8 @@ pub fn ports(session: &Session) -> (Ports, Face) {
     let (events, events_out) = mpsc::channel(EVENTS);
     let (shown_in, shown) = watch::channel(0);
     let (view, view_out) = watch::channel(session.view());
-    let ports = Ports {
-        input,
-        ended: false,
-        events,
-        shown,
-        view,
-    };
-    (
-        ports,
-        Face {
-            input: input_in,
-            events: events_out,
-            shown: shown_in,
-            view: view_out,
-        },
-    )
+    let ports = Ports { input, ended: false, events, shown, view };
+    (ports, Face { input: input_in, events: events_out, shown: shown_in, view: view_out })
 }
 
 /// Something that a port has for the session.
@@ -91,14 +77,8 @@ pub(super) struct Ready {
 impl Ready {
     pub(super) fn of(session: &Session, now: Now) -> Self {
         // Nothing to wait for is rare enough that looking once a minute costs nothing.
-        let tick = session
-            .timeout()
-            .map_or(Duration::from_secs(60), |deadline| until(deadline, now));
-        Self {
-            input: session.wants_input(),
-            events: session.has_events(),
-            tick,
-        }
+        let tick = session.timeout().map_or(Duration::from_secs(60), |deadline| until(deadline, now));
+        Self { input: session.wants_input(), events: session.has_events(), tick }
     }
 }
 
@@ -123,11 +103,7 @@ impl Ports {
 
     /// Another input, if one is there and the session takes it.
     pub(super) fn try_input(&mut self, session: &Session) -> Option<Input> {
-        if session.wants_input() {
-            self.input.try_recv().ok()
-        } else {
-            None
-        }
+        if session.wants_input() { self.input.try_recv().ok() } else { None }
     }
 
     /// Gives the face as many events as it has room for.

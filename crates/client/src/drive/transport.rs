@@ -48,14 +48,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     pub(super) fn new(stream: S) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let scratch = vec![0; 64 * 1024];
-        Self {
-            reader,
-            writer,
-            deframer: Deframer::new(MAX_FRAME),
-            unsent: BytesMut::new(),
-            scratch,
-            read: 0,
-        }
+        Self { reader, writer, deframer: Deframer::new(MAX_FRAME), unsent: BytesMut::new(), scratch, read: 0 }
     }
 
     /// Reads (if `reading`) or writes some bytes, whatever goes first. Cancelling it loses nothing.

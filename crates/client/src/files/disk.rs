@@ -27,10 +27,7 @@ impl DiskFiles {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(folder)?;
-        Ok(Self {
-            folder: folder.to_owned(),
-            lock: None,
-        })
+        Ok(Self { folder: folder.to_owned(), lock: None })
     }
 
     /// Takes the folder for this process; `false` if another one has it.
@@ -71,11 +68,7 @@ impl Files for DiskFiles {
 
     fn replace(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
         let temporary = self.path(&format!("{name}.new"));
-        let mut file = private()
-            .create(true)
-            .write(true)
-            .truncate(true)
-            .open(&temporary)?;
+        let mut file = private().create(true).write(true).truncate(true).open(&temporary)?;
         file.write_all(content)?;
         if sync {
             file.sync_all()?;
@@ -109,18 +102,11 @@ mod tests {
         assert_eq!(files.read("x").expect("readable"), None);
         files.replace("x", b"one", true).expect("writable");
         files.append("x", b"two", true).expect("writable");
-        assert_eq!(
-            files.read("x").expect("readable").as_deref(),
-            Some(&b"onetwo"[..])
-        );
+        assert_eq!(files.read("x").expect("readable").as_deref(), Some(&b"onetwo"[..]));
         #[cfg(unix)]
         for (path, mode) in [(folder.clone(), 0o700), (folder.join("x"), 0o600)] {
             let found = std::fs::metadata(&path).expect("there").permissions();
-            assert_eq!(
-                std::os::unix::fs::PermissionsExt::mode(&found) & 0o777,
-                mode,
-                "{path:?}"
-            );
+            assert_eq!(std::os::unix::fs::PermissionsExt::mode(&found) & 0o777, mode, "{path:?}");
         }
     }
 

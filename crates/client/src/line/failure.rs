@@ -36,11 +36,7 @@ pub struct Failure {
 impl Failure {
     /// A failure.
     pub fn new(code: ExitCode, what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            hint: hint.into(),
-            code,
-        }
+        Self { what: what.into(), hint: hint.into(), code }
     }
 }
 

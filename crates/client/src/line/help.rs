@@ -11,14 +11,8 @@ pub fn help(about: Option<&Spec>) -> Vec<String> {
 }
 
 fn all() -> Vec<String> {
-    let width = COMMANDS
-        .iter()
-        .map(|spec| spec.synopsis().len())
-        .max()
-        .unwrap_or_default();
-    let rows = COMMANDS
-        .iter()
-        .map(|spec| format!("  {:width$}  {}", spec.synopsis(), spec.help));
+    let width = COMMANDS.iter().map(|spec| spec.synopsis().len()).max().unwrap_or_default();
+    let rows = COMMANDS.iter().map(|spec| format!("  {:width$}  {}", spec.synopsis(), spec.help));
     let end = [
         "A line that begins with anything else is said; //text says /text.",
         "Tab completes, Up and Down recall, Ctrl+C clears the line, Ctrl+D quits.",

@@ -9,19 +9,12 @@ use protocol::message::{RoomListing, RosterItem};
 impl Renderer {
     pub(super) fn people(&self, place: &Place, people: &[RosterItem]) -> Vec<String> {
         let place = safe(&place.to_string());
-        let online: Vec<_> = people
-            .iter()
-            .filter(|item| item.presence.online)
-            .map(|item| self.person(item))
-            .collect();
+        let online: Vec<_> =
+            people.iter().filter(|item| item.presence.online).map(|item| self.person(item)).collect();
         if online.is_empty() {
             return vec![self.info(&format!("nobody is online in {place}"))];
         }
-        vec![self.info(&format!(
-            "{} online in {place}: {}",
-            online.len(),
-            online.join(", ")
-        ))]
+        vec![self.info(&format!("{} online in {place}: {}", online.len(), online.join(", ")))]
     }
 
     fn person(&self, item: &RosterItem) -> String {
@@ -40,17 +33,9 @@ impl Renderer {
         }
         let mut out = vec![self.info(&count(rooms.len() as u64, "room"))];
         for room in rooms {
-            let topic = if room.topic.is_empty() {
-                String::new()
-            } else {
-                format!(": {}", safe(&room.topic))
-            };
-            let line = format!(
-                "#{} ({} of {} online){topic}",
-                safe(&room.name),
-                room.online,
-                room.members
-            );
+            let topic =
+                if room.topic.is_empty() { String::new() } else { format!(": {}", safe(&room.topic)) };
+            let line = format!("#{} ({} of {} online){topic}", safe(&room.name), room.online, room.members);
             out.push(self.look.pad(&format!("   {line}")));
         }
         out
@@ -68,10 +53,7 @@ impl Renderer {
         let heard = self.zone.local(seen).format("%Y-%m-%d %H:%M").to_string();
         let rooms: Vec<_> = rooms.iter().map(|room| format!("#{}", safe(room))).collect();
         let facts = [
-            (
-                "last heard",
-                if seen == Millis(0) { String::new() } else { heard },
-            ),
+            ("last heard", if seen == Millis(0) { String::new() } else { heard }),
             ("in", rooms.join(", ")),
             ("with", safe(agent)),
         ];

@@ -35,20 +35,13 @@ impl Renderer {
             Event::Gap { place, missing } => {
                 let lines = count(*missing, "line");
                 let text = format!("the server left out {lines} of {}", safe(&place.to_string()));
-                self.failed(
-                    &text,
-                    Some("this is a fault of the server; /history may show them"),
-                )
+                self.failed(&text, Some("this is a fault of the server; /history may show them"))
             }
             Event::Entered(entered) => self.entered(entered),
             Event::Switched { place } => vec![self.info(&format!("now in {}", safe(&place.to_string())))],
             Event::Left { place } => vec![self.info(&format!("left {}", safe(&place.to_string())))],
             Event::Unread { place, count: n } => {
-                vec![self.info(&format!(
-                    "{} in {}:",
-                    count(*n, "new line"),
-                    safe(&place.to_string())
-                ))]
+                vec![self.info(&format!("{} in {}:", count(*n, "new line"), safe(&place.to_string())))]
             }
             Event::Person { name, change } => {
                 vec![self.look.pad(&self.look.faint(&person(&safe(name), change)))]
@@ -62,42 +55,28 @@ impl Renderer {
         match event {
             Event::Pending { place: _, kind, text } => {
                 let action = if *kind == EntryKind::Action { "/me " } else { "" };
-                vec![
-                    self.look
-                        .pad(&self.look.faint(&format!("… {action}{} (pending)", safe(text)))),
-                ]
+                vec![self.look.pad(&self.look.faint(&format!("… {action}{} (pending)", safe(text))))]
             }
             Event::Refused { place, text, refusal } => {
                 let what = format!("not sent to {} '{}'", safe(&place.to_string()), safe(text));
                 self.refused(&what, refusal)
             }
             Event::Uncertain { place, text } => self.failed(
-                &format!(
-                    "may not have arrived in {} '{}'",
-                    safe(&place.to_string()),
-                    safe(text)
-                ),
+                &format!("may not have arrived in {} '{}'", safe(&place.to_string()), safe(text)),
                 Some("the server's history was lost right then; say it again if nobody has read it"),
             ),
             Event::Topic { place, topic } if topic.is_empty() => {
                 vec![self.info(&format!("{} has no topic", safe(&place.to_string())))]
             }
             Event::Topic { place, topic } => {
-                vec![self.info(&format!(
-                    "the topic of {} is: {}",
-                    safe(&place.to_string()),
-                    safe(topic)
-                ))]
+                vec![self.info(&format!("the topic of {} is: {}", safe(&place.to_string()), safe(topic)))]
             }
             Event::Named { name } => vec![self.info(&format!("you are {} now", safe(name)))],
             Event::Away { on: true, text } if text.is_empty() => vec![self.info("you are away")],
             Event::Away { on: true, text } => vec![self.info(&format!("you are away: {}", safe(text)))],
             Event::Away { on: false, .. } => vec![self.info("you are back")],
             Event::Ignoring { name, on: true } => {
-                vec![self.info(&format!(
-                    "{} is hidden; /unignore {0} shows what they say again",
-                    safe(name)
-                ))]
+                vec![self.info(&format!("{} is hidden; /unignore {0} shows what they say again", safe(name)))]
             }
             Event::Ignoring { name, on: false } => {
                 vec![self.info(&format!("{} is no longer hidden", safe(name)))]
@@ -128,9 +107,7 @@ impl Renderer {
 
     fn failed(&self, text: &str, hint: Option<&str>) -> Vec<String> {
         let first = self.look.pad(&self.look.bad(&format!("natter: {text}")));
-        std::iter::once(first)
-            .chain(hint.map(|hint| self.look.pad(&format!("hint: {hint}"))))
-            .collect()
+        std::iter::once(first).chain(hint.map(|hint| self.look.pad(&format!("hint: {hint}")))).collect()
     }
 
     fn refused(&self, what: &str, refusal: &Refusal) -> Vec<String> {
@@ -158,9 +135,7 @@ impl Renderer {
     }
 
     fn motd(&self, text: &str) -> Vec<String> {
-        text.lines()
-            .map(|line| self.look.pad(&format!("| {}", safe(line))))
-            .collect()
+        text.lines().map(|line| self.look.pad(&format!("| {}", safe(line)))).collect()
     }
 
     fn resumed(&self, tally: Tally) -> String {
@@ -188,11 +163,7 @@ impl Renderer {
     }
 
     fn who_is_here(&self, entered: &Entered) -> String {
-        let names: Vec<_> = entered
-            .people
-            .iter()
-            .map(|name| self.look.name(&safe(name), false))
-            .collect();
+        let names: Vec<_> = entered.people.iter().map(|name| self.look.name(&safe(name), false)).collect();
         match names.len() {
             0 if matches!(entered.place, Place::Person(_)) => "offline; what you write waits here".to_owned(),
             1 if matches!(entered.place, Place::Person(_)) => "online".to_owned(),
@@ -216,11 +187,7 @@ fn why(loss: Loss) -> &'static str {
 
 fn going_away(text: &str, after_ms: u32) -> String {
     let text = if text.is_empty() { "the server stops" } else { text };
-    format!(
-        "{}; it can be reached again in {} s",
-        safe(text),
-        after_ms.div_ceil(1000)
-    )
+    format!("{}; it can be reached again in {} s", safe(text), after_ms.div_ceil(1000))
 }
 
 fn person(name: &str, change: &Change) -> String {

@@ -11,10 +11,7 @@ pub fn prompt(place: &Place) -> String {
 
 /// Takes what was typed at a prompt off a terminal of so many columns; the cursor stands on the line below it.
 pub fn erase(prompt: &str, typed: &str, columns: usize) -> String {
-    format!(
-        "\x1b[{}A\r\x1b[J",
-        rows(&format!("{prompt}{typed}"), columns.max(1))
-    )
+    format!("\x1b[{}A\r\x1b[J", rows(&format!("{prompt}{typed}"), columns.max(1)))
 }
 
 /// The rows that a text takes, as the line editor lays it out: a text that ends at the margin takes one more.

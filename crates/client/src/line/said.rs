@@ -20,11 +20,7 @@ impl Renderer {
         } else {
             format!("[{}] ", safe(&said.place.to_string()))
         };
-        let number = if numbered {
-            format!("#{} ", said.seq)
-        } else {
-            String::new()
-        };
+        let number = if numbered { format!("#{} ", said.seq) } else { String::new() };
         let head = format!("{stamp}{}", self.look.faint(&format!("{number}{label}")));
         if let Some(quote) = &said.reply {
             out.push(format!("{head}{}", self.look.faint(&quoted(quote))));
@@ -35,30 +31,18 @@ impl Renderer {
         // Later lines are marked, so that nobody can make them look like somebody else's.
         out.extend(lines.map(|line| self.look.pad(&format!("│ {line}"))));
         if let Some(last) = out.last_mut() {
-            let bell = if said.mention && self.look.bell {
-                "\x07"
-            } else {
-                ""
-            };
+            let bell = if said.mention && self.look.bell { "\x07" } else { "" };
             *last = format!("{last}{}{bell}", self.look.faint(&self.remark(said)));
         }
         out
     }
 
     fn sentence(&self, said: &Said) -> String {
-        let name = self
-            .look
-            .name(&safe(said.name.as_deref().unwrap_or(SERVER)), said.mine);
+        let name = self.look.name(&safe(said.name.as_deref().unwrap_or(SERVER)), said.mine);
         let body = sanitize(&said.text);
-        let body = if said.mention {
-            self.look.strong(&body)
-        } else {
-            body.into_owned()
-        };
-        let target = said
-            .reply
-            .as_ref()
-            .map_or_else(|| "a line".to_owned(), |quote| format!("#{}", quote.seq));
+        let body = if said.mention { self.look.strong(&body) } else { body.into_owned() };
+        let target =
+            said.reply.as_ref().map_or_else(|| "a line".to_owned(), |quote| format!("#{}", quote.seq));
         match said.kind {
             _ if said.revision == Revision::Deleted => format!("{name}: (deleted)"),
             EntryKind::Text => format!("{name}: {body}"),
@@ -80,16 +64,9 @@ impl Renderer {
         let written = if said.written == Millis(0) {
             String::new()
         } else {
-            self.zone
-                .local(said.written)
-                .format(" (written at %H:%M)")
-                .to_string()
+            self.zone.local(said.written).format(" (written at %H:%M)").to_string()
         };
-        let edited = if said.revision == Revision::Edited {
-            " (edited)"
-        } else {
-            ""
-        };
+        let edited = if said.revision == Revision::Edited { " (edited)" } else { "" };
         format!("{edited}{written}")
     }
 
@@ -104,11 +81,7 @@ impl Renderer {
         for said in entries {
             out.extend(self.said(said, true));
         }
-        let end = if more {
-            "end of this part; there is more"
-        } else {
-            "end of the history"
-        };
+        let end = if more { "end of this part; there is more" } else { "end of the history" };
         out.push(self.info(end));
         out
     }

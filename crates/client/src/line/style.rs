@@ -22,18 +22,16 @@ const COLORS: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
 
 impl Look {
     /// For pipes and files.
-    pub const PLAIN: Self = Self {
-        color: false,
-        screen: false,
-        bell: false,
-    };
+    pub const PLAIN: Self = Self { color: false, screen: false, bell: false };
 
+    /// The text in this colour, line by line, and again behind each piece of it that has a colour of its own.
     fn wrap(self, code: impl Display, text: &str) -> String {
-        if self.color && !text.is_empty() {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
+        if !self.color || text.is_empty() {
+            return text.to_owned();
         }
+        let (begin, end) = (format!("\x1b[{code}m"), "\x1b[0m");
+        let text = text.replace(end, &format!("{end}{begin}")).replace('\n', &format!("{end}\n{begin}"));
+        format!("{begin}{text}{end}")
     }
 
     /// What need not be read.
@@ -53,23 +51,16 @@ impl Look {
 
     /// A person's name, in the colour that it always has.
     pub(super) fn name(self, name: &str, mine: bool) -> String {
-        let sum = NameKey::of(name).as_str().bytes().fold(5381_u32, |sum, byte| {
-            sum.wrapping_mul(33).wrapping_add(u32::from(byte))
-        });
+        let sum = NameKey::of(name)
+            .as_str()
+            .bytes()
+            .fold(5381_u32, |sum, byte| sum.wrapping_mul(33).wrapping_add(u32::from(byte)));
         let color = COLORS[sum as usize % COLORS.len()];
-        if mine {
-            self.wrap(1, name)
-        } else {
-            self.wrap(color, name)
-        }
+        if mine { self.wrap(1, name) } else { self.wrap(color, name) }
     }
 
     /// A line without a time, in the column of those that have one.
     pub(super) fn pad(self, line: &str) -> String {
-        if self.screen {
-            format!("{BLANK}{line}")
-        } else {
-            line.to_owned()
-        }
+        if self.screen { format!("{BLANK}{line}") } else { line.to_owned() }
     }
 }

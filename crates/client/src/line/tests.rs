@@ -1,1 +1,322 @@
-//! x
+//! What every event and every refusal looks like, in colour and without.
+
+use super::*;
+use crate::session::event::{Entered, Loss, Quote, Refusal, Said, Welcome};
+use crate::session::{Change, Place, Tally};
+use protocol::code::Code;
+use protocol::entry::{EntryKind, Revision};
+use protocol::id::{Millis, PersonId, RoomId, Seq};
+use protocol::message::{Durability, Presence, RoomListing, RosterItem};
+
+/// 2026-07-03 14:05:09 UTC.
+const TIME: Millis = Millis(1_783_087_509_000);
+
+const COLORED: Look = Look { color: true, screen: true, bell: true };
+
+fn lobby() -> Place {
+    Place::Room("lobby".into())
+}
+
+fn bob() -> Place {
+    Place::Person("bob".into())
+}
+
+fn seq(value: u64) -> Seq {
+    Seq::new(value).expect("tests count from 1")
+}
+
+fn said(kind: EntryKind, text: &str) -> Said {
+    Said {
+        place: lobby(),
+        here: true,
+        seq: seq(12),
+        time: TIME,
+        written: Millis(0),
+        name: Some("bob".into()),
+        mine: false,
+        mention: false,
+        kind,
+        revision: Revision::Original,
+        reply: None,
+        text: text.into(),
+    }
+}
+
+fn item(person: u64, name: &str, presence: Presence, away: &str) -> RosterItem {
+    let person = PersonId::new(person).expect("tests count from 1");
+    RosterItem { person, name: name.into(), presence, away: away.into() }
+}
+
+fn online() -> Presence {
+    Presence { online: true, ..Presence::default() }
+}
+
+fn refusal(code: u16, detail: u64) -> Refusal {
+    Refusal { code, detail, text: "the server's own words".into() }
+}
+
+/// Examples of every entry that can be said.
+fn entries() -> Vec<Said> {
+    let text = said(EntryKind::Text, "hi, \u{1b}[31mall\u{202e}");
+    let kinds = [
+        (EntryKind::Action, "waves"),
+        (EntryKind::Topic, "tea"),
+        (EntryKind::Topic, ""),
+        (EntryKind::Reaction, "+1"),
+        (EntryKind::Edit, "hello"),
+        (EntryKind::Delete, ""),
+        (EntryKind::FileOffer, "cat.jpg"),
+        (EntryKind::File, "cat.jpg"),
+        (EntryKind::System, "the disk is nearly full"),
+        (EntryKind::Opaque, "\u{0}\u{1}"),
+        (EntryKind::Other(200), "?"),
+    ];
+    let quote = |said| Some(Quote { seq: seq(3), said });
+    let mut all = vec![
+        text.clone(),
+        Said { name: None, ..text.clone() },
+        Said { mine: true, name: Some("alice".into()), ..text.clone() },
+        Said { mention: true, text: "alice: look\nthere".into(), ..text.clone() },
+        Said { here: false, place: Place::Room("dev".into()), ..text.clone() },
+        Said { here: false, place: bob(), ..text.clone() },
+        Said { text: "one\n12:00 alice: forged\ttab".into(), ..text.clone() },
+        Said { reply: quote(Some(("carol\u{7}".into(), "is it up?".into()))), ..text.clone() },
+        Said { reply: quote(None), ..text.clone() },
+        Said { written: Millis(TIME.0 - 3_600_000), time: Millis(TIME.0 + 60_000), ..text.clone() },
+        Said { revision: Revision::Edited, time: Millis(TIME.0 + 60_000), ..text.clone() },
+        Said { revision: Revision::Deleted, time: Millis(TIME.0 + 86_400_000), ..text },
+    ];
+    all.extend(kinds.map(|(kind, text)| said(kind, text)));
+    all
+}
+
+/// Which kind of event this is. A new kind does not compile until it has a number here, and then the test below
+/// fails until it has an example.
+fn number(event: &Event) -> usize {
+    match event {
+        Event::Connecting => 0,
+        Event::Welcome(_) => 1,
+        Event::Reconnected => 2,
+        Event::Lost(_) => 3,
+        Event::Resumed(_) => 4,
+        Event::GoingAway { .. } => 5,
+        Event::NewHistory => 6,
+        Event::Trimmed { .. } => 7,
+        Event::Gap { .. } => 8,
+        Event::Entered(_) => 9,
+        Event::Switched { .. } => 10,
+        Event::Left { .. } => 11,
+        Event::Unread { .. } => 12,
+        Event::Said(_) => 13,
+        Event::Person { .. } => 14,
+        Event::Pending { .. } => 15,
+        Event::Refused { .. } => 16,
+        Event::Uncertain { .. } => 17,
+        Event::History { .. } => 18,
+        Event::People { .. } => 19,
+        Event::Rooms { .. } => 20,
+        Event::Whois { .. } => 21,
+        Event::Topic { .. } => 22,
+        Event::Named { .. } => 23,
+        Event::Away { .. } => 24,
+        Event::Ignoring { .. } => 25,
+        Event::Ignored { .. } => 26,
+        Event::Motd { .. } => 27,
+        Event::Help { .. } => 28,
+        Event::Clear => 29,
+        Event::Mistake { .. } => 30,
+        Event::Error { .. } => 31,
+        Event::Leaving { .. } => 32,
+        Event::Notice { .. } => 33,
+        Event::Context { .. } => 34,
+    }
+}
+
+const KINDS: usize = 35;
+
+fn connection_events() -> Vec<Event> {
+    let welcome = Welcome {
+        name: "alice".into(),
+        wanted: "Alice".into(),
+        durability: Durability::Memory,
+        storage: "messages are kept until the server stops".into(),
+        motd: "Welcome!\nBe kind.\u{1b}".into(),
+    };
+    let taken =
+        Welcome { name: "alice-2".into(), storage: String::new(), motd: String::new(), ..welcome.clone() };
+    let mut events =
+        vec![Event::Connecting, Event::Welcome(welcome), Event::Welcome(taken), Event::Reconnected];
+    let losses = [Loss::Closed, Loss::Silent, Loss::Garbled, Loss::Announced];
+    events.extend(losses.map(Event::Lost));
+    events.extend([
+        Event::Resumed(Tally { missed: 37, lost: 0, doubled: 0 }),
+        Event::GoingAway { text: "the server restarts".into(), after_ms: 1_500 },
+        Event::GoingAway { text: String::new(), after_ms: 0 },
+        Event::NewHistory,
+        Event::Trimmed { place: lobby(), first: seq(120), gone: 83 },
+        Event::Gap { place: lobby(), missing: 1 },
+        Event::Leaving { pending: 2 },
+        Event::Notice { text: "another natter uses this profile".into() },
+    ]);
+    events
+}
+
+fn room_events() -> Vec<Event> {
+    let entered = Entered {
+        place: lobby(),
+        topic: "tea".into(),
+        empty: true,
+        people: vec!["bob".into(), "car\u{202e}ol".into()],
+        online: 3,
+    };
+    let with = |people: &[&str], online| Entered {
+        topic: String::new(),
+        empty: false,
+        people: people.iter().map(|name| (*name).to_owned()).collect(),
+        online,
+        ..entered.clone()
+    };
+    let many: Vec<_> = (1..15).map(|n| format!("p{n}")).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let mut events = vec![
+        Event::Entered(entered.clone()),
+        Event::Entered(with(&["bob"], 2)),
+        Event::Entered(with(&many, 15)),
+        Event::Entered(with(&[], 1)),
+        Event::Entered(with(&[], 900)),
+        Event::Entered(Entered { place: bob(), ..with(&[], 1) }),
+        Event::Entered(Entered { place: bob(), ..with(&["bob"], 2) }),
+        Event::Switched { place: bob() },
+        Event::Left { place: lobby() },
+        Event::Unread { place: lobby(), count: 1 },
+    ];
+    let changes = [
+        Change::Came,
+        Change::Left,
+        Change::Renamed("robert".into()),
+        Change::Away(String::new()),
+        Change::Away("lunch\u{7}".into()),
+        Change::Back,
+    ];
+    events.extend(changes.map(|change| Event::Person { name: "bob".into(), change }));
+    events
+}
+
+fn answers() -> Vec<Event> {
+    let away = Presence { away: true, ..online() };
+    let guest = Presence { guest: true, ..online() };
+    let people = vec![
+        item(1, "alice", online(), ""),
+        item(2, "bob", away, "lunch"),
+        item(3, "carol", away, ""),
+        item(4, "dan", guest, ""),
+    ];
+    let listing = |name: &str, topic: &str| RoomListing {
+        room: RoomId::FIRST,
+        name: name.into(),
+        topic: topic.into(),
+        members: 5,
+        online: 3,
+    };
+    let entries = vec![said(EntryKind::Text, "one"), said(EntryKind::Action, "waves")];
+    let offline = item(2, "bob", Presence::default(), "");
+    vec![
+        Event::Context { place: lobby(), entries: entries.clone() },
+        Event::History { place: lobby(), entries, more: true },
+        Event::History { place: lobby(), entries: Vec::new(), more: false },
+        Event::People { place: lobby(), people },
+        Event::People { place: bob(), people: Vec::new() },
+        Event::Rooms { rooms: vec![listing("lobby", ""), listing("dev", "tea\u{1b}")] },
+        Event::Rooms { rooms: Vec::new() },
+        Event::Whois {
+            person: item(1, "alice", online(), ""),
+            rooms: vec!["lobby".into(), "dev".into()],
+            seen: TIME,
+            agent: "natter/0.1.0".into(),
+        },
+        Event::Whois { person: offline, rooms: Vec::new(), seen: Millis(0), agent: String::new() },
+        Event::Topic { place: lobby(), topic: "tea".into() },
+        Event::Topic { place: lobby(), topic: String::new() },
+        Event::Named { name: "robert".into() },
+        Event::Away { on: true, text: "lunch".into() },
+        Event::Away { on: true, text: String::new() },
+        Event::Away { on: false, text: String::new() },
+        Event::Ignoring { name: "eve".into(), on: true },
+        Event::Ignoring { name: "eve".into(), on: false },
+        Event::Ignored { names: vec!["eve".into(), "mallory".into()] },
+        Event::Ignored { names: Vec::new() },
+        Event::Motd { text: "Be kind.".into() },
+        Event::Motd { text: String::new() },
+        Event::Help { about: None },
+        Event::Help { about: protocol::command::find("part") },
+        Event::Clear,
+    ]
+}
+
+fn failures() -> Vec<Event> {
+    vec![
+        Event::Pending { place: lobby(), kind: EntryKind::Text, text: "hi\nthere".into() },
+        Event::Pending { place: lobby(), kind: EntryKind::Action, text: "waves".into() },
+        Event::Refused { place: bob(), text: "hi".into(), refusal: refusal(Code::NoSuchPerson.number(), 0) },
+        Event::Uncertain { place: lobby(), text: "hi".into() },
+        Event::Mistake { text: "there is no command /jion".into(), hint: "did you mean /join?".into() },
+        Event::Error { about: "/join dev".into(), refusal: refusal(Code::TooManyRooms.number(), 0) },
+        Event::Error { about: String::new(), refusal: refusal(999, 0) },
+    ]
+}
+
+fn everything() -> Vec<Event> {
+    let said = entries().into_iter().map(Event::Said);
+    let others = [connection_events(), room_events(), answers(), failures()];
+    said.chain(others.into_iter().flatten()).collect()
+}
+
+fn screen(look: Look, events: &[Event]) -> String {
+    let mut renderer = Renderer::new(look, Zone::East(3_600));
+    let lines = events.iter().flat_map(|event| {
+        let channel = Renderer::channel(event);
+        renderer.render(event).into_iter().map(move |line| (channel, line))
+    });
+    let mark = |channel| if channel == Channel::Data { "out" } else { "err" };
+    lines.map(|(channel, line)| format!("{}| {}\n", mark(channel), line.replace('\x1b', "^["))).collect()
+}
+
+#[test]
+fn every_kind_of_event_has_an_example() {
+    let seen: std::collections::BTreeSet<_> = everything().iter().map(number).collect();
+    assert_eq!(seen, (0..KINDS).collect());
+}
+
+#[test]
+fn every_event_is_rendered_plainly() {
+    insta::assert_snapshot!("plain", screen(Look::PLAIN, &everything()));
+}
+
+#[test]
+fn every_event_is_rendered_in_colour() {
+    insta::assert_snapshot!("color", screen(COLORED, &everything()));
+}
+
+#[test]
+fn every_refusal_is_told_with_a_hint() {
+    let error = |code: &Code| Event::Refused {
+        place: lobby(),
+        text: "hi".into(),
+        refusal: refusal(code.number(), 1_500),
+    };
+    let events: Vec<_> = Code::ALL.iter().map(error).collect();
+    insta::assert_snapshot!("refusals", screen(Look::PLAIN, &events));
+}
+
+#[test]
+fn nothing_remote_reaches_the_screen_raw() {
+    for look in [Look::PLAIN, Look { color: false, ..COLORED }] {
+        for event in everything() {
+            for line in Renderer::new(look, Zone::East(0)).render(&event) {
+                let raw = |c: char| c.is_control() && c != '\x07';
+                assert!(!line.contains(raw) && !line.contains('\u{202e}'), "{line:?}");
+                assert!(look.bell || !line.contains('\x07'), "{line:?}");
+            }
+        }
+    }
+}

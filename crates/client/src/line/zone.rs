@@ -15,10 +15,7 @@ pub enum Zone {
 impl Zone {
     /// The time there; the epoch for times that no calendar reaches.
     pub fn local(self, time: Millis) -> NaiveDateTime {
-        let utc = i64::try_from(time.0)
-            .ok()
-            .and_then(DateTime::from_timestamp_millis)
-            .unwrap_or_default();
+        let utc = i64::try_from(time.0).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
         match self {
             Self::Local => utc.with_timezone(&Local).naive_local(),
             Self::East(seconds) => match FixedOffset::east_opt(seconds) {

@@ -19,10 +19,7 @@ impl Identity {
     pub(super) fn new(rng: &mut impl Rng) -> Self {
         let mut secret = [0; 32];
         rng.fill_bytes(&mut secret);
-        let mut identity = Self {
-            secret: Secret(secret),
-            device: DeviceId([0; 16]),
-        };
+        let mut identity = Self { secret: Secret(secret), device: DeviceId([0; 16]) };
         identity.renew_device(rng);
         identity
     }
@@ -41,18 +38,9 @@ impl Identity {
     pub(super) fn decode(content: &[u8]) -> Result<Self, usize> {
         let text = std::str::from_utf8(content).map_err(|_| 1_usize)?;
         let mut lines = text.lines();
-        let secret = lines
-            .next()
-            .and_then(|line| unhex(line.strip_prefix("secret ")?))
-            .ok_or(1_usize)?;
-        let device = lines
-            .next()
-            .and_then(|line| unhex(line.strip_prefix("device ")?))
-            .ok_or(2_usize)?;
-        Ok(Self {
-            secret: Secret(secret),
-            device: DeviceId(device),
-        })
+        let secret = lines.next().and_then(|line| unhex(line.strip_prefix("secret ")?)).ok_or(1_usize)?;
+        let device = lines.next().and_then(|line| unhex(line.strip_prefix("device ")?)).ok_or(2_usize)?;
+        Ok(Self { secret: Secret(secret), device: DeviceId(device) })
     }
 }
 

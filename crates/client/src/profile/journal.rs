@@ -11,29 +11,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Epoch {
-        epoch: String,
-        acked: u64,
-    },
-    Post {
-        serial: u64,
-        place: String,
-        kind: u8,
-        reply_to: u64,
-        written: u64,
-        body: String,
-    },
-    Sent {
-        serial: u64,
-        counter: u64,
-        target: To,
-    },
-    Acked {
-        counter: u64,
-    },
-    Gone {
-        serial: u64,
-    },
+    Epoch { epoch: String, acked: u64 },
+    Post { serial: u64, place: String, kind: u8, reply_to: u64, written: u64, body: String },
+    Sent { serial: u64, counter: u64, target: To },
+    Acked { counter: u64 },
+    Gone { serial: u64 },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -56,15 +38,9 @@ pub(super) fn encode(records: &[Record]) -> Vec<u8> {
 
 /// Reads what [`encode`] wrote; the number of the first bad line otherwise.
 pub(super) fn decode(content: &[u8]) -> Result<Vec<Record>, usize> {
-    let whole = content
-        .iter()
-        .rposition(|byte| *byte == b'\n')
-        .map_or(0, |end| end + 1);
+    let whole = content.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let lines = content[..whole].split_inclusive(|byte| *byte == b'\n');
-    lines
-        .enumerate()
-        .map(|(at, line)| read(line).ok_or(at + 1))
-        .collect()
+    lines.enumerate().map(|(at, line)| read(line).ok_or(at + 1)).collect()
 }
 
 fn read(line: &[u8]) -> Option<Record> {
@@ -73,10 +49,9 @@ fn read(line: &[u8]) -> Option<Record> {
 
 fn to_line(record: &Record) -> Line {
     match record {
-        Record::Epoch { epoch, acked } => Line::Epoch {
-            epoch: hex(&epoch.0),
-            acked: acked.map_or(0, Counter::value),
-        },
+        Record::Epoch { epoch, acked } => {
+            Line::Epoch { epoch: hex(&epoch.0), acked: acked.map_or(0, Counter::value) }
+        }
         Record::Post { serial, post } => Line::Post {
             serial: *serial,
             place: post.place.to_string(),
@@ -85,42 +60,24 @@ fn to_line(record: &Record) -> Line {
             written: post.written.0,
             body: post.body.clone(),
         },
-        Record::Sent {
-            serial,
-            counter,
-            target,
-        } => {
+        Record::Sent { serial, counter, target } => {
             let target = match target {
                 Target::Room { room } => To::Room(room.value()),
                 Target::Person { person } => To::Person(person.value()),
             };
-            Line::Sent {
-                serial: *serial,
-                counter: counter.value(),
-                target,
-            }
+            Line::Sent { serial: *serial, counter: counter.value(), target }
         }
-        Record::Acked { counter } => Line::Acked {
-            counter: counter.value(),
-        },
+        Record::Acked { counter } => Line::Acked { counter: counter.value() },
         Record::Gone { serial } => Line::Gone { serial: *serial },
     }
 }
 
 fn from_line(line: Line) -> Option<Record> {
     Some(match line {
-        Line::Epoch { epoch, acked } => Record::Epoch {
-            epoch: Epoch(unhex(&epoch)?),
-            acked: Counter::new(acked),
-        },
-        Line::Post {
-            serial,
-            place,
-            kind,
-            reply_to,
-            written,
-            body,
-        } => Record::Post {
+        Line::Epoch { epoch, acked } => {
+            Record::Epoch { epoch: Epoch(unhex(&epoch)?), acked: Counter::new(acked) }
+        }
+        Line::Post { serial, place, kind, reply_to, written, body } => Record::Post {
             serial,
             post: Post {
                 place: Place::parse(&place)?,
@@ -131,28 +88,14 @@ fn from_line(line: Line) -> Option<Record> {
                 body,
             },
         },
-        Line::Sent {
-            serial,
-            counter,
-            target,
-        } => {
+        Line::Sent { serial, counter, target } => {
             let target = match target {
-                To::Room(room) => Target::Room {
-                    room: RoomId::new(room)?,
-                },
-                To::Person(person) => Target::Person {
-                    person: PersonId::new(person)?,
-                },
+                To::Room(room) => Target::Room { room: RoomId::new(room)? },
+                To::Person(person) => Target::Person { person: PersonId::new(person)? },
             };
-            Record::Sent {
-                serial,
-                counter: Counter::new(counter)?,
-                target,
-            }
+            Record::Sent { serial, counter: Counter::new(counter)?, target }
         }
-        Line::Acked { counter } => Record::Acked {
-            counter: Counter::new(counter)?,
-        },
+        Line::Acked { counter } => Record::Acked { counter: Counter::new(counter)? },
         Line::Gone { serial } => Record::Gone { serial },
     })
 }

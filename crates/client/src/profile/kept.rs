@@ -46,10 +46,7 @@ pub(super) fn decode(content: &[u8]) -> Result<Kept, usize> {
         return Ok(Kept::default());
     }
     let stored: Stored = serde_json::from_slice(content).map_err(|error| error.line())?;
-    let epoch = stored
-        .epoch
-        .map(|epoch| unhex(&epoch).map(Epoch).ok_or(1_usize))
-        .transpose()?;
+    let epoch = stored.epoch.map(|epoch| unhex(&epoch).map(Epoch).ok_or(1_usize)).transpose()?;
     let rooms = stored.rooms.into_iter().map(|room| {
         Some(KeptRoom {
             room: RoomId::new(room.room)?,
@@ -58,10 +55,5 @@ pub(super) fn decode(content: &[u8]) -> Result<Kept, usize> {
         })
     });
     let rooms = rooms.collect::<Option<_>>().ok_or(1_usize)?;
-    Ok(Kept {
-        name: stored.name,
-        epoch,
-        rooms,
-        ignored: stored.ignored,
-    })
+    Ok(Kept { name: stored.name, epoch, rooms, ignored: stored.ignored })
 }

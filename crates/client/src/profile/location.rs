@@ -7,25 +7,20 @@ use std::path::{Path, PathBuf};
 /// The folder of the profile of this name at this server, below the folder of all state.
 pub fn folder(state: &Path, host: &str, port: u16, name: &PersonName) -> PathBuf {
     let server = safe(&format!("{}_{port}", host.to_lowercase()));
-    state
-        .join("natter")
-        .join(server)
-        .join(safe(NameKey::of(name.as_str()).as_str()))
+    state.join("natter").join(server).join(safe(NameKey::of(name.as_str()).as_str()))
 }
 
 /// A file name that every system takes, different for different texts: what is not plain becomes `%xx`.
 fn safe(text: &str) -> String {
-    text.bytes()
-        .enumerate()
-        .fold(String::new(), |mut out, (at, byte)| {
-            let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
-            if plain || (byte == b'.' && at > 0) {
-                out.push(char::from(byte));
-            } else {
-                write!(out, "%{byte:02x}").expect("a String takes everything");
-            }
-            out
-        })
+    text.bytes().enumerate().fold(String::new(), |mut out, (at, byte)| {
+        let plain = byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_');
+        if plain || (byte == b'.' && at > 0) {
+            out.push(char::from(byte));
+        } else {
+            write!(out, "%{byte:02x}").expect("a String takes everything");
+        }
+        out
+    })
 }
 
 #[cfg(test)]
@@ -34,10 +29,7 @@ mod tests {
 
     fn check(host: &str, name: &str, expected: &str) {
         let name = PersonName::parse(name).expect("tests use allowed names");
-        assert_eq!(
-            folder(Path::new("/s"), host, 12000, &name),
-            PathBuf::from(expected)
-        );
+        assert_eq!(folder(Path::new("/s"), host, 12000, &name), PathBuf::from(expected));
     }
 
     #[test]

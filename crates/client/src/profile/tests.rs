@@ -24,16 +24,9 @@ fn records() -> Vec<Record> {
     };
     let counter = Counter::FIRST;
     vec![
-        Record::Epoch {
-            epoch: Epoch([9; 16]),
-            acked: None,
-        },
+        Record::Epoch { epoch: Epoch([9; 16]), acked: None },
         Record::Post { serial: 0, post },
-        Record::Sent {
-            serial: 0,
-            counter,
-            target: Target::Room { room: RoomId::FIRST },
-        },
+        Record::Sent { serial: 0, counter, target: Target::Room { room: RoomId::FIRST } },
         Record::Acked { counter },
         Record::Gone { serial: 4 },
     ]
@@ -64,11 +57,7 @@ fn the_journal_survives_a_crash_as_far_as_it_was_synced() {
     let files = MemoryFiles::default();
     let mut profile = open(&files);
     profile.save(&Save::Append(records())).expect("writable");
-    profile
-        .save(&Save::Append(vec![Record::Acked {
-            counter: Counter::FIRST,
-        }]))
-        .expect("writable");
+    profile.save(&Save::Append(vec![Record::Acked { counter: Counter::FIRST }])).expect("writable");
     files.crash();
     assert_eq!(open(&files).records(), records());
 }
@@ -77,9 +66,7 @@ fn the_journal_survives_a_crash_as_far_as_it_was_synced() {
 fn a_line_that_a_crash_cut_is_dropped() {
     let mut files = MemoryFiles::default();
     open(&files).save(&Save::Append(records())).expect("writable");
-    files
-        .append(JOURNAL, b"{\"acked\":{\"cou", true)
-        .expect("writable");
+    files.append(JOURNAL, b"{\"acked\":{\"cou", true).expect("writable");
     open(&files).save(&Save::Append(records())).expect("writable");
     assert_eq!(open(&files).records(), [records(), records()].concat());
 }
@@ -90,11 +77,7 @@ fn cursors_read_back_as_they_were_kept() {
     let kept = Kept {
         name: "alice-2".into(),
         epoch: Some(Epoch([3; 16])),
-        rooms: vec![KeptRoom {
-            room: RoomId::FIRST,
-            place: Place::Room("lobby".into()),
-            seen: Seq::new(4),
-        }],
+        rooms: vec![KeptRoom { room: RoomId::FIRST, place: Place::Room("lobby".into()), seen: Seq::new(4) }],
         ignored: vec!["Eve".into()],
     };
     open(&files).save(&Save::Kept(kept.clone())).expect("writable");
@@ -106,10 +89,7 @@ fn check_damaged(file: &'static str, content: &[u8], expected: usize) {
     drop(open(&files));
     files.replace(file, content, true).expect("writable");
     let error = Profile::open(files, &mut SmallRng::seed_from_u64(1)).expect_err("damaged");
-    assert!(
-        matches!(error, ProfileError::Damaged { line, .. } if line == expected),
-        "{error:?}"
-    );
+    assert!(matches!(error, ProfileError::Damaged { line, .. } if line == expected), "{error:?}");
     assert!(!error.hint().is_empty());
 }
 

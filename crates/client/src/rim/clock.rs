@@ -13,9 +13,7 @@ pub(super) struct SystemClock {
 impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the rim reads the clock")]
     pub(super) fn start() -> Self {
-        Self {
-            start: Instant::now(),
-        }
+        Self { start: Instant::now() }
     }
 }
 
@@ -25,9 +23,6 @@ impl Clock for SystemClock {
         let ms =
             |duration: std::time::Duration| Millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Now {
-            steady: ms(self.start.elapsed()),
-            wall: ms(wall),
-        }
+        Now { steady: ms(self.start.elapsed()), wall: ms(wall) }
     }
 }

@@ -21,32 +21,22 @@ pub(super) fn drive_failure(error: &DriveError, address: &Address) -> Failure {
 
 /// The failure of a profile.
 pub(super) fn profile_failure(error: &ProfileError) -> Failure {
-    let cause = error
-        .source()
-        .map(|cause| format!(": {cause}"))
-        .unwrap_or_default();
+    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
     Failure::new(ExitCode::User, format!("{error}{cause}"), error.hint())
 }
 
 fn connect_failure(error: &io::Error, address: &Address) -> Failure {
     let unknown = error.get_ref().is_some_and(|inner| inner.is::<UnknownHost>());
     let (what, hint) = match error.kind() {
-        _ if unknown => (
-            format!("unknown host '{}'", address.host),
-            "check its spelling, or use its number",
-        ),
-        io::ErrorKind::ConnectionRefused => (
-            format!("connection refused '{address}'"),
-            "start natterd there, or name its port with -p",
-        ),
+        _ if unknown => (format!("unknown host '{}'", address.host), "check its spelling, or use its number"),
+        io::ErrorKind::ConnectionRefused => {
+            (format!("connection refused '{address}'"), "start natterd there, or name its port with -p")
+        }
         io::ErrorKind::TimedOut => (
             format!("no answer within 10 s '{address}'"),
             "check the address, and whether a firewall is in the way",
         ),
-        _ => (
-            format!("can't connect '{address}': {error}"),
-            "check the address and the network",
-        ),
+        _ => (format!("can't connect '{address}': {error}"), "check the address and the network"),
     };
     Failure::new(ExitCode::Server, what, hint)
 }
@@ -81,10 +71,7 @@ pub(super) fn end_failure(end: &End, address: &Address) -> Option<Failure> {
 
 fn refused(refusal: &Refusal, address: &Address) -> Failure {
     let code = refusal.known();
-    let text = code.map_or_else(
-        || sanitize_line(&refusal.text).into_owned(),
-        |code| code.text().to_owned(),
-    );
+    let text = code.map_or_else(|| sanitize_line(&refusal.text).into_owned(), |code| code.text().to_owned());
     let exit = match code {
         Some(
             Code::PlaintextRefused
@@ -113,14 +100,8 @@ mod tests {
             io_error(io::ErrorKind::ConnectionRefused),
             io_error(io::ErrorKind::TimedOut),
             io_error(io::ErrorKind::PermissionDenied),
-            profile_failure(&ProfileError::Damaged {
-                file: "identity",
-                line: 2,
-            }),
-            profile_failure(&ProfileError::Io {
-                file: "journal",
-                source: io::ErrorKind::StorageFull.into(),
-            }),
+            profile_failure(&ProfileError::Damaged { file: "identity", line: 2 }),
+            profile_failure(&ProfileError::Io { file: "journal", source: io::ErrorKind::StorageFull.into() }),
         ];
         let mut ends = vec![
             End::Quit,
@@ -129,24 +110,16 @@ mod tests {
             End::NoLogin(Loss::Closed),
             End::NoLogin(Loss::Silent),
             End::NoLogin(Loss::Announced),
-            End::Refused(Refusal {
-                code: 999,
-                detail: 0,
-                text: "newer\u{1b}".into(),
-            }),
+            End::Refused(Refusal { code: 999, detail: 0, text: "newer\u{1b}".into() }),
         ];
-        ends.extend(Code::ALL.iter().map(|code| {
-            End::Refused(Refusal {
-                code: code.number(),
-                detail: 0,
-                text: String::new(),
-            })
-        }));
+        ends.extend(
+            Code::ALL
+                .iter()
+                .map(|code| End::Refused(Refusal { code: code.number(), detail: 0, text: String::new() })),
+        );
         failures.extend(ends.iter().filter_map(|end| end_failure(end, &address)));
-        let text: Vec<_> = failures
-            .iter()
-            .map(|failure| format!("{failure}\n-> {}", failure.code as u8))
-            .collect();
+        let text: Vec<_> =
+            failures.iter().map(|failure| format!("{failure}\n-> {}", failure.code as u8)).collect();
         insta::assert_snapshot!("ends", text.join("\n"));
     }
 }

@@ -12,9 +12,7 @@ pub(super) fn read(input: &mpsc::Sender<Input>) {
     let mut line = Vec::new();
     // A broken stdin is an ended one.
     while matches!(stdin.read_until(b'\n', &mut line), Ok(read) if read > 0) {
-        let text = String::from_utf8_lossy(&line)
-            .trim_end_matches(['\n', '\r'])
-            .to_owned();
+        let text = String::from_utf8_lossy(&line).trim_end_matches(['\n', '\r']).to_owned();
         if input.blocking_send(Input::Line(text)).is_err() {
             return;
         }

@@ -57,9 +57,7 @@ fn start(cli: &Cli) -> Result<ExitCode, Failure> {
 
 async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let address = cli.address();
-    let login = env::var("USER")
-        .or_else(|_| env::var("LOGNAME"))
-        .unwrap_or_default();
+    let login = env::var("USER").or_else(|_| env::var("LOGNAME")).unwrap_or_default();
     let name = cli.name(&login)?;
     let mut rng = seeded()?;
     let folder = folder(&state(cli)?, &address.host, address.port(), &name);
@@ -74,18 +72,14 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         interactive,
     };
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
-    notice
-        .into_iter()
-        .for_each(|text| session.notify(Event::Notice { text }));
+    notice.into_iter().for_each(|text| session.notify(Event::Notice { text }));
     let (ports, face) = ports(&session);
     let input = face.input.downgrade();
     let threads = start_face(cli, face, interactive, history);
     let mut client = Client {
         session,
         profile,
-        connect: Tcp {
-            address: address.clone(),
-        },
+        connect: Tcp { address: address.clone() },
         clock: SystemClock::start(),
         rng,
         ports,
@@ -114,11 +108,7 @@ fn seeded() -> Result<StdRng, Failure> {
     #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
     let filled = getrandom::fill(&mut seed);
     filled.map_err(|error| {
-        Failure::new(
-            ExitCode::User,
-            format!("no random numbers: {error}"),
-            "check the system",
-        )
+        Failure::new(ExitCode::User, format!("no random numbers: {error}"), "check the system")
     })?;
     Ok(StdRng::from_seed(seed))
 }
@@ -127,11 +117,7 @@ fn seeded() -> Result<StdRng, Failure> {
 fn state(cli: &Cli) -> Result<PathBuf, Failure> {
     let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let xdg = || env::var_os("XDG_STATE_HOME").and_then(absolute);
-    let home = || {
-        env::var_os("HOME")
-            .and_then(absolute)
-            .map(|home| home.join(".local/state"))
-    };
+    let home = || env::var_os("HOME").and_then(absolute).map(|home| home.join(".local/state"));
     cli.state.clone().or_else(xdg).or_else(home).ok_or_else(|| {
         Failure::new(
             ExitCode::User,
@@ -196,26 +182,17 @@ fn start_face(cli: &Cli, face: Face, interactive: bool, history: Option<PathBuf>
         face.input = closed;
         plain::write(face, renderer, quiet);
     });
-    Threads {
-        writer: Some(writer),
-        reader: None,
-    }
+    Threads { writer: Some(writer), reader: None }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the rim starts threads: terminals and pipes block"
-)]
+#[expect(clippy::disallowed_methods, reason = "the rim starts threads: terminals and pipes block")]
 pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     std::thread::spawn(work)
 }
 
 fn start_terminal(face: Face, renderer: Renderer, history: Option<PathBuf>) -> Threads {
     let (reader, writer) = terminal::start(face, renderer, history);
-    Threads {
-        writer: Some(writer),
-        reader: Some(reader),
-    }
+    Threads { writer: Some(writer), reader: Some(reader) }
 }
 
 /// Colours: as wished; else on a terminal that knows them, unless the environment says otherwise.
@@ -228,9 +205,5 @@ fn look(cli: &Cli, interactive: bool) -> Look {
         Color::Never => false,
         Color::Auto => !set("NO_COLOR") && (forced || (io::stdout().is_terminal() && !dumb)),
     };
-    Look {
-        color,
-        screen: interactive,
-        bell: cli.bell && interactive,
-    }
+    Look { color, screen: interactive, bell: cli.bell && interactive }
 }

@@ -176,10 +176,6 @@ fn write(mut face: Face, mut renderer: Renderer, gate: &Gate, printers: &mpsc::R
 fn lines(event: &Event, renderer: &mut Renderer) -> String {
     match event {
         Event::Clear => "\x1b[H\x1b[2J\x1b[3J\n".into(),
-        event => renderer
-            .render(event)
-            .iter()
-            .map(|line| format!("{line}\n"))
-            .collect(),
+        event => renderer.render(event).iter().map(|line| format!("{line}\n")).collect(),
     }
 }

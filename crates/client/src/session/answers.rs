@@ -48,15 +48,7 @@ impl Session {
             (Asked::People { place, room, so_far }, Reply::People { people }) => {
                 self.handle_people_page(place, room, so_far, people, more);
             }
-            (
-                Asked::Whois { name, why },
-                Reply::Whois {
-                    person,
-                    rooms,
-                    seen,
-                    agent,
-                },
-            ) => {
+            (Asked::Whois { name, why }, Reply::Whois { person, rooms, seen, agent }) => {
                 self.handle_whois(name, why, person, rooms, seen, agent);
             }
             (Asked::Nick, Reply::Named { name }) => self.handle_named(name),
@@ -90,15 +82,9 @@ impl Session {
         match after {
             Some(_) => self.ask(Asked::People { place, room, so_far }, |req| ClientMsg::Ask {
                 req,
-                question: Question::People {
-                    room: Some(room),
-                    after,
-                },
+                question: Question::People { room: Some(room), after },
             }),
-            None => self.tell(Event::People {
-                place,
-                people: so_far,
-            }),
+            None => self.tell(Event::People { place, people: so_far }),
         }
     }
 
@@ -112,12 +98,7 @@ impl Session {
         agent: String,
     ) {
         match why {
-            Why::Show => self.tell(Event::Whois {
-                person,
-                rooms,
-                seen,
-                agent,
-            }),
+            Why::Show => self.tell(Event::Whois { person, rooms, seen, agent }),
             Why::Post => self.handle_addressee(&name, &person),
             Why::Query => {
                 if self.current.is(&Place::Person(name)) {

@@ -28,23 +28,16 @@ impl Session {
             Step::Next => self.resume.handle_entry(id, entry.seq, 0),
             Step::Gap(missing) => {
                 self.resume.handle_entry(id, entry.seq, missing);
-                self.tell(Event::Gap {
-                    place: place.clone(),
-                    missing,
-                });
+                self.tell(Event::Gap { place: place.clone(), missing });
             }
         }
         self.show(id, &place, entry);
-        self.keeper
-            .note_position(self.queued, id, &place, Some(entry.seq));
+        self.keeper.note_position(self.queued, id, &place, Some(entry.seq));
     }
 
     fn show(&mut self, id: RoomId, place: &Place, entry: &Entry) {
         if entry.device.is_some() && entry.device == self.device {
-            entry
-                .counter
-                .into_iter()
-                .for_each(|counter| self.leaving.handle_seen(counter));
+            entry.counter.into_iter().for_each(|counter| self.leaving.handle_seen(counter));
         }
         let Some(room) = self.rooms.by_id(id) else {
             return;
@@ -55,10 +48,7 @@ impl Session {
             return;
         }
         if let Some(count) = unread {
-            self.tell(Event::Unread {
-                place: place.clone(),
-                count,
-            });
+            self.tell(Event::Unread { place: place.clone(), count });
         }
         let said = self.said(place, entry);
         self.tell(Event::Said(said));
@@ -79,10 +69,7 @@ impl Session {
             mention: !mine && mentions(&text, &self.name),
             kind: entry.kind,
             revision: entry.revision,
-            reply: entry.reply_to.map(|seq| Quote {
-                seq,
-                said: room.and_then(|room| room.quote(seq)),
-            }),
+            reply: entry.reply_to.map(|seq| Quote { seq, said: room.and_then(|room| room.quote(seq)) }),
             text,
             place: place.clone(),
         }

@@ -22,14 +22,7 @@ pub(super) struct Failed {
 
 impl Session {
     pub(super) fn handle_error(&mut self, failed: Failed, now: Now) {
-        let Failed {
-            code,
-            about,
-            req,
-            close,
-            detail,
-            text,
-        } = failed;
+        let Failed { code, about, req, close, detail, text } = failed;
         let refusal = Refusal { code, detail, text };
         if Code::from_number(code) == Some(Code::Fenced) {
             return self.end_with(End::Fenced, now);
@@ -40,23 +33,14 @@ impl Session {
         if about == ty::POST {
             return self.handle_post_refused(Counter::new(req), refusal, now);
         }
-        match u32::try_from(req)
-            .ok()
-            .and_then(|req| self.requests.take(Req(req)))
-        {
+        match u32::try_from(req).ok().and_then(|req| self.requests.take(Req(req))) {
             Some(asked) => self.handle_request_refused(&asked, refusal),
-            None => self.tell(Event::Error {
-                about: String::new(),
-                refusal,
-            }),
+            None => self.tell(Event::Error { about: String::new(), refusal }),
         }
     }
 
     fn handle_post_refused(&mut self, counter: Option<Counter>, refusal: Refusal, now: Now) {
-        match self
-            .outbox
-            .handle_refusal(counter, refusal.code, refusal.detail, now)
-        {
+        match self.outbox.handle_refusal(counter, refusal.code, refusal.detail, now) {
             Verdict::Dropped(pending) => self.tell_refused(pending, refusal),
             Verdict::Again | Verdict::Stale => {}
         }
@@ -77,17 +61,11 @@ impl Session {
             Asked::Whois { name, why: Why::Post } => {
                 return self.fail_posts(&Place::Person(name.clone()), &refusal);
             }
-            Asked::Whois {
-                name,
-                why: Why::Query,
-            } => self.fail_place(&Place::Person(name.clone()), &refusal),
+            Asked::Whois { name, why: Why::Query } => self.fail_place(&Place::Person(name.clone()), &refusal),
             _ => {}
         }
         self.refusals += 1;
-        self.tell(Event::Error {
-            about: asked.command().unwrap_or_default(),
-            refusal,
-        });
+        self.tell(Event::Error { about: asked.command().unwrap_or_default(), refusal });
     }
 
     /// This place can't be had. A person goes back to where they were; a script stays, so that what it says

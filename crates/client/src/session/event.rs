@@ -43,38 +43,21 @@ pub enum Event {
     /// Something happened to a person in the current room.
     Person { name: String, change: Change },
     /// A post waits: it is not acknowledged yet.
-    Pending {
-        place: Place,
-        kind: EntryKind,
-        text: String,
-    },
+    Pending { place: Place, kind: EntryKind, text: String },
     /// A post was refused for good.
-    Refused {
-        place: Place,
-        text: String,
-        refusal: Refusal,
-    },
+    Refused { place: Place, text: String, refusal: Refusal },
     /// A post was sent before the server's history was lost: nobody knows whether it arrived.
     Uncertain { place: Place, text: String },
     /// The last of what was read before, to go on from.
     Context { place: Place, entries: Vec<Said> },
     /// The answer to `/history`.
-    History {
-        place: Place,
-        entries: Vec<Said>,
-        more: bool,
-    },
+    History { place: Place, entries: Vec<Said>, more: bool },
     /// The answer to `/who`.
     People { place: Place, people: Vec<RosterItem> },
     /// The answer to `/list`.
     Rooms { rooms: Vec<RoomListing> },
     /// The answer to `/whois`.
-    Whois {
-        person: RosterItem,
-        rooms: Vec<String>,
-        seen: Millis,
-        agent: String,
-    },
+    Whois { person: RosterItem, rooms: Vec<String>, seen: Millis, agent: String },
     /// The answer to `/topic`.
     Topic { place: Place, topic: String },
     /// My name is this now.

@@ -16,12 +16,7 @@ pub(crate) struct Heartbeat {
 impl Heartbeat {
     /// A heartbeat that begins now.
     pub(crate) const fn new(now: Millis) -> Self {
-        Self {
-            heard: now,
-            sent: now,
-            ping_after: PING_AFTER_MS,
-            dead_after: DEAD_AFTER_MS,
-        }
+        Self { heard: now, sent: now, ping_after: PING_AFTER_MS, dead_after: DEAD_AFTER_MS }
     }
 
     /// Takes the server's times; 0 keeps the default.

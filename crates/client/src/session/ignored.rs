@@ -16,10 +16,7 @@ impl Ignored {
     /// From the names that were kept.
     pub(crate) fn restore(names: Vec<String>) -> Self {
         let names = names.into_iter().map(|name| (NameKey::of(&name), name)).collect();
-        Self {
-            names,
-            people: BTreeSet::new(),
-        }
+        Self { names, people: BTreeSet::new() }
     }
 
     /// Hides this name; whoever has it when they are next heard stays hidden under other names.

@@ -32,8 +32,7 @@ impl Leaving {
     }
 
     pub(super) fn handle_acked(&mut self, posts: &[Pending], now: Millis) {
-        self.unseen
-            .extend(posts.iter().filter_map(|pending| pending.counter));
+        self.unseen.extend(posts.iter().filter_map(|pending| pending.counter));
         self.last_ack = now;
     }
 
@@ -56,9 +55,7 @@ impl Session {
     /// The user wants to leave. What is not acknowledged is waited for, at most `patience` ms if that is given;
     /// what is not acknowledged then stays in the outbox.
     pub fn handle_leave(&mut self, patience: Option<u64>, now: Now) {
-        self.leaving.wish = Some(Wish {
-            until: patience.map(|ms| after(now.steady, ms)),
-        });
+        self.leaving.wish = Some(Wish { until: patience.map(|ms| after(now.steady, ms)) });
         self.advance(now);
     }
 
@@ -83,9 +80,7 @@ impl Session {
                 self.out.push_back(ClientMsg::Bye {});
             }
             if self.outbox.len() > 0 {
-                self.tell(Event::Leaving {
-                    pending: self.outbox.len(),
-                });
+                self.tell(Event::Leaving { pending: self.outbox.len() });
             }
             self.end_with(End::Quit, now);
         }

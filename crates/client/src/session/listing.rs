@@ -50,11 +50,7 @@ impl Session {
 
     /// Takes a room's information; it is not joined any more but joined.
     fn keep_place(&mut self, info: RoomInfo) {
-        let cursor = self
-            .keeper
-            .position(info.room)
-            .map(Cursor::at)
-            .unwrap_or_default();
+        let cursor = self.keeper.position(info.room).map(Cursor::at).unwrap_or_default();
         let room = self.rooms.take(info, cursor);
         let (id, place) = (room.info.room, room.place());
         self.keeper.note_room(id, place);
@@ -63,23 +59,18 @@ impl Session {
     fn joining_index(&self, id: RoomId) -> Option<usize> {
         let room = self.rooms.iter().find(|room| room.info.room == id)?;
         let place = room.place();
-        self.joining
-            .iter()
-            .position(|name| place.is(&Place::Room(name.clone())))
+        self.joining.iter().position(|name| place.is(&Place::Room(name.clone())))
     }
 
     fn is_joining(&self, name: &str) -> bool {
-        self.joining
-            .iter()
-            .any(|joining| NameKey::of(joining) == NameKey::of(name))
+        self.joining.iter().any(|joining| NameKey::of(joining) == NameKey::of(name))
     }
 
     /// Wants to be in the room of this name; it is asked for when there is a connection.
     pub(super) fn join(&mut self, name: String) {
         let place = Place::Room(name.clone());
         if self.rooms.by_place(&place).is_some() {
-            self.joining
-                .retain(|joining| NameKey::of(joining) != NameKey::of(&name));
+            self.joining.retain(|joining| NameKey::of(joining) != NameKey::of(&name));
             return;
         }
         if !self.is_joining(&name) {
@@ -88,10 +79,7 @@ impl Session {
         let asked =
             |asked: &Asked| matches!(asked, Asked::Join { name } if place.is(&Place::Room(name.clone())));
         if self.phase == Phase::Up && !self.requests.any(asked) {
-            self.ask(Asked::Join { name: name.clone() }, |req| ClientMsg::Join {
-                req,
-                name,
-            });
+            self.ask(Asked::Join { name: name.clone() }, |req| ClientMsg::Join { req, name });
         }
     }
 
@@ -145,15 +133,9 @@ impl Session {
     /// Goes to another room, since the current one can't be had.
     pub(super) fn leave_current(&mut self) {
         let others = [self.back_to.clone(), Place::Room("lobby".into())];
-        let known = others
-            .into_iter()
-            .find(|place| !place.is(&self.current) && self.rooms.by_place(place).is_some());
-        let any = || {
-            self.rooms
-                .iter()
-                .find(|room| room.peer().is_none())
-                .map(|room| room.place())
-        };
+        let known =
+            others.into_iter().find(|place| !place.is(&self.current) && self.rooms.by_place(place).is_some());
+        let any = || self.rooms.iter().find(|room| room.peer().is_none()).map(|room| room.place());
         if let Some(place) = known.or_else(any) {
             self.go_to(place);
         }
@@ -176,19 +158,11 @@ impl Session {
         let wanted = self.config.interactive && self.config.history > 0 && self.logins == 1;
         let room = self.rooms.by_id(id);
         let here = room.filter(|room| room.place().is(&self.current));
-        match here
-            .and_then(|room| room.cursor.position().flatten())
-            .filter(|_| wanted)
-        {
+        match here.and_then(|room| room.cursor.position().flatten()).filter(|_| wanted) {
             None => self.open(id),
             Some(seen) => {
                 let (range, limit) = (Range::Before { seq: seen.next() }, self.config.history);
-                self.ask(Asked::Context { room: id }, |req| ClientMsg::Fetch {
-                    req,
-                    room: id,
-                    range,
-                    limit,
-                });
+                self.ask(Asked::Context { room: id }, |req| ClientMsg::Fetch { req, room: id, range, limit });
             }
         }
     }
@@ -203,24 +177,15 @@ impl Session {
         let place = room.place();
         let news = match &place {
             Place::Person(_) => self.returning,
-            Place::Room(_) => self
-                .reread
-                .iter()
-                .any(|name| place.is(&Place::Room(name.clone()))),
+            Place::Room(_) => self.reread.iter().any(|name| place.is(&Place::Room(name.clone()))),
         };
         let from = match kept {
             Some(seq) => OpenFrom::After { epoch, seq },
             None if news => OpenFrom::After { epoch, seq: None },
-            None => OpenFrom::Last {
-                count: self.config.history,
-            },
+            None => OpenFrom::Last { count: self.config.history },
         };
         self.resume.handle_opening(kept.is_some());
-        self.ask(Asked::Open { room: id }, |req| ClientMsg::Open {
-            req,
-            room: id,
-            from,
-        });
+        self.ask(Asked::Open { room: id }, |req| ClientMsg::Open { req, room: id, from });
     }
 
     pub(super) fn handle_opened(
@@ -263,19 +228,12 @@ impl Session {
             TrimReason::Trimmed => {
                 let gone = room.cursor.handle_trimmed(first);
                 if gone > 0 {
-                    self.tell(Event::Trimmed {
-                        place: place.clone(),
-                        first,
-                        gone,
-                    });
+                    self.tell(Event::Trimmed { place: place.clone(), first, gone });
                 }
             }
         }
         if let Some(room) = self.rooms.by_id(id) {
-            room.unread = room
-                .info
-                .newest
-                .map(|newest| (newest.value() + 1).saturating_sub(first.value()));
+            room.unread = room.info.newest.map(|newest| (newest.value() + 1).saturating_sub(first.value()));
             room.unread = room.unread.filter(|unread| *unread > 0 && !room.entered);
             if room.info.newest < Some(first) {
                 self.resume.forget(id);
@@ -312,10 +270,7 @@ impl Session {
             return;
         };
         room.entered = true;
-        let others = room
-            .roster
-            .people()
-            .filter(|item| Some(item.person) != me && item.presence.online);
+        let others = room.roster.people().filter(|item| Some(item.person) != me && item.presence.online);
         let entered = Entered {
             place: room.place(),
             topic: room.info.topic.clone(),

@@ -9,19 +9,13 @@ use protocol::message::{ClientMsg, Proof, Purpose, ServerMsg};
 impl Session {
     pub(super) fn log_in(&mut self, now: Now) {
         self.phase = Phase::Login { since: now.steady };
-        let name = if self.welcome.is_some() {
-            &self.name
-        } else {
-            &self.config.name
-        };
+        let name = if self.welcome.is_some() { &self.name } else { &self.config.name };
         self.out.push_back(ClientMsg::Hello {
             min_version: VERSION,
             max_version: VERSION,
             features: 0,
             device: self.config.device,
-            proof: Proof::Secret {
-                secret: self.config.secret.clone(),
-            },
+            proof: Proof::Secret { secret: self.config.secret.clone() },
             purpose: Purpose::Chat,
             name: name.clone(),
             agent: self.config.agent.clone(),
@@ -51,17 +45,10 @@ impl Session {
         self.device = Some(device);
         self.server_time = (time, now.steady);
         self.max_body = usize::try_from(limits.body).unwrap_or(usize::MAX);
-        self.heartbeat
-            .set_times(limits.ping_after_ms, limits.dead_after_ms);
+        self.heartbeat.set_times(limits.ping_after_ms, limits.dead_after_ms);
         self.keeper.note_name(&name);
         let wanted = self.config.name.clone();
-        let welcome = Welcome {
-            name: name.clone(),
-            wanted,
-            durability,
-            storage,
-            motd,
-        };
+        let welcome = Welcome { name: name.clone(), wanted, durability, storage, motd };
         self.name = name;
         match self.welcome.replace(welcome.clone()) {
             None => self.tell(Event::Welcome(welcome)),
@@ -76,10 +63,7 @@ impl Session {
         self.outbox.set_window(limits.window_posts, limits.window_bytes);
         self.leaving.handle_acked(&settled.arrived, now.steady);
         for pending in settled.unknown {
-            self.tell(Event::Uncertain {
-                place: pending.post.place,
-                text: pending.post.body,
-            });
+            self.tell(Event::Uncertain { place: pending.post.place, text: pending.post.body });
         }
         self.resume.begin();
     }

@@ -71,10 +71,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An outbox from its journal's records.
     pub(crate) fn restore(records: &[Record]) -> Self {
-        let mut outbox = Self {
-            journalled: records.len(),
-            ..Self::default()
-        };
+        let mut outbox = Self { journalled: records.len(), ..Self::default() };
         for record in records {
             outbox.replay(record);
         }
@@ -88,14 +85,9 @@ impl Outbox {
             Record::Epoch { epoch, acked } => (self.epoch, self.acked) = (Some(*epoch), *acked),
             Record::Post { serial, post } => {
                 self.next_serial = serial + 1;
-                self.pending
-                    .push_back(Pending::new(*serial, post.clone(), Millis(0)));
+                self.pending.push_back(Pending::new(*serial, post.clone(), Millis(0)));
             }
-            Record::Sent {
-                serial,
-                counter,
-                target,
-            } => {
+            Record::Sent { serial, counter, target } => {
                 if let Some(pending) = self.pending.iter_mut().find(|pending| pending.serial == *serial) {
                     pending.counter = Some(*counter);
                     pending.post.target = Some(target.clone());
@@ -112,10 +104,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, post: Post, now: Now) {
         let serial = self.next_serial;
         self.next_serial += 1;
-        self.record(Record::Post {
-            serial,
-            post: post.clone(),
-        });
+        self.record(Record::Post { serial, post: post.clone() });
         self.pending.push_back(Pending::new(serial, post, now.steady));
     }
 
@@ -126,11 +115,7 @@ impl Outbox {
         if same {
             settled.arrived = last.map(|last| self.settle(last)).unwrap_or_default();
         } else {
-            let sent = self
-                .pending
-                .iter()
-                .take_while(|pending| pending.counter.is_some())
-                .count();
+            let sent = self.pending.iter().take_while(|pending| pending.counter.is_some()).count();
             settled.unknown = self.pending.drain(..sent).collect();
             for pending in &mut self.pending {
                 pending.post.target = None;
@@ -234,10 +219,7 @@ impl Outbox {
         let expected = self.flight.expected.take().filter(|_| self.flight.is_answered());
         self.acked = expected.map_or(self.acked, Counter::before);
         let answers = self.flight.take_answers();
-        let first = answers
-            .iter()
-            .position(|answer| *answer != Answer::Waiting)
-            .unwrap_or(answers.len());
+        let first = answers.iter().position(|answer| *answer != Answer::Waiting).unwrap_or(answers.len());
         let mut answers = answers.into_iter().chain(std::iter::repeat(Answer::Again));
         let mut at = 0..;
         self.pending.retain_mut(|pending| {
@@ -251,10 +233,8 @@ impl Outbox {
 
     /// Takes all posts up to `counter` out.
     fn settle(&mut self, counter: Counter) -> Vec<Pending> {
-        let done = self
-            .pending
-            .iter()
-            .take_while(|pending| pending.counter.is_some_and(|own| own <= counter));
+        let done =
+            self.pending.iter().take_while(|pending| pending.counter.is_some_and(|own| own <= counter));
         let done = done.count();
         self.acked = self.acked.max(Some(counter));
         self.flight.settle(done);
@@ -277,9 +257,7 @@ impl Outbox {
     /// The next post can't be sent: takes it out.
     pub(crate) fn drop_next(&mut self) -> Option<Pending> {
         let pending = self.pending.remove(self.flight.len())?;
-        self.record(Record::Gone {
-            serial: pending.serial,
-        });
+        self.record(Record::Gone { serial: pending.serial });
         Some(pending)
     }
 
@@ -302,14 +280,9 @@ impl Outbox {
             pending.counter = Some(counter);
             let serial = pending.serial;
             let target = target.clone();
-            self.records.push(Record::Sent {
-                serial,
-                counter,
-                target,
-            });
+            self.records.push(Record::Sent { serial, counter, target });
         }
-        self.ready
-            .push_back(pending.post.message(counter, target, now.wall));
+        self.ready.push_back(pending.post.message(counter, target, now.wall));
         Some(())
     }
 
@@ -321,10 +294,7 @@ impl Outbox {
     /// The posts that have waited long enough to be shown as pending, or all (`at_once`), once each.
     pub(crate) fn announce(&mut self, now: Millis, at_once: bool) -> Vec<Post> {
         let waited = |pending: &Pending| at_once || since(now, pending.typed) >= PENDING_AFTER_MS;
-        let late = self
-            .pending
-            .iter_mut()
-            .filter(|pending| !pending.announced && waited(pending));
+        let late = self.pending.iter_mut().filter(|pending| !pending.announced && waited(pending));
         late.map(|pending| {
             pending.announced = true;
             pending.post.clone()
@@ -375,14 +345,8 @@ impl Outbox {
     }
 
     fn snapshot(&self) -> Vec<Record> {
-        let epoch = self.epoch.map(|epoch| Record::Epoch {
-            epoch,
-            acked: self.acked,
-        });
-        epoch
-            .into_iter()
-            .chain(self.pending.iter().flat_map(Pending::records))
-            .collect()
+        let epoch = self.epoch.map(|epoch| Record::Epoch { epoch, acked: self.acked });
+        epoch.into_iter().chain(self.pending.iter().flat_map(Pending::records)).collect()
     }
 }
 

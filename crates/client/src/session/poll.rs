@@ -28,34 +28,21 @@ impl Session {
             Phase::Login { since } => Some(after(since, LOGIN_MS)),
             _ => self.is_connected().then(|| self.heartbeat.timeout()),
         };
-        let slow = self
-            .started
-            .filter(|_| !self.told_connecting && self.welcome.is_none());
+        let slow = self.started.filter(|_| !self.told_connecting && self.welcome.is_none());
         let slow = slow.map(|started| after(started, outbox::PENDING_AFTER_MS));
         let outbox = self.outbox.timeout().filter(|_| self.phase == Phase::Up);
         let catching_up =
             (self.catching_up && self.logins > 0).then(|| after(self.server_time.1, CATCH_UP_MS));
-        [
-            heart,
-            slow,
-            catching_up,
-            outbox,
-            self.keeper.timeout(),
-            self.leaving.timeout(),
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        [heart, slow, catching_up, outbox, self.keeper.timeout(), self.leaving.timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// What must be kept before anything else is sent.
     pub fn poll_save(&mut self) -> Option<Save> {
         let journal = self.outbox.poll_save().map(Save::from);
-        journal.or_else(|| {
-            self.keeper
-                .poll(&self.name, self.epoch, self.ignored.names())
-                .map(Save::Kept)
-        })
+        journal.or_else(|| self.keeper.poll(&self.name, self.epoch, self.ignored.names()).map(Save::Kept))
     }
 
     /// The next message for the server; nothing while something is to be kept.

@@ -24,32 +24,14 @@ impl Session {
         now: Now,
     ) {
         if body.len() > self.max_body {
-            let text = format!(
-                "that text is too long: {} bytes of at most {}",
-                body.len(),
-                self.max_body
-            );
+            let text = format!("that text is too long: {} bytes of at most {}", body.len(), self.max_body);
             return self.mistake(text, "say it in several lines");
         }
         if let Err(error) = check_body(&body) {
             return self.mistake(error.to_string(), "leave that character out");
         }
-        let target = if self.phase == Phase::Up {
-            self.target_of(&place)
-        } else {
-            None
-        };
-        self.outbox.push(
-            Post {
-                place,
-                target,
-                kind,
-                reply_to,
-                written: now.wall,
-                body,
-            },
-            now,
-        );
+        let target = if self.phase == Phase::Up { self.target_of(&place) } else { None };
+        self.outbox.push(Post { place, target, kind, reply_to, written: now.wall, body }, now);
     }
 
     /// Sends what can be sent, looks up what can't, and tells what takes too long.
@@ -68,11 +50,7 @@ impl Session {
         let offline = self.phase == Phase::Down && self.welcome.is_some();
         if self.welcome.is_some() {
             for post in self.outbox.announce(now.steady, offline) {
-                self.tell(Event::Pending {
-                    place: post.place,
-                    kind: post.kind,
-                    text: post.body,
-                });
+                self.tell(Event::Pending { place: post.place, kind: post.kind, text: post.body });
             }
         }
     }
@@ -90,20 +68,14 @@ impl Session {
     /// The number of the person who has this name now.
     pub(super) fn person(&self, name: &str) -> Option<PersonId> {
         let key = NameKey::of(name);
-        self.rooms
-            .people()
-            .find(|(_, known)| NameKey::of(known) == key)
-            .map(|(person, _)| person)
+        self.rooms.people().find(|(_, known)| NameKey::of(known) == key).map(|(person, _)| person)
     }
 
     fn look_up(&mut self, place: Place) {
         match place {
             Place::Room(name) => self.join(name),
             Place::Person(name) => {
-                if !self
-                    .requests
-                    .any(|asked| matches!(asked, Asked::Whois { why: Why::Post, .. }))
-                {
+                if !self.requests.any(|asked| matches!(asked, Asked::Whois { why: Why::Post, .. })) {
                     self.whois(name, Why::Post);
                 }
             }
@@ -111,26 +83,15 @@ impl Session {
     }
 
     pub(super) fn whois(&mut self, name: String, why: Why) {
-        let asked = Asked::Whois {
-            name: name.clone(),
-            why,
-        };
-        self.ask(asked, |req| ClientMsg::Ask {
-            req,
-            question: Question::Whois { name },
-        });
+        let asked = Asked::Whois { name: name.clone(), why };
+        self.ask(asked, |req| ClientMsg::Ask { req, question: Question::Whois { name } });
     }
 
     /// The person was found for whom the next post is.
     pub(super) fn handle_addressee(&mut self, name: &str, person: &RosterItem) {
-        let next = self
-            .outbox
-            .unresolved()
-            .is_some_and(|place| place.is(&Place::Person(name.to_owned())));
+        let next = self.outbox.unresolved().is_some_and(|place| place.is(&Place::Person(name.to_owned())));
         if next {
-            self.outbox.resolve(Target::Person {
-                person: person.person,
-            });
+            self.outbox.resolve(Target::Person { person: person.person });
         }
     }
 
@@ -145,11 +106,7 @@ impl Session {
 
     pub(super) fn tell_refused(&mut self, pending: Pending, refusal: Refusal) {
         self.refusals += 1;
-        self.tell(Event::Refused {
-            place: pending.post.place,
-            text: pending.post.body,
-            refusal,
-        });
+        self.tell(Event::Refused { place: pending.post.place, text: pending.post.body, refusal });
     }
 
     pub(super) fn handle_ack(&mut self, counter: Counter, now: Now) {

@@ -66,10 +66,7 @@ impl Asked {
             Self::Rooms { .. } => "/list".into(),
             Self::People { .. } => "/who".into(),
             Self::Whois { name, why: Why::Show } => format!("/whois {name}"),
-            Self::Whois {
-                name,
-                why: Why::Query,
-            } => format!("/query {name}"),
+            Self::Whois { name, why: Why::Query } => format!("/query {name}"),
             Self::Topic => "/topic".into(),
             Self::Nick => "/nick".into(),
             Self::Away { on: true, .. } => "/away".into(),
@@ -79,10 +76,7 @@ impl Asked {
 
     /// Whether its answer decides where what is typed next goes.
     pub(crate) fn moves(&self) -> bool {
-        matches!(
-            self,
-            Self::Join { .. } | Self::Part { .. } | Self::Whois { why: Why::Query, .. }
-        )
+        matches!(self, Self::Join { .. } | Self::Part { .. } | Self::Whois { why: Why::Query, .. })
     }
 }
 

@@ -30,10 +30,7 @@ pub(crate) struct Resume {
 impl Resume {
     /// A new connection begins.
     pub(crate) fn begin(&mut self) {
-        *self = Self {
-            active: true,
-            ..Self::default()
-        };
+        *self = Self { active: true, ..Self::default() };
     }
 
     /// A room is being opened; `kept` if its cursor goes on from an earlier place.
@@ -111,14 +108,7 @@ mod tests {
         resume.handle_double();
         assert_eq!(resume.close(), None);
         resume.handle_entry(a, seq(3), 0);
-        assert_eq!(
-            resume.close(),
-            Some(Some(Tally {
-                missed: 2,
-                lost: 0,
-                doubled: 1
-            }))
-        );
+        assert_eq!(resume.close(), Some(Some(Tally { missed: 2, lost: 0, doubled: 1 })));
         assert_eq!(resume.close(), None);
     }
 
@@ -129,13 +119,6 @@ mod tests {
         resume.handle_opening(true);
         resume.handle_opened(RoomId::FIRST, Some(seq(9)));
         resume.handle_entry(RoomId::FIRST, seq(9), 4);
-        assert_eq!(
-            resume.close(),
-            Some(Some(Tally {
-                missed: 1,
-                lost: 4,
-                doubled: 0
-            }))
-        );
+        assert_eq!(resume.close(), Some(Some(Tally { missed: 1, lost: 4, doubled: 0 })));
     }
 }

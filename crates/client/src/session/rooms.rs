@@ -60,17 +60,14 @@ impl Room {
         if entry.kind == EntryKind::Topic {
             self.info.topic = entry.text().into_owned();
         }
-        let Some(person) = entry
-            .person
-            .filter(|_| matches!(entry.kind, EntryKind::Text | EntryKind::Action))
+        let Some(person) = entry.person.filter(|_| matches!(entry.kind, EntryKind::Text | EntryKind::Action))
         else {
             return;
         };
         if self.recent.len() == RECENT {
             self.recent.pop_front();
         }
-        self.recent
-            .push_back((entry.seq, person, entry.name.clone(), shorten(&entry.text())));
+        self.recent.push_back((entry.seq, person, entry.name.clone(), shorten(&entry.text())));
     }
 
     /// Who said this entry, and how it began.
@@ -81,11 +78,7 @@ impl Room {
 
     /// The last thing that somebody else said.
     pub(crate) fn last_of_others(&self, me: Option<PersonId>) -> Option<Seq> {
-        self.recent
-            .iter()
-            .rev()
-            .find(|(_, person, ..)| Some(*person) != me)
-            .map(|(seq, ..)| *seq)
+        self.recent.iter().rev().find(|(_, person, ..)| Some(*person) != me).map(|(seq, ..)| *seq)
     }
 }
 
@@ -108,10 +101,7 @@ impl Rooms {
     /// Takes what the server says about a room.
     pub(crate) fn take(&mut self, info: RoomInfo, cursor: Cursor) -> &mut Room {
         let id = info.room;
-        let room = self
-            .rooms
-            .entry(id)
-            .or_insert_with(|| Room::new(info.clone(), cursor));
+        let room = self.rooms.entry(id).or_insert_with(|| Room::new(info.clone(), cursor));
         room.info = info;
         room
     }
@@ -145,10 +135,7 @@ impl Rooms {
     pub(crate) fn people(&self) -> impl Iterator<Item = (PersonId, &str)> {
         let seen = self.rooms.values().flat_map(|room| room.roster.people());
         let seen = seen.map(|item: &RosterItem| (item.person, item.name.as_str()));
-        let direct = self
-            .rooms
-            .values()
-            .filter_map(|room| Some((room.peer()?, room.info.name.as_str())));
+        let direct = self.rooms.values().filter_map(|room| Some((room.peer()?, room.info.name.as_str())));
         seen.chain(direct)
     }
 }

@@ -82,21 +82,13 @@ impl Roster {
         } else {
             self.people.remove(&person)
         };
-        changes(before, item)
-            .into_iter()
-            .map(|(name, change)| (person, name, change))
-            .collect()
+        changes(before, item).into_iter().map(|(name, change)| (person, name, change)).collect()
     }
 }
 
 fn changes(before: Option<RosterItem>, item: RosterItem) -> Vec<(String, Change)> {
     let Some(before) = before else {
-        return item
-            .presence
-            .online
-            .then_some((item.name, Change::Came))
-            .into_iter()
-            .collect();
+        return item.presence.online.then_some((item.name, Change::Came)).into_iter().collect();
     };
     let mut changes = Vec::new();
     if before.name != item.name {
@@ -121,23 +113,13 @@ mod tests {
         RosterItem {
             person: PersonId::new(person).expect("tests count from 1"),
             name: name.into(),
-            presence: Presence {
-                online,
-                away: away.is_some(),
-                ..Presence::default()
-            },
+            presence: Presence { online, away: away.is_some(), ..Presence::default() },
             away: away.unwrap_or_default().into(),
         }
     }
 
     fn page(snapshot: bool, more: bool, people: Vec<RosterItem>) -> Page {
-        Page {
-            snapshot,
-            more,
-            online: 0,
-            members: 0,
-            people,
-        }
+        Page { snapshot, more, online: 0, members: 0, people }
     }
 
     fn loaded() -> Roster {
@@ -146,10 +128,7 @@ mod tests {
             roster.handle_page(page(true, true, vec![item(1, "alice", true, None)])),
             Outcome::Loading
         );
-        assert_eq!(
-            roster.handle_page(page(false, false, vec![item(2, "bob", true, None)])),
-            Outcome::Loaded
-        );
+        assert_eq!(roster.handle_page(page(false, false, vec![item(2, "bob", true, None)])), Outcome::Loaded);
         roster
     }
 
@@ -157,10 +136,8 @@ mod tests {
         let Outcome::Changed(changes) = loaded().handle_page(page(false, false, vec![delta])) else {
             panic!("a delta of a loaded roster changes it");
         };
-        let changes: Vec<_> = changes
-            .iter()
-            .map(|(_, name, change)| (name.as_str(), change.clone()))
-            .collect();
+        let changes: Vec<_> =
+            changes.iter().map(|(_, name, change)| (name.as_str(), change.clone())).collect();
         assert_eq!(changes, expected);
     }
 
@@ -168,14 +145,8 @@ mod tests {
     fn a_delta_is_told_as_what_happened() {
         check(item(3, "carol", true, None), &[("carol", Change::Came)]);
         check(item(2, "bob", false, None), &[("bob", Change::Left)]);
-        check(
-            item(2, "robert", true, None),
-            &[("bob", Change::Renamed("robert".into()))],
-        );
-        check(
-            item(2, "bob", true, Some("lunch")),
-            &[("bob", Change::Away("lunch".into()))],
-        );
+        check(item(2, "robert", true, None), &[("bob", Change::Renamed("robert".into()))]);
+        check(item(2, "bob", true, Some("lunch")), &[("bob", Change::Away("lunch".into()))]);
         check(item(2, "bob", true, None), &[]);
         check(item(9, "ghost", false, None), &[]);
     }

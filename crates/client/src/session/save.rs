@@ -68,15 +68,8 @@ pub(super) struct Keeper {
 
 impl Keeper {
     pub(super) fn new(kept: Kept) -> Self {
-        let rooms = kept
-            .rooms
-            .into_iter()
-            .map(|room| (room.room, (room.place, room.seen)));
-        Self {
-            rooms: rooms.collect(),
-            name: kept.name,
-            ..Self::default()
-        }
+        let rooms = kept.rooms.into_iter().map(|room| (room.room, (room.place, room.seen)));
+        Self { rooms: rooms.collect(), name: kept.name, ..Self::default() }
     }
 
     /// How far this room was shown, if it ever was.
@@ -87,10 +80,7 @@ impl Keeper {
     /// Names of the public rooms.
     pub(super) fn public_rooms(&self) -> Vec<String> {
         let places = self.rooms.values().map(|(place, _)| place);
-        places
-            .filter(|place| matches!(place, Place::Room(_)))
-            .map(|place| place.name().to_owned())
-            .collect()
+        places.filter(|place| matches!(place, Place::Room(_))).map(|place| place.name().to_owned()).collect()
     }
 
     pub(super) fn forget_history(&mut self) {
@@ -170,11 +160,6 @@ impl Keeper {
             place: place.clone(),
             seen: *seen,
         });
-        Some(Kept {
-            name: name.to_owned(),
-            epoch,
-            rooms: rooms.collect(),
-            ignored,
-        })
+        Some(Kept { name: name.to_owned(), epoch, rooms: rooms.collect(), ignored })
     }
 }

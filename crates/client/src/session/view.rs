@@ -25,17 +25,9 @@ impl Session {
     /// The picture of now.
     pub fn view(&self) -> View {
         let me = self.me;
-        let people: BTreeSet<String> = self
-            .rooms
-            .people()
-            .filter(|(id, _)| Some(*id) != me)
-            .map(|(_, name)| name.to_owned())
-            .collect();
-        let rooms = self
-            .rooms
-            .iter()
-            .filter(|room| room.peer().is_none())
-            .map(|room| room.info.name.clone());
+        let people: BTreeSet<String> =
+            self.rooms.people().filter(|(id, _)| Some(*id) != me).map(|(_, name)| name.to_owned()).collect();
+        let rooms = self.rooms.iter().filter(|room| room.peer().is_none()).map(|room| room.info.name.clone());
         let moving = self.requests.any(super::requests::Asked::moves);
         View {
             place: self.current.clone(),

@@ -31,10 +31,7 @@ impl Completer for Assistant {
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
         let view = self.view.borrow();
-        let candidates = Candidates {
-            people: view.people.clone(),
-            rooms: view.rooms.clone(),
-        };
+        let candidates = Candidates { people: view.people.clone(), rooms: view.rooms.clone() };
         Ok(complete(line, at, &candidates))
     }
 }
@@ -86,15 +83,9 @@ impl Editor {
         view: watch::Receiver<View>,
         history: Option<PathBuf>,
     ) -> rustyline::Result<Self> {
-        let config = Config::builder()
-            .completion_type(CompletionType::List)
-            .max_history_size(KEPT)?
-            .build();
+        let config = Config::builder().completion_type(CompletionType::List).max_history_size(KEPT)?.build();
         let mut editor = rustyline::Editor::with_config(config)?;
-        editor.set_helper(Some(Assistant {
-            gate: Arc::clone(gate),
-            view,
-        }));
+        editor.set_helper(Some(Assistant { gate: Arc::clone(gate), view }));
         let keys = [
             (KeyEvent(KeyCode::Enter, Modifiers::NONE), Key::Enter),
             (KeyEvent::ctrl('J'), Key::Enter),
@@ -102,10 +93,7 @@ impl Editor {
             (KeyEvent::ctrl('D'), Key::CtrlD),
         ];
         for (event, key) in keys {
-            let ending = Ending {
-                gate: Arc::clone(gate),
-                key,
-            };
+            let ending = Ending { gate: Arc::clone(gate), key };
             editor.bind_sequence(event, EventHandler::Conditional(Box::new(ending)));
         }
         if let Some(history) = &history {
@@ -134,8 +122,6 @@ impl Editor {
 
     /// Columns of the terminal.
     pub(super) fn columns(&mut self) -> usize {
-        self.editor
-            .dimensions()
-            .map_or(80, |(columns, _)| usize::from(columns))
+        self.editor.dimensions().map_or(80, |(columns, _)| usize::from(columns))
     }
 }

@@ -44,10 +44,7 @@ impl Gate {
         let mut state = self.lock();
         state.way = Way::Closed;
         state.armed = false;
-        drop(
-            self.changed
-                .wait_timeout_while(state, PATIENCE, |state| state.printing),
-        );
+        drop(self.changed.wait_timeout_while(state, PATIENCE, |state| state.printing));
     }
 
     /// The next prompt opens the gate.

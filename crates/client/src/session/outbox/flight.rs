@@ -66,9 +66,7 @@ impl Flight {
 
     /// Whether the post at this place is not answered yet.
     pub(super) fn is_waiting(&self, at: usize) -> bool {
-        self.posts
-            .get(at)
-            .is_some_and(|(state, _)| *state == Answer::Waiting)
+        self.posts.get(at).is_some_and(|(state, _)| *state == Answer::Waiting)
     }
 
     /// Whether something was refused, so that the numbers behind it are void.

@@ -62,28 +62,15 @@ pub struct Pending {
 
 impl Pending {
     pub(super) fn new(serial: u64, post: Post, typed: Millis) -> Self {
-        Self {
-            serial,
-            post,
-            counter: None,
-            typed,
-            announced: false,
-        }
+        Self { serial, post, counter: None, typed, announced: false }
     }
 
     /// The records from which it can be restored.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> + use<> {
-        let post = Record::Post {
-            serial: self.serial,
-            post: self.post.clone(),
-        };
+        let post = Record::Post { serial: self.serial, post: self.post.clone() };
         let sent = self.counter.zip(self.post.target.clone());
         let serial = self.serial;
-        let sent = sent.map(|(counter, target)| Record::Sent {
-            serial,
-            counter,
-            target,
-        });
+        let sent = sent.map(|(counter, target)| Record::Sent { serial, counter, target });
         std::iter::once(post).chain(sent)
     }
 }
@@ -97,11 +84,7 @@ pub enum Record {
     /// A post was written.
     Post { serial: u64, post: Post },
     /// It is sent under this counter from here on.
-    Sent {
-        serial: u64,
-        counter: Counter,
-        target: Target,
-    },
+    Sent { serial: u64, counter: Counter, target: Target },
     /// All counters up to this one are acknowledged.
     Acked { counter: Counter },
     /// A post that never went out was given up.

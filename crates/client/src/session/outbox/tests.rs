@@ -21,10 +21,7 @@ fn post(body: &str) -> Post {
 }
 
 fn now(ms: u64) -> Now {
-    Now {
-        steady: Millis(ms),
-        wall: Millis(ms),
-    }
+    Now { steady: Millis(ms), wall: Millis(ms) }
 }
 
 fn counter(value: u64) -> Counter {
@@ -37,17 +34,14 @@ fn send_all(outbox: &mut Outbox) -> Vec<(u64, String)> {
         outbox.advance(now(0));
     }
     outbox.advance(now(0));
-    std::iter::from_fn(|| outbox.poll_transmit())
-        .map(|message| sent(&message))
-        .collect()
+    std::iter::from_fn(|| outbox.poll_transmit()).map(|message| sent(&message)).collect()
 }
 
 fn sent(message: &ClientMsg) -> (u64, String) {
     match message {
-        ClientMsg::Post { counter, body, .. } => (
-            counter.value(),
-            String::from_utf8(body.to_vec()).expect("tests post text"),
-        ),
+        ClientMsg::Post { counter, body, .. } => {
+            (counter.value(), String::from_utf8(body.to_vec()).expect("tests post text"))
+        }
         other => panic!("an outbox sends posts, not {other:?}"),
     }
 }
@@ -68,10 +62,7 @@ fn with_posts(bodies: &[&str]) -> Outbox {
 #[test]
 fn an_ack_settles_all_up_to_it() {
     let mut outbox = with_posts(&["a", "b", "c"]);
-    assert_eq!(
-        send_all(&mut outbox),
-        [(1, "a".into()), (2, "b".into()), (3, "c".into())]
-    );
+    assert_eq!(send_all(&mut outbox), [(1, "a".into()), (2, "b".into()), (3, "c".into())]);
     assert_eq!(bodies(&outbox.handle_ack(counter(2))), ["a", "b"]);
     assert_eq!(outbox.len(), 1);
 }
@@ -85,30 +76,18 @@ fn what_stands_behind_a_refusal_is_renumbered_when_all_is_answered() {
     outbox.push(post("e"), now(0));
     assert_eq!(send_all(&mut outbox), []);
     let out_of_order = Code::OutOfOrder.number();
-    assert_eq!(
-        outbox.handle_refusal(Some(counter(3)), out_of_order, 2, now(0)),
-        Verdict::Again
-    );
+    assert_eq!(outbox.handle_refusal(Some(counter(3)), out_of_order, 2, now(0)), Verdict::Again);
     assert_eq!(bodies(&outbox.handle_ack(counter(1))), ["a"]);
     assert_eq!(send_all(&mut outbox), []);
-    assert_eq!(
-        outbox.handle_refusal(Some(counter(4)), out_of_order, 2, now(0)),
-        Verdict::Again
-    );
-    assert_eq!(
-        send_all(&mut outbox),
-        [(2, "c".into()), (3, "d".into()), (4, "e".into())]
-    );
+    assert_eq!(outbox.handle_refusal(Some(counter(4)), out_of_order, 2, now(0)), Verdict::Again);
+    assert_eq!(send_all(&mut outbox), [(2, "c".into()), (3, "d".into()), (4, "e".into())]);
 }
 
 #[test]
 fn too_fast_is_sent_again_after_the_pause() {
     let mut outbox = with_posts(&["a"]);
     send_all(&mut outbox);
-    assert_eq!(
-        outbox.handle_refusal(Some(counter(1)), Code::TooFast.number(), 700, now(0)),
-        Verdict::Again
-    );
+    assert_eq!(outbox.handle_refusal(Some(counter(1)), Code::TooFast.number(), 700, now(0)), Verdict::Again);
     assert_eq!(send_all(&mut outbox), []);
     assert_eq!(outbox.timeout(), Some(Millis(500)));
     outbox.announce(Millis(0), true);
@@ -121,10 +100,7 @@ fn too_fast_is_sent_again_after_the_pause() {
 fn a_refusal_without_a_number_is_found_by_the_one_behind_it() {
     let mut outbox = with_posts(&["a", "b"]);
     send_all(&mut outbox);
-    assert_eq!(
-        outbox.handle_refusal(None, Code::BadUtf8.number(), 0, now(0)),
-        Verdict::Again
-    );
+    assert_eq!(outbox.handle_refusal(None, Code::BadUtf8.number(), 0, now(0)), Verdict::Again);
     let verdict = outbox.handle_refusal(Some(counter(2)), Code::OutOfOrder.number(), 1, now(0));
     assert!(matches!(verdict, Verdict::Dropped(pending) if pending.post.body == "a"));
     assert_eq!(send_all(&mut outbox), [(1, "b".into())]);
@@ -146,10 +122,7 @@ fn a_new_history_keeps_what_was_never_sent_and_returns_the_rest() {
     assert_eq!(send_all(&mut outbox), [(1, "a".into())]);
     outbox.handle_disconnected();
     let settled = outbox.handle_welcome(Epoch([2; 16]), None);
-    assert_eq!(
-        (bodies(&settled.arrived), bodies(&settled.unknown)),
-        (vec![], vec!["a"])
-    );
+    assert_eq!((bodies(&settled.arrived), bodies(&settled.unknown)), (vec![], vec!["a"]));
     assert_eq!(send_all(&mut outbox), [(1, "b".into())]);
 }
 
@@ -255,12 +228,10 @@ impl World {
 
     fn connect(&mut self) {
         self.connected = true;
-        let settled = self
-            .outbox
-            .handle_welcome(Epoch([self.server.epoch; 16]), Counter::new(self.server.last));
+        let settled =
+            self.outbox.handle_welcome(Epoch([self.server.epoch; 16]), Counter::new(self.server.last));
         self.outbox.set_window(4, 1_000);
-        self.unknown
-            .extend(settled.unknown.into_iter().map(|pending| pending.post.body));
+        self.unknown.extend(settled.unknown.into_iter().map(|pending| pending.post.body));
     }
 
     fn disconnect(&mut self, rng: &mut SmallRng) {
@@ -281,14 +252,8 @@ impl World {
             acked.map(|acked| self.outbox.handle_ack(acked));
         } else if let Some((number, code, detail)) = self.server.refusals.pop_front() {
             let now = now(self.time);
-            let verdict = self
-                .outbox
-                .handle_refusal(Some(counter(number)), code.number(), detail, now);
-            assert_ne!(
-                verdict,
-                Verdict::Stale,
-                "every answer belongs to what is on the wire"
-            );
+            let verdict = self.outbox.handle_refusal(Some(counter(number)), code.number(), detail, now);
+            assert_ne!(verdict, Verdict::Stale, "every answer belongs to what is on the wire");
         }
     }
 

@@ -1,0 +1,309 @@
+//! A client and the script of its server.
+
+use super::super::*;
+use crate::clock::Now;
+use bytes::Bytes;
+use protocol::code::Code;
+use protocol::entry::{Entry, EntryKind, Revision};
+use protocol::id::{Counter, Req, RoomId, Seq};
+use protocol::message::{
+    Durability, Limits, OpenFrom, Presence, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Target, ty,
+};
+use std::ops::RangeInclusive;
+
+pub(super) const EPOCH: Epoch = Epoch([1; 16]);
+pub(super) const LOBBY: RoomId = RoomId::FIRST;
+
+pub(super) fn seq(value: u64) -> Seq {
+    Seq::new(value).expect("tests count from 1")
+}
+
+pub(super) fn counter(value: u64) -> Counter {
+    Counter::new(value).expect("tests count from 1")
+}
+
+fn person(value: u64) -> PersonId {
+    PersonId::new(value).expect("tests count from 1")
+}
+
+/// An entry of eve's, or of this client if it has a counter.
+pub(super) fn entry(at: u64, text: &str, own: Option<u64>) -> Entry {
+    Entry {
+        seq: seq(at),
+        time: Millis(1_000),
+        written: Millis(0),
+        person: Some(person(if own.is_some() { 1 } else { 6 })),
+        name: if own.is_some() { "alice".into() } else { "eve".into() },
+        device: DeviceNo::new(if own.is_some() { 1 } else { 6 }),
+        counter: own.map(counter),
+        kind: EntryKind::Text,
+        revision: Revision::Original,
+        reply_to: None,
+        body: Bytes::copy_from_slice(text.as_bytes()),
+    }
+}
+
+pub(super) fn info(room: RoomId, name: &str) -> RoomInfo {
+    RoomInfo {
+        room,
+        kind: RoomKind::Public,
+        name: name.into(),
+        topic: String::new(),
+        oldest: Seq::FIRST,
+        newest: None,
+        read: None,
+        unread: 0,
+        mentions: 0,
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        frame: 65_536,
+        body: 16_384,
+        chunk: 0,
+        window_posts: 64,
+        window_bytes: 262_144,
+        ping_after_ms: 5_000,
+        dead_after_ms: 15_000,
+        file: 0,
+    }
+}
+
+/// A session, its time, and what it has sent.
+pub(super) struct Scripted {
+    pub(super) session: Session,
+    pub(super) now: Now,
+    pub(super) epoch: Epoch,
+    sent: Vec<ClientMsg>,
+    kept: Kept,
+    given: u64,
+}
+
+impl Scripted {
+    pub(super) fn new() -> Self {
+        let config = Config {
+            name: "alice".into(),
+            device: DeviceId([1; 16]),
+            secret: Secret([1; 32]),
+            agent: "test".into(),
+            history: 20,
+            interactive: false,
+        };
+        let session = Session::new(config, Kept::default(), &[]);
+        let now = Now::default();
+        Self { session, now, epoch: EPOCH, sent: Vec::new(), kept: Kept::default(), given: 0 }
+    }
+
+    /// A client that is in an empty lobby, with nothing to tell.
+    pub(super) fn ready() -> Self {
+        let mut client = Self::new();
+        client.connect();
+        client.log_in(None);
+        client.opened(LOBBY, None, 1);
+        client.events();
+        client.sent();
+        client
+    }
+
+    fn pump(&mut self) {
+        while let Some(save) = self.session.poll_save() {
+            if let Save::Kept(kept) = save {
+                self.kept = kept;
+            }
+        }
+        while let Some(message) = self.session.poll_transmit(self.now) {
+            self.sent.push(message);
+        }
+    }
+
+    pub(super) fn connect(&mut self) {
+        self.session.handle_connected(self.now);
+        self.pump();
+        self.sent.clear();
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        self.session.handle_disconnected(event::Loss::Closed, self.now);
+        self.pump();
+        self.sent.clear();
+    }
+
+    pub(super) fn say(&mut self, message: ServerMsg) {
+        self.session.handle_received(self.now);
+        self.session.handle_message(message, self.now);
+        self.pump();
+    }
+
+    pub(super) fn line(&mut self, line: &str) {
+        self.session.handle_line(line, self.now);
+        self.pump();
+    }
+
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.now.steady.0 += ms;
+        self.now.wall.0 += ms;
+        self.session.handle_tick(self.now);
+        self.pump();
+    }
+
+    /// `Welcome`, and the lobby as the only room.
+    pub(super) fn log_in(&mut self, last: Option<u64>) {
+        self.say(ServerMsg::Welcome {
+            version: 1,
+            features: 0,
+            limits: limits(),
+            person: person(1),
+            name: "alice".into(),
+            device: DeviceNo::FIRST,
+            last_counter: last.map(counter),
+            epoch: self.epoch,
+            durability: Durability::Memory,
+            time: Millis(1_000_000),
+            storage: String::new(),
+            motd: String::new(),
+        });
+        let rooms = vec![info(LOBBY, "lobby")];
+        self.say(ServerMsg::Rooms { req: Req(0), change: RoomsChange::All, more: false, rooms });
+    }
+
+    pub(super) fn opened(&mut self, room: RoomId, newest: Option<u64>, next: u64) {
+        let req = self.last_req();
+        let newest = newest.map(seq);
+        self.say(ServerMsg::Opened {
+            req,
+            room,
+            topic: String::new(),
+            oldest: Seq::FIRST,
+            newest,
+            next: seq(next),
+        });
+        self.say(ServerMsg::Roster {
+            room,
+            version: 1,
+            snapshot: true,
+            more: false,
+            online: 1,
+            members: 1,
+            people: Vec::new(),
+        });
+    }
+
+    pub(super) fn entries(&mut self, room: RoomId, seqs: RangeInclusive<u64>) {
+        let entries = seqs.map(|at| entry(at, &format!("line {at}"), None)).collect();
+        self.say(ServerMsg::Entries { room, entries });
+    }
+
+    pub(super) fn added(&mut self, room: RoomId, name: &str) {
+        let req = self.last_req();
+        let rooms = vec![info(room, name)];
+        self.say(ServerMsg::Rooms { req, change: RoomsChange::Added, more: false, rooms });
+    }
+
+    pub(super) fn added_direct(&mut self, room: RoomId, name: &str, peer: u64) {
+        let rooms = vec![RoomInfo { kind: RoomKind::Direct { peer: person(peer) }, ..info(room, name) }];
+        self.say(ServerMsg::Rooms { req: Req(0), change: RoomsChange::Added, more: false, rooms });
+    }
+
+    pub(super) fn whois(&mut self, name: &str, number: u64) {
+        let req = self.last_req();
+        let person = RosterItem {
+            person: person(number),
+            name: name.into(),
+            presence: Presence::default(),
+            away: String::new(),
+        };
+        let reply = Reply::Whois { person, rooms: Vec::new(), seen: Millis(0), agent: String::new() };
+        self.say(ServerMsg::Answer { req, more: false, reply });
+    }
+
+    pub(super) fn refuse(&mut self, code: Code, about: u8, req: u64, close: bool) {
+        self.say(ServerMsg::Error { code: code.number(), about, req, close, detail: 0, text: String::new() });
+    }
+
+    pub(super) fn refuse_last(&mut self, code: Code) {
+        let req = self.last_req();
+        self.refuse(code, ty::ASK, u64::from(req.0), false);
+    }
+
+    pub(super) fn refuse_post(&mut self, number: u64, code: Code, detail: u64) {
+        let code = code.number();
+        let text = String::new();
+        self.say(ServerMsg::Error { code, about: ty::POST, req: number, close: false, detail, text });
+    }
+
+    /// The number of the last request that was sent.
+    fn last_req(&self) -> Req {
+        let req = |message: &ClientMsg| match message {
+            ClientMsg::Join { req, .. }
+            | ClientMsg::Part { req, .. }
+            | ClientMsg::Open { req, .. }
+            | ClientMsg::Fetch { req, .. }
+            | ClientMsg::State { req, .. }
+            | ClientMsg::Ask { req, .. }
+            | ClientMsg::Do { req, .. } => Some(*req),
+            _ => None,
+        };
+        self.sent.iter().rev().find_map(req).unwrap_or_default()
+    }
+
+    /// What was sent since the connection began.
+    pub(super) fn sent(&mut self) -> Vec<ClientMsg> {
+        std::mem::take(&mut self.sent)
+    }
+
+    pub(super) fn opens(&self) -> Vec<(RoomId, OpenFrom)> {
+        let open = |message: &ClientMsg| match message {
+            ClientMsg::Open { room, from, .. } => Some((*room, from.clone())),
+            _ => None,
+        };
+        self.sent.iter().filter_map(open).collect()
+    }
+
+    pub(super) fn joins(&self) -> Vec<String> {
+        let join = |message: &ClientMsg| match message {
+            ClientMsg::Join { name, .. } => Some(name.clone()),
+            _ => None,
+        };
+        self.sent.iter().filter_map(join).collect()
+    }
+
+    /// The posts that were sent since they were last looked at, whose targets stay to be seen.
+    pub(super) fn posts(&mut self) -> Vec<(u64, String)> {
+        let post = |message: &mut ClientMsg| match message {
+            ClientMsg::Post { counter, body, written, .. } if written.0 != u64::MAX => {
+                written.0 = u64::MAX;
+                Some((counter.value(), String::from_utf8_lossy(body).into_owned()))
+            }
+            _ => None,
+        };
+        self.sent.iter_mut().filter_map(post).collect()
+    }
+
+    pub(super) fn targets(&self) -> Vec<Target> {
+        let target = |message: &ClientMsg| match message {
+            ClientMsg::Post { target, .. } => Some(target.clone()),
+            _ => None,
+        };
+        self.sent.iter().filter_map(target).collect()
+    }
+
+    /// What there is to show, without saying that it was shown.
+    pub(super) fn events(&mut self) -> Vec<Event> {
+        let events: Vec<_> = std::iter::from_fn(|| self.session.poll_event()).collect();
+        self.given += events.len() as u64;
+        events
+    }
+
+    /// Shows all that there is.
+    pub(super) fn show_all(&mut self) {
+        self.events();
+        self.session.handle_shown(self.given, self.now);
+        self.pump();
+    }
+
+    /// How far a room was shown, as it was kept.
+    pub(super) fn kept_position(&self, room: RoomId) -> Option<Option<Seq>> {
+        self.kept.rooms.iter().find(|kept| kept.room == room).map(|kept| kept.seen)
+    }
+}
