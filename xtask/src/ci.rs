@@ -89,9 +89,7 @@ pub fn run(workspace: &Workspace) -> Result<(), Failure> {
     }
     eprintln!("\nbefore the tests:\n{}", report.join("\n"));
     announce(&TESTS);
-    (TESTS.run)(workspace)
-        .map(drop)
-        .map_err(|source| failed(&TESTS, source))
+    (TESTS.run)(workspace).map(drop).map_err(|source| failed(&TESTS, source))
 }
 
 fn run_step(step: &Step, workspace: &Workspace) -> Result<String, Failure> {
@@ -108,11 +106,7 @@ fn announce(step: &Step) {
 }
 
 fn failed(step: &Step, source: Failure) -> Failure {
-    Failure::Step {
-        step: step.name,
-        hint: step.hint,
-        source: Box::new(source),
-    }
+    Failure::Step { step: step.name, hint: step.hint, source: Box::new(source) }
 }
 
 fn report_line(name: &str, outcome: Outcome, time: Duration) -> String {
@@ -124,10 +118,7 @@ fn report_line(name: &str, outcome: Outcome, time: Duration) -> String {
     }
 }
 
-#[expect(
-    clippy::disallowed_methods,
-    reason = "how long a step takes is what is measured here"
-)]
+#[expect(clippy::disallowed_methods, reason = "how long a step takes is what is measured here")]
 fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = work();
@@ -151,9 +142,7 @@ fn clippy(workspace: &Workspace) -> Result<Outcome, Failure> {
 
 fn docs(workspace: &Workspace) -> Result<Outcome, Failure> {
     // RUSTDOCFLAGS would replace the flags of `.cargo/config.toml`; a list given here is appended to them.
-    let cargo = workspace
-        .cargo()
-        .args(["--config", r#"build.rustdocflags=["-D", "warnings"]"#]);
+    let cargo = workspace.cargo().args(["--config", r#"build.rustdocflags=["-D", "warnings"]"#]);
     cargo.args(["doc", "--workspace", "--no-deps"]).run()?;
     Ok(Outcome::Passed)
 }
@@ -171,14 +160,8 @@ mod tests {
     fn what_was_not_checked_is_never_reported_as_plainly_ok() {
         let line = |outcome| report_line("deny", outcome, Duration::from_millis(1250));
         assert_eq!(line(Outcome::Passed), "  deny          1.2 s  ok");
-        assert_eq!(
-            line(Outcome::Partly("no x")),
-            "  deny          1.2 s  ok, but no x"
-        );
-        assert_eq!(
-            line(Outcome::Skipped("no y")),
-            "  deny          1.2 s  SKIPPED: no y"
-        );
+        assert_eq!(line(Outcome::Partly("no x")), "  deny          1.2 s  ok, but no x");
+        assert_eq!(line(Outcome::Skipped("no y")), "  deny          1.2 s  SKIPPED: no y");
     }
 
     #[test]

@@ -13,23 +13,15 @@ use crate::{ci::Outcome, failure::Failure, workspace::Workspace};
 /// Fails if a dependency breaks a rule, or if CI lacks cargo-deny.
 pub fn run(workspace: &Workspace) -> Result<Outcome, Failure> {
     if !workspace.has_tool("deny")? {
-        return Ok(Outcome::Skipped(
-            "cargo-deny is not installed (hint: cargo install --locked cargo-deny)",
-        ));
+        return Ok(Outcome::Skipped("cargo-deny is not installed (hint: cargo install --locked cargo-deny)"));
     }
-    workspace
-        .cargo()
-        .args(["deny", "check", "bans", "licenses", "sources"])
-        .run()?;
+    workspace.cargo().args(["deny", "check", "bans", "licenses", "sources"]).run()?;
     if !advisory_database().is_some_and(|folder| holds_database(&folder)) {
         return Ok(Outcome::Partly(
             "advisories NOT CHECKED, for want of their database (hint: cargo deny fetch db)",
         ));
     }
-    workspace
-        .cargo()
-        .args(["deny", "--offline", "check", "advisories"])
-        .run()?;
+    workspace.cargo().args(["deny", "--offline", "check", "advisories"]).run()?;
     Ok(Outcome::Passed)
 }
 
@@ -45,7 +37,5 @@ fn holds_database(folder: &Path) -> bool {
     let Ok(entries) = fs::read_dir(folder) else {
         return false;
     };
-    entries
-        .flatten()
-        .any(|entry| entry.path().join("crates").is_dir())
+    entries.flatten().any(|entry| entry.path().join("crates").is_dir())
 }

@@ -29,11 +29,7 @@ pub fn run(workspace: &Workspace) -> Result<(), Failure> {
     let tree = Tree::read(&workspace.root)?;
     println!(
         "{}",
-        figures::table(&[
-            sizes::modules(&tree),
-            sizes::tests(&tree),
-            functions::functions(&tree)
-        ])
+        figures::table(&[sizes::modules(&tree), sizes::tests(&tree), functions::functions(&tree)])
     );
     println!("the longest functions:\n{}", functions::longest(&tree, 5));
     let mut findings = check(&tree);
@@ -58,9 +54,7 @@ fn check(tree: &Tree) -> Vec<Finding> {
 }
 
 fn dependencies_of_protocol(workspace: &Workspace) -> Result<String, Failure> {
-    let cargo = workspace
-        .cargo()
-        .args(["tree", "-p", "protocol", "-e", "normal,build", "--prefix", "none"]);
+    let cargo = workspace.cargo().args(["tree", "-p", "protocol", "-e", "normal,build", "--prefix", "none"]);
     Ok(cargo.quiet().read()?)
 }
 

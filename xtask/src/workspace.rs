@@ -11,12 +11,8 @@ use xshell::{Cmd, Shell, cmd};
 use crate::failure::Failure;
 
 /// Set in the environment, these replace the flags of `.cargo/config.toml`, and with them `--cfg tokio_unstable`.
-const FLAGS_THAT_REPLACE_OURS: [&str; 4] = [
-    "RUSTFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "RUSTDOCFLAGS",
-    "CARGO_ENCODED_RUSTDOCFLAGS",
-];
+const FLAGS_THAT_REPLACE_OURS: [&str; 4] =
+    ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTDOCFLAGS", "CARGO_ENCODED_RUSTDOCFLAGS"];
 
 /// The checkout, with a shell that stands in its top folder.
 pub struct Workspace {
@@ -38,18 +34,12 @@ impl Workspace {
         let package = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = package.parent().unwrap_or(package).to_path_buf();
         shell.change_dir(&root);
-        Ok(Workspace {
-            shell,
-            root,
-            ci: is_ci(env::var_os("CI").as_deref()),
-        })
+        Ok(Workspace { shell, root, ci: is_ci(env::var_os("CI").as_deref()) })
     }
 
     /// Cargo with the flags of this workspace, whatever the environment says.
     pub fn cargo(&self) -> Cmd<'_> {
-        FLAGS_THAT_REPLACE_OURS
-            .iter()
-            .fold(cmd!(self.shell, "cargo"), |cargo, flags| cargo.env_remove(flags))
+        FLAGS_THAT_REPLACE_OURS.iter().fold(cmd!(self.shell, "cargo"), |cargo, flags| cargo.env_remove(flags))
     }
 
     /// Builds `natterd` and `natter`, which the whole-system tests run.
@@ -57,10 +47,7 @@ impl Workspace {
     /// # Errors
     /// Fails if one of them doesn't compile.
     pub fn build_programs(&self) -> Result<(), Failure> {
-        Ok(self
-            .cargo()
-            .args(["build", "-p", "server", "-p", "client", "--bins"])
-            .run()?)
+        Ok(self.cargo().args(["build", "-p", "server", "-p", "client", "--bins"]).run()?)
     }
 
     /// Whether cargo has the subcommand `tool`: missing is `Ok(false)` on a person's machine, an error in CI.
@@ -68,12 +55,7 @@ impl Workspace {
     /// # Errors
     /// Fails if the tool is missing in CI.
     pub fn has_tool(&self, tool: &'static str) -> Result<bool, Failure> {
-        let probe = self
-            .cargo()
-            .args([tool, "--version"])
-            .quiet()
-            .ignore_stdout()
-            .ignore_stderr();
+        let probe = self.cargo().args([tool, "--version"]).quiet().ignore_stdout().ignore_stderr();
         match probe.run() {
             Ok(()) => Ok(true),
             Err(_) if self.ci => Err(Failure::MissingTool { tool }),

@@ -51,16 +51,9 @@ impl Figures {
         let limit = self.limits.longest;
         let too_long = self.longest_first().take_while(|measured| measured.lines > limit);
         let too_long = too_long.map(|measured| {
-            finding(
-                measured,
-                format!("{} has {} lines of {limit}", measured.name, measured.lines),
-                hint,
-            )
+            finding(measured, format!("{} has {} lines of {limit}", measured.name, measured.lines), hint)
         });
-        let spread = [
-            ("median", 50, self.limits.median),
-            ("90th percentile", 90, self.limits.ninety),
-        ];
+        let spread = [("median", 50, self.limits.median), ("90th percentile", 90, self.limits.ninety)];
         let spread = spread
             .into_iter()
             .filter_map(|(name, percent, limit)| self.check_spread(name, percent, limit?, hint));
@@ -70,10 +63,7 @@ impl Figures {
     fn check_spread(&self, name: &str, percent: usize, limit: usize, hint: &'static str) -> Option<Finding> {
         let lines = self.percentile(percent);
         let longest = self.sizes.last().filter(|_| lines > limit)?;
-        let what = format!(
-            "the {name} of {} is {lines} lines of {limit}; the longest is here",
-            self.name
-        );
+        let what = format!("the {name} of {} is {lines} lines of {limit}; the longest is here", self.name);
         Some(finding(longest, what, hint))
     }
 
@@ -91,59 +81,35 @@ impl Figures {
         let median = cell(self.percentile(50), self.limits.median);
         let ninety = cell(self.percentile(90), self.limits.ninety);
         let longest = cell(self.percentile(100), Some(self.limits.longest));
-        format!(
-            "{:<12} {:>6} {median:>12} {ninety:>12} {longest:>12}",
-            self.name,
-            self.sizes.len()
-        )
+        format!("{:<12} {:>6} {median:>12} {ninety:>12} {longest:>12}", self.name, self.sizes.len())
     }
 }
 
 /// The groups, one a row.
 pub fn table(groups: &[Figures]) -> String {
-    let head = format!(
-        "{:<12} {:>6} {:>12} {:>12} {:>12}",
-        "lines of", "count", "median", "90 %", "longest"
-    );
+    let head = format!("{:<12} {:>6} {:>12} {:>12} {:>12}", "lines of", "count", "median", "90 %", "longest");
     let rows = groups.iter().map(Figures::row);
     [head].into_iter().chain(rows).collect::<Vec<_>>().join("\n")
 }
 
 fn finding(measured: &Measured, what: String, hint: &'static str) -> Finding {
-    Finding {
-        path: measured.path.clone(),
-        line: measured.line,
-        what,
-        hint,
-    }
+    Finding { path: measured.path.clone(), line: measured.line, what, hint }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        median: Some(10),
-        ninety: Some(40),
-        longest: 80,
-    };
+    const LIMITS: Limits = Limits { median: Some(10), ninety: Some(40), longest: 80 };
 
     fn figures(lines: &[usize]) -> Figures {
-        let measured = |lines: &usize| Measured {
-            path: "a.rs".into(),
-            line: 7,
-            name: "`f`".into(),
-            lines: *lines,
-        };
+        let measured =
+            |lines: &usize| Measured { path: "a.rs".into(), line: 7, name: "`f`".into(), lines: *lines };
         Figures::new("functions", lines.iter().map(measured), LIMITS)
     }
 
     fn faults(lines: &[usize]) -> Vec<String> {
-        figures(lines)
-            .check("split it")
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        figures(lines).check("split it").into_iter().map(|finding| finding.what).collect()
     }
 
     #[test]
@@ -154,14 +120,8 @@ mod tests {
 
     #[test]
     fn each_limit_is_found_where_it_is_passed() {
-        assert_eq!(
-            faults(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 81]),
-            ["`f` has 81 lines of 80"]
-        );
-        assert_eq!(
-            faults(&[11, 11, 11]),
-            ["the median of functions is 11 lines of 10; the longest is here"]
-        );
+        assert_eq!(faults(&[1, 1, 1, 1, 1, 1, 1, 1, 1, 81]), ["`f` has 81 lines of 80"]);
+        assert_eq!(faults(&[11, 11, 11]), ["the median of functions is 11 lines of 10; the longest is here"]);
         assert_eq!(
             faults(&[1, 1, 41]),
             ["the 90th percentile of functions is 41 lines of 40; the longest is here"]
@@ -171,16 +131,8 @@ mod tests {
     #[test]
     fn the_table_sets_each_figure_beside_its_limit() {
         let table = table(&[figures(&[3, 5, 60])]);
-        let rows: Vec<_> = table
-            .lines()
-            .map(|row| row.split_whitespace().collect::<Vec<_>>().join(" "))
-            .collect();
-        assert_eq!(
-            rows,
-            [
-                "lines of count median 90 % longest",
-                "functions 3 5 of 10 60 of 40 60 of 80"
-            ]
-        );
+        let rows: Vec<_> =
+            table.lines().map(|row| row.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(rows, ["lines of count median 90 % longest", "functions 3 5 of 10 60 of 40 60 of 80"]);
     }
 }

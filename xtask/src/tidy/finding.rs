@@ -17,12 +17,7 @@ pub struct Finding {
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding {
-            path,
-            line,
-            what,
-            hint,
-        } = self;
+        let Finding { path, line, what, hint } = self;
         write!(f, "{path}:{line}: {what}\n    hint: {hint}")
     }
 }
@@ -33,12 +28,7 @@ mod tests {
 
     #[test]
     fn a_finding_names_its_place_and_then_its_hint() {
-        let finding = Finding {
-            path: "a.rs".into(),
-            line: 3,
-            what: "too long".into(),
-            hint: "split it",
-        };
+        let finding = Finding { path: "a.rs".into(), line: 3, what: "too long".into(), hint: "split it" };
         assert_eq!(finding.to_string(), "a.rs:3: too long\n    hint: split it");
     }
 }

@@ -6,11 +6,7 @@ use super::{
     tree::Tree,
 };
 
-const LIMITS: Limits = Limits {
-    median: Some(10),
-    ninety: Some(40),
-    longest: 80,
-};
+const LIMITS: Limits = Limits { median: Some(10), ninety: Some(40), longest: 80 };
 
 /// Every function outside the tests.
 pub fn functions(tree: &Tree) -> Figures {
@@ -47,13 +43,8 @@ mod tests {
         let long = format!("//! A.\n\nfn long() {{\n{}}}\n", "\n".repeat(79));
         let short = "fn short() {}\n".repeat(20);
         let found = check(&Tree::sample(&[("a.rs", &(long + &short))]));
-        let [finding] = &found[..] else {
-            panic!("one finding, not {found:?}")
-        };
-        assert_eq!(
-            (finding.line, finding.what.as_str()),
-            (3, "`long` has 81 lines of 80")
-        );
+        let [finding] = &found[..] else { panic!("one finding, not {found:?}") };
+        assert_eq!((finding.line, finding.what.as_str()), (3, "`long` has 81 lines of 80"));
     }
 
     #[test]

@@ -49,10 +49,8 @@ impl Module {
     /// The finding says where the file stops being Rust.
     pub fn parse(file: &File) -> Result<Module, Finding> {
         let syntax = syn::parse_file(&file.text).map_err(|error| unparsed(file, &error))?;
-        let stream: TokenStream = file
-            .text
-            .parse()
-            .map_err(|error| unparsed(file, &syn::Error::from(error)))?;
+        let stream: TokenStream =
+            file.text.parse().map_err(|error| unparsed(file, &syn::Error::from(error)))?;
         let mut outline = Outline::default();
         outline.visit_file(&syntax);
         Ok(Module {
@@ -74,11 +72,7 @@ impl Module {
 
     /// Lines that are not the tests at the end of a program's module.
     pub fn lines_without_tests(&self) -> usize {
-        let tests: usize = self
-            .test_lines
-            .iter()
-            .map(|lines| lines.end() + 1 - lines.start())
-            .sum();
+        let tests: usize = self.test_lines.iter().map(|lines| lines.end() + 1 - lines.start()).sum();
         self.lines.saturating_sub(tests)
     }
 
@@ -88,10 +82,7 @@ impl Module {
         let (folder, name) = stem.rsplit_once('/').unwrap_or(("", stem));
         let owns_its_folder = matches!(name, "lib" | "main" | "mod");
         let base = if owns_its_folder { folder } else { stem };
-        self.test_files
-            .iter()
-            .map(|name| format!("{base}/{name}"))
-            .collect()
+        self.test_files.iter().map(|name| format!("{base}/{name}")).collect()
     }
 }
 
@@ -191,11 +182,7 @@ fn is_for_tests(attribute: &Attribute) -> bool {
 }
 
 fn first_line(attrs: &[Attribute], item: usize) -> usize {
-    attrs
-        .iter()
-        .map(|attribute| attribute.pound_token.span.start().line)
-        .min()
-        .unwrap_or(item)
+    attrs.iter().map(|attribute| attribute.pound_token.span.start().line).min().unwrap_or(item)
 }
 
 fn last_line(span: Span) -> usize {
@@ -207,39 +194,21 @@ mod tests {
     use super::*;
 
     fn parse(path: &str, text: &str) -> Module {
-        let file = File {
-            path: path.into(),
-            text: text.into(),
-        };
+        let file = File { path: path.into(), text: text.into() };
         Module::parse(&file).expect("the sample is Rust")
     }
 
     #[test]
     fn a_function_is_counted_from_its_fn_to_its_closing_brace() {
-        let module = parse(
-            "a.rs",
-            "/// Doc.\n#[inline]\npub fn one(\n    a: u8,\n) {\n    a;\n}\n",
-        );
-        let [function] = &module.functions[..] else {
-            panic!("one function in the sample")
-        };
-        assert_eq!(
-            (function.name.as_str(), function.line, function.lines),
-            ("one", 3, 5)
-        );
+        let module = parse("a.rs", "/// Doc.\n#[inline]\npub fn one(\n    a: u8,\n) {\n    a;\n}\n");
+        let [function] = &module.functions[..] else { panic!("one function in the sample") };
+        assert_eq!((function.name.as_str(), function.line, function.lines), ("one", 3, 5));
     }
 
     #[test]
     fn methods_and_nested_functions_are_counted_and_signatures_are_not() {
-        let module = parse(
-            "a.rs",
-            "trait T { fn no(); fn yes() {} }\nimpl A { fn b() { fn c() {} } }",
-        );
-        let names: Vec<_> = module
-            .functions
-            .iter()
-            .map(|function| function.name.as_str())
-            .collect();
+        let module = parse("a.rs", "trait T { fn no(); fn yes() {} }\nimpl A { fn b() { fn c() {} } }");
+        let names: Vec<_> = module.functions.iter().map(|function| function.name.as_str()).collect();
         assert_eq!(names, ["yes", "b", "c"]);
     }
 
@@ -247,25 +216,16 @@ mod tests {
     fn tests_count_neither_as_lines_nor_as_functions() {
         let text = "//! A.\nfn a() {}\n\n#[cfg(test)]\nmod tests {\n    #[test]\n    fn t() {}\n}\n";
         let module = parse("a.rs", text);
-        assert_eq!(
-            (module.lines, module.lines_without_tests(), module.functions.len()),
-            (8, 3, 1)
-        );
+        assert_eq!((module.lines, module.lines_without_tests(), module.functions.len()), (8, 3, 1));
         assert!(module.is_test_line(7) && !module.is_test_line(2));
     }
 
     #[test]
     fn a_cfg_that_negates_test_is_program_code() {
-        let module = parse(
-            "a.rs",
-            "#[cfg(not(test))]\nmod real { fn a() {} }\n#[cfg(all(test, unix))]\nmod t {}\n",
-        );
+        let module =
+            parse("a.rs", "#[cfg(not(test))]\nmod real { fn a() {} }\n#[cfg(all(test, unix))]\nmod t {}\n");
         assert_eq!(
-            (
-                module.functions.len(),
-                module.is_test_line(2),
-                module.is_test_line(4)
-            ),
+            (module.functions.len(), module.is_test_line(2), module.is_test_line(4)),
             (1, false, true)
         );
     }

@@ -8,16 +8,8 @@ use super::{
 };
 
 const PURE: &str = "crates/protocol/src/";
-const NAMES: [&str; 8] = [
-    "tokio",
-    "Instant",
-    "SystemTime",
-    "rand",
-    "getrandom",
-    "chrono",
-    "HashMap",
-    "HashSet",
-];
+const NAMES: [&str; 8] =
+    ["tokio", "Instant", "SystemTime", "rand", "getrandom", "chrono", "HashMap", "HashSet"];
 const OF_STD: [&str; 5] = ["thread", "fs", "net", "process", "env"];
 /// Packages that would bring the world in by another name.
 const PACKAGES: [&str; 6] = ["tokio", "mio", "socket2", "rand", "getrandom", "chrono"];
@@ -25,17 +17,11 @@ const HINT: &str = "hand the value in as a parameter, and leave the doing to the
 
 /// No module of `protocol` names any of it outside its tests.
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    tree.program()
-        .filter(|module| module.path.starts_with(PURE))
-        .flat_map(check_module)
-        .collect()
+    tree.program().filter(|module| module.path.starts_with(PURE)).flat_map(check_module).collect()
 }
 
 fn check_module(module: &Module) -> Vec<Finding> {
-    let names = module
-        .tokens
-        .iter()
-        .filter(|token| NAMES.contains(&token.text.as_str()));
+    let names = module.tokens.iter().filter(|token| NAMES.contains(&token.text.as_str()));
     let names = names.map(|token| (token.line, token.text.clone()));
     let all = names.chain(parts_of_std(&module.tokens));
     all.filter(|(line, _)| !module.is_test_line(*line))
@@ -44,12 +30,7 @@ fn check_module(module: &Module) -> Vec<Finding> {
 }
 
 fn impure(module: &Module, line: usize, name: &str) -> Finding {
-    Finding {
-        path: module.path.clone(),
-        line,
-        what: format!("`{name}` in a pure crate"),
-        hint: HINT,
-    }
+    Finding { path: module.path.clone(), line, what: format!("`{name}` in a pure crate"), hint: HINT }
 }
 
 /// Both `std::fs` and the `fs` of `std::{fs, io}`.
@@ -60,9 +41,7 @@ fn parts_of_std(tokens: &[Token]) -> Vec<(usize, String)> {
         rest => rest.iter().take(1).collect(),
     });
     let impure = parts.filter(|token| OF_STD.contains(&token.text.as_str()));
-    impure
-        .map(|token| (token.line, format!("std::{}", token.text)))
-        .collect()
+    impure.map(|token| (token.line, format!("std::{}", token.text))).collect()
 }
 
 /// The first token of each part of a group, whose opening bracket stands before `tokens`.
@@ -99,10 +78,7 @@ mod tests {
     use super::*;
 
     fn found(path: &str, text: &str) -> Vec<String> {
-        check(&Tree::sample(&[(path, text)]))
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect()
+        check(&Tree::sample(&[(path, text)])).into_iter().map(|finding| finding.what).collect()
     }
 
     fn in_protocol(text: &str) -> Vec<String> {
@@ -112,26 +88,17 @@ mod tests {
     #[test]
     fn the_world_is_found_by_each_way_of_naming_it() {
         assert_eq!(in_protocol("use tokio::io;"), ["`tokio` in a pure crate"]);
-        assert_eq!(
-            in_protocol("fn a() { std::fs::read(b) }"),
-            ["`std::fs` in a pure crate"]
-        );
+        assert_eq!(in_protocol("fn a() { std::fs::read(b) }"), ["`std::fs` in a pure crate"]);
         assert_eq!(
             in_protocol("use std::{fmt, io::{self, fs}, net::IpAddr};"),
             ["`std::net` in a pure crate"]
         );
-        assert_eq!(
-            in_protocol("use std::{time::{Duration, Instant}};"),
-            ["`Instant` in a pure crate"]
-        );
+        assert_eq!(in_protocol("use std::{time::{Duration, Instant}};"), ["`Instant` in a pure crate"]);
     }
 
     #[test]
     fn durations_comments_and_tests_are_pure_enough() {
-        assert_eq!(
-            in_protocol("//! Not tokio.\nuse std::time::Duration; // HashMap"),
-            [""; 0]
-        );
+        assert_eq!(in_protocol("//! Not tokio.\nuse std::time::Duration; // HashMap"), [""; 0]);
         assert_eq!(in_protocol("#[cfg(test)]\nmod tests { use std::fs; }"), [""; 0]);
     }
 
@@ -143,10 +110,7 @@ mod tests {
     #[test]
     fn a_runtime_among_the_dependencies_is_found() {
         let tree = "protocol v0.1.0 (/somewhere)\nbytes v1.12.1\ntokio v1.54.0\ntokio-util v0.7.1\n";
-        let found: Vec<_> = dependencies(tree)
-            .into_iter()
-            .map(|finding| finding.what)
-            .collect();
+        let found: Vec<_> = dependencies(tree).into_iter().map(|finding| finding.what).collect();
         assert_eq!(found, ["`protocol` depends on `tokio`"]);
     }
 }

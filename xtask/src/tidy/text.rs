@@ -14,12 +14,8 @@ struct Rule {
 }
 
 const UNFINISHED: &[&str] = &[concat!("TO", "DO"), concat!("FIX", "ME")];
-const MACHINE: &[&str] = &[
-    concat!("/wo", "rk/"),
-    concat!("/ro", "ot/"),
-    concat!("/ho", "me/"),
-    concat!("/fa", "rm/"),
-];
+const MACHINE: &[&str] =
+    &[concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/ho", "me/"), concat!("/fa", "rm/")];
 const REGISTRIES: &[&str] = &[
     concat!("static.", "crates.io"),
     concat!("index.", "crates.io"),
@@ -29,11 +25,7 @@ const REGISTRIES: &[&str] = &[
 ];
 
 const RULES: [Rule; 3] = [
-    Rule {
-        needles: UNFINISHED,
-        what: "unfinished business",
-        hint: "do it now, or leave it out",
-    },
+    Rule { needles: UNFINISHED, what: "unfinished business", hint: "do it now, or leave it out" },
     Rule {
         needles: MACHINE,
         what: "a path of somebody's machine",
@@ -54,11 +46,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn check_file(file: &File) -> Vec<Finding> {
     let lines = (1..).zip(file.text.lines());
     lines
-        .flat_map(|(number, line)| {
-            RULES
-                .iter()
-                .flat_map(move |rule| check_line(rule, file, number, line))
-        })
+        .flat_map(|(number, line)| RULES.iter().flat_map(move |rule| check_line(rule, file, number, line)))
         .collect()
 }
 
@@ -75,8 +63,7 @@ fn check_line(rule: &Rule, file: &File, number: usize, line: &str) -> Vec<Findin
 
 /// Whether `needle` begins a word in `line`: `example.org/home/` is no path, and a method is not its tail.
 fn says(line: &str, needle: &str) -> bool {
-    line.match_indices(needle)
-        .any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric()))
+    line.match_indices(needle).any(|(at, _)| !line[..at].ends_with(|before: char| before.is_alphanumeric()))
 }
 
 #[cfg(test)]
@@ -85,10 +72,7 @@ mod tests {
 
     fn found(text: &str) -> Vec<(usize, String)> {
         let findings = check(&Tree::sample(&[("README.md", text)]));
-        findings
-            .into_iter()
-            .map(|finding| (finding.line, finding.what))
-            .collect()
+        findings.into_iter().map(|finding| (finding.line, finding.what)).collect()
     }
 
     #[test]
@@ -108,9 +92,6 @@ mod tests {
 
     #[test]
     fn the_registry_of_the_lock_file_is_no_host_of_ours() {
-        assert_eq!(
-            found("source = \"registry+https://github.com/rust-lang/crates.io-index\"\n"),
-            []
-        );
+        assert_eq!(found("source = \"registry+https://github.com/rust-lang/crates.io-index\"\n"), []);
     }
 }

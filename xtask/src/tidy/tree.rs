@@ -40,11 +40,7 @@ impl Tree {
 
     fn new(files: Vec<File>) -> Tree {
         let rust = files.iter().filter(|file| file.path.ends_with(".rs"));
-        let mut tree = Tree {
-            modules: Vec::new(),
-            unparsed: Vec::new(),
-            files: Vec::new(),
-        };
+        let mut tree = Tree { modules: Vec::new(), unparsed: Vec::new(), files: Vec::new() };
         for parsed in rust.map(Module::parse) {
             match parsed {
                 Ok(module) => tree.modules.push(module),
@@ -58,10 +54,7 @@ impl Tree {
     /// A made-up tree of paths and texts.
     #[cfg(test)]
     pub fn sample(files: &[(&str, &str)]) -> Tree {
-        let files = files.iter().map(|(path, text)| File {
-            path: (*path).into(),
-            text: (*text).into(),
-        });
+        let files = files.iter().map(|(path, text)| File { path: (*path).into(), text: (*text).into() });
         Tree::new(files.collect())
     }
 
@@ -77,10 +70,7 @@ impl Tree {
 }
 
 fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<(), Failure> {
-    let cant_read = |source| Failure::Read {
-        path: folder.to_path_buf(),
-        source,
-    };
+    let cant_read = |source| Failure::Read { path: folder.to_path_buf(), source };
     for entry in fs::read_dir(folder).map_err(cant_read)? {
         let entry = entry.map_err(cant_read)?;
         let name = entry.file_name().to_string_lossy().into_owned();
@@ -96,14 +86,8 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<(), Failur
 }
 
 fn read_file(at: &Path, path: String) -> Result<File, Failure> {
-    let bytes = fs::read(at).map_err(|source| Failure::Read {
-        path: at.to_path_buf(),
-        source,
-    })?;
-    Ok(File {
-        path,
-        text: String::from_utf8_lossy(&bytes).into_owned(),
-    })
+    let bytes = fs::read(at).map_err(|source| Failure::Read { path: at.to_path_buf(), source })?;
+    Ok(File { path, text: String::from_utf8_lossy(&bytes).into_owned() })
 }
 
 /// A file declared by `#[cfg(test)] mod name;` is test code, and so is all that lies in its folder.
@@ -111,9 +95,7 @@ fn mark_test_modules(modules: &mut [Module]) {
     let declared: Vec<String> = modules.iter().flat_map(Module::declared_tests).collect();
     for module in modules {
         let stem = module.path.trim_end_matches(".rs");
-        module.is_test |= declared
-            .iter()
-            .any(|test| stem == test || stem.starts_with(&format!("{test}/")));
+        module.is_test |= declared.iter().any(|test| stem == test || stem.starts_with(&format!("{test}/")));
     }
 }
 

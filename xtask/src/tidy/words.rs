@@ -24,12 +24,7 @@ const RULES: [Rule; 7] = [
         what: "`unwrap` outside tests",
         hint: "return an error, or `expect` with the proof that it can't fail",
     },
-    Rule {
-        pattern: "todo !",
-        scope: Scope::Everywhere,
-        what: "`todo!`",
-        hint: "write it, or leave it out",
-    },
+    Rule { pattern: "todo !", scope: Scope::Everywhere, what: "`todo!`", hint: "write it, or leave it out" },
     Rule {
         pattern: "unimplemented !",
         scope: Scope::Everywhere,
@@ -64,22 +59,17 @@ const RULES: [Rule; 7] = [
 
 /// No module says a word where it is forbidden.
 pub fn check(tree: &Tree) -> Vec<Finding> {
-    tree.modules
-        .iter()
-        .flat_map(|module| RULES.iter().flat_map(|rule| apply(rule, module)))
-        .collect()
+    tree.modules.iter().flat_map(|module| RULES.iter().flat_map(|rule| apply(rule, module))).collect()
 }
 
 fn apply<'a>(rule: &'a Rule, module: &'a Module) -> impl Iterator<Item = Finding> + 'a {
     let lines = tokens::find(&module.tokens, rule.pattern).map(|found| found[0].line);
-    lines
-        .filter(|line| rule.scope.covers(module, *line))
-        .map(|line| Finding {
-            path: module.path.clone(),
-            line,
-            what: rule.what.into(),
-            hint: rule.hint,
-        })
+    lines.filter(|line| rule.scope.covers(module, *line)).map(|line| Finding {
+        path: module.path.clone(),
+        line,
+        what: rule.what.into(),
+        hint: rule.hint,
+    })
 }
 
 impl Scope {
@@ -98,10 +88,7 @@ mod tests {
 
     fn faults(path: &str, text: &str) -> Vec<(usize, String)> {
         let found = check(&Tree::sample(&[(path, text)]));
-        found
-            .into_iter()
-            .map(|finding| (finding.line, finding.what))
-            .collect()
+        found.into_iter().map(|finding| (finding.line, finding.what)).collect()
     }
 
     #[test]
@@ -113,14 +100,8 @@ mod tests {
 
     #[test]
     fn unfinished_code_is_found_even_in_tests() {
-        assert_eq!(
-            faults("tests/a.rs", "fn a() { todo!() }"),
-            [(1, "`todo!`".into())]
-        );
-        assert_eq!(
-            faults("a.rs", "fn a() {\n unimplemented!() }"),
-            [(2, "`unimplemented!`".into())]
-        );
+        assert_eq!(faults("tests/a.rs", "fn a() { todo!() }"), [(1, "`todo!`".into())]);
+        assert_eq!(faults("a.rs", "fn a() {\n unimplemented!() }"), [(2, "`unimplemented!`".into())]);
     }
 
     #[test]
@@ -133,10 +114,7 @@ mod tests {
     fn a_bare_allow_is_found_on_items_and_modules() {
         let found = |text| faults("a.rs", text) == [(1, "a bare `allow`".into())];
         assert!(found("#[allow(dead_code)] fn a() {}") && found("#![allow(dead_code)]"));
-        assert_eq!(
-            faults("a.rs", "#[expect(dead_code, reason = \"b\")] fn a() {}"),
-            []
-        );
+        assert_eq!(faults("a.rs", "#[expect(dead_code, reason = \"b\")] fn a() {}"), []);
     }
 
     #[test]
@@ -145,9 +123,6 @@ mod tests {
             faults("tests/a.rs", "fn a() { std::thread::sleep(b) }"),
             [(1, "a test that sleeps".into())]
         );
-        assert_eq!(
-            faults("tests/a.rs", "async fn a() { tokio::time::sleep(b).await }"),
-            []
-        );
+        assert_eq!(faults("tests/a.rs", "async fn a() { tokio::time::sleep(b).await }"), []);
     }
 }
