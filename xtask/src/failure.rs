@@ -16,6 +16,22 @@ pub enum Failure {
         /// What the system said.
         source: io::Error,
     },
+    /// A file could not be written.
+    #[error("can't write `{}`", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A benchmark could not be run to its end.
+    #[error("`{what}` was not measured: {why}")]
+    Unmeasured {
+        /// The server.
+        what: String,
+        /// Why not.
+        why: String,
+    },
     /// CI lacks a tool; a person's machine would have skipped the step.
     #[error("`cargo {tool}` is not installed, and CI skips nothing")]
     MissingTool {
@@ -75,6 +91,8 @@ impl Failure {
         match self {
             Failure::Command(_) => "the command's own output stands above".into(),
             Failure::Read { .. } => "check that the file still exists and may be read".into(),
+            Failure::Write { .. } => "check that the folder exists and may be written".into(),
+            Failure::Unmeasured { .. } => "what the generator said stands above".into(),
             Failure::MissingTool { tool } => format!("cargo install --locked cargo-{tool}"),
             Failure::Untidy { .. } => "each finding above has its own hint".into(),
             Failure::Tests => "see the runner's summary".into(),
@@ -91,11 +109,7 @@ mod tests {
     use super::*;
 
     fn in_step(source: Failure) -> Failure {
-        Failure::Step {
-            step: "deny",
-            hint: "look above",
-            source: Box::new(source),
-        }
+        Failure::Step { step: "deny", hint: "look above", source: Box::new(source) }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod deny;
 mod failure;
@@ -36,6 +37,8 @@ enum Task {
     },
     /// Build both programs, `natterd` and `natter`.
     Build,
+    /// Measure natter beside nats-server and the bare limit, on two pinned cores.
+    Bench(bench::Options),
     /// Format the whole workspace.
     Fmt,
 }
@@ -60,6 +63,7 @@ fn run(task: Task) -> Result<(), Failure> {
             runner::run(&workspace, &args).map(drop)
         }
         Task::Build => workspace.build_programs(),
+        Task::Bench(options) => bench::run(&workspace, &options),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
     }
 }

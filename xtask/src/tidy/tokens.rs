@@ -23,20 +23,11 @@ fn push_all(stream: TokenStream, tokens: &mut Vec<Token>) {
         match tree {
             TokenTree::Group(group) => {
                 let (open, close) = brackets(group.delimiter());
-                tokens.push(Token {
-                    text: open.into(),
-                    line: group.span_open().start().line,
-                });
+                tokens.push(Token { text: open.into(), line: group.span_open().start().line });
                 push_all(group.stream(), tokens);
-                tokens.push(Token {
-                    text: close.into(),
-                    line: group.span_close().start().line,
-                });
+                tokens.push(Token { text: close.into(), line: group.span_close().start().line });
             }
-            leaf => tokens.push(Token {
-                text: leaf.to_string(),
-                line: leaf.span().start().line,
-            }),
+            leaf => tokens.push(Token { text: leaf.to_string(), line: leaf.span().start().line }),
         }
     }
 }
@@ -53,17 +44,11 @@ fn brackets(delimiter: Delimiter) -> (&'static str, &'static str) {
 /// Where `pattern`, tokens with spaces between them, stands in `tokens`: what follows it, from its first token on.
 pub fn find<'a>(tokens: &'a [Token], pattern: &str) -> impl Iterator<Item = &'a [Token]> {
     let pattern: Vec<String> = pattern.split_whitespace().map(str::to_owned).collect();
-    (0..tokens.len())
-        .map(move |start| &tokens[start..])
-        .filter(move |rest| starts_with(rest, &pattern))
+    (0..tokens.len()).map(move |start| &tokens[start..]).filter(move |rest| starts_with(rest, &pattern))
 }
 
 fn starts_with(tokens: &[Token], pattern: &[String]) -> bool {
-    tokens.len() >= pattern.len()
-        && tokens
-            .iter()
-            .zip(pattern)
-            .all(|(token, wanted)| token.text == *wanted)
+    tokens.len() >= pattern.len() && tokens.iter().zip(pattern).all(|(token, wanted)| token.text == *wanted)
 }
 
 #[cfg(test)]
@@ -84,11 +69,8 @@ mod tests {
     #[test]
     fn comments_and_strings_are_not_code() {
         assert_eq!(
-            lines_of(
-                "/// a.unwrap()\nfn f() { \".unwrap()\" } // .unwrap()",
-                ". unwrap ( )"
-            ),
-            []
+            lines_of("/// a.unwrap()\nfn f() { \".unwrap()\" } // .unwrap()", ". unwrap ( )"),
+            [0_usize; 0]
         );
     }
 }
