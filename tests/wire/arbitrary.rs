@@ -36,23 +36,10 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
             name: text(),
             agent: text(),
         }),
-        message!(Join {
-            req: req(),
-            name: text()
-        }),
-        message!(Part {
-            req: req(),
-            room: room_id()
-        }),
-        message!(Open {
-            req: req(),
-            room: room_id(),
-            from: open_from()
-        }),
-        message!(Close {
-            req: req(),
-            room: room_id()
-        }),
+        message!(Join { req: req(), name: text() }),
+        message!(Part { req: req(), room: room_id() }),
+        message!(Open { req: req(), room: room_id(), from: open_from() }),
+        message!(Close { req: req(), room: room_id() }),
         message!(Post {
             counter: counter(),
             target: target(),
@@ -61,36 +48,12 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
             written: millis(),
             body: body(),
         }),
-        message!(Fetch {
-            req: req(),
-            room: room_id(),
-            range: range(),
-            limit: any::<u16>()
-        }),
-        message!(Search {
-            req: req(),
-            room: option::of(room_id()),
-            words: text(),
-            limit: any::<u16>()
-        }),
-        message!(Mark {
-            req: req(),
-            room: room_id(),
-            seq: seq()
-        }),
-        message!(State {
-            req: req(),
-            change: state_change()
-        }),
-        message!(Ask {
-            req: req(),
-            question: question()
-        }),
-        message!(Do {
-            req: req(),
-            room: room_id(),
-            action: action()
-        }),
+        message!(Fetch { req: req(), room: room_id(), range: range(), limit: any::<u16>() }),
+        message!(Search { req: req(), room: option::of(room_id()), words: text(), limit: any::<u16>() }),
+        message!(Mark { req: req(), room: room_id(), seq: seq() }),
+        message!(State { req: req(), change: state_change() }),
+        message!(Ask { req: req(), question: question() }),
+        message!(Do { req: req(), room: room_id(), action: action() }),
         message!(Ping { nonce: any::<u64>() }),
         Just(Bye {}).boxed(),
         message!(Put {
@@ -100,31 +63,12 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
             size: any::<u64>(),
             name: text(),
         }),
-        message!(Chunk {
-            req: req(),
-            offset: any::<u64>(),
-            data: blob()
-        }),
-        message!(Done {
-            req: req(),
-            hash: content_hash()
-        }),
+        message!(Chunk { req: req(), offset: any::<u64>(), data: blob() }),
+        message!(Done { req: req(), hash: content_hash() }),
         message!(Drop { req: req() }),
-        message!(Get {
-            req: req(),
-            hash: content_hash(),
-            offset: any::<u64>(),
-            credit: any::<u32>()
-        }),
-        message!(Grant {
-            req: req(),
-            bytes: any::<u32>()
-        }),
-        message!(Fetched {
-            req: req(),
-            room: room_id(),
-            seq: seq()
-        }),
+        message!(Get { req: req(), hash: content_hash(), offset: any::<u64>(), credit: any::<u32>() }),
+        message!(Grant { req: req(), bytes: any::<u32>() }),
+        message!(Fetched { req: req(), room: room_id(), seq: seq() }),
     ]
 }
 
@@ -135,15 +79,8 @@ pub fn server_msg() -> impl Strategy<Value = ServerMsg> {
 
 fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
     use ServerMsg::*;
-    let welcome_about_the_person = (
-        any::<u16>(),
-        any::<u64>(),
-        limits(),
-        person_id(),
-        text(),
-        device_no(),
-        option::of(counter()),
-    );
+    let welcome_about_the_person =
+        (any::<u16>(), any::<u64>(), limits(), person_id(), text(), device_no(), option::of(counter()));
     let welcome_about_the_log = (epoch(), durability(), millis(), text(), text());
     let welcome = (welcome_about_the_person, welcome_about_the_log).prop_map(
         |(
@@ -180,25 +117,10 @@ fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
             newest: option::of(seq()),
             next: seq(),
         }),
-        message!(Ack {
-            counter: counter(),
-            room: option::of(room_id()),
-            seq: option::of(seq())
-        }),
-        message!(Entries {
-            room: room_id(),
-            entries: vec(entry(), 0..4)
-        }),
-        message!(Page {
-            req: req(),
-            more: any::<bool>(),
-            found: vec(found(), 0..4)
-        }),
-        message!(Trimmed {
-            room: room_id(),
-            reason: trim_reason(),
-            first: seq()
-        }),
+        message!(Ack { counter: counter(), room: option::of(room_id()), seq: option::of(seq()) }),
+        message!(Entries { room: room_id(), entries: vec(entry(), 0..4) }),
+        message!(Page { req: req(), more: any::<bool>(), found: vec(found(), 0..4) }),
+        message!(Trimmed { room: room_id(), reason: trim_reason(), first: seq() }),
         message!(Roster {
             room: room_id(),
             version: any::<u64>(),
@@ -208,11 +130,7 @@ fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
             members: any::<u32>(),
             people: vec(roster_item(), 0..4),
         }),
-        message!(Answer {
-            req: req(),
-            more: any::<bool>(),
-            reply: reply()
-        }),
+        message!(Answer { req: req(), more: any::<bool>(), reply: reply() }),
         message!(Error {
             code: any::<u16>(),
             about: any::<u8>(),
@@ -221,33 +139,12 @@ fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
             detail: any::<u64>(),
             text: text(),
         }),
-        message!(Pong {
-            nonce: any::<u64>(),
-            time: millis()
-        }),
-        message!(GoAway {
-            after_ms: any::<u32>(),
-            text: text()
-        }),
-        message!(PutAt {
-            req: req(),
-            offset: any::<u64>(),
-            credit: any::<u32>()
-        }),
-        message!(Data {
-            req: req(),
-            offset: any::<u64>(),
-            data: blob()
-        }),
-        message!(Credit {
-            req: req(),
-            bytes: any::<u32>()
-        }),
-        message!(End {
-            req: req(),
-            size: any::<u64>(),
-            hash: content_hash()
-        }),
+        message!(Pong { nonce: any::<u64>(), time: millis() }),
+        message!(GoAway { after_ms: any::<u32>(), text: text() }),
+        message!(PutAt { req: req(), offset: any::<u64>(), credit: any::<u32>() }),
+        message!(Data { req: req(), offset: any::<u64>(), data: blob() }),
+        message!(Credit { req: req(), bytes: any::<u32>() }),
+        message!(End { req: req(), size: any::<u64>(), hash: content_hash() }),
     ]
 }
 
@@ -264,11 +161,7 @@ pub enum Classic {
     Leave(String),
     Error(String),
     Command(String),
-    File {
-        from: String,
-        name: String,
-        content: Vec<u8>,
-    },
+    File { from: String, name: String, content: Vec<u8> },
 }
 
 impl Classic {
@@ -318,10 +211,7 @@ pub fn noise() -> impl Strategy<Value = Vec<u8>> {
         bytes.extend(payload);
         bytes
     });
-    prop_oneof![
-        vec(any::<u8>(), 0..300),
-        vec(frame, 0..6).prop_map(|frames| frames.concat())
-    ]
+    prop_oneof![vec(any::<u8>(), 0..300), vec(frame, 0..6).prop_map(|frames| frames.concat())]
 }
 
 /// The claim of each strategy above: that it makes every message of its direction.
@@ -332,13 +222,9 @@ fn every_message_has_a_strategy() {
         (0..count).map(|at| ty(&mut runner, at)).collect::<Vec<_>>()
     };
     let clients = client_msgs();
-    let types = made(clients.len(), &mut |runner, at| {
-        clients[at].new_tree(runner).unwrap().current().ty()
-    });
+    let types = made(clients.len(), &mut |runner, at| clients[at].new_tree(runner).unwrap().current().ty());
     assert_eq!(types, ClientMsg::TYPES);
     let servers = server_msgs();
-    let types = made(servers.len(), &mut |runner, at| {
-        servers[at].new_tree(runner).unwrap().current().ty()
-    });
+    let types = made(servers.len(), &mut |runner, at| servers[at].new_tree(runner).unwrap().current().ty());
     assert_eq!(types, ServerMsg::TYPES);
 }

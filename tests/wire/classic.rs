@@ -50,26 +50,16 @@ proptest! {
 
 #[test]
 fn a_file_is_cut_at_its_first_separators() {
-    let file = ClassicMsg::File {
-        name: "a:b",
-        content: b":c::d",
-    };
+    let file = ClassicMsg::File { name: "a:b", content: b":c::d" };
     assert_eq!(ClassicMsg::decode(0x02, b"a:b:::c::d"), Ok(file));
-    let reply = ClassicReply::File {
-        from: "alice",
-        name: "a.txt",
-        content: b"::",
-    };
+    let reply = ClassicReply::File { from: "alice", name: "a.txt", content: b"::" };
     assert_eq!(ClassicReply::decode(0x02, b"alice::a.txt::::"), Ok(reply));
 }
 
 #[test]
 fn a_file_without_its_separators_has_no_name() {
     assert_eq!(ClassicMsg::decode(0x02, b"a:txt"), Err(ClassicError::NoName));
-    assert_eq!(
-        ClassicReply::decode(0x02, b"alice::a.txt:"),
-        Err(ClassicError::NoName)
-    );
+    assert_eq!(ClassicReply::decode(0x02, b"alice::a.txt:"), Err(ClassicError::NoName));
 }
 
 #[test]
@@ -77,10 +67,7 @@ fn text_that_is_not_utf8_is_refused_and_the_content_of_a_file_may_be_anything() 
     assert_eq!(ClassicMsg::decode(0x01, b"a\xff"), Err(ClassicError::Utf8));
     assert_eq!(ClassicMsg::decode(0x03, b"\xc3"), Err(ClassicError::Utf8));
     assert_eq!(ClassicMsg::decode(0x02, b"\xff::a"), Err(ClassicError::Utf8));
-    let file = ClassicMsg::File {
-        name: "a",
-        content: b"\xff",
-    };
+    let file = ClassicMsg::File { name: "a", content: b"\xff" };
     assert_eq!(ClassicMsg::decode(0x02, b"a::\xff"), Ok(file));
 }
 
@@ -89,16 +76,8 @@ fn a_client_says_three_types_and_the_server_six() {
     for ty in 0..=u8::MAX {
         let client = ClassicMsg::decode(ty, b"a::b::c");
         let server = ClassicReply::decode(ty, b"a::b::c");
-        assert_eq!(
-            client.is_ok(),
-            (1..=3).contains(&ty),
-            "type {ty:#04x}: {client:?}"
-        );
-        assert_eq!(
-            server.is_ok(),
-            (1..=6).contains(&ty),
-            "type {ty:#04x}: {server:?}"
-        );
+        assert_eq!(client.is_ok(), (1..=3).contains(&ty), "type {ty:#04x}: {client:?}");
+        assert_eq!(server.is_ok(), (1..=6).contains(&ty), "type {ty:#04x}: {server:?}");
     }
 }
 

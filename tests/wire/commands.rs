@@ -10,13 +10,8 @@ use protocol::name::{NameError, PersonName, RoomName};
 
 /// The least that can stand behind a command: one word for each argument that is not in brackets.
 fn minimal(spec: &Spec) -> String {
-    let words = spec
-        .usage
-        .split_whitespace()
-        .filter(|word| !word.starts_with('['));
-    words.fold(format!("/{}", spec.name), |line, word| {
-        format!("{line} {}", word.to_lowercase())
-    })
+    let words = spec.usage.split_whitespace().filter(|word| !word.starts_with('['));
+    words.fold(format!("/{}", spec.name), |line, word| format!("{line} {}", word.to_lowercase()))
 }
 
 proptest! {
@@ -76,11 +71,7 @@ proptest! {
 fn every_command_parses_with_its_least_arguments_and_not_with_fewer() {
     for spec in COMMANDS {
         let line = minimal(spec);
-        assert!(
-            matches!(Line::parse(&line), Ok(Line::Command(_))),
-            "{line}: {:?}",
-            Line::parse(&line)
-        );
+        assert!(matches!(Line::parse(&line), Ok(Line::Command(_))), "{line}: {:?}", Line::parse(&line));
         if let Some((fewer, _)) = line.rsplit_once(' ') {
             assert_eq!(Line::parse(fewer), Err(CommandError::Missing(spec)), "{fewer}");
         }
@@ -104,11 +95,7 @@ fn an_alias_does_what_its_command_does() {
         let line = minimal(spec);
         let arguments = &line[1 + spec.name.len()..];
         for alias in spec.aliases {
-            assert_eq!(
-                Line::parse(&format!("/{alias}{arguments}")),
-                Line::parse(&line),
-                "/{alias}"
-            );
+            assert_eq!(Line::parse(&format!("/{alias}{arguments}")), Line::parse(&line), "/{alias}");
         }
     }
 }
@@ -125,17 +112,8 @@ fn no_name_stands_for_two_commands() {
 #[test]
 fn the_help_of_a_command_is_one_line() {
     for spec in COMMANDS {
-        assert!(
-            !spec.help.is_empty() && !spec.help.contains('\n'),
-            "/{}",
-            spec.name
-        );
-        assert_eq!(
-            spec.usage.is_empty(),
-            spec.argument == Argument::None,
-            "/{}",
-            spec.name
-        );
+        assert!(!spec.help.is_empty() && !spec.help.contains('\n'), "/{}", spec.name);
+        assert_eq!(spec.usage.is_empty(), spec.argument == Argument::None, "/{}", spec.name);
     }
 }
 
@@ -166,35 +144,11 @@ fn lines_are_read_as_people_mean_them() {
         ("/JOIN dev", Command::Join(room("dev"))),
         ("/part", Command::Part(None)),
         ("/leave dev", Command::Part(Some(room("dev")))),
-        (
-            "/msg @bob  hi  there",
-            Command::Msg {
-                to: person("bob"),
-                text: text("hi  there"),
-            },
-        ),
+        ("/msg @bob  hi  there", Command::Msg { to: person("bob"), text: text("hi  there") }),
         ("/query", Command::Query(None)),
-        (
-            "/reply #7 yes",
-            Command::Reply {
-                to: Seq::new(7),
-                text: text("yes"),
-            },
-        ),
-        (
-            "/reply yes",
-            Command::Reply {
-                to: None,
-                text: text("yes"),
-            },
-        ),
-        (
-            "/reply #0 yes",
-            Command::Reply {
-                to: None,
-                text: text("#0 yes"),
-            },
-        ),
+        ("/reply #7 yes", Command::Reply { to: Seq::new(7), text: text("yes") }),
+        ("/reply yes", Command::Reply { to: None, text: text("yes") }),
+        ("/reply #0 yes", Command::Reply { to: None, text: text("#0 yes") }),
         ("/me waves", Command::Me(text("waves"))),
         ("/away", Command::Away(text(""))),
         ("/topic", Command::Topic(None)),
@@ -219,10 +173,7 @@ fn lines_are_read_as_people_mean_them() {
 #[test]
 fn a_bad_name_is_told_with_its_rule() {
     let error = Line::parse("/join a b").unwrap_err();
-    let expected = CommandError::Name {
-        text: "a b".into(),
-        error: NameError::Character(' '),
-    };
+    let expected = CommandError::Name { text: "a b".into(), error: NameError::Character(' ') };
     assert_eq!(error, expected);
     assert_eq!(error.to_string(), "'a b': a name can't contain U+0020");
 }

@@ -23,22 +23,14 @@ impl Document {
         for line in text.lines() {
             match line.strip_prefix('#') {
                 Some(heading) => sections.push((heading.trim_start_matches('#').trim(), Vec::new())),
-                None => sections
-                    .last_mut()
-                    .expect("the document begins with a heading")
-                    .1
-                    .push(line),
+                None => sections.last_mut().expect("the document begins with a heading").1.push(line),
             }
         }
         Self { sections }
     }
 
     fn section(&self, title: &str) -> &[&'static str] {
-        let found: Vec<_> = self
-            .sections
-            .iter()
-            .filter(|(heading, _)| *heading == title)
-            .collect();
+        let found: Vec<_> = self.sections.iter().filter(|(heading, _)| *heading == title).collect();
         assert_eq!(found.len(), 1, "sections named {title:?} in WIRE.md");
         &found[0].1
     }
@@ -50,8 +42,7 @@ impl Document {
         let is_head = |at: &usize| lines.get(at + 1).is_some_and(|next| next.starts_with("|---"));
         let rows =
             (0..lines.len()).filter(|at| is_row(at) && !is_head(at) && !lines[*at].starts_with("|---"));
-        rows.map(|at| lines[at].trim_matches('|').split('|').map(str::trim).collect())
-            .collect()
+        rows.map(|at| lines[at].trim_matches('|').split('|').map(str::trim).collect()).collect()
     }
 
     /// The lines of the example in a section: the bytes of each, and what it says about them.
@@ -69,9 +60,7 @@ impl Document {
 fn annotated(line: &'static str) -> (Vec<u8>, &'static str) {
     let (hex, note) = line.split_once("  ").unwrap_or((line, ""));
     let bytes = hex.split(' ').map(|byte| u8::from_str_radix(byte, 16));
-    let bytes = bytes
-        .collect::<Result<_, _>>()
-        .unwrap_or_else(|error| panic!("{line:?}: {error}"));
+    let bytes = bytes.collect::<Result<_, _>>().unwrap_or_else(|error| panic!("{line:?}: {error}"));
     (bytes, note.trim())
 }
 
@@ -89,41 +78,20 @@ fn title(ty: u8, name: Option<&str>) -> String {
 
 #[test]
 fn every_message_has_its_section_and_every_section_its_message() {
-    let headings = WIRE
-        .sections
-        .iter()
-        .map(|(heading, _)| *heading)
-        .filter(|heading| heading.starts_with("0x"));
-    let client = ClientMsg::TYPES
-        .iter()
-        .map(|ty| title(*ty, ClientMsg::type_name(*ty)));
-    let server = ServerMsg::TYPES
-        .iter()
-        .map(|ty| title(*ty, ServerMsg::type_name(*ty)));
-    let classic = vectors()
-        .into_iter()
-        .map(|vector| vector.title.to_owned())
-        .filter(|title| title.contains("from"));
-    assert_eq!(
-        headings.collect::<Vec<_>>(),
-        client.chain(server).chain(classic).collect::<Vec<_>>()
-    );
+    let headings =
+        WIRE.sections.iter().map(|(heading, _)| *heading).filter(|heading| heading.starts_with("0x"));
+    let client = ClientMsg::TYPES.iter().map(|ty| title(*ty, ClientMsg::type_name(*ty)));
+    let server = ServerMsg::TYPES.iter().map(|ty| title(*ty, ServerMsg::type_name(*ty)));
+    let classic =
+        vectors().into_iter().map(|vector| vector.title.to_owned()).filter(|title| title.contains("from"));
+    assert_eq!(headings.collect::<Vec<_>>(), client.chain(server).chain(classic).collect::<Vec<_>>());
 }
 
 #[test]
 fn every_example_is_what_the_encoder_writes() {
     for vector in vectors() {
-        let example: Vec<u8> = WIRE
-            .example(vector.title)
-            .into_iter()
-            .flat_map(|(bytes, _)| bytes)
-            .collect();
-        assert_eq!(
-            example,
-            vector.message.encode(),
-            "the example of {}",
-            vector.title
-        );
+        let example: Vec<u8> = WIRE.example(vector.title).into_iter().flat_map(|(bytes, _)| bytes).collect();
+        assert_eq!(example, vector.message.encode(), "the example of {}", vector.title);
     }
 }
 
@@ -140,19 +108,10 @@ fn the_code_the_table_and_the_example_name_the_same_fields() {
         assert_eq!(fields_of(&shown), fields, "the table of {}", vector.title);
 
         let notes = WIRE.example(vector.title);
-        let notes = notes
-            .iter()
-            .map(|(_, note)| note.split([':', '.', '[']).next().unwrap_or_default());
-        let mut noted: Vec<_> = notes
-            .filter(|note| !note.is_empty() && !note.starts_with('"'))
-            .collect();
+        let notes = notes.iter().map(|(_, note)| note.split([':', '.', '[']).next().unwrap_or_default());
+        let mut noted: Vec<_> = notes.filter(|note| !note.is_empty() && !note.starts_with('"')).collect();
         noted.dedup();
-        assert_eq!(
-            noted,
-            [&["length", "type"][..], &fields].concat(),
-            "the example of {}",
-            vector.title
-        );
+        assert_eq!(noted, [&["length", "type"][..], &fields].concat(), "the example of {}", vector.title);
     }
 }
 
@@ -189,19 +148,13 @@ fn no_heading_stands_twice() {
 #[test]
 fn every_link_inside_the_document_leads_somewhere() {
     let anchor = |heading: &str| {
-        heading
-            .to_lowercase()
-            .replace(' ', "-")
-            .replace(|c: char| c != '-' && !c.is_alphanumeric(), "")
+        heading.to_lowercase().replace(' ', "-").replace(|c: char| c != '-' && !c.is_alphanumeric(), "")
     };
     let anchors: Vec<_> = WIRE.sections.iter().map(|(heading, _)| anchor(heading)).collect();
     for (title, lines) in &WIRE.sections {
         for link in lines.iter().flat_map(|line| line.split("](#").skip(1)) {
             let target = link.split(')').next().unwrap_or_default();
-            assert!(
-                anchors.iter().any(|anchor| anchor == target),
-                "#{target} under {title}"
-            );
+            assert!(anchors.iter().any(|anchor| anchor == target), "#{target} under {title}");
         }
     }
 }

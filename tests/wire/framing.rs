@@ -106,10 +106,7 @@ fn stream_pieces<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Vec<(u8, Vec
 const LIMIT: u32 = 100;
 
 fn stream(frames: &[(u8, Vec<u8>)]) -> Vec<u8> {
-    frames
-        .iter()
-        .flat_map(|(ty, payload)| frame(*ty, payload))
-        .collect()
+    frames.iter().flat_map(|(ty, payload)| frame(*ty, payload)).collect()
 }
 
 proptest! {
@@ -261,11 +258,7 @@ fn a_frame_at_the_limit_is_taken_and_one_above_is_not() {
                 "length {len}, limit {limit}"
             );
             let bytewise = deframe(limit, bytes.chunks(1));
-            assert_eq!(
-                bytewise,
-                (vec![expected], false),
-                "length {len}, limit {limit}, byte by byte"
-            );
+            assert_eq!(bytewise, (vec![expected], false), "length {len}, limit {limit}, byte by byte");
         }
     }
 }
@@ -273,23 +266,14 @@ fn a_frame_at_the_limit_is_taken_and_one_above_is_not() {
 #[test]
 fn a_length_of_zero_is_fatal_at_its_fourth_byte() {
     assert_eq!(deframe(10, [&[0, 0, 0][..]]), (vec![], true));
-    assert_eq!(
-        deframe(10, [&[0, 0, 0, 0][..]]),
-        (vec![Found::Failed(FrameError::Empty)], false)
-    );
-    assert_eq!(
-        deframe(10, [0; 4].chunks(1)),
-        (vec![Found::Failed(FrameError::Empty)], false)
-    );
+    assert_eq!(deframe(10, [&[0, 0, 0, 0][..]]), (vec![Found::Failed(FrameError::Empty)], false));
+    assert_eq!(deframe(10, [0; 4].chunks(1)), (vec![Found::Failed(FrameError::Empty)], false));
 }
 
 #[test]
 fn the_largest_length_is_skipped_and_not_overflowed() {
     let header = [0xff, 0xff, 0xff, 0xff, 0x02];
-    assert_eq!(
-        deframe(MAX_FRAME, [&header[..]]),
-        (vec![Found::Oversized(2, u32::MAX)], true)
-    );
+    assert_eq!(deframe(MAX_FRAME, [&header[..]]), (vec![Found::Oversized(2, u32::MAX)], true));
 }
 
 #[test]

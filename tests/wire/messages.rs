@@ -110,16 +110,8 @@ fn a_type_is_known_or_skipped_or_refused() {
         let client = ClientMsg::decode(ty, &[]);
         let server = ServerMsg::decode(ty, &[]);
         let checks = [
-            (
-                client.map(|msg| msg.is_some()),
-                ClientMsg::TYPES,
-                ClientMsg::type_name(ty),
-            ),
-            (
-                server.map(|msg| msg.is_some()),
-                ServerMsg::TYPES,
-                ServerMsg::type_name(ty),
-            ),
+            (client.map(|msg| msg.is_some()), ClientMsg::TYPES, ClientMsg::type_name(ty)),
+            (server.map(|msg| msg.is_some()), ServerMsg::TYPES, ServerMsg::type_name(ty)),
         ];
         for (decoded, types, name) in checks {
             assert_eq!(types.contains(&ty), name.is_some(), "type {ty:#04x}");
@@ -154,39 +146,18 @@ fn numbers_outside_their_range_are_refused_and_zero_is_none_where_that_is_allowe
     }
     let payload = [&[0; 4][..], &0_u64.to_be_bytes(), &[0, 0, 0, 1]].concat();
     let search = ClientMsg::decode(0x17, &payload).unwrap().unwrap();
-    assert!(
-        matches!(search, ClientMsg::Search { room: None, .. }),
-        "{search:?}"
-    );
+    assert!(matches!(search, ClientMsg::Search { room: None, .. }), "{search:?}");
     let payload = [&[0; 4][..], &(1_u64 << 63).to_be_bytes(), &[0, 0, 0, 1]].concat();
-    assert_eq!(
-        ClientMsg::decode(0x17, &payload),
-        Err(DecodeError::Number(1 << 63))
-    );
+    assert_eq!(ClientMsg::decode(0x17, &payload), Err(DecodeError::Number(1 << 63)));
 }
 
 #[test]
 fn an_unknown_choice_a_bad_flag_and_bad_text_are_told_apart() {
     let typing = |on| [&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 9][..], &[on]].concat();
     let cases: [(&str, u8, Vec<u8>, DecodeError); 3] = [
-        (
-            "State with the change 9",
-            0x19,
-            vec![0, 0, 0, 1, 9],
-            DecodeError::UnknownTag(9),
-        ),
-        (
-            "typing that is neither on nor off",
-            0x19,
-            typing(2),
-            DecodeError::UnknownTag(2),
-        ),
-        (
-            "Join of a room named ff",
-            0x11,
-            vec![0, 0, 0, 1, 0, 1, 0xff],
-            DecodeError::Utf8,
-        ),
+        ("State with the change 9", 0x19, vec![0, 0, 0, 1, 9], DecodeError::UnknownTag(9)),
+        ("typing that is neither on nor off", 0x19, typing(2), DecodeError::UnknownTag(2)),
+        ("Join of a room named ff", 0x11, vec![0, 0, 0, 1, 0, 1, 0xff], DecodeError::Utf8),
     ];
     for (what, ty, payload, error) in cases {
         assert_eq!(ClientMsg::decode(ty, &payload), Err(error), "{what}");

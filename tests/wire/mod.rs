@@ -19,9 +19,6 @@ fn cases() -> Config {
     let config = Config::default();
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => config,
-        None => Config {
-            cases: 10_000,
-            ..config
-        },
+        None => Config { cases: 10_000, ..config },
     }
 }

@@ -141,11 +141,7 @@ fn names_are_allowed_or_refused_by_these_rules() {
     ];
     for (text, expected) in table {
         let parsed = PersonName::parse(text);
-        assert_eq!(
-            parsed.as_ref().map(PersonName::as_str).map_err(|error| *error),
-            *expected,
-            "{text:?}"
-        );
+        assert_eq!(parsed.as_ref().map(PersonName::as_str).map_err(|error| *error), *expected, "{text:?}");
     }
 }
 
@@ -200,10 +196,7 @@ fn a_name_is_made_safe_with_as_little_change_as_can_be() {
 #[test]
 fn a_numbered_name_keeps_what_fits_of_the_stem() {
     let name = PersonName::parse(&"x".repeat(MAX_NAME_CHARS)).unwrap();
-    assert_eq!(
-        name.numbered(2).as_str(),
-        format!("{}-2", "x".repeat(MAX_NAME_CHARS - 2))
-    );
+    assert_eq!(name.numbered(2).as_str(), format!("{}-2", "x".repeat(MAX_NAME_CHARS - 2)));
     assert_eq!(name.numbered(u32::MAX).as_str().len(), MAX_NAME_CHARS);
 }
 

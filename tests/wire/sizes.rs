@@ -52,9 +52,7 @@ fn the_largest_hello_fits_the_first_frame() {
         max_version: 1,
         features: u64::MAX,
         device: DeviceId([0xff; 16]),
-        proof: Proof::Secret {
-            secret: Secret([0xff; 32]),
-        },
+        proof: Proof::Secret { secret: Secret([0xff; 32]) },
         purpose: Purpose::Chat,
         name: text(MAX_NAME_BYTES),
         agent: text(MAX_AGENT),
@@ -74,23 +72,9 @@ fn the_largest_request_fits_a_frame() {
             written: Millis(u64::MAX),
             body: Bytes::from(vec![b'x'; MAX_BODY]),
         },
-        ClientMsg::Search {
-            req: Req(1),
-            room: Some(room()),
-            words: text(MAX_QUERY),
-            limit: 1,
-        },
-        ClientMsg::State {
-            req: Req(1),
-            change: StateChange::Away { text: text(MAX_AWAY) },
-        },
-        ClientMsg::Do {
-            req: Req(1),
-            room: room(),
-            action: Action::Topic {
-                text: text(MAX_TOPIC),
-            },
-        },
+        ClientMsg::Search { req: Req(1), room: Some(room()), words: text(MAX_QUERY), limit: 1 },
+        ClientMsg::State { req: Req(1), change: StateChange::Away { text: text(MAX_AWAY) } },
+        ClientMsg::Do { req: Req(1), room: room(), action: Action::Topic { text: text(MAX_TOPIC) } },
     ];
     for request in requests {
         let len = len(&request.encode());
@@ -101,20 +85,11 @@ fn the_largest_request_fits_a_frame() {
 #[test]
 fn three_of_the_largest_entries_fit_a_frame() {
     for msg in [
-        ServerMsg::Entries {
-            room: room(),
-            entries: vec![largest_entry(); 3],
-        },
+        ServerMsg::Entries { room: room(), entries: vec![largest_entry(); 3] },
         ServerMsg::Page {
             req: Req(1),
             more: true,
-            found: vec![
-                Found {
-                    room: room(),
-                    entry: largest_entry()
-                };
-                3
-            ],
+            found: vec![Found { room: room(), entry: largest_entry() }; 3],
         },
     ] {
         let len = len(&msg.encode());
@@ -125,16 +100,8 @@ fn three_of_the_largest_entries_fit_a_frame() {
 #[test]
 fn the_largest_piece_of_a_file_fits_a_bulk_frame() {
     let data = Blob(Bytes::from(vec![0; MAX_CHUNK as usize]));
-    let chunk = ClientMsg::Chunk {
-        req: Req(u32::MAX),
-        offset: u64::MAX,
-        data: data.clone(),
-    };
-    let piece = ServerMsg::Data {
-        req: Req(u32::MAX),
-        offset: u64::MAX,
-        data,
-    };
+    let chunk = ClientMsg::Chunk { req: Req(u32::MAX), offset: u64::MAX, data: data.clone() };
+    let piece = ServerMsg::Data { req: Req(u32::MAX), offset: u64::MAX, data };
     for frame in [chunk.encode(), piece.encode()] {
         assert!(len(&frame) <= MAX_BULK_FRAME, "{} bytes", len(&frame));
     }
@@ -158,9 +125,7 @@ fn a_page_of_the_largest_elements_is_too_large_for_a_frame() {
     };
     let info = RoomInfo {
         room: room(),
-        kind: RoomKind::Direct {
-            peer: PersonId::FIRST,
-        },
+        kind: RoomKind::Direct { peer: PersonId::FIRST },
         name: text(MAX_NAME_BYTES),
         topic: text(MAX_TOPIC),
         oldest: seq(),
@@ -186,10 +151,6 @@ fn a_page_of_the_largest_elements_is_too_large_for_a_frame() {
     };
     for msg in [roster, rooms] {
         let len = len(&msg.encode());
-        assert!(
-            len > MAX_FRAME,
-            "{len} bytes of type {:#04x} fit: say so in WIRE.md",
-            msg.ty()
-        );
+        assert!(len > MAX_FRAME, "{len} bytes of type {:#04x} fit: say so in WIRE.md", msg.ty());
     }
 }

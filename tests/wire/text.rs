@@ -89,26 +89,13 @@ fn characters_are_allowed_or_refused_by_these_rules() {
     ];
     for (character, in_a_body, in_a_line) in table {
         let text = format!("a{character}b");
-        assert_eq!(
-            check_body(&text).is_ok(),
-            in_a_body,
-            "U+{:04X} in a body",
-            u32::from(character)
-        );
-        assert_eq!(
-            check_line(&text).is_ok(),
-            in_a_line,
-            "U+{:04X} in a line",
-            u32::from(character)
-        );
+        assert_eq!(check_body(&text).is_ok(), in_a_body, "U+{:04X} in a body", u32::from(character));
+        assert_eq!(check_line(&text).is_ok(), in_a_line, "U+{:04X} in a line", u32::from(character));
     }
 }
 
 #[test]
 fn what_is_not_allowed_is_replaced_and_seen() {
     assert_eq!(sanitize("a\u{1b}[2Jb\r\nc\td"), "a\u{fffd}[2Jb\u{fffd}\nc d");
-    assert_eq!(
-        sanitize_line("one\ntwo\u{2028}[Server] three"),
-        "one ⏎ two\u{fffd}[Server] three"
-    );
+    assert_eq!(sanitize_line("one\ntwo\u{2028}[Server] three"), "one ⏎ two\u{fffd}[Server] three");
 }

@@ -36,18 +36,14 @@ impl Message {
             error.to_string()
         }
         match self {
-            Self::Client(_) => ClientMsg::decode(ty, payload)
-                .map(|msg| msg.map(Self::Client))
-                .map_err(text),
-            Self::Server(_) => ServerMsg::decode(ty, payload)
-                .map(|msg| msg.map(Self::Server))
-                .map_err(text),
-            Self::ClassicClient(_) => ClassicMsg::decode(ty, payload)
-                .map(|msg| Some(Self::ClassicClient(msg)))
-                .map_err(text),
-            Self::ClassicServer(_) => ClassicReply::decode(ty, payload)
-                .map(|msg| Some(Self::ClassicServer(msg)))
-                .map_err(text),
+            Self::Client(_) => ClientMsg::decode(ty, payload).map(|msg| msg.map(Self::Client)).map_err(text),
+            Self::Server(_) => ServerMsg::decode(ty, payload).map(|msg| msg.map(Self::Server)).map_err(text),
+            Self::ClassicClient(_) => {
+                ClassicMsg::decode(ty, payload).map(|msg| Some(Self::ClassicClient(msg))).map_err(text)
+            }
+            Self::ClassicServer(_) => {
+                ClassicReply::decode(ty, payload).map(|msg| Some(Self::ClassicServer(msg))).map_err(text)
+            }
         }
     }
 }
@@ -120,11 +116,7 @@ fn bob() -> RosterItem {
     RosterItem {
         person: person(4),
         name: "bob".into(),
-        presence: Presence {
-            online: true,
-            away: true,
-            ..Presence::default()
-        },
+        presence: Presence { online: true, away: true, ..Presence::default() },
         away: "at lunch".into(),
     }
 }
@@ -369,10 +361,7 @@ mod claims {
     #[test]
     fn every_type_of_both_directions_has_a_vector() {
         let types = |of: fn(&Message) -> Option<u8>| {
-            vectors()
-                .iter()
-                .filter_map(|v| of(&v.message))
-                .collect::<Vec<_>>()
+            vectors().iter().filter_map(|v| of(&v.message)).collect::<Vec<_>>()
         };
         let client = types(|message| match message {
             Message::Client(msg) => Some(msg.ty()),
@@ -391,10 +380,7 @@ mod claims {
             Message::ClassicServer(msg) => Some(msg.ty()),
             _ => None,
         });
-        assert_eq!(
-            (classic_client, classic_server),
-            (vec![1, 2, 3], vec![1, 2, 3, 4, 5, 6])
-        );
+        assert_eq!((classic_client, classic_server), (vec![1, 2, 3], vec![1, 2, 3, 4, 5, 6]));
     }
 
     #[test]
@@ -434,12 +420,7 @@ mod claims {
                     }
                     // Classic strings fill the payload, so that a shorter one is another message.
                     Message::ClassicClient(_) | Message::ClassicServer(_) => {
-                        assert_ne!(
-                            decoded,
-                            Ok(Some(vector.message.clone())),
-                            "{}, {at} bytes",
-                            vector.title
-                        );
+                        assert_ne!(decoded, Ok(Some(vector.message.clone())), "{}, {at} bytes", vector.title);
                     }
                 }
             }

@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, watch};
 const EVENTS: usize = 1_024;
 
 /// How long a drain may take before connections are closed all the same.
-const DRAIN: Duration = Duration::from_secs(2);
+const DRAIN: Duration = Duration::from_millis(1_500);
 
 type Committing = Pin<Box<dyn Future<Output = (Turn, Result<Commit, StoreError>)> + Send>>;
 

@@ -26,8 +26,8 @@ const PER_ADDRESS: usize = 256;
 /// How long to wait when the machine has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
 
-/// How long connections may take to end once the server stops.
-const ENDING: Duration = Duration::from_millis(1_000);
+/// How long connections may take to end once the server stops: the hub's drain comes first.
+const ENDING: Duration = Duration::from_millis(2_300);
 
 /// Something that connections come out of: TCP here, a simulated network elsewhere.
 pub trait Listen: Send {
@@ -129,11 +129,8 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(DRAIN_AND_END, ended).await;
+    let _ = tokio::time::timeout(ENDING, ended).await;
 }
-
-/// The hub's drain comes first, then connections end.
-const DRAIN_AND_END: Duration = Duration::from_secs(2).saturating_add(ENDING);
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended

@@ -11,11 +11,7 @@ pub fn cases() -> Vec<Case> {
     let unknown = Answer::ClassicError(UNKNOWN_COMMAND);
     vec![
         text("a line that is not UTF-8", b"caf\xe9", Answer::ClassicNotice),
-        text(
-            "a line one byte too long",
-            &vec![b'x'; MAX_CLASSIC_TEXT as usize],
-            Answer::ClassicNotice,
-        ),
+        text("a line one byte too long", &vec![b'x'; MAX_CLASSIC_TEXT as usize], Answer::ClassicNotice),
         text(
             "a line that is no command and longer than a body",
             &[b'x'; MAX_BODY + 1],
@@ -27,58 +23,18 @@ pub fn cases() -> Vec<Case> {
         text("an unknown command", b"/dance", unknown),
         text("a slash alone", b"/", unknown),
         text("a command of the screen", b"/clear", unknown),
-        text(
-            "a message without its text",
-            b"/msg somebody",
-            Answer::ClassicNotice,
-        ),
-        text(
-            "a line for nobody",
-            b"/msg nobody-of-that-name hi",
-            Answer::ClassicNotice,
-        ),
+        text("a message without its text", b"/msg somebody", Answer::ClassicNotice),
+        text("a line for nobody", b"/msg nobody-of-that-name hi", Answer::ClassicNotice),
         text("a room that can't be one", b"/join a,b", Answer::ClassicNotice),
-        text(
-            "a room with an escape in its name",
-            b"/join \x1b[2J",
-            Answer::ClassicNotice,
-        ),
+        text("a room with an escape in its name", b"/join \x1b[2J", Answer::ClassicNotice),
         text("a name that can't be one", b"/nick a::b", Answer::ClassicNotice),
-        text(
-            "a room that one is not in",
-            b"/part nowhere",
-            Answer::ClassicNotice,
-        ),
-        text(
-            "a history without sense",
-            b"/history yesterday",
-            Answer::ClassicNotice,
-        ),
-        text(
-            "a topic that is too long",
-            &[b"/topic ", &[b'x'; 600][..]].concat(),
-            Answer::ClassicNotice,
-        ),
+        text("a room that one is not in", b"/part nowhere", Answer::ClassicNotice),
+        text("a history without sense", b"/history yesterday", Answer::ClassicNotice),
+        text("a topic that is too long", &[b"/topic ", &[b'x'; 600][..]].concat(), Answer::ClassicNotice),
         case("a second JOIN", framed(ty::JOIN, b"eve"), Answer::ClassicNotice),
-        case(
-            "a FILE without a name",
-            framed(ty::FILE, b"content"),
-            Answer::ClassicNotice,
-        ),
-        case(
-            "a native Hello after a JOIN",
-            framed(0x10, b""),
-            Answer::ClassicNotice,
-        ),
-        case(
-            "an unknown type of frame",
-            framed(0xee, b"what?"),
-            Answer::ClassicNotice,
-        ),
-        case(
-            "half a line, then the end",
-            &framed(ty::TEXT, b"hello")[..7],
-            Answer::SilentEnd,
-        ),
+        case("a FILE without a name", framed(ty::FILE, b"content"), Answer::ClassicError("That file has no name, so nobody got it.")),
+        case("a native Hello after a JOIN", framed(0x10, b""), Answer::ClassicNotice),
+        case("an unknown type of frame", framed(0xee, b"what?"), Answer::ClassicNotice),
+        case("half a line, then the end", &framed(ty::TEXT, b"hello")[..7], Answer::SilentEnd),
     ]
 }

@@ -29,9 +29,7 @@ pub fn hello(name: &str, agent: &str) -> ClientMsg {
         max_version: 1,
         features: 0,
         device: DeviceId([9; 16]),
-        proof: Proof::Secret {
-            secret: Secret([8; 32]),
-        },
+        proof: Proof::Secret { secret: Secret([8; 32]) },
         purpose: Purpose::Chat,
         name: name.into(),
         agent: agent.into(),
@@ -54,50 +52,14 @@ pub fn post(body: impl AsRef<[u8]>) -> ClientMsg {
 pub fn requests() -> Vec<(&'static str, ClientMsg)> {
     let (req, room) = (REQ, LOBBY);
     vec![
-        (
-            "Join",
-            ClientMsg::Join {
-                req,
-                name: MARK.into(),
-            },
-        ),
+        ("Join", ClientMsg::Join { req, name: MARK.into() }),
         ("Part", ClientMsg::Part { req, room }),
-        (
-            "Open",
-            ClientMsg::Open {
-                req,
-                room,
-                from: open_after(),
-            },
-        ),
+        ("Open", ClientMsg::Open { req, room, from: open_after() }),
         ("Close", ClientMsg::Close { req, room }),
         ("Post", post("text")),
-        (
-            "Fetch",
-            ClientMsg::Fetch {
-                req,
-                room,
-                range: Range::Before { seq: Seq::FIRST },
-                limit: 5,
-            },
-        ),
-        (
-            "Search",
-            ClientMsg::Search {
-                req,
-                room: None,
-                words: MARK.into(),
-                limit: 5,
-            },
-        ),
-        (
-            "Mark",
-            ClientMsg::Mark {
-                req,
-                room,
-                seq: Seq::FIRST,
-            },
-        ),
+        ("Fetch", ClientMsg::Fetch { req, room, range: Range::Before { seq: Seq::FIRST }, limit: 5 }),
+        ("Search", ClientMsg::Search { req, room: None, words: MARK.into(), limit: 5 }),
+        ("Mark", ClientMsg::Mark { req, room, seq: Seq::FIRST }),
         ("State", state(StateChange::Away { text: MARK.into() })),
         ("Ask", ask(Question::Whois { name: MARK.into() })),
         ("Do", act(Action::Topic { text: MARK.into() })),
@@ -112,37 +74,17 @@ pub fn transfers() -> Vec<(&'static str, ClientMsg)> {
     let target = Target::Room { room: LOBBY };
     let data = Blob(bytes::Bytes::from_static(b"data"));
     vec![
-        (
-            "Put",
-            ClientMsg::Put {
-                req,
-                transfer,
-                target,
-                size: 4,
-                name: "a".into(),
-            },
-        ),
+        ("Put", ClientMsg::Put { req, transfer, target, size: 4, name: "a".into() }),
         ("Chunk", ClientMsg::Chunk { req, offset: 0, data }),
         ("Done", ClientMsg::Done { req, hash }),
         ("Drop", ClientMsg::Drop { req }),
-        (
-            "Get",
-            ClientMsg::Get {
-                req,
-                hash,
-                offset: 0,
-                credit: 4,
-            },
-        ),
+        ("Get", ClientMsg::Get { req, hash, offset: 0, credit: 4 }),
         ("Grant", ClientMsg::Grant { req, bytes: 4 }),
     ]
 }
 
 fn open_after() -> OpenFrom {
-    OpenFrom::After {
-        epoch: Epoch([7; 16]),
-        seq: Some(Seq::FIRST),
-    }
+    OpenFrom::After { epoch: Epoch([7; 16]), seq: Some(Seq::FIRST) }
 }
 
 /// A change of my state.
@@ -157,11 +99,7 @@ pub fn ask(question: Question) -> ClientMsg {
 
 /// An action on the lobby.
 pub fn act(action: Action) -> ClientMsg {
-    ClientMsg::Do {
-        req: REQ,
-        room: LOBBY,
-        action,
-    }
+    ClientMsg::Do { req: REQ, room: LOBBY, action }
 }
 
 /// Somebody who was never there.

@@ -90,9 +90,7 @@ pub fn target() -> impl Strategy<Value = Target> {
 pub fn proof() -> impl Strategy<Value = Proof> {
     prop_oneof![
         Just(Proof::None),
-        any::<[u8; 32]>().prop_map(|secret| Proof::Secret {
-            secret: Secret(secret)
-        }),
+        any::<[u8; 32]>().prop_map(|secret| Proof::Secret { secret: Secret(secret) }),
     ]
 }
 
@@ -165,10 +163,7 @@ pub fn rooms_change() -> impl Strategy<Value = RoomsChange> {
 }
 
 pub fn room_kind() -> impl Strategy<Value = RoomKind> {
-    prop_oneof![
-        Just(RoomKind::Public),
-        person_id().prop_map(|peer| RoomKind::Direct { peer }),
-    ]
+    prop_oneof![Just(RoomKind::Public), person_id().prop_map(|peer| RoomKind::Direct { peer }),]
 }
 
 pub fn trim_reason() -> impl Strategy<Value = TrimReason> {
@@ -176,20 +171,11 @@ pub fn trim_reason() -> impl Strategy<Value = TrimReason> {
 }
 
 pub fn durability() -> impl Strategy<Value = Durability> {
-    prop_oneof![
-        Just(Durability::Memory),
-        Just(Durability::Process),
-        Just(Durability::Disk),
-    ]
+    prop_oneof![Just(Durability::Memory), Just(Durability::Process), Just(Durability::Disk),]
 }
 
 pub fn presence() -> impl Strategy<Value = Presence> {
-    any::<[bool; 4]>().prop_map(|[online, away, typing, guest]| Presence {
-        online,
-        away,
-        typing,
-        guest,
-    })
+    any::<[bool; 4]>().prop_map(|[online, away, typing, guest]| Presence { online, away, typing, guest })
 }
 
 pub fn roster_item() -> impl Strategy<Value = RosterItem> {
@@ -202,57 +188,25 @@ pub fn roster_item() -> impl Strategy<Value = RosterItem> {
 }
 
 pub fn room_listing() -> impl Strategy<Value = RoomListing> {
-    (room_id(), text(), text(), any::<u32>(), any::<u32>()).prop_map(
-        |(room, name, topic, members, online)| RoomListing {
-            room,
-            name,
-            topic,
-            members,
-            online,
-        },
-    )
+    (room_id(), text(), text(), any::<u32>(), any::<u32>())
+        .prop_map(|(room, name, topic, members, online)| RoomListing { room, name, topic, members, online })
 }
 
 pub fn room_info() -> impl Strategy<Value = RoomInfo> {
     let names = (room_id(), room_kind(), text(), text());
-    let numbers = (
-        seq(),
-        option::of(seq()),
-        option::of(seq()),
-        any::<u32>(),
-        any::<u32>(),
-    );
-    (names, numbers).prop_map(
-        |((room, kind, name, topic), (oldest, newest, read, unread, mentions))| RoomInfo {
-            room,
-            kind,
-            name,
-            topic,
-            oldest,
-            newest,
-            read,
-            unread,
-            mentions,
-        },
-    )
+    let numbers = (seq(), option::of(seq()), option::of(seq()), any::<u32>(), any::<u32>());
+    (names, numbers).prop_map(|((room, kind, name, topic), (oldest, newest, read, unread, mentions))| {
+        RoomInfo { room, kind, name, topic, oldest, newest, read, unread, mentions }
+    })
 }
 
 pub fn revision() -> impl Strategy<Value = Revision> {
-    prop_oneof![
-        Just(Revision::Original),
-        Just(Revision::Edited),
-        Just(Revision::Deleted),
-    ]
+    prop_oneof![Just(Revision::Original), Just(Revision::Edited), Just(Revision::Deleted),]
 }
 
 pub fn entry() -> impl Strategy<Value = Entry> {
     let place = (seq(), millis(), millis());
-    let author = (
-        option::of(person_id()),
-        text(),
-        option::of(device_no()),
-        option::of(counter()),
-    );
+    let author = (option::of(person_id()), text(), option::of(device_no()), option::of(counter()));
     let content = (entry_kind(), revision(), option::of(seq()), body());
     (place, author, content).prop_map(
         |((seq, time, written), (person, name, device, counter), (kind, revision, reply_to, body))| Entry {
@@ -280,14 +234,8 @@ pub fn reply() -> impl Strategy<Value = Reply> {
         Just(Reply::Done),
         vec(room_listing(), 0..4).prop_map(|rooms| Reply::Rooms { rooms }),
         vec(roster_item(), 0..4).prop_map(|people| Reply::People { people }),
-        (roster_item(), vec(text(), 0..4), millis(), text()).prop_map(|(person, rooms, seen, agent)| {
-            Reply::Whois {
-                person,
-                rooms,
-                seen,
-                agent,
-            }
-        }),
+        (roster_item(), vec(text(), 0..4), millis(), text())
+            .prop_map(|(person, rooms, seen, agent)| { Reply::Whois { person, rooms, seen, agent } }),
         text().prop_map(|name| Reply::Named { name }),
     ]
 }

@@ -25,8 +25,7 @@ impl Reader<'_> {
     }
 
     fn number(&mut self, bytes: u64) -> Option<u64> {
-        self.take(bytes)
-            .map(|bytes| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
+        self.take(bytes).map(|bytes| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
     }
 
     /// Takes a value of this layout off the front; `None` if it is not there.
@@ -48,9 +47,7 @@ impl Reader<'_> {
             }
             "Entry" => {
                 let len = self.number(2)?;
-                let mut entry = Reader {
-                    rest: self.take(len)?,
-                };
+                let mut entry = Reader { rest: self.take(len)? };
                 entry.fields("Entry")
             }
             other => match other.strip_prefix("list of ") {
@@ -115,9 +112,7 @@ fn choice(title: &str) -> BTreeMap<u64, Vec<&'static str>> {
 
 /// Whether the document's tables read this frame to its end, and not beyond.
 fn document_reads(ty: u8, name: Option<&str>, frame: &[u8]) -> bool {
-    let mut reader = Reader {
-        rest: &frame[HEADER..],
-    };
+    let mut reader = Reader { rest: &frame[HEADER..] };
     reader.fields(&title(ty, name)).is_some() && reader.rest.is_empty()
 }
 
@@ -147,23 +142,14 @@ fn check_choice<T: Wire + Debug>(title: &str) {
         let tag = u8::try_from(tag).expect("few rows");
         assert_eq!(row[0], tag.to_string(), "a tag of {title}");
         let shown = decode(tag).unwrap_or_else(|error| panic!("{title} {}: {error}", row[1]));
-        assert_eq!(
-            shown.split([' ', '{']).next(),
-            Some(row[1]),
-            "tag {tag} of {title}"
-        );
+        assert_eq!(shown.split([' ', '{']).next(), Some(row[1]), "tag {tag} of {title}");
         let fields = row[2].split(", ").filter(|field| !field.is_empty());
-        let fields: Vec<_> = fields
-            .map(|field| field.split('`').nth(1).expect("a name in backticks"))
-            .collect();
+        let fields: Vec<_> =
+            fields.map(|field| field.split('`').nth(1).expect("a name in backticks")).collect();
         assert_eq!(fields_of(&shown), fields, "the fields of {title} {}", row[1]);
     }
     let beyond = u8::try_from(rows.len()).expect("few rows");
-    assert_eq!(
-        decode(beyond),
-        Err(DecodeError::UnknownTag(beyond)),
-        "a tag of {title} without a row"
-    );
+    assert_eq!(decode(beyond), Err(DecodeError::UnknownTag(beyond)), "a tag of {title} without a row");
 }
 
 #[test]
@@ -181,10 +167,7 @@ fn every_choice_has_the_rows_that_the_decoder_knows() {
     check_choice::<message::TrimReason>("TrimReason");
     check_choice::<message::Durability>("Durability");
     check_choice::<message::Reply>("Reply");
-    let choices = layouts()
-        .values()
-        .filter(|layout| matches!(layout, Layout::Choice(_)))
-        .count();
+    let choices = layouts().values().filter(|layout| matches!(layout, Layout::Choice(_))).count();
     assert_eq!(choices, 13, "choices in WIRE.md, each of which is checked above");
 }
 
@@ -207,10 +190,7 @@ fn every_struct_has_the_rows_of_its_fields() {
         _ => None,
     });
     let found = entry.expect("the vector of Page has an entry");
-    for (title, shown) in [
-        ("Found", format!("{found:?}")),
-        ("Entry", format!("{:?}", found.entry)),
-    ] {
+    for (title, shown) in [("Found", format!("{found:?}")), ("Entry", format!("{:?}", found.entry))] {
         let fields: Vec<_> = WIRE.rows(title).iter().map(|row| quoted(row[0])).collect();
         assert_eq!(fields_of(&shown), fields, "the fields of {title}");
     }

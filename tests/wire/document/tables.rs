@@ -10,20 +10,13 @@ use protocol::wire::Wire;
 
 #[test]
 fn every_error_code_has_its_row_and_every_row_its_code() {
-    let rows: Vec<_> = WIRE
-        .rows("Errors")
-        .into_iter()
-        .map(|row| (row[0], quoted(row[1]), row[2]))
-        .collect();
+    let rows: Vec<_> = WIRE.rows("Errors").into_iter().map(|row| (row[0], quoted(row[1]), row[2])).collect();
     let fate = |code: &Code| match code.fate() {
         Fate::Keep => "keep",
         Fate::Close => "close",
     };
     let numbers: Vec<_> = Code::ALL.iter().map(|code| code.number().to_string()).collect();
-    let codes = Code::ALL
-        .iter()
-        .zip(&numbers)
-        .map(|(code, number)| (&number[..], code.name(), fate(code)));
+    let codes = Code::ALL.iter().zip(&numbers).map(|(code, number)| (&number[..], code.name(), fate(code)));
     assert_eq!(rows, codes.collect::<Vec<_>>());
 }
 
@@ -31,11 +24,7 @@ fn every_error_code_has_its_row_and_every_row_its_code() {
 fn codes_are_found_by_their_numbers_and_have_words_of_their_own() {
     for code in Code::ALL {
         assert_eq!(Code::from_number(code.number()), Some(*code));
-        assert!(
-            !code.text().is_empty() && !code.text().ends_with('.'),
-            "{}",
-            code.name()
-        );
+        assert!(!code.text().is_empty() && !code.text().ends_with('.'), "{}", code.name());
     }
     for names in [Code::name, Code::text] {
         let mut all: Vec<_> = Code::ALL.iter().map(|code| names(*code)).collect();
@@ -57,10 +46,7 @@ fn the_document_names_no_error_that_does_not_exist() {
                 .step_by(2)
                 .filter(|name| name.chars().all(|c| c == '_' || c.is_ascii_lowercase()))
             {
-                assert!(
-                    Code::ALL.iter().any(|code| code.name() == name),
-                    "{name} under {title}"
-                );
+                assert!(Code::ALL.iter().any(|code| code.name() == name), "{name} under {title}");
             }
         }
     }
@@ -114,31 +100,19 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         DEVICE_DAYS,
     ];
     let source = include_str!("../../../crates/protocol/src/limits.rs");
-    let constants = source
-        .lines()
-        .filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
-    assert_eq!(
-        constants.collect::<Vec<_>>(),
-        values.map(|(name, _)| name),
-        "the list in this test"
-    );
+    let constants = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
+    assert_eq!(constants.collect::<Vec<_>>(), values.map(|(name, _)| name), "the list in this test");
     let rows = WIRE.rows("All limits");
-    let rows = rows
-        .iter()
-        .map(|row| (quoted(row[0]), row[1].replace(',', "").parse().expect("a number")));
+    let rows = rows.iter().map(|row| (quoted(row[0]), row[1].replace(',', "").parse().expect("a number")));
     assert_eq!(rows.collect::<Vec<_>>(), values);
 }
 
 #[test]
 fn every_kind_of_entry_has_its_row() {
     let rows = WIRE.rows("Kinds");
-    let known = (0..=u8::MAX)
-        .map(EntryKind::from_number)
-        .filter(|kind| !matches!(kind, EntryKind::Other(_)));
+    let known = (0..=u8::MAX).map(EntryKind::from_number).filter(|kind| !matches!(kind, EntryKind::Other(_)));
     let known = known.map(|kind| (kind.number().to_string(), format!("{kind:?}").to_lowercase()));
-    let told = rows
-        .iter()
-        .map(|row| (row[0].to_owned(), row[1].replace(' ', "")));
+    let told = rows.iter().map(|row| (row[0].to_owned(), row[1].replace(' ', "")));
     assert_eq!(told.collect::<Vec<_>>(), known.collect::<Vec<_>>());
 }
 
@@ -164,9 +138,7 @@ fn the_texts_of_the_classic_dialect_stand_in_the_document_word_by_word() {
     for text in [WELCOME, NAME_TAKEN, INVALID_JOIN, UNKNOWN_COMMAND, QUIT_ACK] {
         let quoted = format!("`{text}`");
         assert!(
-            WIRE.sections
-                .iter()
-                .any(|(_, lines)| lines.iter().any(|line| line.contains(&quoted))),
+            WIRE.sections.iter().any(|(_, lines)| lines.iter().any(|line| line.contains(&quoted))),
             "{quoted}"
         );
     }
@@ -175,19 +147,14 @@ fn the_texts_of_the_classic_dialect_stand_in_the_document_word_by_word() {
 /// The vectors of `Welcome` tell the limits that there are.
 #[test]
 fn the_example_of_welcome_tells_the_true_limits() {
-    let welcome = vectors()
-        .into_iter()
-        .find(|vector| vector.title == "0x40 Welcome")
-        .expect("it has a vector");
+    let welcome =
+        vectors().into_iter().find(|vector| vector.title == "0x40 Welcome").expect("it has a vector");
     let Message::Server(ServerMsg::Welcome { limits: told, .. }) = welcome.message else {
         panic!("{:?} is no Welcome", welcome.message);
     };
     assert_eq!(told.frame, limits::MAX_FRAME);
     assert_eq!(told.body as usize, limits::MAX_BODY);
-    assert_eq!(
-        (told.window_posts, told.window_bytes),
-        (limits::WINDOW_POSTS, limits::WINDOW_BYTES)
-    );
+    assert_eq!((told.window_posts, told.window_bytes), (limits::WINDOW_POSTS, limits::WINDOW_BYTES));
     let times = (u64::from(told.ping_after_ms), u64::from(told.dead_after_ms));
     assert_eq!(times, (limits::PING_AFTER_MS, limits::DEAD_AFTER_MS));
 }

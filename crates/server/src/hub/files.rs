@@ -81,7 +81,7 @@ impl Hub {
 
     /// Judges the body of an entry that names a file.
     pub(super) fn check_file(&self, person: PersonId, body: &[u8]) -> Result<FileBody, Code> {
-        let file = FileBody::decode(body).map_err(|_| Code::Malformed)?;
+        let file = FileBody::decode(body).map_err(|_| Code::NoSuchFile)?;
         if file.name.is_empty() || file.name.len() > MAX_FILE_NAME {
             return Err(Code::BadName);
         }

@@ -20,21 +20,19 @@ use std::sync::atomic::Ordering;
 
 impl Hub {
     pub(super) fn handle_login(&mut self, conn: &Arc<Conn>, login: &Login, now: Millis) {
-        let refused = match login {
-            _ if self.draining => Err(Code::ServerFull),
-            _ if self.sessions.len() >= self.settings.max_clients => Err(Code::ServerFull),
+        let is_full = self.draining || self.sessions.len() >= self.settings.max_clients;
+        let done = match login {
+            _ if is_full => Err(Code::ServerFull),
             Login::Native(hello) => self.login_native(conn, hello, now),
-            Login::Classic(name) => {
-                if let Err(code) = self.login_classic(conn, name, now) {
-                    self.send_to(conn, voice::server_line(code.text()));
-                    conn.close();
-                }
-                Ok(())
-            }
+            Login::Classic(name) => self.login_classic(conn, name, now),
         };
-        if let Err(code) = refused {
+        if let Err(code) = done {
             tracing::info!(conn = %conn.id, peer = %conn.peer, code = code.name(), "login refused");
-            self.send_to(conn, Refusal::about(code, ty::HELLO, 0).encode_closing());
+            let last_words = match login {
+                Login::Native(_) => Refusal::about(code, ty::HELLO, 0).encode_closing(),
+                Login::Classic(_) => voice::server_line(code.text()),
+            };
+            self.send_to(conn, last_words);
             conn.close();
         }
     }

@@ -8,8 +8,8 @@ use crate::store::Change;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{Millis, PersonId, Req, RoomId, Seq};
-use protocol::limits::{MAX_FETCH, MAX_TOPIC};
-use protocol::message::{Action, ClientMsg, Range, Reply, RoomsChange, ServerMsg, StateChange};
+use protocol::limits::{MAX_AWAY, MAX_FETCH, MAX_TOPIC};
+use protocol::message::{Action, ClientMsg, Range, Reply, RoomsChange, ServerMsg, StateChange, ty};
 use protocol::name::RoomName;
 use protocol::text::check_line;
 use std::sync::Arc;
@@ -54,7 +54,12 @@ impl Hub {
             ClientMsg::Fetched { req, .. } => (req, Err(Code::Unsupported)),
         };
         if let Err(code) = done {
-            self.refuse(conn, Refusal::about(code, ty, u64::from(req.0)), now);
+            let limit = match (code, ty) {
+                (Code::BodyTooLarge, ty::DO) => MAX_TOPIC,
+                (Code::BodyTooLarge, _) => MAX_AWAY,
+                _ => 0,
+            };
+            self.refuse(conn, Refusal::about(code, ty, u64::from(req.0)).with(limit as u64), now);
         }
     }
 
@@ -135,6 +140,10 @@ impl Hub {
         if Some(seq) > *read {
             *read = Some(seq);
             self.sequencer.change(Change::Mark { room, person, seq });
+            let others: Vec<_> = self.sessions_of(person).map(|c| c.id).filter(|id| *id != conn).collect();
+            for other in others {
+                self.tell_room(other, Req(0), RoomsChange::Changed, room, person);
+            }
         }
         self.answer_durably(conn, req, Reply::Done);
         Ok(())

@@ -213,6 +213,7 @@ impl Hub {
     }
 
     pub(super) fn close_room(&mut self, conn: ConnId, room: RoomId) -> Result<(), Code> {
+        self.authorize(self.person_of(conn)?, room)?;
         let found = self.rooms.find_mut(room).ok_or(Code::NoSuchRoom)?;
         let reader = found.readers.remove(&conn).ok_or(Code::NotOpen)?;
         reader.outlet().close_room(room);
