@@ -52,11 +52,7 @@ enum Answer {
 }
 
 fn case(name: impl Into<String>, bytes: impl AsRef<[u8]>, answer: Answer) -> Case {
-    Case {
-        name: name.into(),
-        bytes: bytes.as_ref().to_vec(),
-        answer,
-    }
+    Case { name: name.into(), bytes: bytes.as_ref().to_vec(), answer }
 }
 
 /// In what state the connection is when the bad input comes.
@@ -103,9 +99,8 @@ async fn furnish(server: &Server) -> (Native, Native) {
     let person = friend.person;
     let counter = host.post(Target::Person { person }, EntryKind::Text, "between us");
     host.acked(counter.value()).await;
-    let room = friend.wait("a direct room", |view| {
-        view.rooms.keys().copied().find(|room| *room > samples::ELSEWHERE)
-    });
+    let room = friend
+        .wait("a direct room", |view| view.rooms.keys().copied().find(|room| *room > samples::ELSEWHERE));
     assert_eq!(room.await, samples::PRIVATE);
     (host, friend)
 }
@@ -124,14 +119,7 @@ async fn log_in(server: &Server) -> Talk {
     let mut talk = Talk::begin(server, State::Native).await;
     talk.raw.say(&Identity::new("somebody").hello()).await;
     let last = |msg: ServerMsg| {
-        let all = matches!(
-            msg,
-            ServerMsg::Rooms {
-                change: RoomsChange::All,
-                more: false,
-                ..
-            }
-        );
+        let all = matches!(msg, ServerMsg::Rooms { change: RoomsChange::All, more: false, .. });
         all.then_some(())
     };
     assert!(talk.raw.find(last).await.is_some(), "a login must work");
@@ -173,10 +161,7 @@ impl Talk {
             }
             Answer::KeepWith(code, detail) => {
                 let refusal = self.refusal().await?;
-                same(
-                    &(refusal.code, refusal.detail, refusal.close),
-                    &(code, detail, false),
-                )?;
+                same(&(refusal.code, refusal.detail, refusal.close), &(code, detail, false))?;
                 self.goes_on().await
             }
             Answer::Silence => self.goes_on().await,
@@ -260,11 +245,7 @@ impl Talk {
 }
 
 fn same<T: PartialEq + Debug>(is: &T, wanted: &T) -> Result<(), String> {
-    if is == wanted {
-        Ok(())
-    } else {
-        Err(format!("{is:?} instead of {wanted:?}"))
-    }
+    if is == wanted { Ok(()) } else { Err(format!("{is:?} instead of {wanted:?}")) }
 }
 
 #[tokio::test]
@@ -289,19 +270,10 @@ async fn bad_lines_of_classic_clients_are_answered_and_skipped() {
 
 #[test]
 fn the_tables_have_at_least_sixty_cases_each_by_a_name_of_its_own() {
-    let tables = [
-        before_login::cases(),
-        frames::cases(),
-        requests::cases(),
-        classic::cases(),
-    ];
+    let tables = [before_login::cases(), frames::cases(), requests::cases(), classic::cases()];
     let mut distinct = BTreeSet::new();
     for case in tables.iter().flatten() {
-        assert!(
-            distinct.insert(&case.name),
-            "two cases are called {:?}",
-            case.name
-        );
+        assert!(distinct.insert(&case.name), "two cases are called {:?}", case.name);
     }
     assert!(distinct.len() >= 60, "{} cases", distinct.len());
 }

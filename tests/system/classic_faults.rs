@@ -42,9 +42,7 @@ async fn a_name_that_is_not_allowed_is_made_safe() {
             ("Server", "guest"),
         ] {
             let client = Classic::enter(server.addr(), wanted).await;
-            observer
-                .shows(&Shown::Came(format!("{given} joined the chat.")))
-                .await;
+            observer.shows(&Shown::Came(format!("{given} joined the chat."))).await;
             let told = client.notice(given).await;
             assert!(told.starts_with("[Server] "), "{told}");
         }
@@ -84,11 +82,7 @@ async fn an_empty_line_is_ignored() {
         assert_eq!(native.reads(native.lobby(), 1).await, ["something"]);
         bob.say("/users").await;
         bob.notice("Online users").await;
-        assert!(
-            !bob.shown().iter().any(|shown| matches!(shown, Shown::Error(_))),
-            "{:?}",
-            bob.shown()
-        );
+        assert!(!bob.shown().iter().any(|shown| matches!(shown, Shown::Error(_))), "{:?}", bob.shown());
     })
     .await;
 }
@@ -171,12 +165,7 @@ async fn frames_in_pieces_and_frames_in_one_piece_are_the_same() {
         let server = Server::start().await;
         let alice = Classic::enter(server.addr(), "alice").await;
         let mut bob = super::harness::Raw::connect(server.addr()).await;
-        let stream = [
-            frame(ty::JOIN, b"bob"),
-            frame(ty::TEXT, b"one"),
-            frame(ty::TEXT, b"two"),
-        ]
-        .concat();
+        let stream = [frame(ty::JOIN, b"bob"), frame(ty::TEXT, b"one"), frame(ty::TEXT, b"two")].concat();
         for byte in &stream[..12] {
             bob.send(&[*byte]).await;
         }

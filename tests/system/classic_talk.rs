@@ -1,7 +1,8 @@
 //! Promise P8: unmodified classic clients and native ones hold one conversation on one port.
 
 use super::harness::{Classic, Native, Server, Shown, bounded};
-use protocol::classic::{UNKNOWN_COMMAND, WELCOME};
+use protocol::classic::{QUIT_ACK, UNKNOWN_COMMAND, WELCOME};
+use protocol::command::COMMANDS;
 use protocol::entry::EntryKind;
 use protocol::message::{OpenFrom, RoomsChange, ServerMsg, Target};
 
@@ -53,11 +54,7 @@ async fn a_sender_does_not_get_its_own_line_back() {
                     _ => None,
                 })
                 .collect();
-            let others: Vec<_> = texts
-                .iter()
-                .filter(|text| text.starts_with(other))
-                .cloned()
-                .collect();
+            let others: Vec<_> = texts.iter().filter(|text| text.starts_with(other)).cloned().collect();
             assert_eq!(heard, others, "the same order, less one's own lines");
         }
     })
@@ -69,11 +66,7 @@ async fn coming_and_leaving_are_told_to_all_others() {
     bounded(60, async {
         let server = Server::start().await;
         let (_native, alice, mut bob) = conversation(&server).await;
-        assert_eq!(
-            bob.shown().first(),
-            Some(&Shown::Notice(WELCOME.into())),
-            "greeted first"
-        );
+        assert_eq!(bob.shown().first(), Some(&Shown::Notice(WELCOME.into())), "greeted first");
         bob.quit().await;
         alice.shows(&Shown::Left("bob left the chat.".into())).await;
         let carol = Native::enter(server.addr(), "carol").await;
@@ -170,12 +163,7 @@ async fn a_classic_user_goes_to_another_room_and_still_hears_the_first() {
         bob.say("hello there").await;
         alice.hears("[#lobby] bob", "hello there").await;
         let lines = bob.shown();
-        assert!(
-            !lines
-                .iter()
-                .any(|line| format!("{line:?}").contains("other room")),
-            "{lines:?}"
-        );
+        assert!(!lines.iter().any(|line| format!("{line:?}").contains("other room")), "{lines:?}");
         bob.say("/join dev").await;
         bob.notice("dev").await;
         alice.say("/join lobby").await;
@@ -195,11 +183,7 @@ async fn direct_messages_cross_the_dialects() {
         bob.hears("[@alice] alice", "between us").await;
         bob.say("/msg nat psst").await;
         let added = |msg: &ServerMsg| match msg {
-            ServerMsg::Rooms {
-                change: RoomsChange::Added,
-                rooms,
-                ..
-            } => Some(rooms[0].clone()),
+            ServerMsg::Rooms { change: RoomsChange::Added, rooms, .. } => Some(rooms[0].clone()),
             _ => None,
         };
         let room = native.take("a direct room", added).await;
@@ -222,9 +206,7 @@ async fn a_classic_user_asks_for_history() {
     bounded(60, async {
         let server = Server::start().await;
         let native = Native::enter(server.addr(), "nat").await;
-        native
-            .say_all(native.lobby(), (1..=5).map(|n| format!("early words {n}")))
-            .await;
+        native.say_all(native.lobby(), (1..=5).map(|n| format!("early words {n}"))).await;
         let mut late = Classic::enter(server.addr(), "late").await;
         late.say("/history 3").await;
         for n in 3..=5 {
@@ -251,6 +233,43 @@ async fn what_a_person_does_and_the_topic_reach_classic_users() {
         assert_eq!(native.hears("tea at five").await.kind, EntryKind::Topic);
         alice.say("/nick alicia").await;
         bob.notice("alice is now alicia").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn every_command_of_the_table_is_done_for_classic_users() {
+    bounded(60, async {
+        let server = Server::start_with(&["--motd", "be kind"]).await;
+        let (native, _alice, _bob) = conversation(&server).await;
+        native.say_all(native.lobby(), ["something to answer".to_owned()]).await;
+        for spec in COMMANDS.iter().filter(|spec| spec.classic) {
+            let mut user = Classic::enter(server.addr(), "user").await;
+            let arguments = match spec.name {
+                "join" => "dev",
+                "part" | "who" => "lobby",
+                "msg" => "alice hello",
+                "query" | "whois" => "alice",
+                "nick" => "somebody-else",
+                "history" => "1h",
+                "help" => "join",
+                "quit" => "",
+                _ => "some words",
+            };
+            for name in spec.names() {
+                user.say(&format!("/{name} {arguments}")).await;
+                if spec.name == "quit" {
+                    user.shows(&Shown::Command(QUIT_ACK.into())).await;
+                    user = Classic::enter(server.addr(), "user").await;
+                }
+            }
+            // Answered in order: what has not come before this does not come.
+            user.say("/users").await;
+            user.notice("Online users").await;
+            let error = |shown: &&Shown| matches!(shown, Shown::Error(_));
+            assert_eq!(user.shown().iter().find(error), None, "/{}", spec.name);
+            user.quit().await;
+        }
     })
     .await;
 }

@@ -32,9 +32,7 @@ async fn clients_that_do_not_read_do_not_hold_up_the_end() {
         sleeper.set_reading(false);
         let writer = Native::enter(server.addr(), "writer").await;
         let body = "x".repeat(16 * 1024);
-        writer
-            .say_all(writer.lobby(), (0..400).map(|_| body.clone()))
-            .await;
+        writer.say_all(writer.lobby(), (0..400).map(|_| body.clone())).await;
         let begun = Instant::now();
         assert_eq!(server.stop().await.code, Some(0));
         assert!(begun.elapsed() < DRAIN, "it took {:?}", begun.elapsed());

@@ -30,9 +30,7 @@ async fn a_post_sent_again_is_acknowledged_again_and_stored_once() {
         alice.acked(1).await;
         alice.post_as(1, lobby.clone(), "once");
         alice.post_as(1, lobby.clone(), "not even with another text");
-        alice
-            .wait("three acks", |view| (view.acks == 3).then_some(()))
-            .await;
+        alice.wait("three acks", |view| (view.acks == 3).then_some(())).await;
         alice.post_as(2, lobby.clone(), "then");
         alice.hears("then").await;
         alice.settle().await;
@@ -84,10 +82,7 @@ async fn what_follows_a_refused_post_is_out_of_order() {
         alice.post_as(3, lobby.clone(), "third");
         assert_eq!(alice.refusal().await.code, Code::EmptyText);
         let refusal = alice.refusal().await;
-        assert_eq!(
-            (refusal.code, refusal.req, refusal.detail),
-            (Code::OutOfOrder, 3, 2)
-        );
+        assert_eq!((refusal.code, refusal.req, refusal.detail), (Code::OutOfOrder, 3, 2));
         alice.post_as(2, lobby.clone(), "third");
         assert_eq!(alice.reads(room_of(&lobby), 2).await, ["first", "third"]);
     })
@@ -105,9 +100,7 @@ async fn a_resent_post_is_acknowledged_before_rights_are_looked_at() {
         let parted = alice.ask(|req| ClientMsg::Part { req, room }).await;
         assert!(matches!(parted, Ok(ServerMsg::Rooms { .. })), "{parted:?}");
         alice.post_as(1, Target::Room { room }, "said while I was in");
-        alice
-            .wait("a second ack", |view| (view.acks == 2).then_some(()))
-            .await;
+        alice.wait("a second ack", |view| (view.acks == 2).then_some(())).await;
         alice.post_as(2, Target::Room { room }, "said from outside");
         assert_eq!(alice.refusal().await.code, Code::NotAMember);
     })
@@ -125,10 +118,7 @@ async fn a_newer_connection_of_a_device_fences_the_older_one() {
         assert_eq!((refusal.code, refusal.close), (Code::Fenced, true));
         old.ended().await;
         old.post_as(1, lobby.clone(), "from the grave");
-        assert_eq!(
-            (new.person, new.device, &new.name),
-            (old.person, old.device, &old.name)
-        );
+        assert_eq!((new.person, new.device, &new.name), (old.person, old.device, &old.name));
         new.post_as(1, lobby.clone(), "from here");
         assert_eq!(new.reads(room_of(&lobby), 1).await, ["from here"]);
     })
@@ -147,11 +137,7 @@ async fn a_device_that_comes_back_goes_on_where_it_was() {
         let (again, _) = enter(&server, &identity).await;
         assert_eq!(again.view(|view| view.posted), 5, "told in the welcome");
         again.post_as(5, lobby.clone(), "5");
-        again
-            .wait("the ack of what was resent", |view| {
-                (view.acks == 1).then_some(())
-            })
-            .await;
+        again.wait("the ack of what was resent", |view| (view.acks == 1).then_some(())).await;
         again.post_as(6, lobby, "6");
         assert_eq!(again.reads(room, 6).await, ["1", "2", "3", "4", "5", "6"]);
     })

@@ -11,9 +11,7 @@ use tokio::time::Instant;
 async fn end_of(connection: &mut Raw) -> (Code, Duration) {
     let begun = Instant::now();
     let refused = |msg: ServerMsg| match msg {
-        ServerMsg::Error {
-            code, close: true, ..
-        } => Code::from_number(code),
+        ServerMsg::Error { code, close: true, .. } => Code::from_number(code),
         _ => None,
     };
     let code = connection.find(refused).await.expect("a reason before the end");
@@ -67,10 +65,7 @@ async fn a_stranger_who_says_nothing_is_shown_out() {
         let (code, after) = end_of(&mut stranger).await;
         assert_eq!(code, Code::LoginTimeout);
         let limit = Duration::from_millis(FIRST_FRAME_MS);
-        assert!(
-            after > limit / 2 && after < limit * 3,
-            "shown out after {after:?}"
-        );
+        assert!(after > limit / 2 && after < limit * 3, "shown out after {after:?}");
     })
     .await;
 }
@@ -102,20 +97,14 @@ async fn a_client_on_a_half_open_link_comes_back_and_loses_nothing() {
         observer.hears("before").await;
 
         proxy.make_half_open();
-        alice
-            .type_lines(["lost on the way?", "typed into the void"])
-            .await;
+        alice.type_lines(["lost on the way?", "typed into the void"]).await;
         observer.say(room, "said meanwhile");
         // The client hears nothing, gives the link up and takes another one; the old one stays as it is.
         alice.shows("said meanwhile").await;
         observer.hears("typed into the void").await;
         let texts = observer.texts(room);
         for text in ["before", "lost on the way?", "typed into the void"] {
-            assert_eq!(
-                texts.iter().filter(|seen| *seen == text).count(),
-                1,
-                "{text}: {texts:?}"
-            );
+            assert_eq!(texts.iter().filter(|seen| *seen == text).count(), 1, "{text}: {texts:?}");
         }
         proxy.cut(Cut::Close);
     })
@@ -135,11 +124,7 @@ async fn acknowledgements_that_never_arrive_cause_no_double() {
         alice.type_line("said once").await;
         observer.hears("said once").await;
         proxy.holds_unacknowledged().await;
-        assert_eq!(
-            proxy.cut(Cut::Reset),
-            1,
-            "the cut fell on a post without its acknowledgement"
-        );
+        assert_eq!(proxy.cut(Cut::Reset), 1, "the cut fell on a post without its acknowledgement");
         alice.type_line("and then").await;
         observer.hears("and then").await;
         assert_eq!(observer.texts(observer.lobby()), ["said once", "and then"]);

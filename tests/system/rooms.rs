@@ -24,20 +24,13 @@ async fn a_room_is_made_by_joining_it_and_listed_for_all() {
         let mut alice = Native::enter(server.addr(), "alice").await;
         let mut bob = Native::enter(server.addr(), "bob").await;
         let dev = alice.join("dev").await;
-        assert_eq!(
-            bob.join("DEV").await,
-            dev,
-            "names are compared without their case"
-        );
+        assert_eq!(bob.join("DEV").await, dev, "names are compared without their case");
         let after = String::new();
         let question = Question::Rooms { after };
         let Reply::Rooms { rooms } = bob.reply(|req| ClientMsg::Ask { req, question }).await else {
             panic!("not a list of rooms");
         };
-        let list: Vec<_> = rooms
-            .iter()
-            .map(|room| (room.name.as_str(), room.members))
-            .collect();
+        let list: Vec<_> = rooms.iter().map(|room| (room.name.as_str(), room.members)).collect();
         assert_eq!(list, [("dev", 2), ("lobby", 2)]);
     })
     .await;
@@ -80,16 +73,7 @@ async fn who_parts_hears_and_says_nothing_more_there() {
         alice.open(room, OpenFrom::Now).await;
         bob.open(room, OpenFrom::Now).await;
         let parted = alice.ask(|req| ClientMsg::Part { req, room }).await;
-        assert!(
-            matches!(
-                parted,
-                Ok(ServerMsg::Rooms {
-                    change: RoomsChange::Removed,
-                    ..
-                })
-            ),
-            "{parted:?}"
-        );
+        assert!(matches!(parted, Ok(ServerMsg::Rooms { change: RoomsChange::Removed, .. })), "{parted:?}");
         bob.say(room, "alone at last");
         bob.hears("alone at last").await;
         bob.say(bob.lobby(), "in the lobby");
@@ -98,13 +82,7 @@ async fn who_parts_hears_and_says_nothing_more_there() {
         assert!(alice.texts(room).is_empty());
         alice.say(room, "still here");
         assert_eq!(alice.refusal().await.code, Code::NotAMember);
-        let open = alice
-            .ask(|req| ClientMsg::Open {
-                req,
-                room,
-                from: OpenFrom::Now,
-            })
-            .await;
+        let open = alice.ask(|req| ClientMsg::Open { req, room, from: OpenFrom::Now }).await;
         assert_eq!(open.expect_err("not in it").code, Code::NotAMember);
     })
     .await;
@@ -117,10 +95,7 @@ async fn a_closed_room_is_quiet_but_still_mine() {
         let mut alice = Native::enter(server.addr(), "alice").await;
         let bob = Native::enter(server.addr(), "bob").await;
         let room = alice.lobby();
-        assert_eq!(
-            alice.reply(|req| ClientMsg::Close { req, room }).await,
-            Reply::Done
-        );
+        assert_eq!(alice.reply(|req| ClientMsg::Close { req, room }).await, Reply::Done);
         bob.say(room, "who listens?");
         bob.hears("who listens?").await;
         alice.settle().await;
@@ -138,26 +113,13 @@ async fn a_topic_is_an_entry_and_is_told_on_opening() {
         let mut alice = Native::enter(server.addr(), "alice").await;
         let mut bob = Native::enter(server.addr(), "bob").await;
         let room = alice.lobby();
-        let action = Action::Topic {
-            text: "tea at five".into(),
-        };
-        assert_eq!(
-            alice.reply(|req| ClientMsg::Do { req, room, action }).await,
-            Reply::Done
-        );
+        let action = Action::Topic { text: "tea at five".into() };
+        assert_eq!(alice.reply(|req| ClientMsg::Do { req, room, action }).await, Reply::Done);
         let entry = bob.hears("tea at five").await;
         assert_eq!((entry.kind, entry.person), (EntryKind::Topic, Some(alice.person)));
         assert_eq!(bob.open(room, OpenFrom::Now).await.topic, "tea at five");
-        let long = Action::Topic {
-            text: "x".repeat(600),
-        };
-        let refused = alice
-            .ask(|req| ClientMsg::Do {
-                req,
-                room,
-                action: long,
-            })
-            .await;
+        let long = Action::Topic { text: "x".repeat(600) };
+        let refused = alice.ask(|req| ClientMsg::Do { req, room, action: long }).await;
         assert!(refused.is_err(), "{refused:?}");
     })
     .await;
@@ -173,10 +135,7 @@ async fn actions_and_replies_arrive_as_they_were_meant() {
         alice.post(Target::Room { room }, EntryKind::Action, "waves");
         let entry = bob.hears("waves").await;
         assert_eq!((entry.kind, entry.name.as_str()), (EntryKind::Action, "alice"));
-        assert_eq!(
-            (entry.device, entry.counter.map(|n| n.value())),
-            (Some(alice.device), Some(1))
-        );
+        assert_eq!((entry.device, entry.counter.map(|n| n.value())), (Some(alice.device), Some(1)));
         bob.send(&ClientMsg::Post {
             counter: protocol::id::Counter::FIRST,
             target: Target::Room { room },
@@ -264,10 +223,7 @@ async fn a_person_may_take_another_free_name() {
         for bad in ["a b", "", "x::y", "[op]", "Server", "a\u{202e}b"] {
             assert_eq!(rename(bad).await.expect_err(bad).code, Code::BadName, "{bad:?}");
         }
-        let ServerMsg::Answer {
-            reply: Reply::Named { name },
-            ..
-        } = rename("carol").await.expect("free")
+        let ServerMsg::Answer { reply: Reply::Named { name }, .. } = rename("carol").await.expect("free")
         else {
             panic!("not named");
         };
@@ -288,13 +244,7 @@ async fn whois_tells_what_is_known_of_a_person() {
         let whois = |name: &str| Question::Whois { name: name.into() };
         let question = whois("BOB");
         let answer = alice.reply(|req| ClientMsg::Ask { req, question }).await;
-        let Reply::Whois {
-            person,
-            mut rooms,
-            agent,
-            ..
-        } = answer
-        else {
+        let Reply::Whois { person, mut rooms, agent, .. } = answer else {
             panic!("not a whois: {answer:?}");
         };
         rooms.sort();
@@ -315,10 +265,7 @@ async fn people_online_are_listed() {
         let mut alice = Native::enter(server.addr(), "alice").await;
         let _bob = Native::enter(server.addr(), "bob").await;
         let _carol = Classic::enter(server.addr(), "carol").await;
-        let question = Question::People {
-            room: None,
-            after: None,
-        };
+        let question = Question::People { room: None, after: None };
         let Reply::People { people } = alice.reply(|req| ClientMsg::Ask { req, question }).await else {
             panic!("not a list of people");
         };
@@ -326,14 +273,7 @@ async fn people_online_are_listed() {
             .iter()
             .map(|item| (item.name.as_str(), item.presence.online, item.presence.guest))
             .collect();
-        assert_eq!(
-            list,
-            [
-                ("alice", true, false),
-                ("bob", true, false),
-                ("carol", true, true)
-            ]
-        );
+        assert_eq!(list, [("alice", true, false), ("bob", true, false), ("carol", true, true)]);
     })
     .await;
 }
@@ -359,13 +299,7 @@ async fn the_first_direct_message_makes_the_room_for_both() {
         alice.open(room, OpenFrom::Last { count: 10 }).await;
         assert_eq!(alice.reads(room, 2).await, ["just us", "and back"]);
 
-        let open = carol
-            .ask(|req| ClientMsg::Open {
-                req,
-                room,
-                from: OpenFrom::Now,
-            })
-            .await;
+        let open = carol.ask(|req| ClientMsg::Open { req, room, from: OpenFrom::Now }).await;
         let code = open.expect_err("not hers").code;
         assert!(matches!(code, Code::NotAMember | Code::NoSuchRoom), "{code:?}");
         carol.say(room, "let me in");

@@ -50,15 +50,9 @@ async fn a_reader_that_sleeps_slows_nobody_and_is_told_where_history_begins() {
         // 32 MiB: four times what the store keeps, and far more than the sleeper's sockets take.
         let asleep = time_for(&writer, &reader, room, 2_000).await;
         let grown = server.memory().saturating_sub(memory);
-        assert!(
-            grown < KEPT_OF_A_ROOM + BESIDE,
-            "the server has grown by {grown} KiB"
-        );
+        assert!(grown < KEPT_OF_A_ROOM + BESIDE, "the server has grown by {grown} KiB");
         let bound = 4 * 4 * awake + Duration::from_secs(5);
-        assert!(
-            asleep < bound,
-            "{asleep:?} with a sleeper, {awake:?} for a quarter without"
-        );
+        assert!(asleep < bound, "{asleep:?} with a sleeper, {awake:?} for a quarter without");
 
         sleeper.set_reading(true);
         writer.say(room, "wake up");
@@ -105,10 +99,7 @@ async fn many_sleepers_cost_no_more_than_their_buffers() {
         time_for(&writer, &reader, room, 1_000).await;
         let grown = server.memory().saturating_sub(memory);
         // Each may pin one frame of 64 KiB; a queue for each would be 40 times 16 MiB.
-        assert!(
-            grown < KEPT_OF_A_ROOM + BESIDE + 40 * 256,
-            "the server has grown by {grown} KiB"
-        );
+        assert!(grown < KEPT_OF_A_ROOM + BESIDE + 40 * 256, "the server has grown by {grown} KiB");
     })
     .await;
 }

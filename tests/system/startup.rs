@@ -7,11 +7,7 @@ use std::net::TcpListener;
 fn check(finished: &Finished, code: i32, parts: &[&str]) {
     assert_eq!(finished.code, Some(code), "{finished:?}");
     assert_eq!(finished.out, "", "stdout is for data");
-    let hints = finished
-        .err
-        .lines()
-        .filter(|line| line.contains("hint: "))
-        .count();
+    let hints = finished.err.lines().filter(|line| line.contains("hint: ")).count();
     assert_eq!(hints, 1, "{}", finished.err);
     for part in parts {
         assert!(finished.err.contains(part), "no {part:?} in {}", finished.err);
@@ -23,16 +19,8 @@ fn check(finished: &Finished, code: i32, parts: &[&str]) {
 async fn a_port_in_use_is_told_with_its_number() {
     bounded(60, async {
         let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = taken
-            .local_addr()
-            .expect("a bound socket has an address")
-            .port()
-            .to_string();
-        let finished = run(
-            "natterd",
-            &["--host", "127.0.0.1", "-p", &port, "--store", "memory"],
-        )
-        .await;
+        let port = taken.local_addr().expect("a bound socket has an address").port().to_string();
+        let finished = run("natterd", &["--host", "127.0.0.1", "-p", &port, "--store", "memory"]).await;
         check(&finished, 3, &[&port, "in use"]);
     })
     .await;
@@ -51,11 +39,7 @@ async fn an_unknown_host_is_told_with_its_name() {
 async fn a_refused_connection_is_told_with_its_address() {
     bounded(60, async {
         let closed = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = closed
-            .local_addr()
-            .expect("a bound socket has an address")
-            .port()
-            .to_string();
+        let port = closed.local_addr().expect("a bound socket has an address").port().to_string();
         drop(closed);
         let finished = run("natter", &["127.0.0.1", "-p", &port, "-u", "alice"]).await;
         check(&finished, 3, &["127.0.0.1", &port, "refused"]);
@@ -73,18 +57,8 @@ async fn a_bad_option_is_a_usage_error_of_both_programs() {
             ("natter", &["--no-such-option"][..]),
             ("natter", &["127.0.0.1", "-p", "many"][..]),
         ] {
-            let finished = run(program, args).await;
-            assert_eq!(finished.code, Some(2), "{program} {args:?}: {finished:?}");
-            assert!(
-                finished.err.contains(args[args.len() - 1]),
-                "{program}: {}",
-                finished.err
-            );
-            assert!(
-                finished.err.contains("hint: "),
-                "{program} {args:?}: {}",
-                finished.err
-            );
+            println!("{program} {args:?}");
+            check(&run(program, args).await, 2, &[args[args.len() - 1]]);
         }
     })
     .await;
@@ -97,11 +71,7 @@ async fn a_name_that_is_not_allowed_is_refused_before_anything_is_sent() {
         let port = server.addr().port().to_string();
         let finished = run("natter", &["127.0.0.1", "-p", &port, "-u", "a::b"]).await;
         assert!(matches!(finished.code, Some(1 | 2)), "{finished:?}");
-        assert!(
-            finished.err.contains("a::b") && finished.err.contains("hint: "),
-            "{}",
-            finished.err
-        );
+        assert!(finished.err.contains("a::b") && finished.err.contains("hint: "), "{}", finished.err);
     })
     .await;
 }
@@ -114,11 +84,7 @@ async fn help_and_version_are_answered_on_stdout() {
             assert_eq!((help.code, help.err.as_str()), (Some(0), ""), "{program}");
             assert!(help.out.contains("--port"), "{}", help.out);
             let version = run(program, &["--version"]).await;
-            assert!(
-                version.out.starts_with(program) && version.code == Some(0),
-                "{}",
-                version.out
-            );
+            assert!(version.out.starts_with(program) && version.code == Some(0), "{}", version.out);
         }
     })
     .await;
@@ -150,11 +116,7 @@ async fn the_server_says_whom_it_serves_when_it_listens_on_more_than_loopback() 
             Native::enter(server.addr(), "alice").await;
         }
         assert!(!said(&local).contains("unencrypted"), "{}", said(&local));
-        assert!(
-            said(&all).contains("--plaintext anywhere"),
-            "how to open it: {}",
-            said(&all)
-        );
+        assert!(said(&all).contains("--plaintext anywhere"), "how to open it: {}", said(&all));
         let loud = |line: &str| line.contains("warn") && line.contains("unencrypted");
         assert!(said(&open).lines().any(loud), "{}", said(&open));
     })

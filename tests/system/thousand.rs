@@ -29,15 +29,9 @@ async fn a_thousand_readers_read_each_message_once_in_one_order() {
             assert_eq!(client.reads(room, all.len()).await, all, "{}", client.name);
         }
         for client in &clients[..SENDERS] {
-            let own = all
-                .iter()
-                .filter(|text| text.starts_with(&format!("{} ", client.name)));
+            let own = all.iter().filter(|text| text.starts_with(&format!("{} ", client.name)));
             let said: Vec<_> = (0..POSTS_EACH).map(|n| format!("{} {n}", client.name)).collect();
-            assert_eq!(
-                own.cloned().collect::<Vec<_>>(),
-                said,
-                "in the order of its author"
-            );
+            assert_eq!(own.cloned().collect::<Vec<_>>(), said, "in the order of its author");
         }
         assert_eq!(server.threads(), threads, "threads must not grow with messages");
     })

@@ -75,12 +75,7 @@ impl Classic {
         let state: Arc<watch::Sender<Screen>> = Arc::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(drive_reads(read, Arc::clone(&state)));
-        Self {
-            name: "a classic client".into(),
-            write,
-            state,
-            _tasks: tasks,
-        }
+        Self { name: "a classic client".into(), write, state, _tasks: tasks }
     }
 
     /// Sends a frame.
@@ -109,8 +104,7 @@ impl Classic {
 
     /// Waits for exactly this, after what was waited for last.
     pub async fn shows(&self, wanted: &Shown) {
-        self.find(&format!("{wanted:?}"), |shown| (shown == wanted).then_some(()))
-            .await;
+        self.find(&format!("{wanted:?}"), |shown| (shown == wanted).then_some(())).await;
     }
 
     /// Waits for a person's line.
@@ -151,13 +145,7 @@ impl Classic {
 
     /// Waits until `done` holds for the whole screen.
     pub async fn until(&self, what: &str, done: impl Fn(&[Shown]) -> bool) {
-        wait_in(
-            &self.state,
-            what,
-            |screen| done(&screen.shown).then_some(()),
-            show,
-        )
-        .await;
+        wait_in(&self.state, what, |screen| done(&screen.shown).then_some(()), show).await;
     }
 
     /// Waits until the server has closed.

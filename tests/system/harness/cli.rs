@@ -28,10 +28,7 @@ pub struct Cli(Process);
 impl Cli {
     /// Types lines.
     pub async fn type_lines(&mut self, lines: impl IntoIterator<Item = impl AsRef<str>>) {
-        let text: String = lines
-            .into_iter()
-            .map(|line| format!("{}\n", line.as_ref()))
-            .collect();
+        let text: String = lines.into_iter().map(|line| format!("{}\n", line.as_ref())).collect();
         let input = self.0.input.as_mut().expect("the input is open");
         let _ = input.write_all(text.as_bytes()).await;
     }

@@ -17,37 +17,22 @@ impl Identity {
     pub fn new(name: &str) -> Self {
         let mut secret = [0x5e; 32];
         secret[..8].copy_from_slice(&unique());
-        Self {
-            name: name.to_owned(),
-            proof: Proof::Secret {
-                secret: Secret(secret),
-            },
-            device: new_device(),
-        }
+        Self { name: name.to_owned(), proof: Proof::Secret { secret: Secret(secret) }, device: new_device() }
     }
 
     /// Somebody without a credential.
     pub fn guest(name: &str) -> Self {
-        Self {
-            proof: Proof::None,
-            ..Self::new(name)
-        }
+        Self { proof: Proof::None, ..Self::new(name) }
     }
 
     /// Another device of the same person.
     pub fn other_device(&self) -> Self {
-        Self {
-            device: new_device(),
-            ..self.clone()
-        }
+        Self { device: new_device(), ..self.clone() }
     }
 
     /// The same person and device, asking for another name.
     pub fn wanting(&self, name: &str) -> Self {
-        Self {
-            name: name.to_owned(),
-            ..self.clone()
-        }
+        Self { name: name.to_owned(), ..self.clone() }
     }
 
     /// The login of this device.

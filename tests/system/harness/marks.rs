@@ -13,8 +13,7 @@ pub fn marks<'a>(lines: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
 }
 
 fn find(line: &str) -> Option<&str> {
-    line.split_whitespace()
-        .find(|word| word.starts_with("mark-") && word.ends_with('-'))
+    line.split_whitespace().find(|word| word.starts_with("mark-") && word.ends_with('-'))
 }
 
 /// How often each of these marks is there, for those that are not there exactly once.

@@ -42,10 +42,7 @@ const POLL: Duration = Duration::from_millis(5);
 /// Runs a test within `seconds`; a test that hangs fails with its programs' logs instead of being killed.
 pub async fn bounded(seconds: u64, test: impl Future<Output = ()>) {
     let test = Box::pin(test);
-    assert!(
-        timeout(Duration::from_secs(seconds), test).await.is_ok(),
-        "the test took more than {seconds} s"
-    );
+    assert!(timeout(Duration::from_secs(seconds), test).await.is_ok(), "the test took more than {seconds} s");
 }
 
 /// Runs all of them side by side, and gives their results in order.

@@ -78,36 +78,13 @@ impl Native {
         let _ = out.send(identity.hello().encode());
         let welcome = |msg: &ServerMsg| matches!(msg, ServerMsg::Welcome { .. });
         let msg = take(&state, "a welcome", |msg| welcome(msg).then(|| msg.clone())).await;
-        let ServerMsg::Welcome {
-            person,
-            name,
-            device,
-            epoch,
-            limits,
-            last_counter,
-            ..
-        } = msg
-        else {
+        let ServerMsg::Welcome { person, name, device, epoch, limits, last_counter, .. } = msg else {
             unreachable!("only a welcome was taken");
         };
         let last = last_counter.map_or(0, Counter::value);
         state.send_modify(|view| (view.posted, view.acked) = (last, last));
-        take(&state, "the list of rooms", |msg| {
-            last_page_of_rooms(msg).then_some(())
-        })
-        .await;
-        Self {
-            state,
-            out,
-            reads,
-            _tasks: tasks,
-            next_req: 1,
-            person,
-            name,
-            device,
-            epoch,
-            limits,
-        }
+        take(&state, "the list of rooms", |msg| last_page_of_rooms(msg).then_some(())).await;
+        Self { state, out, reads, _tasks: tasks, next_req: 1, person, name, device, epoch, limits }
     }
 
     /// Looks at what has been heard.
@@ -125,11 +102,7 @@ impl Native {
                 panic!("the server broke a rule: {fault}");
             }
             let found = look(view);
-            assert!(
-                found.is_some() || !view.ended,
-                "the connection ended before {what}; {}",
-                show(view)
-            );
+            assert!(found.is_some() || !view.ended, "the connection ended before {what}; {}", show(view));
             found
         };
         wait_in(&self.state, &format!("{what} by {}", self.name), found, show).await
@@ -147,13 +120,7 @@ impl Native {
 
     /// Waits until the server has closed the connection.
     pub async fn ended(&self) {
-        wait_in(
-            &self.state,
-            "the end of the connection",
-            |view| view.ended.then_some(()),
-            show,
-        )
-        .await;
+        wait_in(&self.state, "the end of the connection", |view| view.ended.then_some(()), show).await;
     }
 
     /// Stops or goes on reading; the heartbeat of this side goes on all the while.
@@ -193,12 +160,7 @@ impl Native {
 
     /// The room of this name that I am in.
     pub fn room(&self, name: &str) -> Option<RoomId> {
-        self.view(|view| {
-            view.rooms
-                .values()
-                .find(|room| room.name == name)
-                .map(|room| room.room)
-        })
+        self.view(|view| view.rooms.values().find(|room| room.name == name).map(|room| room.room))
     }
 
     /// The room that everybody is in.
@@ -211,11 +173,7 @@ impl Native {
         let name = name.to_owned();
         let added = self.ask(|req| ClientMsg::Join { req, name }).await;
         match added {
-            Ok(ServerMsg::Rooms {
-                change: RoomsChange::Added,
-                rooms,
-                ..
-            }) => rooms[0].room,
+            Ok(ServerMsg::Rooms { change: RoomsChange::Added, rooms, .. }) => rooms[0].room,
             other => panic!("not added: {other:?}"),
         }
     }
@@ -223,18 +181,9 @@ impl Native {
     /// Sets a cursor.
     pub async fn open(&mut self, room: RoomId, from: OpenFrom) -> Opened {
         match self.ask(|req| ClientMsg::Open { req, room, from }).await {
-            Ok(ServerMsg::Opened {
-                topic,
-                oldest,
-                newest,
-                next,
-                ..
-            }) => Opened {
-                topic,
-                oldest,
-                newest,
-                next,
-            },
+            Ok(ServerMsg::Opened { topic, oldest, newest, next, .. }) => {
+                Opened { topic, oldest, newest, next }
+            }
             other => panic!("not opened: {other:?}"),
         }
     }
@@ -258,8 +207,7 @@ impl Native {
 
     /// Posts with this counter, right or wrong.
     pub fn post_as(&self, counter: u64, target: Target, text: &str) {
-        self.state
-            .send_modify(|view| view.posted = view.posted.max(counter));
+        self.state.send_modify(|view| view.posted = view.posted.max(counter));
         let counter = Counter::new(counter).expect("a test posts less than 2⁶³ times");
         self.send(&post(counter, target, EntryKind::Text, text));
     }
@@ -292,36 +240,26 @@ impl Native {
     /// Waits until all posts up to this one are acknowledged.
     pub async fn acked(&self, counter: u64) {
         let what = format!("the ack of post {counter}");
-        self.wait(&what, |view| (view.acked >= counter).then_some(()))
-            .await;
+        self.wait(&what, |view| (view.acked >= counter).then_some(())).await;
     }
 
     /// Waits for an entry with this text in any open room.
     pub async fn hears(&self, text: &str) -> Entry {
         let entries = |view: &View| find_entry(view, |entry| entry.body == text.as_bytes());
-        self.wait(&format!("the text {text:?}"), |view| entries(view))
-            .await
+        self.wait(&format!("the text {text:?}"), |view| entries(view)).await
     }
 
     /// Waits until `count` entries have come through the cursor of a room, and gives their texts.
     pub async fn reads(&self, room: RoomId, count: usize) -> Vec<String> {
         let what = format!("{count} entries");
-        self.wait(&what, |view| {
-            (view.open.get(&room)?.entries.len() >= count).then_some(())
-        })
-        .await;
+        self.wait(&what, |view| (view.open.get(&room)?.entries.len() >= count).then_some(())).await;
         self.texts(room)
     }
 
     /// All that has come through the cursor of a room.
     pub fn texts(&self, room: RoomId) -> Vec<String> {
         let texts = |entries: &[Entry]| entries.iter().map(|entry| entry.text().into_owned()).collect();
-        self.view(|view| {
-            view.open
-                .get(&room)
-                .map(|reading| texts(&reading.entries))
-                .unwrap_or_default()
-        })
+        self.view(|view| view.open.get(&room).map(|reading| texts(&reading.entries)).unwrap_or_default())
     }
 }
 
@@ -343,22 +281,14 @@ async fn take<R>(
 ) -> R {
     let find = |view: &mut View| {
         let found = take_mail(view, &mut look);
-        assert!(
-            found.is_some() || !view.ended,
-            "the connection ended before {what}; {}",
-            show(view)
-        );
+        assert!(found.is_some() || !view.ended, "the connection ended before {what}; {}", show(view));
         found
     };
     wait_in(state, what, find, show).await
 }
 
 fn take_mail<R>(view: &mut View, look: &mut impl FnMut(&ServerMsg) -> Option<R>) -> Option<R> {
-    let (at, found) = view
-        .mail
-        .iter()
-        .enumerate()
-        .find_map(|(at, msg)| Some((at, look(msg)?)))?;
+    let (at, found) = view.mail.iter().enumerate().find_map(|(at, msg)| Some((at, look(msg)?)))?;
     view.mail.remove(at);
     Some(found)
 }
@@ -369,14 +299,7 @@ fn find_entry(view: &View, matches: impl Fn(&Entry) -> bool) -> Option<Entry> {
 }
 
 fn last_page_of_rooms(msg: &ServerMsg) -> bool {
-    matches!(
-        msg,
-        ServerMsg::Rooms {
-            change: RoomsChange::All,
-            more: false,
-            ..
-        }
-    )
+    matches!(msg, ServerMsg::Rooms { change: RoomsChange::All, more: false, .. })
 }
 
 /// The answer to a request in this message, or its refusal.
@@ -403,13 +326,7 @@ fn show(view: &View) -> String {
     let open: Vec<_> = view
         .open
         .iter()
-        .map(|(room, reading)| {
-            format!(
-                "{room}: {} entries, next {:?}",
-                reading.entries.len(),
-                reading.next
-            )
-        })
+        .map(|(room, reading)| format!("{room}: {} entries, next {:?}", reading.entries.len(), reading.next))
         .collect();
     format!(
         "acked {} of {}, open {open:?}, fault {:?}, ended {}, mail {:?}",

@@ -93,11 +93,7 @@ impl Process {
 
     fn outputs(&self) -> String {
         let Self { name, out, err, .. } = self;
-        format!(
-            "=== {name}\n--- stdout\n{}\n--- stderr\n{}",
-            out.text(),
-            err.text()
-        )
+        format!("=== {name}\n--- stdout\n{}\n--- stderr\n{}", out.text(), err.text())
     }
 }
 

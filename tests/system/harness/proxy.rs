@@ -44,6 +44,8 @@ struct Link {
     up: watch::Sender<bool>,
     down: watch::Sender<bool>,
     cut: watch::Sender<Option<Cut>>,
+    /// Counter of the last post that the client has sent.
+    sent: AtomicU64,
     /// Counter of the last post that has passed.
     posted: AtomicU64,
     /// Counter of the last acknowledgement that has passed.
@@ -60,11 +62,7 @@ impl Proxy {
         let links: Arc<Mutex<Vec<Arc<Link>>>> = Arc::default();
         let mut tasks = JoinSet::new();
         tasks.spawn(accept(listener, server, Arc::clone(&links)));
-        Self {
-            addr,
-            links,
-            _tasks: tasks,
-        }
+        Self { addr, links, _tasks: tasks }
     }
 
     /// Where clients connect.
@@ -83,8 +81,14 @@ impl Proxy {
 
     /// Waits until a post has passed whose acknowledgement has not.
     pub async fn holds_unacknowledged(&self) {
-        eventually("a post under way", || {
-            self.live()?.is_unacknowledged().then_some(())
+        eventually("a post under way", || self.live()?.is_unacknowledged().then_some(())).await;
+    }
+
+    /// Waits until a post has come from the client whose acknowledgement has not passed.
+    pub async fn holds_post(&self) {
+        eventually("a post from the client", || {
+            let link = self.live()?;
+            (link.sent.load(Ordering::SeqCst) > link.acked.load(Ordering::SeqCst)).then_some(())
         })
         .await;
     }
@@ -142,6 +146,7 @@ impl Link {
             up: watch::Sender::new(true),
             down: watch::Sender::new(true),
             cut: watch::Sender::new(None),
+            sent: AtomicU64::new(0),
             posted: AtomicU64::new(0),
             acked: AtomicU64::new(0),
             welcomed: AtomicU64::new(0),
@@ -164,6 +169,13 @@ impl Link {
         self.posted.load(Ordering::SeqCst) > self.acked.load(Ordering::SeqCst)
     }
 
+    fn note_sent(&self, way: Way, frames: &[(u8, u64)]) {
+        let posts = frames.iter().filter(|(ty, _)| way == Way::Up && *ty == ty::POST);
+        if let Some(last) = posts.map(|(_, counter)| *counter).max() {
+            self.sent.fetch_max(last, Ordering::SeqCst);
+        }
+    }
+
     fn note(&self, way: Way, ty: u8, number: u64) {
         match (way, ty) {
             (Way::Up, ty::POST) => self.posted.fetch_max(number, Ordering::SeqCst),
@@ -182,10 +194,7 @@ async fn accept(listener: TcpListener, server: SocketAddr, links: Arc<Mutex<Vec<
         };
         let link = Arc::new(Link::new());
         running.spawn(drive(client, server, Arc::clone(&link), link.cut.subscribe()));
-        links
-            .lock()
-            .expect("nobody panics while holding the lock")
-            .push(link);
+        links.lock().expect("nobody panics while holding the lock").push(link);
     }
 }
 
@@ -228,11 +237,13 @@ async fn pump(
     loop {
         let _ = gate.wait_for(|open| *open).await;
         let read = from.read_buf(&mut chunk).await.map_err(|error| error.kind())?;
+        let frames = passing.look(&chunk);
+        link.note_sent(way, &frames);
         let _ = gate.wait_for(|open| *open).await;
         if read == 0 {
             return to.shutdown().await.map_err(|error| error.kind());
         }
-        passing.look(&chunk, |ty, number| link.note(way, ty, number));
+        frames.into_iter().for_each(|(ty, number)| link.note(way, ty, number));
         to.write_all(&chunk).await.map_err(|error| error.kind())?;
         chunk.clear();
     }
@@ -246,18 +257,20 @@ struct Passing {
 }
 
 impl Passing {
-    /// Gives type and first number of each frame that these bytes complete.
-    fn look(&mut self, bytes: &[u8], mut note: impl FnMut(u8, u64)) {
+    /// Type and first number of each frame that these bytes complete.
+    fn look(&mut self, bytes: &[u8]) -> Vec<(u8, u64)> {
+        let mut frames = Vec::new();
         self.begun.extend_from_slice(bytes);
         while let Some(len) = self.begun.first_chunk().map(|len| u32::from_be_bytes(*len)) {
             let end = HEADER - 1 + len as usize;
             if self.begun.len() < end || len == 0 {
-                return;
+                break;
             }
             let mut frame = self.begun.split_to(end);
             frame.advance(HEADER - 1);
             let ty = frame.get_u8();
-            note(ty, frame.try_get_u64().unwrap_or(0));
+            frames.push((ty, frame.try_get_u64().unwrap_or(0)));
         }
+        frames
     }
 }

@@ -20,17 +20,12 @@ impl Raw {
     pub async fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("the server listens");
         stream.set_nodelay(true).expect("a fresh socket takes options");
-        Self {
-            stream,
-            frames: Frames::default(),
-        }
+        Self { stream, frames: Frames::default() }
     }
 
     /// Sends bytes. What the other side does not want to have is lost without a word, as it is for any client.
     pub async fn send(&mut self, bytes: &[u8]) {
-        let _ = timeout(PATIENCE, self.stream.write_all(bytes))
-            .await
-            .expect("the server reads");
+        let _ = timeout(PATIENCE, self.stream.write_all(bytes)).await.expect("the server reads");
     }
 
     /// Sends a message.
@@ -41,8 +36,7 @@ impl Raw {
     /// The next frame, `None` when the server has closed.
     pub async fn frame(&mut self) -> Option<(u8, Bytes)> {
         let next = timeout(PATIENCE, self.frames.next(&mut self.stream));
-        next.await
-            .expect("waited in vain for a frame or for the connection's end")
+        next.await.expect("waited in vain for a frame or for the connection's end")
     }
 
     /// The next native message that matches; others are passed over. `None` when the server has closed.

@@ -46,12 +46,7 @@ impl Server {
             .collect();
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let (process, addr) = listening(&args, &home).await;
-        Self {
-            process,
-            addr,
-            args,
-            home,
-        }
+        Self { process, addr, args, home }
     }
 
     /// Where clients reach it.
@@ -115,9 +110,8 @@ async fn listening(args: &[String], home: &TempDir) -> (Process, SocketAddr) {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let process = Process::start("natterd", &args, home.path());
     let line = process.out.line("listening on ").await;
-    let addr = line
-        .split_once("listening on ")
-        .and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+    let addr =
+        line.split_once("listening on ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
     let mut addr: SocketAddr = addr.unwrap_or_else(|| panic!("no address in {line:?}"));
     if addr.ip().is_unspecified() {
         addr.set_ip(Ipv4Addr::LOCALHOST.into());

@@ -23,10 +23,7 @@ struct State {
 impl Transcript {
     /// Starts to read `stream`, and does so until it ends.
     pub fn of(name: &str, stream: impl AsyncRead + Unpin + Send + 'static) -> Self {
-        let transcript = Self {
-            name: name.to_owned(),
-            state: Arc::default(),
-        };
+        let transcript = Self { name: name.to_owned(), state: Arc::default() };
         let state = Arc::clone(&transcript.state);
         tokio::spawn(async move {
             let mut stream = BufReader::new(stream);
@@ -54,8 +51,7 @@ impl Transcript {
     /// Waits for a line that holds `part`, after the one that was waited for last, and gives the whole of it.
     pub async fn line(&self, part: &str) -> String {
         let what = format!("a line of {} with {part:?}", self.name);
-        self.wait(&what, |lines| lines.iter().position(|line| line.contains(part)))
-            .await
+        self.wait(&what, |lines| lines.iter().position(|line| line.contains(part))).await
     }
 
     /// Waits until `find` picks one of the lines that have not been waited for; those before it are passed over.
@@ -85,9 +81,5 @@ impl Transcript {
 fn show(state: &State) -> String {
     let from = state.lines.len().saturating_sub(40);
     let end = if state.ended { "(ended)" } else { "(goes on)" };
-    format!(
-        "{} lines, the last:\n  {}\n{end}",
-        state.lines.len(),
-        state.lines[from..].join("\n  ")
-    )
+    format!("{} lines, the last:\n  {}\n{end}", state.lines.len(), state.lines[from..].join("\n  "))
 }

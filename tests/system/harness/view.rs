@@ -78,25 +78,11 @@ pub struct Refusal {
 impl Refusal {
     /// The refusal in this message, if it is one.
     pub fn of(msg: &ServerMsg) -> Option<Self> {
-        let ServerMsg::Error {
-            code,
-            about,
-            req,
-            close,
-            detail,
-            ..
-        } = msg
-        else {
+        let ServerMsg::Error { code, about, req, close, detail, .. } = msg else {
             return None;
         };
         let code = Code::from_number(*code).unwrap_or_else(|| panic!("the code {code} is in no table"));
-        Some(Self {
-            code,
-            about: *about,
-            req: *req,
-            close: *close,
-            detail: *detail,
-        })
+        Some(Self { code, about: *about, req: *req, close: *close, detail: *detail })
     }
 }
 
@@ -114,13 +100,9 @@ impl View {
             }
             ServerMsg::Ack { counter, room, seq } => self.handle_ack(*counter, *room, *seq),
             ServerMsg::Entries { room, entries } => self.handle_entries(*room, entries),
-            ServerMsg::Opened {
-                room,
-                oldest,
-                newest,
-                next,
-                ..
-            } => self.handle_opened(*room, *oldest, *newest, *next),
+            ServerMsg::Opened { room, oldest, newest, next, .. } => {
+                self.handle_opened(*room, *oldest, *newest, *next)
+            }
             ServerMsg::Trimmed { room, reason, first } => self.handle_trimmed(*room, reason, *first),
             ServerMsg::Roster { .. } => self.handle_roster(&msg),
             _ => Ok(()),
@@ -128,10 +110,8 @@ impl View {
         if let (Err(fault), None) = (checked, &self.fault) {
             self.fault = Some(fault);
         }
-        let kept_above = matches!(
-            msg,
-            ServerMsg::Ack { .. } | ServerMsg::Entries { .. } | ServerMsg::Roster { .. }
-        );
+        let kept_above =
+            matches!(msg, ServerMsg::Ack { .. } | ServerMsg::Entries { .. } | ServerMsg::Roster { .. });
         if !kept_above {
             self.mail.push_back(msg);
         }
@@ -151,10 +131,7 @@ impl View {
     fn handle_ack(&mut self, counter: Counter, room: Option<RoomId>, seq: Option<Seq>) -> Result<(), String> {
         let counter = counter.value();
         if counter < self.acked || counter > self.posted {
-            return Err(format!(
-                "ack of {counter} after {}, of {} posts",
-                self.acked, self.posted
-            ));
+            return Err(format!("ack of {counter} after {}, of {} posts", self.acked, self.posted));
         }
         self.acked = counter;
         self.acks += 1;
@@ -171,10 +148,7 @@ impl View {
         newest: Option<Seq>,
         next: Seq,
     ) -> Result<(), String> {
-        let reading = Reading {
-            next: Some(next),
-            ..Reading::default()
-        };
+        let reading = Reading { next: Some(next), ..Reading::default() };
         self.open.insert(room, reading);
         if oldest <= next && next <= Seq::after(newest) {
             Ok(())
@@ -209,16 +183,7 @@ impl View {
     }
 
     fn handle_roster(&mut self, msg: &ServerMsg) -> Result<(), String> {
-        let ServerMsg::Roster {
-            room,
-            version,
-            snapshot,
-            more,
-            online,
-            people,
-            ..
-        } = msg
-        else {
+        let ServerMsg::Roster { room, version, snapshot, more, online, people, .. } = msg else {
             return Ok(());
         };
         let roster = &mut self.reading(*room)?.roster;
@@ -235,16 +200,12 @@ impl View {
         }
         roster.version = *version;
         roster.online = *online;
-        roster
-            .people
-            .extend(people.iter().map(|item| (item.person, item.clone())));
+        roster.people.extend(people.iter().map(|item| (item.person, item.clone())));
         Ok(())
     }
 
     fn reading(&mut self, room: RoomId) -> Result<&mut Reading, String> {
-        self.open
-            .get_mut(&room)
-            .ok_or_else(|| format!("a frame of room {room}, which is not open"))
+        self.open.get_mut(&room).ok_or_else(|| format!("a frame of room {room}, which is not open"))
     }
 }
 
@@ -264,10 +225,6 @@ impl Reading {
 
     fn handle_mine(&mut self, counter: Option<Counter>) -> Result<(), String> {
         let last = std::mem::replace(&mut self.mine, counter);
-        if last < counter {
-            Ok(())
-        } else {
-            Err(format!("my post {counter:?} after {last:?}"))
-        }
+        if last < counter { Ok(()) } else { Err(format!("my post {counter:?} after {last:?}")) }
     }
 }

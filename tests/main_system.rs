@@ -1,3 +1,0 @@
-//! The whole-system tests, on their own while the programs are being written.
-
-mod system;
