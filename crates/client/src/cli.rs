@@ -70,6 +70,24 @@ pub struct Cli {
     #[arg(long, env = "NATTER_TEMPORARY", hide_env_values = true)]
     pub temporary: bool,
 
+    /// Files of others are received up to this size, in MiB
+    #[arg(
+        long,
+        env = "NATTER_MAX_RECEIVE",
+        hide_env_values = true,
+        value_name = "MIB",
+        default_value_t = 256
+    )]
+    pub max_receive: u64,
+
+    /// Receive no files
+    #[arg(long, env = "NATTER_NO_RECEIVE", hide_env_values = true)]
+    pub no_receive: bool,
+
+    /// The folder for received files [default: received_files]
+    #[arg(long, env = "NATTER_RECEIVED", hide_env_values = true, value_name = "DIR")]
+    pub received: Option<PathBuf>,
+
     /// Show only what people say
     #[arg(short, long, env = "NATTER_QUIET", hide_env_values = true)]
     pub quiet: bool,
@@ -80,6 +98,11 @@ impl Cli {
     pub fn address(&self) -> Address {
         let port = self.host.port.or(self.port);
         Address { host: self.host.host.clone(), port }
+    }
+
+    /// The folder for received files.
+    pub fn received(&self) -> PathBuf {
+        self.received.clone().unwrap_or_else(|| "received_files".into())
     }
 
     /// The wanted name: as given, or made from `login`, the name on this machine.

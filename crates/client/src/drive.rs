@@ -7,7 +7,7 @@ mod ports;
 mod tests;
 mod transport;
 
-pub use ports::{Face, Input, Ports, ports};
+pub use ports::{Face, Freight, Input, Ports, ports};
 pub use transport::{Connect, Connecting};
 
 use crate::backoff::Backoff;
@@ -186,6 +186,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
             }
             Step::End => self.session.handle_leave(None, now),
             Step::Room => self.ports.show(&mut self.session),
+            Step::News(news) => self.session.handle_news(news, now),
             Step::Shown(shown) => self.session.handle_shown(shown, now),
             Step::Tick => self.session.handle_tick(now),
         }
@@ -203,6 +204,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
         while let Some(save) = self.session.poll_save() {
             self.profile.save(&save)?;
         }
+        self.ports.dispatch(&mut self.session);
         self.ports.picture(&self.session);
         Ok(())
     }

@@ -14,3 +14,4 @@ pub mod line;
 pub mod profile;
 pub mod rim;
 pub mod session;
+pub mod transfer;

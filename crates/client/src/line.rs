@@ -8,12 +8,14 @@ mod lists;
 mod notices;
 mod prompt;
 mod said;
+mod size;
 mod style;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod zone;
 
-pub use completion::{Candidates, complete};
+pub use completion::{Candidates, complete, is_path};
 pub use failure::{ExitCode, Failure};
 pub use help::help;
 pub use hint::hint;
@@ -21,7 +23,7 @@ pub use prompt::{erase, prompt};
 pub use style::Look;
 pub use zone::Zone;
 
-use crate::session::event::Event;
+use crate::session::event::{Event, Transfer, TransferStep};
 use chrono::{NaiveDate, Timelike};
 
 /// Where a line goes when there is no terminal.
@@ -61,6 +63,7 @@ impl Renderer {
             Event::Rooms { rooms } => self.rooms(rooms),
             Event::Whois { person, rooms, seen, agent } => self.whois(person, rooms, *seen, agent),
             Event::Help { about } => help(*about).iter().map(|line| self.look.pad(line)).collect(),
+            Event::Transfer(transfer) => self.transfer(transfer),
             other => self.notice(other),
         }
     }
@@ -79,6 +82,7 @@ impl Renderer {
             | Event::Ignored { .. }
             | Event::Motd { .. }
             | Event::Help { .. }
+            | Event::Transfer(Transfer { step: TransferStep::Received { .. }, .. })
             | Event::Clear => Channel::Data,
             Event::Connecting
             | Event::Welcome(_)
@@ -101,6 +105,7 @@ impl Renderer {
             | Event::Ignoring { .. }
             | Event::Mistake { .. }
             | Event::Error { .. }
+            | Event::Transfer(_)
             | Event::Leaving { .. }
             | Event::Notice { .. } => Channel::Diagnostics,
         }

@@ -2,6 +2,7 @@
 
 mod clock;
 mod end;
+mod freight;
 mod plain;
 mod run;
 mod signals;

@@ -32,9 +32,10 @@ mod roster;
 mod save;
 #[cfg(test)]
 mod tests;
+mod transfers;
 mod view;
 
-pub use outbox::{Pending, Post, Record};
+pub use outbox::{Content, Pending, Post, Record};
 pub use place::Place;
 pub use resume::Tally;
 pub use roster::Change;
@@ -55,6 +56,7 @@ use resume::Resume;
 use rooms::Rooms;
 use save::Keeper;
 use std::collections::VecDeque;
+use transfers::Transfers;
 
 /// Time from the connection to the login's answer, in ms; a stranger's port may say nothing at all.
 const LOGIN_MS: u64 = 10_000;
@@ -139,6 +141,7 @@ pub struct Session {
     resume: Resume,
     ignored: Ignored,
     leaving: Leaving,
+    transfers: Transfers,
     keeper: Keeper,
     lines: u64,
     /// Lines and posts that could not be done.
@@ -183,6 +186,7 @@ impl Session {
             resume: Resume::default(),
             ignored: Ignored::restore(kept.ignored.clone()),
             leaving: Leaving::default(),
+            transfers: Transfers::default(),
             keeper: Keeper::new(kept),
             lines: 0,
             refusals: 0,
@@ -284,6 +288,7 @@ impl Session {
 
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
+        self.advance_transfers();
         self.advance_posts(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up

@@ -4,6 +4,7 @@ use super::until;
 use crate::clock::Now;
 use crate::session::event::Event;
 use crate::session::{Session, View};
+use crate::transfer::{Download, News, Upload};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -12,6 +13,9 @@ const EVENTS: usize = 64;
 
 /// Lines that may be on their way from the face.
 const LINES: usize = 64;
+
+/// News of files that may be on their way to the session.
+const NEWS: usize = 64;
 
 /// What a face says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +34,9 @@ pub struct Ports {
     events: mpsc::Sender<Event>,
     shown: watch::Receiver<u64>,
     view: watch::Sender<View>,
+    uploads: mpsc::UnboundedSender<Upload>,
+    downloads: mpsc::UnboundedSender<Download>,
+    news: mpsc::Receiver<News>,
 }
 
 /// The face's side.
@@ -43,6 +50,19 @@ pub struct Face {
     pub shown: watch::Sender<u64>,
     /// Where the user is.
     pub view: watch::Receiver<View>,
+    /// Files that are to be moved; whoever moves them takes it.
+    pub freight: Option<Freight>,
+}
+
+/// The side of those who move files.
+#[derive(Debug)]
+pub struct Freight {
+    /// To be sent.
+    pub uploads: mpsc::UnboundedReceiver<Upload>,
+    /// To be received.
+    pub downloads: mpsc::UnboundedReceiver<Download>,
+    /// What becomes of them.
+    pub news: mpsc::Sender<News>,
 }
 
 /// Both sides for a session.
@@ -51,8 +71,12 @@ pub fn ports(session: &Session) -> (Ports, Face) {
     let (events, events_out) = mpsc::channel(EVENTS);
     let (shown_in, shown) = watch::channel(0);
     let (view, view_out) = watch::channel(session.view());
-    let ports = Ports { input, ended: false, events, shown, view };
-    (ports, Face { input: input_in, events: events_out, shown: shown_in, view: view_out })
+    let (uploads, uploads_out) = mpsc::unbounded_channel();
+    let (downloads, downloads_out) = mpsc::unbounded_channel();
+    let (news_in, news) = mpsc::channel(NEWS);
+    let freight = Some(Freight { uploads: uploads_out, downloads: downloads_out, news: news_in });
+    let ports = Ports { input, ended: false, events, shown, view, uploads, downloads, news };
+    (ports, Face { input: input_in, events: events_out, shown: shown_in, view: view_out, freight })
 }
 
 /// Something that a port has for the session.
@@ -63,6 +87,7 @@ pub(super) enum Step {
     /// An event can be shown.
     Room,
     Shown(u64),
+    News(News),
     Tick,
 }
 
@@ -90,6 +115,7 @@ impl Ports {
             // A lost face can't be written to, so there is room for ever.
             _ = self.events.reserve(), if ready.events => Step::Room,
             Ok(()) = self.shown.changed() => Step::Shown(*self.shown.borrow_and_update()),
+            Some(news) = self.news.recv() => Step::News(news),
             input = self.input.recv(), if ready.input && !ended => match input {
                 Some(input) => Step::Input(input),
                 None => {
@@ -118,6 +144,16 @@ impl Ports {
                 Err(mpsc::error::TrySendError::Closed(())) => drop(session.poll_event()),
                 Err(mpsc::error::TrySendError::Full(())) => return,
             }
+        }
+    }
+
+    /// Gives those who move files what there is to move. Nobody may be there to do it.
+    pub(super) fn dispatch(&self, session: &mut Session) {
+        while let Some(upload) = session.poll_upload() {
+            drop(self.uploads.send(upload));
+        }
+        while let Some(download) = session.poll_download() {
+            drop(self.downloads.send(download));
         }
     }
 

@@ -12,6 +12,13 @@ pub struct Candidates {
     pub rooms: Vec<String>,
 }
 
+/// Whether a path is typed here, which only the file system can complete.
+pub fn is_path(line: &str, at: usize) -> bool {
+    let before = &line[..line.floor_char_boundary(at)];
+    let command = before.strip_prefix('/').and_then(|rest| rest.split_once(char::is_whitespace));
+    command.and_then(|(name, _)| find(name)).is_some_and(|spec| spec.argument == Argument::Path)
+}
+
 /// Where the completed word begins, in bytes, and what could stand in its place.
 pub fn complete(line: &str, at: usize, candidates: &Candidates) -> (usize, Vec<String>) {
     let before = &line[..line.floor_char_boundary(at)];
@@ -92,6 +99,15 @@ mod tests {
         check("/quit x", 6, &[]);
         check("/nosuch", 0, &[]);
         check("//jo", 0, &[]);
+    }
+
+    #[test]
+    fn a_path_stands_behind_a_command_that_takes_one() {
+        assert!(is_path("/send ~/my ca", 13));
+        assert!(is_path("/upload ", 8));
+        assert!(!is_path("/send", 5));
+        assert!(!is_path("/join x", 7));
+        assert!(!is_path("send x", 6));
     }
 
     #[test]

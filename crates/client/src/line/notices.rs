@@ -105,7 +105,7 @@ impl Renderer {
         self.look.pad(&self.look.faint(&format!("-- {text}")))
     }
 
-    fn failed(&self, text: &str, hint: Option<&str>) -> Vec<String> {
+    pub(super) fn failed(&self, text: &str, hint: Option<&str>) -> Vec<String> {
         let first = self.look.pad(&self.look.bad(&format!("natter: {text}")));
         std::iter::once(first).chain(hint.map(|hint| self.look.pad(&format!("hint: {hint}")))).collect()
     }
@@ -176,7 +176,7 @@ impl Renderer {
     }
 }
 
-fn why(loss: Loss) -> &'static str {
+pub(super) fn why(loss: Loss) -> &'static str {
     match loss {
         Loss::Closed => "closed",
         Loss::Silent => "the server fell silent",

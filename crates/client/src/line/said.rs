@@ -1,6 +1,7 @@
 //! What people say.
 
 use super::Renderer;
+use super::size::human_size;
 use crate::session::Place;
 use crate::session::event::{Quote, Said};
 use protocol::entry::{EntryKind, Revision};
@@ -53,7 +54,10 @@ impl Renderer {
             EntryKind::Edit => format!("* {name} changed {target}: {body}"),
             EntryKind::Delete => format!("* {name} deleted {target}"),
             EntryKind::FileOffer => format!("* {name} offers a file: {body}"),
-            EntryKind::File => format!("* {name} sent a file: {body}"),
+            EntryKind::File => match &said.file {
+                Some(file) => format!("* {name} sends '{}' ({})", safe(&file.name), human_size(file.size)),
+                None => format!("* {name} sends a file that this version of natter can't read"),
+            },
             EntryKind::System => format!("-- {body}"),
             EntryKind::Opaque => format!("{name}: (encrypted)"),
             EntryKind::Other(_) => format!("{name}: (something that this version of natter can't show)"),

@@ -1,12 +1,15 @@
 //! What every event and every refusal looks like, in colour and without.
 
+mod transfers;
+
 use super::*;
 use crate::session::event::{Entered, Loss, Quote, Refusal, Said, Welcome};
 use crate::session::{Change, Place, Tally};
 use protocol::code::Code;
 use protocol::entry::{EntryKind, Revision};
-use protocol::id::{Millis, PersonId, RoomId, Seq};
-use protocol::message::{Durability, Presence, RoomListing, RosterItem};
+use protocol::id::{ContentHash, Millis, PersonId, RoomId, Seq};
+use protocol::message::{Durability, FileBody, Presence, RoomListing, RosterItem};
+use transfers::transfers;
 
 /// 2026-07-03 14:05:09 UTC.
 const TIME: Millis = Millis(1_783_087_509_000);
@@ -39,6 +42,7 @@ fn said(kind: EntryKind, text: &str) -> Said {
         revision: Revision::Original,
         reply: None,
         text: text.into(),
+        file: None,
     }
 }
 
@@ -87,6 +91,9 @@ fn entries() -> Vec<Said> {
         Said { revision: Revision::Deleted, time: Millis(TIME.0 + 86_400_000), ..text },
     ];
     all.extend(kinds.map(|(kind, text)| said(kind, text)));
+    let file = FileBody { hash: ContentHash([0; 32]), size: 1_310_720, name: "ca\u{202e}t.png".into() };
+    let sends = said(EntryKind::File, &file.name);
+    all.push(Said { file: Some(file), ..sends });
     all
 }
 
@@ -129,10 +136,11 @@ fn number(event: &Event) -> usize {
         Event::Leaving { .. } => 32,
         Event::Notice { .. } => 33,
         Event::Context { .. } => 34,
+        Event::Transfer(_) => 35,
     }
 }
 
-const KINDS: usize = 35;
+const KINDS: usize = 36;
 
 fn connection_events() -> Vec<Event> {
     let welcome = Welcome {
@@ -267,7 +275,7 @@ fn failures() -> Vec<Event> {
 
 fn everything() -> Vec<Event> {
     let said = entries().into_iter().map(Event::Said);
-    let others = [connection_events(), room_events(), answers(), failures()];
+    let others = [connection_events(), room_events(), answers(), failures(), transfers()];
     said.chain(others.into_iter().flatten()).collect()
 }
 

@@ -2,20 +2,40 @@
 //! so nothing of it was sent.
 
 use super::identity::{hex, unhex};
-use crate::session::{Place, Post, Record};
+use crate::session::{Content, Place, Post, Record};
 use protocol::entry::EntryKind;
-use protocol::id::{Counter, Epoch, Millis, PersonId, RoomId, Seq};
+use protocol::id::{ContentHash, Counter, Epoch, Millis, PersonId, RoomId, Seq};
 use protocol::message::Target;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line {
-    Epoch { epoch: String, acked: u64 },
-    Post { serial: u64, place: String, kind: u8, reply_to: u64, written: u64, body: String },
-    Sent { serial: u64, counter: u64, target: To },
-    Acked { counter: u64 },
-    Gone { serial: u64 },
+    Epoch {
+        epoch: String,
+        acked: u64,
+    },
+    Post {
+        serial: u64,
+        place: String,
+        kind: u8,
+        reply_to: u64,
+        written: u64,
+        body: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        file: Option<StoredContent>,
+    },
+    Sent {
+        serial: u64,
+        counter: u64,
+        target: To,
+    },
+    Acked {
+        counter: u64,
+    },
+    Gone {
+        serial: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -23,6 +43,12 @@ enum Line {
 enum To {
     Room(u64),
     Person(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredContent {
+    hash: String,
+    size: u64,
 }
 
 /// The records as they are stored.
@@ -59,6 +85,7 @@ fn to_line(record: &Record) -> Line {
             reply_to: post.reply_to.map_or(0, Seq::value),
             written: post.written.0,
             body: post.body.clone(),
+            file: post.file.map(|file| StoredContent { hash: hex(&file.hash.0), size: file.size }),
         },
         Record::Sent { serial, counter, target } => {
             let target = match target {
@@ -77,7 +104,7 @@ fn from_line(line: Line) -> Option<Record> {
         Line::Epoch { epoch, acked } => {
             Record::Epoch { epoch: Epoch(unhex(&epoch)?), acked: Counter::new(acked) }
         }
-        Line::Post { serial, place, kind, reply_to, written, body } => Record::Post {
+        Line::Post { serial, place, kind, reply_to, written, body, file } => Record::Post {
             serial,
             post: Post {
                 place: Place::parse(&place)?,
@@ -86,6 +113,10 @@ fn from_line(line: Line) -> Option<Record> {
                 reply_to: Seq::new(reply_to),
                 written: Millis(written),
                 body,
+                file: match file {
+                    None => None,
+                    Some(stored) => Some(content(&stored)?),
+                },
             },
         },
         Line::Sent { serial, counter, target } => {
@@ -98,4 +129,8 @@ fn from_line(line: Line) -> Option<Record> {
         Line::Acked { counter } => Record::Acked { counter: Counter::new(counter)? },
         Line::Gone { serial } => Record::Gone { serial },
     })
+}
+
+fn content(stored: &StoredContent) -> Option<Content> {
+    Some(Content { hash: ContentHash(unhex(&stored.hash)?), size: stored.size })
 }

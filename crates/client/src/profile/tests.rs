@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::files::MemoryFiles;
-use crate::session::{KeptRoom, Place, Post};
+use crate::session::{Content, KeptRoom, Place, Post};
 use protocol::entry::EntryKind;
-use protocol::id::{Counter, Epoch, Millis, RoomId, Seq};
+use protocol::id::{ContentHash, Counter, Epoch, Millis, RoomId, Seq};
 use protocol::message::Target;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -21,13 +21,21 @@ fn records() -> Vec<Record> {
         reply_to: Seq::new(3),
         written: Millis(7),
         body: "waves\n\"hi\" ⏎".into(),
+        file: None,
     };
     let counter = Counter::FIRST;
+    let file = Post {
+        kind: EntryKind::File,
+        body: "cat.png".into(),
+        file: Some(Content { hash: ContentHash([7; 32]), size: 12 }),
+        ..post.clone()
+    };
     vec![
         Record::Epoch { epoch: Epoch([9; 16]), acked: None },
         Record::Post { serial: 0, post },
         Record::Sent { serial: 0, counter, target: Target::Room { room: RoomId::FIRST } },
         Record::Acked { counter },
+        Record::Post { serial: 1, post: file },
         Record::Gone { serial: 4 },
     ]
 }

@@ -2,6 +2,7 @@
 
 use super::clock::SystemClock;
 use super::end::{drive_failure, end_failure, profile_failure};
+use super::freight::Carriers;
 use super::tcp::Tcp;
 use super::{plain, signals, terminal};
 use crate::cli::{Cli, Color, usage_failure};
@@ -11,6 +12,7 @@ use crate::line::{ExitCode, Failure, Look, Renderer, Zone};
 use crate::profile::{Profile, folder};
 use crate::session::event::Event;
 use crate::session::{Config, Session};
+use crate::transfer::Login;
 use clap::Parser;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -71,25 +73,33 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         history: cli.history,
         interactive,
     };
+    let login = Login {
+        device: config.device,
+        secret: config.secret.clone(),
+        name: config.name.clone(),
+        agent: config.agent.clone(),
+    };
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
     notice.into_iter().for_each(|text| session.notify(Event::Notice { text }));
-    let (ports, face) = ports(&session);
+    if !cli.no_receive {
+        session.receive_up_to(cli.max_receive.saturating_mul(1 << 20));
+    }
+    let (ports, mut face) = ports(&session);
+    let connect = Tcp { address: address.clone() };
+    let carriers = face
+        .freight
+        .take()
+        .map(|freight| Carriers::start(freight, &connect, &login, &mut rng, cli.received()));
     let input = face.input.downgrade();
     let threads = start_face(cli, face, interactive, history);
-    let mut client = Client {
-        session,
-        profile,
-        connect: Tcp { address: address.clone() },
-        clock: SystemClock::start(),
-        rng,
-        ports,
-    };
+    let mut client = Client { session, profile, connect, clock: SystemClock::start(), rng, ports };
     let driven = tokio::select! {
         driven = client.drive() => Some(driven),
         () = signals::interrupted(input) => None,
     };
     let refusals = client.session.refusals();
     drop(client);
+    carriers.into_iter().for_each(Carriers::join);
     threads.join();
     let Some(driven) = driven else {
         return Ok(ExitCode::Interrupted);

@@ -7,17 +7,18 @@
 mod editor;
 mod gate;
 mod quiet;
+mod screen;
 
 use super::run::spawn;
 use crate::drive::{Face, Input};
 use crate::line::{Renderer, erase, prompt};
 use crate::session::View;
-use crate::session::event::Event;
 use editor::Editor;
 use gate::Gate;
 use quiet::Quiet;
 use rustix::process::{Signal, getpid, kill_process};
 use rustyline::ExternalPrinter;
+use screen::Screen;
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -145,14 +146,15 @@ impl Keys {
 }
 
 /// Prints events until they end.
-fn write(mut face: Face, mut renderer: Renderer, gate: &Gate, printers: &mpsc::Receiver<Printer>) {
+fn write(mut face: Face, renderer: Renderer, gate: &Gate, printers: &mpsc::Receiver<Printer>) {
+    let mut screen = Screen::new(renderer);
     let mut shown = 0;
     let mut printer = None;
     while let Some(event) = face.events.blocking_recv() {
-        let mut text = lines(&event, &mut renderer);
+        let mut text = screen.lines(&event);
         shown += 1;
         while let Ok(event) = face.events.try_recv() {
-            text += &lines(&event, &mut renderer);
+            text += &screen.lines(&event);
             shown += 1;
         }
         let straight = || {
@@ -170,12 +172,5 @@ fn write(mut face: Face, mut renderer: Renderer, gate: &Gate, printers: &mpsc::R
             return;
         }
         face.shown.send_replace(shown);
-    }
-}
-
-fn lines(event: &Event, renderer: &mut Renderer) -> String {
-    match event {
-        Event::Clear => "\x1b[H\x1b[2J\x1b[3J\n".into(),
-        event => renderer.render(event).iter().map(|line| format!("{line}\n")).collect(),
     }
 }

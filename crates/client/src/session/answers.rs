@@ -100,6 +100,7 @@ impl Session {
         match why {
             Why::Show => self.tell(Event::Whois { person, rooms, seen, agent }),
             Why::Post => self.handle_addressee(&name, &person),
+            Why::Send => self.handle_receiver(&name, &person),
             Why::Query => {
                 if self.current.is(&Place::Person(name)) {
                     self.go_to(Place::Person(person.name));

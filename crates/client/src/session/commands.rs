@@ -56,7 +56,7 @@ impl Session {
             Command::Whois(_) => {}
             Command::List => self.list(),
             Command::History(span) => self.history(here, span, now),
-            Command::Send(path) => self.send_file(here, path),
+            Command::Send(path) => self.send_file(here, path, now),
             Command::Ignore(None) => self.tell(Event::Ignored { names: self.ignored.names() }),
             Command::Ignore(Some(name)) => self.ignore(name.as_str(), true),
             Command::Unignore(name) => self.ignore(name.as_str(), false),
@@ -218,10 +218,6 @@ impl Session {
                 self.mistake(format!("there is no command /{name}"), hint);
             }
         }
-    }
-
-    fn send_file(&mut self, here: Place, path: String) {
-        self.mistake(format!("can't send '{path}' to {here} yet"), "files come soon");
     }
 
     fn room_at(&self, place: &Place) -> Option<RoomId> {

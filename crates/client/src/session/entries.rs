@@ -4,8 +4,9 @@ use super::Session;
 use super::cursors::Step;
 use super::event::{Event, Quote, Said};
 use super::place::Place;
-use protocol::entry::Entry;
+use protocol::entry::{Entry, EntryKind};
 use protocol::id::RoomId;
+use protocol::message::FileBody;
 use protocol::name::NameKey;
 
 impl Session {
@@ -44,6 +45,7 @@ impl Session {
         };
         room.remember(entry);
         let unread = room.unread.take();
+        let room_is_read = room.history;
         if self.ignored.hides(entry.person, &entry.name) {
             return;
         }
@@ -51,12 +53,18 @@ impl Session {
             self.tell(Event::Unread { place: place.clone(), count });
         }
         let said = self.said(place, entry);
+        let news = room_is_read.is_none_or(|last| entry.seq > last) && !said.mine;
+        let sent = said.file.clone().filter(|_| news).zip(said.name.clone());
         self.tell(Event::Said(said));
+        if let Some((file, from)) = sent {
+            self.receive(file, from);
+        }
     }
 
     /// An entry with all that is known about it.
     pub(super) fn said(&self, place: &Place, entry: &Entry) -> Said {
-        let text = entry.text().into_owned();
+        let file = (entry.kind == EntryKind::File).then(|| FileBody::decode(&entry.body).ok()).flatten();
+        let text = file.as_ref().map_or_else(|| entry.text().into_owned(), |file| file.name.clone());
         let mine = entry.person.is_some() && entry.person == self.me;
         let room = self.rooms.by_place(place);
         Said {
@@ -66,11 +74,12 @@ impl Session {
             written: entry.written,
             name: entry.person.map(|_| entry.name.clone()),
             mine,
-            mention: !mine && mentions(&text, &self.name),
+            mention: !mine && entry.kind != EntryKind::File && mentions(&text, &self.name),
             kind: entry.kind,
             revision: entry.revision,
             reply: entry.reply_to.map(|seq| Quote { seq, said: room.and_then(|room| room.quote(seq)) }),
             text,
+            file,
             place: place.clone(),
         }
     }

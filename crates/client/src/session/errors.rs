@@ -61,6 +61,9 @@ impl Session {
             Asked::Whois { name, why: Why::Post } => {
                 return self.fail_posts(&Place::Person(name.clone()), &refusal);
             }
+            Asked::Whois { name, why: Why::Send } => {
+                return self.fail_sends(&Place::Person(name.clone()), &refusal);
+            }
             Asked::Whois { name, why: Why::Query } => self.fail_place(&Place::Person(name.clone()), &refusal),
             _ => {}
         }
@@ -72,6 +75,7 @@ impl Session {
     /// next can't reach others than it meant.
     fn fail_place(&mut self, place: &Place, refusal: &Refusal) {
         self.fail_posts(place, refusal);
+        self.fail_sends(place, refusal);
         if self.current.is(place) && self.config.interactive {
             self.leave_current();
         }

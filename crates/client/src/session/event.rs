@@ -3,10 +3,11 @@
 use super::place::Place;
 use super::resume::Tally;
 use super::roster::Change;
+use crate::transfer::{Failure, Pace, Trouble};
 use protocol::command::Spec;
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Millis, Seq};
-use protocol::message::{Durability, RoomListing, RosterItem};
+use protocol::message::{Durability, FileBody, RoomListing, RosterItem};
 
 /// Something that a face shows. Texts and names are as they came: the face makes them safe.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +79,8 @@ pub enum Event {
     Mistake { text: String, hint: String },
     /// The server refused a request.
     Error { about: String, refusal: Refusal },
+    /// Something becomes of a file.
+    Transfer(Transfer),
     /// The session ends; so many posts wait for the next time.
     Leaving { pending: usize },
     /// Something about this process that its user should know.
@@ -163,8 +166,10 @@ pub struct Said {
     pub revision: Revision,
     /// What it answers.
     pub reply: Option<Quote>,
-    /// What was said.
+    /// What was said; a file's name.
     pub text: String,
+    /// The file, if that is what it is and it can be read.
+    pub file: Option<FileBody>,
 }
 
 /// The beginning of an entry that another one refers to.
@@ -174,6 +179,45 @@ pub struct Quote {
     pub seq: Seq,
     /// Who said it and how it began, if it is not too long ago.
     pub said: Option<(String, String)>,
+}
+
+/// A file on its way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Transfer {
+    /// Which way.
+    pub way: Way,
+    /// Its name.
+    pub name: String,
+    /// Its size in bytes; 0 as long as that is not known.
+    pub size: u64,
+    /// What becomes of it.
+    pub step: TransferStep,
+}
+
+/// Which way a file goes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the sentence of a way says what its field is")]
+pub enum Way {
+    /// To this place.
+    Up { to: Place },
+    /// From this person.
+    Down { from: String },
+}
+
+/// What becomes of a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the sentence of a step says what its field is")]
+pub enum TransferStep {
+    /// It takes a while, and is so far.
+    Moving(Pace),
+    /// The server has it, after a while; its entry follows.
+    Sent(Pace),
+    /// It broke off, and is tried again.
+    Broken(Trouble),
+    /// It lies here.
+    Received { path: String },
+    /// It failed for good.
+    Failed(Failure),
 }
 
 /// How a session ended.

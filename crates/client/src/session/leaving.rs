@@ -64,6 +64,7 @@ impl Session {
         let seen = self.leaving.unseen.is_empty() || since(now.steady, self.leaving.last_ack) >= UNSEEN_MS;
         self.phase == Phase::Up
             && self.outbox.len() == 0
+            && self.transfers.is_empty()
             && self.requests.is_empty()
             && self.joining.is_empty()
             && !self.resume.is_active()
@@ -76,6 +77,7 @@ impl Session {
         };
         let offline = wish.until.is_some() && !self.is_connected();
         if offline || wish.until.is_some_and(|until| now.steady >= until) || self.is_settled(now) {
+            self.abandon_transfers();
             if self.is_connected() {
                 self.out.push_back(ClientMsg::Bye {});
             }

@@ -184,6 +184,7 @@ impl Session {
             None if news => OpenFrom::After { epoch, seq: None },
             None => OpenFrom::Last { count: self.config.history },
         };
+        room.first_look = matches!(from, OpenFrom::Last { .. });
         self.resume.handle_opening(kept.is_some());
         self.ask(Asked::Open { room: id }, |req| ClientMsg::Open { req, room: id, from });
     }
@@ -205,6 +206,9 @@ impl Session {
         room.info.topic = topic;
         room.info.newest = newest;
         room.cursor.handle_opened(next);
+        if std::mem::take(&mut room.first_look) {
+            room.history = newest;
+        }
         let seen = room.cursor.position().flatten();
         let behind = newest.filter(|newest| Some(*newest) > seen);
         if kept.is_some() && !room.entered {
@@ -223,6 +227,7 @@ impl Session {
         match reason {
             TrimReason::NewHistory => {
                 room.cursor = Cursor::at(first.before());
+                room.history = None;
                 self.tell(Event::NewHistory);
             }
             TrimReason::Trimmed => {

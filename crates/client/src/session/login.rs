@@ -63,7 +63,8 @@ impl Session {
         self.outbox.set_window(limits.window_posts, limits.window_bytes);
         self.leaving.handle_acked(&settled.arrived, now.steady);
         for pending in settled.unknown {
-            self.tell(Event::Uncertain { place: pending.post.place, text: pending.post.body });
+            let text = pending.post.words();
+            self.tell(Event::Uncertain { place: pending.post.place, text });
         }
         self.resume.begin();
     }

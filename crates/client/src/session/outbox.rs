@@ -12,7 +12,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-pub use record::{Pending, Post, Record};
+pub use record::{Content, Pending, Post, Record};
 
 use crate::clock::{Now, after, since};
 use flight::{Answer, Flight};

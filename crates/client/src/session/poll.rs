@@ -87,7 +87,8 @@ impl Session {
     /// Whether to read what the user types: once the first login has shown what was said before, while it is known
     /// where the next line goes, and while not too much waits.
     pub fn wants_input(&self) -> bool {
-        let room = self.outbox.len() < MAX_WAITING && self.events.len() < MAX_UNSHOWN;
+        let room =
+            self.outbox.len() + self.transfers.sending() < MAX_WAITING && self.events.len() < MAX_UNSHOWN;
         let settled = self.logins > 0 && !self.catching_up && !self.requests.any(Asked::moves);
         settled && room && !self.leaving.is_leaving()
     }

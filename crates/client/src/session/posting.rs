@@ -31,7 +31,8 @@ impl Session {
             return self.mistake(error.to_string(), "leave that character out");
         }
         let target = if self.phase == Phase::Up { self.target_of(&place) } else { None };
-        self.outbox.push(Post { place, target, kind, reply_to, written: now.wall, body }, now);
+        let post = Post { place, target, kind, reply_to, written: now.wall, body, file: None };
+        self.outbox.push(post, now);
     }
 
     /// Sends what can be sent, looks up what can't, and tells what takes too long.
@@ -50,12 +51,13 @@ impl Session {
         let offline = self.phase == Phase::Down && self.welcome.is_some();
         if self.welcome.is_some() {
             for post in self.outbox.announce(now.steady, offline) {
-                self.tell(Event::Pending { place: post.place, kind: post.kind, text: post.body });
+                let text = post.words();
+                self.tell(Event::Pending { place: post.place, kind: post.kind, text });
             }
         }
     }
 
-    fn target_of(&self, place: &Place) -> Option<Target> {
+    pub(super) fn target_of(&self, place: &Place) -> Option<Target> {
         match place {
             Place::Room(_) => {
                 let room = self.rooms.by_place(place)?;
@@ -106,7 +108,8 @@ impl Session {
 
     pub(super) fn tell_refused(&mut self, pending: Pending, refusal: Refusal) {
         self.refusals += 1;
-        self.tell(Event::Refused { place: pending.post.place, text: pending.post.body, refusal });
+        let text = pending.post.words();
+        self.tell(Event::Refused { place: pending.post.place, text, refusal });
     }
 
     pub(super) fn handle_ack(&mut self, counter: Counter, now: Now) {

@@ -53,6 +53,8 @@ pub(crate) enum Why {
     Query,
     /// The next post is for them.
     Post,
+    /// A file is for them.
+    Send,
 }
 
 impl Asked {
@@ -61,7 +63,9 @@ impl Asked {
         Some(match self {
             Self::Join { name } => format!("/join {name}"),
             Self::Part { .. } => "/part".into(),
-            Self::Open { .. } | Self::Context { .. } | Self::Whois { why: Why::Post, .. } => return None,
+            Self::Open { .. } | Self::Context { .. } | Self::Whois { why: Why::Post | Why::Send, .. } => {
+                return None;
+            }
             Self::History { .. } => "/history".into(),
             Self::Rooms { .. } => "/list".into(),
             Self::People { .. } => "/who".into(),

@@ -24,6 +24,10 @@ pub(crate) struct Room {
     pub(crate) entered: bool,
     /// The line in front of what is new has been shown, or nothing was new.
     pub(crate) unread: Option<u64>,
+    /// It is being opened for this profile's first time.
+    pub(crate) first_look: bool,
+    /// The last entry that was there when this profile first came: what is up to it is history.
+    pub(crate) history: Option<Seq>,
     recent: VecDeque<(Seq, PersonId, String, String)>,
 }
 
@@ -35,6 +39,8 @@ impl Room {
             roster: Roster::default(),
             entered: false,
             unread: None,
+            first_look: false,
+            history: None,
             recent: VecDeque::new(),
         }
     }

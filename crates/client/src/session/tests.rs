@@ -1,6 +1,7 @@
 //! The session against a server that says what a test wants.
 
 mod scripted;
+mod transfers;
 
 use super::event::{End, Event, Loss, Said};
 use super::*;
@@ -331,7 +332,11 @@ fn every_command_does_something() {
             _ => "eve",
         };
         client.line(&format!("/{} {argument}", spec.name));
-        let done = !client.sent().is_empty() || !client.events().is_empty() || client.session.end().is_some();
+        let moves = client.session.poll_upload().is_some();
+        let done = moves
+            || !client.sent().is_empty()
+            || !client.events().is_empty()
+            || client.session.end().is_some();
         assert!(done, "/{}", spec.name);
     }
 }

@@ -1,9 +1,9 @@
 //! The line editor: keys, completion, history.
 
 use super::gate::Gate;
-use crate::line::{Candidates, complete};
+use crate::line::{Candidates, complete, is_path};
 use crate::session::View;
-use rustyline::completion::Completer;
+use rustyline::completion::{Completer, FilenameCompleter};
 use rustyline::config::{CompletionType, Config};
 use rustyline::error::ReadlineError;
 use rustyline::hint::Hinter;
@@ -24,12 +24,17 @@ const KEPT: usize = 1_000;
 pub(super) struct Assistant {
     gate: Arc<Gate>,
     view: watch::Receiver<View>,
+    paths: FilenameCompleter,
 }
 
 impl Completer for Assistant {
     type Candidate = String;
 
     fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
+        if is_path(line, at) {
+            let (start, found) = self.paths.complete_path(line, at)?;
+            return Ok((start, found.into_iter().map(|pair| pair.replacement).collect()));
+        }
         let view = self.view.borrow();
         let candidates = Candidates { people: view.people.clone(), rooms: view.rooms.clone() };
         Ok(complete(line, at, &candidates))
@@ -85,7 +90,7 @@ impl Editor {
     ) -> rustyline::Result<Self> {
         let config = Config::builder().completion_type(CompletionType::List).max_history_size(KEPT)?.build();
         let mut editor = rustyline::Editor::with_config(config)?;
-        editor.set_helper(Some(Assistant { gate: Arc::clone(gate), view }));
+        editor.set_helper(Some(Assistant { gate: Arc::clone(gate), view, paths: FilenameCompleter::new() }));
         let keys = [
             (KeyEvent(KeyCode::Enter, Modifiers::NONE), Key::Enter),
             (KeyEvent::ctrl('J'), Key::Enter),

@@ -4,8 +4,8 @@ use crate::clock::since;
 use crate::session::place::Place;
 use bytes::Bytes;
 use protocol::entry::EntryKind;
-use protocol::id::{Counter, Epoch, Millis, Seq};
-use protocol::message::{ClientMsg, Target};
+use protocol::id::{ContentHash, Counter, Epoch, Millis, Seq};
+use protocol::message::{ClientMsg, FileBody, Target};
 
 /// A line that goes out noticeably later than it was written says so, in ms.
 const WRITTEN_AFTER_MS: u64 = 5_000;
@@ -23,14 +23,40 @@ pub struct Post {
     pub reply_to: Option<Seq>,
     /// When it was written, by this machine's clock.
     pub written: Millis,
-    /// What is said.
+    /// What is said; a file's name if there is a `file`.
     pub body: String,
+    /// The content that a file's entry names; the server has it.
+    pub file: Option<Content>,
+}
+
+/// A file's content.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Content {
+    /// Its hash.
+    pub hash: ContentHash,
+    /// Its size in bytes.
+    pub size: u64,
 }
 
 impl Post {
+    /// What its author would type to say it again.
+    pub fn words(&self) -> String {
+        match self.file {
+            None => self.body.clone(),
+            Some(_) => format!("/send {}", self.body),
+        }
+    }
+
     /// About as many bytes as it takes on the wire.
     pub(super) fn wire_len(&self) -> usize {
-        self.body.len() + 48
+        self.wire_body().len() + 48
+    }
+
+    fn wire_body(&self) -> Bytes {
+        match self.file {
+            None => Bytes::copy_from_slice(self.body.as_bytes()),
+            Some(Content { hash, size }) => FileBody { hash, size, name: self.body.clone() }.encode(),
+        }
     }
 
     /// The message, with this counter.
@@ -42,7 +68,7 @@ impl Post {
             kind: self.kind,
             reply_to: self.reply_to,
             written: if late { self.written } else { Millis(0) },
-            body: Bytes::copy_from_slice(self.body.as_bytes()),
+            body: self.wire_body(),
         }
     }
 }

@@ -17,6 +17,7 @@ fn post(body: &str) -> Post {
         reply_to: None,
         written: Millis(0),
         body: body.into(),
+        file: None,
     }
 }
 

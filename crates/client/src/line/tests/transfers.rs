@@ -1,0 +1,107 @@
+//! Examples of everything that can become of a file.
+
+use super::*;
+use crate::session::event::{Transfer, TransferStep, Way};
+use crate::transfer::{Failure, Pace, Trouble};
+
+/// Which kind of step this is; a new one does not compile until it is here.
+fn step_number(step: &TransferStep) -> usize {
+    match step {
+        TransferStep::Moving(_) => 0,
+        TransferStep::Sent(_) => 1,
+        TransferStep::Broken(Trouble::NotReached(_)) => 2,
+        TransferStep::Broken(Trouble::Lost(_)) => 3,
+        TransferStep::Broken(Trouble::Refused(_)) => 4,
+        TransferStep::Received { .. } => 5,
+        TransferStep::Failed(failure) => 6 + failure_number(failure),
+    }
+}
+
+fn failure_number(failure: &Failure) -> usize {
+    match failure {
+        Failure::NotFound => 0,
+        Failure::Folder => 1,
+        Failure::NotPlain => 2,
+        Failure::Unreadable(_) => 3,
+        Failure::TooLarge { .. } => 4,
+        Failure::NoFiles => 5,
+        Failure::Changed => 6,
+        Failure::Refused(_) => 7,
+        Failure::WrongContent => 8,
+        Failure::TooMany => 9,
+        Failure::Unwritable(_) => 10,
+        Failure::Left => 11,
+    }
+}
+
+const STEPS: usize = 6 + 12;
+
+fn steps() -> Vec<TransferStep> {
+    let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
+    let mut steps = vec![
+        TransferStep::Moving(pace),
+        TransferStep::Sent(pace),
+        TransferStep::Broken(Trouble::NotReached("connection refused".into())),
+        TransferStep::Broken(Trouble::Lost(Loss::Closed)),
+        TransferStep::Broken(Trouble::Refused(refusal(Code::ServerFull.number(), 0))),
+        TransferStep::Received { path: "received_files/cat (1).png".into() },
+    ];
+    let failures = [
+        Failure::NotFound,
+        Failure::Folder,
+        Failure::NotPlain,
+        Failure::Unreadable("permission denied".into()),
+        Failure::TooLarge { size: 400 << 20, limit: 256 << 20 },
+        Failure::NoFiles,
+        Failure::Changed,
+        Failure::Refused(refusal(Code::Quota.number(), 12)),
+        Failure::Refused(refusal(Code::NoSuchFile.number(), 0)),
+        Failure::Refused(refusal(999, 0)),
+        Failure::WrongContent,
+        Failure::TooMany,
+        Failure::Unwritable("no space left on device".into()),
+        Failure::Left,
+    ];
+    steps.extend(failures.map(TransferStep::Failed));
+    steps
+}
+
+/// Every step, both ways.
+pub(super) fn transfers() -> Vec<Event> {
+    let ways = [Way::Up { to: lobby() }, Way::Down { from: "bo\u{1b}b".into() }];
+    let transfer = |way: &Way, name: &str, step| {
+        Event::Transfer(Transfer { way: way.clone(), name: name.into(), size: 33_554_432, step })
+    };
+    let mut events: Vec<_> = ways
+        .iter()
+        .flat_map(|way| steps().into_iter().map(|step| transfer(way, "cat\u{202e}gnp.png", step)))
+        .collect();
+    let pace = Pace { moved: 33_000_000, rate: 1_073_000_000 };
+    let long = "a name that is far too long to stand on one row.tar.gz";
+    events.push(transfer(&ways[1], long, TransferStep::Moving(pace)));
+    events.push(transfer(&ways[0], &"漢".repeat(60), TransferStep::Moving(pace)));
+    events
+}
+
+#[test]
+fn every_step_of_a_file_has_an_example() {
+    let seen: std::collections::BTreeSet<_> = steps().iter().map(step_number).collect();
+    assert_eq!(seen, (0..STEPS).collect());
+}
+
+#[test]
+fn every_step_of_a_file_is_told_and_a_failure_with_a_hint() {
+    insta::assert_snapshot!("transfers", screen(Look::PLAIN, &transfers()));
+}
+
+#[test]
+fn how_far_a_file_is_fits_one_row() {
+    let mut renderer = Renderer::new(Look { color: false, ..COLORED }, Zone::East(0));
+    for event in transfers() {
+        if let Event::Transfer(Transfer { step: TransferStep::Moving(_), .. }) = &event {
+            let line = &renderer.render(&event)[0];
+            let width: usize = line.chars().filter_map(unicode_width::UnicodeWidthChar::width).sum();
+            assert!(width < 80, "{width}: {line}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Files on their way.
+
+use super::Renderer;
+use super::hint::hint;
+use super::notices::why;
+use super::said::safe;
+use super::size::human_size;
+use crate::session::event::{Refusal, Transfer, TransferStep, Way};
+use crate::transfer::{Failure, Pace, Trouble};
+use protocol::code::Code;
+use unicode_width::UnicodeWidthChar;
+
+/// Columns of a name in a line that tells how far a file is: the line must fit one row.
+const COLUMNS: usize = 22;
+
+impl Renderer {
+    pub(super) fn transfer(&self, transfer: &Transfer) -> Vec<String> {
+        let name = safe(&transfer.name);
+        match &transfer.step {
+            TransferStep::Moving(pace) => vec![self.info(&moving(transfer, *pace))],
+            TransferStep::Sent(pace) => {
+                let (name, size, rate) = (short(&name), human_size(transfer.size), human_size(pace.rate));
+                vec![self.info(&format!("sent '{name}' ({size}, {rate}/s)"))]
+            }
+            TransferStep::Broken(trouble) => {
+                let doing = match transfer.way {
+                    Way::Up { .. } => "the upload of",
+                    Way::Down { .. } => "the download of",
+                };
+                vec![self.info(&format!("{doing} '{name}' broke off ({}); trying again …", reason(trouble)))]
+            }
+            TransferStep::Received { path } => {
+                let (size, from) = (human_size(transfer.size), who(&transfer.way));
+                vec![self.info(&format!("received '{name}' ({size}) from {from}: {}", safe(path)))]
+            }
+            TransferStep::Failed(failure) => {
+                let not = match &transfer.way {
+                    Way::Up { to } => format!("not sent to {} '{name}'", safe(&to.to_string())),
+                    Way::Down { from } => format!("not received from {} '{name}'", safe(from)),
+                };
+                let text = format!("{not}: {}", what(failure, &transfer.way));
+                self.failed(&text, Some(&advice(failure, &transfer.way)))
+            }
+        }
+    }
+}
+
+fn who(way: &Way) -> String {
+    match way {
+        Way::Up { to } => safe(&to.to_string()),
+        Way::Down { from } => safe(from),
+    }
+}
+
+fn moving(transfer: &Transfer, pace: Pace) -> String {
+    let doing = match transfer.way {
+        Way::Up { .. } => "sending",
+        Way::Down { .. } => "receiving",
+    };
+    let percent = u128::from(pace.moved) * 100 / u128::from(transfer.size.max(1));
+    let (name, size) = (short(&safe(&transfer.name)), human_size(transfer.size));
+    format!("{doing} '{name}': {percent} % of {size}, {}/s", human_size(pace.rate))
+}
+
+/// The beginning and the end of a long name.
+fn short(name: &str) -> String {
+    let width = |c: char| c.width().unwrap_or(0);
+    if name.chars().map(width).sum::<usize>() <= COLUMNS {
+        return name.to_owned();
+    }
+    let half = |chars: &mut dyn Iterator<Item = char>| {
+        let mut room = COLUMNS / 2 - 1;
+        let fits = |c: &char| {
+            room = room.saturating_sub(width(*c));
+            room > 0
+        };
+        chars.take_while(fits).collect::<Vec<_>>()
+    };
+    let front: String = half(&mut name.chars()).into_iter().collect();
+    let back: String = half(&mut name.chars().rev()).into_iter().rev().collect();
+    format!("{front}…{back}")
+}
+
+fn reason(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::NotReached(words) => safe(words),
+        Trouble::Lost(loss) => why(*loss).to_owned(),
+        Trouble::Refused(refusal) => sentence(refusal),
+    }
+}
+
+fn sentence(refusal: &Refusal) -> String {
+    match refusal.known() {
+        Some(code) => code.text().to_owned(),
+        None => format!("{} (code {})", safe(&refusal.text), refusal.code),
+    }
+}
+
+fn what(failure: &Failure, way: &Way) -> String {
+    match failure {
+        Failure::NotFound => "no such file".to_owned(),
+        Failure::Folder => "that is a folder".to_owned(),
+        Failure::NotPlain => "that is no plain file".to_owned(),
+        Failure::Unreadable(words) => format!("it can't be read: {}", safe(words)),
+        Failure::TooLarge { size, limit } => {
+            let whose = if matches!(way, Way::Up { .. }) { "the server takes" } else { "you take" };
+            format!("it is too large: {}, and {whose} at most {}", human_size(*size), human_size(*limit))
+        }
+        Failure::NoFiles => "this server takes no files".to_owned(),
+        Failure::Changed => "it changed while it was sent".to_owned(),
+        Failure::Refused(refusal) => sentence(refusal),
+        Failure::WrongContent => "what came is not what was announced".to_owned(),
+        Failure::TooMany => "too many files are waiting to be received".to_owned(),
+        Failure::Unwritable(words) => format!("it can't be written here: {}", safe(words)),
+        Failure::Left => "you left before it was done".to_owned(),
+    }
+}
+
+fn advice(failure: &Failure, way: &Way) -> String {
+    let again = match way {
+        Way::Up { .. } => "send it again".to_owned(),
+        Way::Down { from } => format!("ask {} to send it again", safe(from)),
+    };
+    match failure {
+        Failure::NotFound => "check the path; Tab completes it".to_owned(),
+        Failure::Folder => "pack it first, with tar or zip, and send the archive".to_owned(),
+        Failure::NotPlain => "copy what is in it to a plain file, and send that".to_owned(),
+        Failure::Unreadable(_) => "check its permissions".to_owned(),
+        Failure::TooLarge { .. } if matches!(way, Way::Up { .. }) => {
+            "send it in pieces (split -b), or ask the operator for more (--max-file)".to_owned()
+        }
+        Failure::TooLarge { size, .. } => {
+            format!("start natter with --max-receive {}, and {again}", size.div_ceil(1 << 20))
+        }
+        Failure::NoFiles => "ask the operator, or put it elsewhere and send the address".to_owned(),
+        Failure::Changed => "send it again when nothing writes to it any more".to_owned(),
+        Failure::Refused(refusal) => match refusal.known() {
+            Some(Code::NoSuchFile) => again,
+            known => hint(known, refusal.detail),
+        },
+        Failure::Unwritable(_) => {
+            format!("make room or choose another folder with --received DIR, and {again}")
+        }
+        Failure::WrongContent | Failure::TooMany | Failure::Left => again,
+    }
+}

@@ -1,0 +1,69 @@
+//! The threads that move files: their disks may block, and must not hold up the chat.
+
+use super::run::spawn;
+use super::tcp::Tcp;
+use crate::drive::Freight;
+use crate::transfer::{Carrier, Login, Received};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use std::env;
+use std::future::Future;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The threads that move files.
+pub(super) struct Carriers {
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Carriers {
+    /// Starts them. Files are received into `folder`.
+    pub(super) fn start(
+        freight: Freight,
+        connect: &Tcp,
+        login: &Login,
+        rng: &mut StdRng,
+        folder: PathBuf,
+    ) -> Self {
+        let Freight { uploads, downloads, news } = freight;
+        let mut carrier = || Carrier {
+            connect: connect.clone(),
+            login: login.clone(),
+            rng: StdRng::from_seed(rng.random()),
+            news: news.clone(),
+        };
+        let (up, down) = (carrier(), carrier());
+        let home = env::var_os("HOME").map(PathBuf::from);
+        let received = Received::new(folder);
+        let threads = vec![
+            spawn(move || drive(up.drive_uploads(uploads, home))),
+            spawn(move || {
+                // What can't be cleaned can't be written either, and that is told when something comes.
+                let _ = received.clean();
+                drive(down.drive_downloads(downloads, received));
+            }),
+        ];
+        Self { threads }
+    }
+
+    /// Waits until they have cleaned up behind them, which they begin when nobody hears their news any more.
+    pub(super) fn join(self) {
+        for _ in 0..40 {
+            if self.threads.iter().all(JoinHandle::is_finished) {
+                return;
+            }
+            // A disk that does not answer must not hold up the end: the next start cleans up.
+            std::thread::sleep(Duration::from_millis(25));
+        }
+    }
+}
+
+fn drive(work: impl Future<Output = ()>) {
+    // Without a runtime nothing is moved; the chat has one already, so this fails only if memory is out.
+    if let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        runtime.block_on(work);
+        // A name being looked up must not hold up the end.
+        runtime.shutdown_background();
+    }
+}

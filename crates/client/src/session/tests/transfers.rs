@@ -1,0 +1,175 @@
+//! Files: which are received, and how one that is sent becomes one entry.
+
+use super::*;
+use crate::session::event::{Transfer, TransferStep, Way};
+use crate::transfer::{Failure, JobId, News, Step, Upload};
+use protocol::entry::Entry;
+use protocol::id::ContentHash;
+use protocol::message::FileBody;
+
+fn file(size: u64) -> FileBody {
+    FileBody { hash: ContentHash([7; 32]), size, name: "cat.png".into() }
+}
+
+/// An entry of eve's, or of this client if it has a counter, that names a file.
+fn sends(at: u64, size: u64, own: Option<u64>) -> Entry {
+    Entry { kind: EntryKind::File, body: file(size).encode(), ..entry(at, "", own) }
+}
+
+fn receiving() -> Scripted {
+    let mut client = Scripted::new();
+    client.session.receive_up_to(1_000);
+    client.connect();
+    client.log_in(None);
+    client
+}
+
+fn show(client: &mut Scripted, entries: Vec<Entry>) -> Vec<Event> {
+    client.say(ServerMsg::Entries { room: LOBBY, entries });
+    client.events()
+}
+
+/// The sizes of the files that are to be received.
+fn downloads(client: &mut Scripted) -> Vec<u64> {
+    std::iter::from_fn(|| client.session.poll_download()).map(|job| job.file.size).collect()
+}
+
+fn news(client: &mut Scripted, step: Step) {
+    client.session.handle_news(News { id: JobId(1), step }, client.now);
+    client.pass(0);
+}
+
+#[test]
+fn what_was_there_before_is_listed_and_what_comes_is_received() {
+    let mut client = receiving();
+    client.opened(LOBBY, Some(2), 1);
+    let events = show(&mut client, vec![sends(1, 1, None), sends(2, 2, None), sends(3, 3, None)]);
+    assert_eq!(texts(&events), ["cat.png"; 3]);
+    assert_eq!(downloads(&mut client), [3]);
+}
+
+#[test]
+fn what_was_missed_is_received() {
+    let mut client = receiving();
+    client.opened(LOBBY, None, 1);
+    client.disconnect();
+    client.connect();
+    client.log_in(None);
+    client.opened(LOBBY, Some(2), 1);
+    show(&mut client, vec![sends(1, 1, None), sends(2, 2, None)]);
+    assert_eq!(downloads(&mut client), [1, 2]);
+}
+
+#[test]
+fn what_is_mine_or_hidden_or_too_large_or_not_wanted_is_not_received() {
+    let mut client = receiving();
+    client.opened(LOBBY, None, 1);
+    let events = show(&mut client, vec![sends(1, 1, Some(1)), sends(2, 1_001, None)]);
+    let failed = |event: &Event| match event {
+        Event::Transfer(Transfer { step: TransferStep::Failed(failure), .. }) => Some(failure.clone()),
+        _ => None,
+    };
+    let failures: Vec<_> = events.iter().filter_map(failed).collect();
+    assert_eq!(failures, [Failure::TooLarge { size: 1_001, limit: 1_000 }]);
+    client.line("/ignore eve");
+    show(&mut client, vec![sends(3, 3, None)]);
+    client.line("/unignore eve");
+    client.session.receive_up_to(0);
+    show(&mut client, vec![sends(4, 4, None)]);
+    assert_eq!(downloads(&mut client), Vec::<u64>::new());
+}
+
+#[test]
+fn an_uploaded_file_becomes_one_post_where_it_was_sent() {
+    let mut client = Scripted::ready();
+    client.line("/send cat.png");
+    client.line("meanwhile");
+    let Some(Upload { id, path, target }) = client.session.poll_upload() else { panic!("no upload") };
+    assert_eq!((path.as_str(), target), ("cat.png", Target::Room { room: LOBBY }));
+    client.session.handle_news(News { id, step: Step::Uploaded(file(9)) }, client.now);
+    client.session.handle_news(News { id, step: Step::Uploaded(file(9)) }, client.now);
+    client.pass(0);
+    let posts = client.sent().into_iter().filter_map(|message| match message {
+        ClientMsg::Post { kind, body, .. } => Some((kind, body)),
+        _ => None,
+    });
+    let expected = [(EntryKind::Text, "meanwhile".into()), (EntryKind::File, file(9).encode())];
+    assert_eq!(posts.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+fn a_file_sent_offline_goes_out_when_the_connection_is_back() {
+    let mut client = Scripted::ready();
+    client.disconnect();
+    client.line("/send cat.png");
+    assert_eq!(client.session.poll_upload(), None);
+    client.connect();
+    client.log_in(None);
+    assert!(client.session.poll_upload().is_some());
+}
+
+#[test]
+fn a_file_for_a_person_waits_until_they_are_found() {
+    let mut client = Scripted::ready();
+    client.line("/query bob");
+    client.whois("bob", 9);
+    client.line("/send cat.png");
+    assert_eq!(client.session.poll_upload(), None);
+    client.whois("bob", 9);
+    let upload = client.session.poll_upload().map(|upload| upload.target);
+    assert_eq!(upload, PersonId::new(9).map(|person| Target::Person { person }));
+    client.line("/send dog.png");
+    client.refuse_last(Code::NoSuchPerson);
+    let failed = client.events().into_iter().any(|event| {
+        matches!(event, Event::Transfer(Transfer { step: TransferStep::Failed(Failure::Refused(_)), .. }))
+    });
+    assert!(failed);
+}
+
+#[test]
+fn a_script_leaves_when_its_files_are_posted_and_shown() {
+    let mut client = Scripted::ready();
+    client.line("/send cat.png");
+    client.session.handle_leave(None, client.now);
+    client.pass(60_000);
+    assert_eq!(client.session.end(), None);
+    news(&mut client, Step::Begun { name: "cat.png".into(), size: 9 });
+    news(&mut client, Step::Uploaded(file(9)));
+    assert_eq!(client.session.end(), None);
+    client.say(ServerMsg::Ack { counter: counter(1), room: None, seq: None });
+    show(&mut client, vec![sends(1, 9, Some(1))]);
+    assert_eq!(client.session.end(), Some(&End::Quit));
+    assert_eq!(client.session.refusals(), 0);
+}
+
+#[test]
+fn a_file_that_was_not_sent_is_a_refusal_and_leaving_says_what_is_not_done() {
+    let mut client = Scripted::ready();
+    client.line("/send a");
+    news(&mut client, Step::Failed(Failure::NotFound));
+    assert_eq!(client.session.refusals(), 1);
+    client.line("/send b");
+    client.events();
+    client.session.handle_leave(Some(0), client.now);
+    let left = Event::Transfer(Transfer {
+        way: Way::Up { to: Place::Room("lobby".into()) },
+        name: "b".into(),
+        size: 0,
+        step: TransferStep::Failed(Failure::Left),
+    });
+    assert!(client.events().contains(&left));
+}
+
+#[test]
+fn trouble_is_told_once_until_the_file_moves_again() {
+    let mut client = Scripted::ready();
+    client.line("/send a");
+    client.events();
+    news(&mut client, Step::Begun { name: "a".into(), size: 9 });
+    let broken = || Step::Broken(crate::transfer::Trouble::Lost(Loss::Closed));
+    news(&mut client, broken());
+    news(&mut client, broken());
+    news(&mut client, Step::Moved(4));
+    news(&mut client, broken());
+    assert_eq!(client.events().len(), 2);
+}

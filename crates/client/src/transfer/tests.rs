@@ -1,0 +1,6 @@
+//! Files move whole or not at all, and no name leads out of the folder.
+
+mod carriers;
+mod folder;
+mod names;
+mod server;

@@ -1,0 +1,244 @@
+//! A server's side of bulk connections, in memory, with faults on demand. It holds the client to its credit.
+
+use crate::drive::{Connect, Connecting};
+use bytes::Bytes;
+use protocol::code::Code;
+use protocol::frame::{Deframer, Item};
+use protocol::id::{ContentHash, DeviceNo, Epoch, Millis, PersonId, Req};
+use protocol::limits::{MAX_BULK_FRAME, MAX_CHUNK};
+use protocol::message::{Blob, ClientMsg, Durability, Limits, Purpose, ServerMsg};
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+/// What goes wrong with one connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Fault {
+    #[default]
+    None,
+    /// It does not come up.
+    Unreachable,
+    /// The login is refused.
+    Login(Code),
+    /// What is asked for is refused.
+    Request(Code),
+    /// It breaks after so many bytes of a file.
+    Break(usize),
+    /// One byte of a download is wrong.
+    Damage,
+}
+
+#[derive(Default)]
+struct State {
+    faults: VecDeque<Fault>,
+    contents: BTreeMap<ContentHash, Vec<u8>>,
+    /// Where each download began.
+    offsets: Vec<u64>,
+    connections: usize,
+}
+
+/// The server.
+#[derive(Clone)]
+pub(super) struct FakeServer {
+    state: Arc<Mutex<State>>,
+    pub(super) limits: Limits,
+}
+
+/// Bytes that an upload may be ahead.
+const CREDIT: u32 = 300_000;
+
+impl FakeServer {
+    pub(super) fn new(faults: impl IntoIterator<Item = Fault>) -> Self {
+        let state = State { faults: faults.into_iter().collect(), ..State::default() };
+        let limits = Limits {
+            frame: MAX_BULK_FRAME,
+            body: 1,
+            chunk: MAX_CHUNK,
+            window_posts: 1,
+            window_bytes: 1,
+            ping_after_ms: 1,
+            dead_after_ms: 1,
+            file: 10_000_000,
+        };
+        Self { state: Arc::new(Mutex::new(state)), limits }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no test panics while it holds this")
+    }
+
+    /// Puts a content there.
+    pub(super) fn store(&self, content: &[u8]) -> ContentHash {
+        let hash = ContentHash(*blake3::hash(content).as_bytes());
+        self.state().contents.insert(hash, content.to_vec());
+        hash
+    }
+
+    pub(super) fn content(&self, hash: ContentHash) -> Option<Vec<u8>> {
+        self.state().contents.get(&hash).cloned()
+    }
+
+    pub(super) fn offsets(&self) -> Vec<u64> {
+        self.state().offsets.clone()
+    }
+
+    pub(super) fn connections(&self) -> usize {
+        self.state().connections
+    }
+
+    /// Serves until the connection ends, or a fault ends it.
+    async fn serve(self, stream: DuplexStream, fault: Fault) -> Option<()> {
+        let mut peer = Peer { stream, deframer: Deframer::new(MAX_BULK_FRAME), input: Vec::new() };
+        let ClientMsg::Hello { purpose: Purpose::Bulk, .. } = peer.next().await? else {
+            panic!("a bulk connection begins with a Hello for files");
+        };
+        if let Fault::Login(code) = fault {
+            return peer.refuse(code, true).await;
+        }
+        peer.send(&self.welcome()).await?;
+        loop {
+            match (peer.next().await?, fault) {
+                (ClientMsg::Put { .. } | ClientMsg::Get { .. }, Fault::Request(code)) => {
+                    peer.refuse(code, false).await?;
+                }
+                (ClientMsg::Put { req, size, .. }, fault) => self.take(&mut peer, req, size, fault).await?,
+                (ClientMsg::Get { req, hash, offset, credit }, fault) => {
+                    self.state().offsets.push(offset);
+                    let content = self.content(hash)?;
+                    give(&mut peer, req, &content, (offset, u64::from(credit)), fault).await?;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn take(&self, peer: &mut Peer, req: Req, size: u64, fault: Fault) -> Option<()> {
+        peer.send(&ServerMsg::PutAt { req, offset: 0, credit: CREDIT }).await?;
+        let (mut content, mut granted) = (Vec::new(), u64::from(CREDIT));
+        loop {
+            match peer.next().await? {
+                ClientMsg::Chunk { offset, data, .. } => {
+                    assert_eq!(offset, content.len() as u64, "pieces come in order");
+                    content.extend_from_slice(&data.0);
+                    assert!(content.len() as u64 <= granted.min(size), "more than the credit or the size");
+                    if matches!(fault, Fault::Break(at) if content.len() >= at) {
+                        return None;
+                    }
+                    granted += data.0.len() as u64;
+                    let bytes = u32::try_from(data.0.len()).expect("a chunk is small");
+                    peer.send(&ServerMsg::Credit { req, bytes }).await?;
+                }
+                ClientMsg::Done { hash, .. } => {
+                    assert_eq!(content.len() as u64, size);
+                    assert_eq!(self.store(&content), hash, "the hash is that of what was sent");
+                    return peer.send(&ServerMsg::End { req, size, hash }).await;
+                }
+                ClientMsg::Drop { .. } => return Some(()),
+                other => panic!("{other:?} in an upload"),
+            }
+        }
+    }
+
+    fn welcome(&self) -> ServerMsg {
+        ServerMsg::Welcome {
+            version: 1,
+            features: 0,
+            limits: self.limits.clone(),
+            person: PersonId::FIRST,
+            name: "alice".into(),
+            device: DeviceNo::FIRST,
+            last_counter: None,
+            epoch: Epoch([1; 16]),
+            durability: Durability::Memory,
+            time: Millis(0),
+            storage: String::new(),
+            motd: String::new(),
+        }
+    }
+}
+
+async fn give(
+    peer: &mut Peer,
+    req: Req,
+    content: &[u8],
+    (offset, mut credit): (u64, u64),
+    fault: Fault,
+) -> Option<()> {
+    let mut at = usize::try_from(offset).expect("small");
+    while at < content.len() {
+        while credit == 0 {
+            if let ClientMsg::Grant { bytes, .. } = peer.next().await? {
+                credit += u64::from(bytes);
+            }
+        }
+        let end = content.len().min(at + usize::try_from(credit.min(100_000)).expect("small"));
+        let mut piece = content[at..end].to_vec();
+        if fault == Fault::Damage {
+            piece[0] ^= 1;
+        }
+        if matches!(fault, Fault::Break(most) if at >= most) {
+            return None;
+        }
+        let data = Blob(Bytes::from(piece));
+        peer.send(&ServerMsg::Data { req, offset: at as u64, data }).await?;
+        credit -= (end - at) as u64;
+        at = end;
+    }
+    let hash = ContentHash(*blake3::hash(content).as_bytes());
+    peer.send(&ServerMsg::End { req, size: content.len() as u64, hash }).await
+}
+
+impl Connect for FakeServer {
+    type Stream = DuplexStream;
+
+    fn connect(&self) -> Connecting<DuplexStream> {
+        let fault = {
+            let mut state = self.state();
+            state.connections += 1;
+            state.faults.pop_front().unwrap_or_default()
+        };
+        if fault == Fault::Unreachable {
+            return Box::pin(async { Err(io::ErrorKind::ConnectionRefused.into()) });
+        }
+        let (ours, theirs) = duplex(64 * 1024);
+        tokio::spawn(self.clone().serve(theirs, fault));
+        Box::pin(async { Ok(ours) })
+    }
+}
+
+struct Peer {
+    stream: DuplexStream,
+    deframer: Deframer,
+    input: Vec<u8>,
+}
+
+impl Peer {
+    async fn next(&mut self) -> Option<ClientMsg> {
+        loop {
+            let mut rest = self.input.as_slice();
+            let item = self.deframer.next(&mut rest).expect("whole frames");
+            let message = item.map(|item| {
+                let Item::Frame(frame) = item else { panic!("a frame over the limit") };
+                ClientMsg::decode(frame.ty, frame.payload).expect("readable").expect("known")
+            });
+            let taken = self.input.len() - rest.len();
+            self.input.drain(..taken);
+            if message.is_some() {
+                return message;
+            }
+            let mut buffer = vec![0; 32 * 1024];
+            let read = self.stream.read(&mut buffer).await.ok().filter(|read| *read > 0)?;
+            self.input.extend_from_slice(&buffer[..read]);
+        }
+    }
+
+    async fn send(&mut self, message: &ServerMsg) -> Option<()> {
+        self.stream.write_all(&message.encode()).await.ok()
+    }
+
+    async fn refuse(&mut self, code: Code, close: bool) -> Option<()> {
+        let (code, text) = (code.number(), code.text().to_owned());
+        self.send(&ServerMsg::Error { code, about: 0, req: 1, close, detail: 7, text }).await
+    }
+}
