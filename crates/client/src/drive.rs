@@ -75,6 +75,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
     pub async fn drive(&mut self) -> Result<End, DriveError> {
         let mut backoff = Backoff::default();
         let mut wait = 0;
+        self.session.handle_tick(self.clock.now());
         while let Some(stream) = self.drive_until_connected(wait).await? {
             let served = self.session.logins();
             self.drive_connection(stream).await?;

@@ -119,6 +119,7 @@ pub struct Session {
     /// The server asked to stay away for so many ms.
     stay_away: u32,
     started: Option<Millis>,
+    ticked: Option<Millis>,
     told_connecting: bool,
     /// The first login is showing what was said before.
     catching_up: bool,
@@ -170,6 +171,7 @@ impl Session {
             server_time: Default::default(),
             stay_away: 0,
             started: None,
+            ticked: None,
             told_connecting: false,
             catching_up: true,
             heartbeat: Heartbeat::new(Millis(0)),
@@ -270,6 +272,7 @@ impl Session {
 
     /// Time has passed.
     pub fn handle_tick(&mut self, now: Now) {
+        self.ticked = Some(now.steady);
         let started = *self.started.get_or_insert(now.steady);
         let slow = now.steady >= after(started, outbox::PENDING_AFTER_MS);
         if slow && self.welcome.is_none() && !std::mem::replace(&mut self.told_connecting, true) {

@@ -1,1 +1,257 @@
+//! A whole client, driven over pipes in memory against a small server, in paused time.
 
+mod server;
+
+use super::*;
+use crate::files::MemoryFiles;
+use crate::session::event::{Event, Said};
+use crate::session::{Config, Tally};
+use protocol::id::Millis;
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+use server::{Pipes, Server};
+use tokio::time::Instant;
+
+/// tokio's clock, which stands still unless everybody waits.
+struct Paused(Instant);
+
+impl Clock for Paused {
+    fn now(&self) -> Now {
+        let ms = Millis(u64::try_from(self.0.elapsed().as_millis()).expect("tests are short"));
+        Now { steady: ms, wall: Millis(1_783_000_000_000 + ms.0) }
+    }
+}
+
+type TestClient = Client<Pipes, MemoryFiles, Paused, SmallRng>;
+
+#[expect(clippy::disallowed_methods, reason = "tokio's clock, which is paused")]
+fn client(server: &Server, files: &MemoryFiles) -> (TestClient, Face) {
+    let mut rng = SmallRng::seed_from_u64(7);
+    let profile = Profile::open(files.clone(), &mut rng).expect("a good profile");
+    let config = Config {
+        name: "alice".into(),
+        device: profile.identity().device,
+        secret: profile.identity().secret.clone(),
+        agent: "test".into(),
+        history: 20,
+        interactive: false,
+    };
+    let session = Session::new(config, profile.kept().clone(), profile.records());
+    let (ports, face) = ports(&session);
+    let clock = Paused(Instant::now());
+    let client = Client { session, profile, connect: server.connect(), clock, rng, ports };
+    (client, face)
+}
+
+/// Drives the client to its end; its face hears of it then.
+async fn run(mut client: TestClient) -> Result<End, DriveError> {
+    client.drive().await
+}
+
+/// Reads events until one is what is wanted, and says that they were shown.
+async fn until(face: &mut Face, mut wanted: impl FnMut(&Event) -> bool) -> Vec<Event> {
+    let mut seen = Vec::new();
+    while let Some(event) = face.events.recv().await {
+        face.shown.send_modify(|shown| *shown += 1);
+        let found = wanted(&event);
+        seen.push(event);
+        if found {
+            return seen;
+        }
+    }
+    panic!("the session ended after {seen:?}");
+}
+
+async fn type_line(face: &Face, line: &str) {
+    face.input.send(Input::Line(line.into())).await.expect("the client runs");
+}
+
+fn is_said(text: &str) -> impl FnMut(&Event) -> bool {
+    move |event| matches!(event, Event::Said(Said { text: said, .. }) if said == text)
+}
+
+async fn read_all(face: &mut Face) -> Vec<String> {
+    let mut texts = Vec::new();
+    while let Some(event) = face.events.recv().await {
+        face.shown.send_modify(|shown| *shown += 1);
+        if let Event::Said(said) = event {
+            texts.push(said.text);
+        }
+    }
+    texts
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_line_is_sent_acknowledged_and_read_back() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "hi").await;
+        until(&mut face, is_said("hi")).await;
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+    assert_eq!(server.log(), ["hi"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn cut_connections_lose_and_double_nothing() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let wanted: Vec<_> = (0..200).map(|n| n.to_string()).collect();
+    // Every connection breaks after a few posts, some before and some after these are kept.
+    server.break_after(&[3, 7, 1, 0, 12, 5, 30, 2, 2, 64]);
+    let input = face.input.clone();
+    let lines = wanted.clone();
+    let talk = async move {
+        for line in lines {
+            input.send(Input::Line(line)).await.expect("the client runs");
+        }
+    };
+    let read = async {
+        let mut texts = Vec::new();
+        while texts.len() < 200 {
+            if let Event::Said(said) = face.events.recv().await.expect("the client runs") {
+                texts.push(said.text);
+            }
+            face.shown.send_modify(|shown| *shown += 1);
+        }
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+        texts
+    };
+    let (end, (), read) = tokio::join!(run(client), talk, read);
+    assert_eq!(end.expect("a good end"), End::Quit);
+    assert_eq!(server.log(), wanted);
+    assert_eq!(read, wanted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_killed_client_goes_on_from_its_journal() {
+    let server = Server::start();
+    let files = MemoryFiles::default();
+    for round in 0..20_usize {
+        // Killed at another moment each time, and the machine with it.
+        server.break_after(&[round % 3]);
+        let (client, face) = client(&server, &files);
+        let talk = async {
+            for n in 0..5 {
+                type_line(&face, &format!("{round}.{n}")).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let killed = Duration::from_millis(100 + 37 * round as u64);
+        let run = async { tokio::join!(run(client), talk) };
+        let _ = tokio::time::timeout(killed, run).await;
+        files.crash();
+    }
+    server.break_after(&[]);
+    let (client, mut face) = client(&server, &files);
+    drop(std::mem::replace(&mut face.input, tokio::sync::mpsc::channel(1).0));
+    let (end, _) = tokio::join!(run(client), read_all(&mut face));
+    assert_eq!(end.expect("a good end"), End::Quit);
+    let log = server.log();
+    let unique: std::collections::BTreeSet<_> = log.iter().collect();
+    assert_eq!(unique.len(), log.len(), "nothing twice: {log:?}");
+    assert!(log.len() > 50, "{}", log.len());
+    for round in 0..20 {
+        // A line that was taken is there, and so is all that was typed before it.
+        let of_round: Vec<_> = log.iter().filter(|text| text.starts_with(&format!("{round}."))).collect();
+        let expected: Vec<_> = (0..of_round.len()).map(|n| format!("{round}.{n}")).collect();
+        assert!(of_round.iter().copied().eq(&expected), "{of_round:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reconnection_tells_its_account() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "before").await;
+        until(&mut face, is_said("before")).await;
+        server.cut();
+        server.append("meanwhile");
+        let seen = until(&mut face, |event| matches!(event, Event::Resumed(_))).await;
+        assert!(seen.contains(&Event::Reconnected), "{seen:?}");
+        assert_eq!(seen.last(), Some(&Event::Resumed(Tally { missed: 1, lost: 0, doubled: 0 })));
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_attempt_to_connect_may_fail_only_once() {
+    let server = Server::start();
+    server.refuse(1);
+    let (mut client, face) = client(&server, &MemoryFiles::default());
+    assert!(matches!(client.drive().await, Err(DriveError::Connect(_))));
+    drop(face);
+}
+
+#[tokio::test(start_paused = true)]
+async fn later_attempts_are_repeated_until_one_works() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "before").await;
+        until(&mut face, is_said("before")).await;
+        server.refuse(12);
+        server.cut();
+        type_line(&face, "after").await;
+        until(&mut face, is_said("after")).await;
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_silent_server_is_left_after_fifteen_seconds() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "before").await;
+        until(&mut face, is_said("before")).await;
+        server.fall_silent();
+        let seen = until(&mut face, |event| matches!(event, Event::Reconnected)).await;
+        assert!(seen.contains(&Event::Lost(Loss::Silent)), "{seen:?}");
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_face_that_does_not_read_keeps_the_connection_and_misses_nothing() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "before").await;
+        until(&mut face, is_said("before")).await;
+        for n in 0..5_000 {
+            server.append(&n.to_string());
+        }
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        let seen = until(&mut face, is_said("4999")).await;
+        assert_eq!(seen.len(), 5_000, "each line once, and no reconnection");
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_natter_server_ends_the_client() {
+    let server = Server::start();
+    server.talk_nonsense();
+    let (mut client, face) = client(&server, &MemoryFiles::default());
+    assert_eq!(client.drive().await.expect("an end"), End::NoLogin(Loss::Garbled));
+    drop(face);
+}

@@ -36,6 +36,8 @@ impl Session {
         [heart, slow, catching_up, outbox, self.keeper.timeout(), self.leaving.timeout()]
             .into_iter()
             .flatten()
+            // What was due at the last tick and is still there waits for something else than time.
+            .filter(|due| self.ticked.is_none_or(|ticked| *due > ticked))
             .min()
     }
 
