@@ -32,7 +32,11 @@ pub fn cases() -> Vec<Case> {
         text("a history without sense", b"/history yesterday", Answer::ClassicNotice),
         text("a topic that is too long", &[b"/topic ", &[b'x'; 600][..]].concat(), Answer::ClassicNotice),
         case("a second JOIN", framed(ty::JOIN, b"eve"), Answer::ClassicNotice),
-        case("a FILE without a name", framed(ty::FILE, b"content"), Answer::ClassicError("That file has no name, so nobody got it.")),
+        case(
+            "a FILE without a name",
+            framed(ty::FILE, b"content"),
+            Answer::ClassicError("That file has no name, so nobody got it."),
+        ),
         case("a native Hello after a JOIN", framed(0x10, b""), Answer::ClassicNotice),
         case("an unknown type of frame", framed(0xee, b"what?"), Answer::ClassicNotice),
         case("half a line, then the end", &framed(ty::TEXT, b"hello")[..7], Answer::SilentEnd),

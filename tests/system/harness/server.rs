@@ -3,6 +3,7 @@
 use super::Transcript;
 use super::process::{Finished, Process};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
 /// A running server.
@@ -32,12 +33,24 @@ impl Server {
     /// Starts one that will be restarted on its port.
     ///
     /// Clients go on trying to reach it in between. On a port that the kernel gives to outgoing connections such a
-    /// client may connect to itself and then hold the port, so one below that range is taken.
+    /// client may connect to itself and then hold the port, so one below that range is taken. Another test may be
+    /// faster in taking it: then the next one is tried.
     pub async fn start_to_be_restarted() -> Self {
-        Self::launch("127.0.0.1", free_port(), &[]).await
+        for _ in 0..20 {
+            if let Some(server) = Self::try_launch("127.0.0.1", free_port(), &[]).await {
+                return server;
+            }
+        }
+        panic!("no port was free for long enough");
     }
 
     async fn launch(host: &str, port: u16, more: &[&str]) -> Self {
+        let server = Self::try_launch(host, port, more).await;
+        server.expect("the server starts")
+    }
+
+    /// `None` if it ends at once.
+    async fn try_launch(host: &str, port: u16, more: &[&str]) -> Option<Self> {
         let port = port.to_string();
         let args: Vec<_> = ["--host", host, "-p", port.as_str(), "--store", "memory"]
             .iter()
@@ -45,8 +58,8 @@ impl Server {
             .map(|arg| (*arg).to_owned())
             .collect();
         let home = tempfile::tempdir().expect("a temporary folder can be made");
-        let (process, addr) = listening(&args, &home).await;
-        Self { process, addr, args, home }
+        let (process, addr) = listening(&args, &home).await?;
+        Some(Self { process, addr, args, home })
     }
 
     /// Where clients reach it.
@@ -99,32 +112,35 @@ impl Server {
         let port = self.addr.port().to_string();
         let at = self.args.iter().position(|arg| arg == "-p").expect("-p is given");
         self.args[at + 1] = port;
-        let (process, addr) = listening(&self.args, &self.home).await;
+        let (process, addr) = listening(&self.args, &self.home).await.expect("the port is still free");
         self.process = process;
         self.addr = addr;
     }
 }
 
-/// Starts a server and waits until it says where it listens.
-async fn listening(args: &[String], home: &TempDir) -> (Process, SocketAddr) {
+/// Starts a server and waits until it says where it listens; `None` if it ends instead.
+async fn listening(args: &[String], home: &TempDir) -> Option<(Process, SocketAddr)> {
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let process = Process::start("natterd", &args, home.path());
-    let line = process.out.line("listening on ").await;
+    let line = process.out.line_or_end("listening on ").await?;
     let addr =
         line.split_once("listening on ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
     let mut addr: SocketAddr = addr.unwrap_or_else(|| panic!("no address in {line:?}"));
     if addr.ip().is_unspecified() {
         addr.set_ip(Ipv4Addr::LOCALHOST.into());
     }
-    (process, addr)
+    Some((process, addr))
 }
 
-/// A port that is free now, below those that Linux gives to outgoing connections.
+/// A port that is free now, below those that Linux gives to outgoing connections, and another one each time.
 fn free_port() -> u16 {
-    let mut ports = (0u32..).map(|n| (std::process::id().wrapping_mul(31) + n * 7) % 10_000 + 20_000);
-    ports
-        .by_ref()
-        .filter_map(|port| u16::try_from(port).ok())
-        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
-        .expect("one of ten thousand ports is free")
+    static TRIED: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let n = TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (std::process::id().wrapping_mul(31) + n * 7) % 10_000;
+        let port = u16::try_from(port).expect("less than 30,000");
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
 }

@@ -54,6 +54,16 @@ impl Transcript {
         self.wait(&what, |lines| lines.iter().position(|line| line.contains(part))).await
     }
 
+    /// Waits for a line that holds `part`; `None` if the stream ends without one.
+    pub async fn line_or_end(&self, part: &str) -> Option<String> {
+        let what = format!("a line of {} with {part:?}, or its end", self.name);
+        let look = |state: &mut State| {
+            let line = state.lines.iter().find(|line| line.contains(part)).cloned();
+            (line.is_some() || state.ended).then_some(line)
+        };
+        wait_in(&self.state, &what, look, show).await
+    }
+
     /// Waits until `find` picks one of the lines that have not been waited for; those before it are passed over.
     pub async fn wait(&self, what: &str, find: impl Fn(&[String]) -> Option<usize>) -> String {
         let look = |state: &mut State| {
