@@ -106,7 +106,10 @@ async fn people_talk_in_rooms_and_in_private() {
 async fn what_is_piped_in_is_sent_and_then_the_program_ends() {
     bounded(60, async {
         let server = Server::start().await;
-        let (_a, mut alice, _b, bob) = two_people(&server).await;
+        let (_a, mut alice, _b, mut bob) = two_people(&server).await;
+        // Who comes into a room is shown only its last lines: bob must be there before it begins.
+        bob.type_line("I listen").await;
+        alice.shows("I listen").await;
         let lines: Vec<_> = (0..300).map(|n| format!("piped {n}.")).collect();
         alice.type_lines(&lines).await;
         alice.close_input();
