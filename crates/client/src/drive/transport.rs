@@ -54,6 +54,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     /// Reads (if `reading`) or writes some bytes, whatever goes first. Cancelling it loses nothing.
     pub(super) async fn next(&mut self, reading: bool) -> io::Result<Moved> {
         tokio::select! {
+            biased;
             read = self.reader.read(&mut self.scratch), if reading => {
                 self.read = read?;
                 if self.read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Moved::Read) }

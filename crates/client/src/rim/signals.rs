@@ -14,6 +14,7 @@ pub(super) async fn interrupted(input: mpsc::WeakSender<Input>) {
     };
     loop {
         tokio::select! {
+            biased;
             _ = interrupt.recv() => return,
             _ = terminate.recv() => {}
             _ = hangup.recv() => {}

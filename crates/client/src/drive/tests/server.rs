@@ -140,6 +140,9 @@ impl Connection {
         loop {
             self.flow().await?;
             tokio::select! {
+                // Cut first: what is appended after it must not come over the old connection.
+                biased;
+                () = async { drop(cut.wait_for(|cut| *cut >= number).await) } => return Ok(()),
                 read = self.stream.read(&mut buffer) => {
                     let read = read?;
                     let mut input = &buffer[..read];
@@ -150,7 +153,6 @@ impl Connection {
                     }
                 }
                 _ = grown.changed() => {}
-                () = async { drop(cut.wait_for(|cut| *cut >= number).await) } => return Ok(()),
             }
         }
     }
