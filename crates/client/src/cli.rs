@@ -58,6 +58,10 @@ pub struct Cli {
     #[arg(long, env = "NATTER_COLOR", hide_env_values = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
 
+    /// Talk to a classic server, the Python program
+    #[arg(long, env = "NATTER_CLASSIC", hide_env_values = true)]
+    pub classic: bool,
+
     /// Ring when somebody says your name
     #[arg(long, env = "NATTER_BELL", hide_env_values = true)]
     pub bell: bool,

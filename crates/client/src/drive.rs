@@ -7,7 +7,8 @@ mod ports;
 mod tests;
 mod transport;
 
-pub use ports::{Face, Freight, Input, Ports, ports};
+pub use ports::{Face, Freight, Input, Ports, Talk, ports};
+pub(crate) use ports::{Ready, Step};
 pub use transport::{Connect, Connecting};
 
 use crate::backoff::Backoff;
@@ -16,7 +17,6 @@ use crate::files::Files;
 use crate::profile::{Profile, ProfileError};
 use crate::session::Session;
 use crate::session::event::{End, Loss};
-use ports::Step;
 use rand::Rng;
 use std::io;
 use std::time::Duration;
@@ -100,8 +100,9 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
                     return Ok(None);
                 }
                 let now = self.clock.now();
-                let ready = ports::Ready::of(&self.session, now);
+                let ready = Ready::of(&self.session, now);
                 tokio::select! {
+                    biased;
                     result = &mut attempt => break result,
                     step = self.ports.next(ready) => self.take(step),
                 }
@@ -136,9 +137,10 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
             if self.session.is_dead(now) {
                 break Loss::Silent;
             }
-            let ready = ports::Ready::of(&self.session, now);
+            let ready = Ready::of(&self.session, now);
             let reading = self.session.wants_messages();
             tokio::select! {
+                biased;
                 moved = transport.next(reading) => match moved {
                     Ok(Moved::Read) => if let Err(loss) = self.take_messages(&mut transport) { break loss },
                     Ok(Moved::Wrote) => {}
@@ -219,7 +221,8 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
     }
 }
 
-async fn attempt<S>(wait: Duration, connecting: Connecting<S>) -> io::Result<S> {
+/// Waits so long, then connects; an answer that does not come in time is an error.
+pub(crate) async fn attempt<S>(wait: Duration, connecting: Connecting<S>) -> io::Result<S> {
     tokio::time::sleep(wait).await;
     match tokio::time::timeout(CONNECT, connecting).await {
         Ok(result) => result,

@@ -6,6 +6,7 @@
 
 pub mod address;
 pub mod backoff;
+pub mod classic;
 pub mod cli;
 pub mod clock;
 pub mod drive;

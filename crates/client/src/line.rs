@@ -1,5 +1,6 @@
 //! The line mode's face: what is shown for each event, as lines that are only ever added.
 
+mod classic;
 mod completion;
 mod failure;
 mod help;
@@ -23,7 +24,7 @@ pub use prompt::{erase, prompt};
 pub use style::Look;
 pub use zone::Zone;
 
-use crate::session::event::{Event, Transfer, TransferStep};
+use crate::session::event::{Classic, Event, Transfer, TransferStep};
 use chrono::{NaiveDate, Timelike};
 
 /// Where a line goes when there is no terminal.
@@ -63,6 +64,7 @@ impl Renderer {
             Event::Rooms { rooms } => self.rooms(rooms),
             Event::Whois { person, rooms, seen, agent } => self.whois(person, rooms, *seen, agent),
             Event::Help { about } => help(*about).iter().map(|line| self.look.pad(line)).collect(),
+            Event::Classic(event) => self.classic(event),
             Event::Transfer(transfer) => self.transfer(transfer),
             other => self.notice(other),
         }
@@ -82,6 +84,7 @@ impl Renderer {
             | Event::Ignored { .. }
             | Event::Motd { .. }
             | Event::Help { .. }
+            | Event::Classic(Classic::Help)
             | Event::Transfer(Transfer { step: TransferStep::Received { .. }, .. })
             | Event::Clear => Channel::Data,
             Event::Connecting
@@ -106,6 +109,7 @@ impl Renderer {
             | Event::Mistake { .. }
             | Event::Error { .. }
             | Event::Transfer(_)
+            | Event::Classic(_)
             | Event::Leaving { .. }
             | Event::Notice { .. } => Channel::Diagnostics,
         }

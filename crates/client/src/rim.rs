@@ -1,5 +1,6 @@
 //! The rim: the only place that knows the system's clock, randomness, threads, terminal and sockets.
 
+mod classic;
 mod clock;
 mod end;
 mod freight;

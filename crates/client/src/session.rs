@@ -35,6 +35,7 @@ mod tests;
 mod transfers;
 mod view;
 
+pub(crate) use entries::mentions;
 pub use outbox::{Content, Pending, Post, Record};
 pub use place::Place;
 pub use resume::Tally;

@@ -5,6 +5,7 @@ use crate::clock::Now;
 use crate::session::event::Event;
 use crate::session::{Session, View};
 use crate::transfer::{Download, News, Upload};
+use protocol::id::Millis;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -16,6 +17,53 @@ const LINES: usize = 64;
 
 /// News of files that may be on their way to the session.
 const NEWS: usize = 64;
+
+/// What a face needs of a session, whatever it speaks.
+pub trait Talk {
+    /// The picture of now.
+    fn view(&self) -> View;
+
+    /// When it wants to be called again, in steady time.
+    fn timeout(&self) -> Option<Millis>;
+
+    /// Whether to read what the user types.
+    fn wants_input(&self) -> bool;
+
+    /// Whether events wait.
+    fn has_events(&self) -> bool;
+
+    /// The next thing to show.
+    fn poll_event(&mut self) -> Option<Event>;
+
+    /// How many events were given out.
+    fn given(&self) -> u64;
+}
+
+impl Talk for Session {
+    fn view(&self) -> View {
+        Session::view(self)
+    }
+
+    fn timeout(&self) -> Option<Millis> {
+        Session::timeout(self)
+    }
+
+    fn wants_input(&self) -> bool {
+        Session::wants_input(self)
+    }
+
+    fn has_events(&self) -> bool {
+        Session::has_events(self)
+    }
+
+    fn poll_event(&mut self) -> Option<Event> {
+        Session::poll_event(self)
+    }
+
+    fn given(&self) -> u64 {
+        Session::given(self)
+    }
+}
 
 /// What a face says.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -66,7 +114,7 @@ pub struct Freight {
 }
 
 /// Both sides for a session.
-pub fn ports(session: &Session) -> (Ports, Face) {
+pub fn ports(session: &impl Talk) -> (Ports, Face) {
     let (input_in, input) = mpsc::channel(LINES);
     let (events, events_out) = mpsc::channel(EVENTS);
     let (shown_in, shown) = watch::channel(0);
@@ -81,7 +129,7 @@ pub fn ports(session: &Session) -> (Ports, Face) {
 
 /// Something that a port has for the session.
 #[derive(Debug)]
-pub(super) enum Step {
+pub(crate) enum Step {
     Input(Input),
     End,
     /// An event can be shown.
@@ -93,14 +141,14 @@ pub(super) enum Step {
 
 /// What the session waits for.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ready {
+pub(crate) struct Ready {
     input: bool,
     events: bool,
     tick: Duration,
 }
 
 impl Ready {
-    pub(super) fn of(session: &Session, now: Now) -> Self {
+    pub(crate) fn of(session: &impl Talk, now: Now) -> Self {
         // Nothing to wait for is rare enough that looking once a minute costs nothing.
         let tick = session.timeout().map_or(Duration::from_secs(60), |deadline| until(deadline, now));
         Self { input: session.wants_input(), events: session.has_events(), tick }
@@ -109,9 +157,10 @@ impl Ready {
 
 impl Ports {
     /// The next step. Cancelling it loses nothing.
-    pub(super) async fn next(&mut self, ready: Ready) -> Step {
+    pub(crate) async fn next(&mut self, ready: Ready) -> Step {
         let ended = self.ended;
         tokio::select! {
+            biased;
             // A lost face can't be written to, so there is room for ever.
             _ = self.events.reserve(), if ready.events => Step::Room,
             Ok(()) = self.shown.changed() => Step::Shown(*self.shown.borrow_and_update()),
@@ -133,7 +182,7 @@ impl Ports {
     }
 
     /// Gives the face as many events as it has room for.
-    pub(super) fn show(&mut self, session: &mut Session) {
+    pub(crate) fn show(&mut self, session: &mut impl Talk) {
         while session.has_events() {
             match self.events.try_reserve() {
                 Ok(permit) => {
@@ -158,7 +207,7 @@ impl Ports {
     }
 
     /// Tells the face where the user is, if that changed.
-    pub(super) fn picture(&self, session: &Session) {
+    pub(crate) fn picture(&self, session: &impl Talk) {
         let view = session.view();
         self.view.send_if_modified(|known| {
             let changed = *known != view;
@@ -168,7 +217,7 @@ impl Ports {
     }
 
     /// Gives the face all that is left, and waits until it has shown it.
-    pub(super) async fn finish(&mut self, session: &mut Session) {
+    pub(crate) async fn finish(&mut self, session: &mut impl Talk) {
         while let Some(event) = session.poll_event() {
             if self.events.send(event).await.is_err() {
                 return;

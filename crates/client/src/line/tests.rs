@@ -3,7 +3,7 @@
 mod transfers;
 
 use super::*;
-use crate::session::event::{Entered, Loss, Quote, Refusal, Said, Welcome};
+use crate::session::event::{Classic, Entered, Loss, Quote, Refusal, Said, Welcome};
 use crate::session::{Change, Place, Tally};
 use protocol::code::Code;
 use protocol::entry::{EntryKind, Revision};
@@ -137,10 +137,12 @@ fn number(event: &Event) -> usize {
         Event::Notice { .. } => 33,
         Event::Context { .. } => 34,
         Event::Transfer(_) => 35,
+        Event::Classic(Classic::Help) => 36,
+        Event::Classic(Classic::MayBeLost { .. }) => 37,
     }
 }
 
-const KINDS: usize = 36;
+const KINDS: usize = 38;
 
 fn connection_events() -> Vec<Event> {
     let welcome = Welcome {
@@ -266,6 +268,8 @@ fn failures() -> Vec<Event> {
         Event::Pending { place: lobby(), kind: EntryKind::Text, text: "hi\nthere".into() },
         Event::Pending { place: lobby(), kind: EntryKind::Action, text: "waves".into() },
         Event::Refused { place: bob(), text: "hi".into(), refusal: refusal(Code::NoSuchPerson.number(), 0) },
+        Event::Classic(Classic::Help),
+        Event::Classic(Classic::MayBeLost { lines: vec!["hi\u{1b}".into(), "/users".into()] }),
         Event::Uncertain { place: lobby(), text: "hi".into() },
         Event::Mistake { text: "there is no command /jion".into(), hint: "did you mean /join?".into() },
         Event::Error { about: "/join dev".into(), refusal: refusal(Code::TooManyRooms.number(), 0) },

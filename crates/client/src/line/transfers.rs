@@ -112,6 +112,7 @@ fn what(failure: &Failure, way: &Way) -> String {
         Failure::WrongContent => "what came is not what was announced".to_owned(),
         Failure::TooMany => "too many files are waiting to be received".to_owned(),
         Failure::Unwritable(words) => format!("it can't be written here: {}", safe(words)),
+        Failure::CutOff => "the connection broke in its middle".to_owned(),
         Failure::Left => "you left before it was done".to_owned(),
     }
 }
@@ -141,6 +142,6 @@ fn advice(failure: &Failure, way: &Way) -> String {
         Failure::Unwritable(_) => {
             format!("make room or choose another folder with --received DIR, and {again}")
         }
-        Failure::WrongContent | Failure::TooMany | Failure::Left => again,
+        Failure::WrongContent | Failure::TooMany | Failure::CutOff | Failure::Left => again,
     }
 }

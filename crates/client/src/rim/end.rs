@@ -2,6 +2,7 @@
 
 use super::tcp::UnknownHost;
 use crate::address::Address;
+use crate::classic::ClassicEnd;
 use crate::drive::DriveError;
 use crate::line::{ExitCode, Failure, hint};
 use crate::profile::ProfileError;
@@ -39,6 +40,30 @@ fn connect_failure(error: &io::Error, address: &Address) -> Failure {
         _ => (format!("can't connect '{address}': {error}"), "check the address and the network"),
     };
     Failure::new(ExitCode::Server, what, hint)
+}
+
+/// The failure that the end of a classic session is, if it is one.
+pub(super) fn classic_failure(end: &ClassicEnd, name: &str, address: &Address) -> Option<Failure> {
+    match end {
+        ClassicEnd::Quit => None,
+        ClassicEnd::NameTaken => Some(Failure::new(
+            ExitCode::Refused,
+            format!("the name is taken '{name}'"),
+            format!("choose another one: -u {name}-2"),
+        )),
+        ClassicEnd::Refused(text) => {
+            let text = sanitize_line(text.trim_end_matches('.'));
+            let what = format!("the server refused '{address}': {text}");
+            Some(Failure::new(ExitCode::Refused, what, "check the name (-u), or try again without --classic"))
+        }
+        ClassicEnd::NoLogin(loss) => {
+            let failure = end_failure(&End::NoLogin(*loss), address)?;
+            Some(Failure {
+                hint: "check whether a classic server runs there; try without --classic".into(),
+                ..failure
+            })
+        }
+    }
 }
 
 /// The failure that an end is, if it is one.

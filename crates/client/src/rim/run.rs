@@ -4,7 +4,7 @@ use super::clock::SystemClock;
 use super::end::{drive_failure, end_failure, profile_failure};
 use super::freight::Carriers;
 use super::tcp::Tcp;
-use super::{plain, signals, terminal};
+use super::{classic, plain, signals, terminal};
 use crate::cli::{Cli, Color, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
 use crate::files::DiskFiles;
@@ -25,7 +25,8 @@ use std::thread::JoinHandle;
 /// Runs the program with these arguments, and says on stderr why if it fails.
 pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
     let result = match Cli::try_parse_from(args) {
-        Ok(cli) => start(&cli),
+        Ok(cli) if cli.classic => start(classic::chat(&cli)),
+        Ok(cli) => start(chat(&cli)),
         Err(error) => match usage_failure(&error) {
             Some(failure) => Err(failure),
             // A closed pipe is no reason to fail.
@@ -42,7 +43,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
     code as u8
 }
 
-fn start(cli: &Cli) -> Result<ExitCode, Failure> {
+fn start(chat: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| {
         Failure::new(
@@ -51,7 +52,7 @@ fn start(cli: &Cli) -> Result<ExitCode, Failure> {
             "close other programs, or raise the limits",
         )
     })?;
-    let result = runtime.block_on(chat(cli));
+    let result = runtime.block_on(chat);
     // A name being looked up must not hold up the end.
     runtime.shutdown_background();
     result
@@ -59,8 +60,7 @@ fn start(cli: &Cli) -> Result<ExitCode, Failure> {
 
 async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let address = cli.address();
-    let login = env::var("USER").or_else(|_| env::var("LOGNAME")).unwrap_or_default();
-    let name = cli.name(&login)?;
+    let name = cli.name(&login())?;
     let mut rng = seeded()?;
     let folder = folder(&state(cli)?, &address.host, address.port(), &name);
     let (profile, history, notice) = open_profile(cli, &folder, &mut rng)?;
@@ -85,7 +85,7 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         session.receive_up_to(cli.max_receive.saturating_mul(1 << 20));
     }
     let (ports, mut face) = ports(&session);
-    let connect = Tcp { address: address.clone() };
+    let connect = Tcp { address: address.clone(), keepalive: false };
     let carriers = face
         .freight
         .take()
@@ -94,6 +94,7 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let threads = start_face(cli, face, interactive, history);
     let mut client = Client { session, profile, connect, clock: SystemClock::start(), rng, ports };
     let driven = tokio::select! {
+     biased;
         driven = client.drive() => Some(driven),
         () = signals::interrupted(input) => None,
     };
@@ -113,7 +114,12 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     }
 }
 
-fn seeded() -> Result<StdRng, Failure> {
+/// The user's name on this machine.
+pub(super) fn login() -> String {
+    env::var("USER").or_else(|_| env::var("LOGNAME")).unwrap_or_default()
+}
+
+pub(super) fn seeded() -> Result<StdRng, Failure> {
     let mut seed = [0; 32];
     #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
     let filled = getrandom::fill(&mut seed);
@@ -160,13 +166,13 @@ fn open_profile(cli: &Cli, folder: &std::path::Path, rng: &mut StdRng) -> Result
 }
 
 /// The threads of a face. Those that wait for a key end with the program.
-struct Threads {
+pub(super) struct Threads {
     writer: Option<JoinHandle<()>>,
     reader: Option<terminal::Reader>,
 }
 
 impl Threads {
-    fn join(self) {
+    pub(super) fn join(self) {
         if let Some(reader) = self.reader {
             reader.stop();
         }
@@ -177,7 +183,7 @@ impl Threads {
     }
 }
 
-fn start_face(cli: &Cli, face: Face, interactive: bool, history: Option<PathBuf>) -> Threads {
+pub(super) fn start_face(cli: &Cli, face: Face, interactive: bool, history: Option<PathBuf>) -> Threads {
     let renderer = Renderer::new(look(cli, interactive), Zone::Local);
     if interactive {
         return start_terminal(face, renderer, history);

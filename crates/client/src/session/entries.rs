@@ -86,7 +86,7 @@ impl Session {
 }
 
 /// Whether `name` stands in `text` as a word of its own.
-fn mentions(text: &str, name: &str) -> bool {
+pub(crate) fn mentions(text: &str, name: &str) -> bool {
     let (text, name) = (NameKey::of(text), NameKey::of(name));
     let (text, name) = (text.as_str(), name.as_str());
     let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');

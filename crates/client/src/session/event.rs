@@ -81,6 +81,8 @@ pub enum Event {
     Error { about: String, refusal: Refusal },
     /// Something becomes of a file.
     Transfer(Transfer),
+    /// Something that there is only in the classic mode.
+    Classic(Classic),
     /// The session ends; so many posts wait for the next time.
     Leaving { pending: usize },
     /// Something about this process that its user should know.
@@ -179,6 +181,16 @@ pub struct Quote {
     pub seq: Seq,
     /// Who said it and how it began, if it is not too long ago.
     pub said: Option<(String, String)>,
+}
+
+/// What there is only in the classic mode.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the sentence of an event says what its field is")]
+pub enum Classic {
+    /// Help about what this client does by itself.
+    Help,
+    /// The link broke soon after these lines were sent: nobody knows whether they arrived.
+    MayBeLost { lines: Vec<String> },
 }
 
 /// A file on its way.

@@ -44,6 +44,8 @@ pub enum Failure {
     TooMany,
     /// It can't be written here; the system's words.
     Unwritable(String),
+    /// The connection broke in its middle, and it can't go on.
+    CutOff,
     /// Its user left before it was done.
     Left,
 }

@@ -31,10 +31,11 @@ fn failure_number(failure: &Failure) -> usize {
         Failure::TooMany => 9,
         Failure::Unwritable(_) => 10,
         Failure::Left => 11,
+        Failure::CutOff => 12,
     }
 }
 
-const STEPS: usize = 6 + 12;
+const STEPS: usize = 6 + 13;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -61,6 +62,7 @@ fn steps() -> Vec<TransferStep> {
         Failure::TooMany,
         Failure::Unwritable("no space left on device".into()),
         Failure::Left,
+        Failure::CutOff,
     ];
     steps.extend(failures.map(TransferStep::Failed));
     steps
