@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{deny, failure::Failure, runner, tidy, workspace::Workspace};
+use crate::{deny, failure::Failure, picture, runner, tidy, workspace::Workspace};
 
 /// What became of a step that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 7] = [
+const STEPS: [Step; 8] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -59,6 +59,12 @@ const STEPS: [Step; 7] = [
         proves: "both programs build, and the whole-system tests will run these very builds",
         hint: "cargo xtask build",
         run: |workspace| passed(workspace.build_programs()),
+    },
+    Step {
+        name: "picture",
+        proves: "the conversation in the README is what the programs print today",
+        hint: "cargo xtask picture, then look at it",
+        run: |workspace| passed(picture::run(workspace, true)),
     },
     Step {
         name: "doctests",

@@ -32,6 +32,20 @@ pub enum Failure {
         /// Why not.
         why: String,
     },
+    /// The picture in the README is not what the programs print.
+    #[error("`{}` is not what the programs print now", path.display())]
+    Picture {
+        /// The picture.
+        path: PathBuf,
+    },
+    /// A program never printed what it should have.
+    #[error("nothing with '{text}' in it was printed, only:\n{screen}")]
+    Unsaid {
+        /// What was waited for.
+        text: String,
+        /// What came instead.
+        screen: String,
+    },
     /// CI lacks a tool; a person's machine would have skipped the step.
     #[error("`cargo {tool}` is not installed, and CI skips nothing")]
     MissingTool {
@@ -93,6 +107,10 @@ impl Failure {
             Failure::Read { .. } => "check that the file still exists and may be read".into(),
             Failure::Write { .. } => "check that the folder exists and may be written".into(),
             Failure::Unmeasured { .. } => "what the generator said stands above".into(),
+            Failure::Picture { .. } => "cargo xtask picture, then look at it".into(),
+            Failure::Unsaid { .. } => {
+                "say it by hand: cargo run -p server, cargo run -p client -- 127.0.0.1 -u bob".into()
+            }
             Failure::MissingTool { tool } => format!("cargo install --locked cargo-{tool}"),
             Failure::Untidy { .. } => "each finding above has its own hint".into(),
             Failure::Tests => "see the runner's summary".into(),

@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod deny;
 mod failure;
+mod picture;
 mod runner;
 mod tidy;
 mod workspace;
@@ -39,6 +40,12 @@ enum Task {
     Build,
     /// Measure natter beside nats-server and the bare limit, on two pinned cores.
     Bench(bench::Options),
+    /// Draw the conversation in the README anew, from what the real programs print.
+    Picture {
+        /// Only compare it with the one that is kept.
+        #[arg(long)]
+        check: bool,
+    },
     /// Format the whole workspace.
     Fmt,
 }
@@ -64,6 +71,7 @@ fn run(task: Task) -> Result<(), Failure> {
         }
         Task::Build => workspace.build_programs(),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Picture { check } => picture::run(&workspace, check),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
     }
 }
