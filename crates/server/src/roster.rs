@@ -104,6 +104,20 @@ impl Roster {
         self.dirty_since.map(|since| Millis(since.0 + PRESENCE_GATHER_MS))
     }
 
+    /// Who is there now, for one reader who comes at this version: what was not told yet is in it already,
+    /// and is told again with the next version.
+    pub fn snapshot(
+        &self,
+        room: RoomId,
+        members: u32,
+        version: u64,
+        item: impl Fn(PersonId) -> RosterItem,
+    ) -> Vec<Bytes> {
+        let frame = Frame { room, version, online: count(self.online.len()), members };
+        let few = self.online.len() <= MAX_ROSTER;
+        frame.encode(true, if few { self.online.iter().copied().map(item).collect() } else { Vec::new() })
+    }
+
     /// Tells what changed: a new version in `log`. `item` describes a member who is online.
     pub fn flush(
         &mut self,

@@ -2,6 +2,7 @@
 
 use super::Hub;
 use crate::store::Change;
+use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::{Millis, PersonId, RoomId};
 use protocol::limits::{MAX_AWAY, TYPING_MS};
@@ -52,6 +53,15 @@ impl Hub {
         });
         drop(end);
         self.news.extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
+    }
+
+    /// Who is in a room now, and the version after which the rest is told.
+    pub(super) fn roster_snapshot(&self, room: RoomId) -> (Vec<Bytes>, u64) {
+        let Some(found) = self.rooms.find(room) else { return (Vec::new(), 0) };
+        let members = u32::try_from(found.members.len()).unwrap_or(u32::MAX);
+        let version = found.log.end().roster.version();
+        let item = |person| self.people.item(person, found.typing.contains_key(&person));
+        (found.roster.snapshot(room, members, version, item), version)
     }
 
     pub(super) fn set_away(&mut self, person: PersonId, away: Option<&str>, now: Millis) -> Result<(), Code> {

@@ -208,7 +208,9 @@ impl Hub {
         if let Some(reason) = trimmed {
             self.send_to(&conn, ServerMsg::Trimmed { room, reason, first: next }.encode());
         }
-        self.read_room(&conn, room, View::Native, next, 0);
+        let (roster, version) = self.roster_snapshot(room);
+        roster.into_iter().for_each(|frame| self.send_to(&conn, frame));
+        self.read_room(&conn, room, View::Native, next, version);
         Ok(())
     }
 
