@@ -32,8 +32,10 @@ use chrono::{NaiveDate, Timelike};
 pub enum Channel {
     /// What people say and do, and answers to commands: stdout.
     Data,
-    /// How things go: stderr.
+    /// How things go: stderr, unless the user wants it quiet.
     Diagnostics,
+    /// What could not be done: stderr, always.
+    Failures,
 }
 
 /// Turns events into lines. The same events give the same lines.
@@ -87,6 +89,11 @@ impl Renderer {
             | Event::Classic(Classic::Help)
             | Event::Transfer(Transfer { step: TransferStep::Received { .. }, .. })
             | Event::Clear => Channel::Data,
+            Event::Gap { .. }
+            | Event::Refused { .. }
+            | Event::Uncertain { .. }
+            | Event::Mistake { .. }
+            | Event::Error { .. } => Channel::Failures,
             Event::Connecting
             | Event::Welcome(_)
             | Event::Reconnected
@@ -95,19 +102,14 @@ impl Renderer {
             | Event::GoingAway { .. }
             | Event::NewHistory
             | Event::Trimmed { .. }
-            | Event::Gap { .. }
             | Event::Entered(_)
             | Event::Switched { .. }
             | Event::Left { .. }
             | Event::Unread { .. }
             | Event::Pending { .. }
-            | Event::Refused { .. }
-            | Event::Uncertain { .. }
             | Event::Named { .. }
             | Event::Away { .. }
             | Event::Ignoring { .. }
-            | Event::Mistake { .. }
-            | Event::Error { .. }
             | Event::Transfer(_)
             | Event::Classic(_)
             | Event::Leaving { .. }

@@ -127,6 +127,7 @@ pub struct Session {
     heartbeat: Heartbeat,
     nonce: u64,
     rooms: Rooms,
+    names: view::Names,
     listing: Vec<RoomInfo>,
     /// Names of rooms to be in: asked for and not answered, or mine in a history that is gone.
     joining: Vec<String>,
@@ -146,7 +147,8 @@ pub struct Session {
     transfers: Transfers,
     keeper: Keeper,
     lines: u64,
-    /// Lines and posts that could not be done.
+    /// Lines that could not be done, and lines that the server refused.
+    mistakes: u64,
     refusals: u64,
     out: VecDeque<ClientMsg>,
     events: VecDeque<Event>,
@@ -178,6 +180,7 @@ impl Session {
             heartbeat: Heartbeat::new(Millis(0)),
             nonce: 0,
             rooms: Rooms::default(),
+            names: view::Names::default(),
             listing: Vec::new(),
             joining: Vec::new(),
             reread: Vec::new(),
@@ -192,6 +195,7 @@ impl Session {
             transfers: Transfers::default(),
             keeper: Keeper::new(kept),
             lines: 0,
+            mistakes: 0,
             refusals: 0,
             out: VecDeque::new(),
             events: VecDeque::new(),
@@ -312,6 +316,7 @@ impl Session {
     }
 
     fn mistake(&mut self, text: impl Into<String>, hint: impl Into<String>) {
+        self.mistakes += 1;
         self.tell(Event::Mistake { text: text.into(), hint: hint.into() });
     }
 

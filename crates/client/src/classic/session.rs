@@ -294,7 +294,7 @@ impl Talk for ClassicSession {
             ready: self.joins > 0,
             name: self.config.name.clone(),
             people: self.people.iter().cloned().collect(),
-            rooms: Vec::new(),
+            rooms: [].into(),
             lines: self.lines,
         }
     }

@@ -125,7 +125,7 @@ fn everything_that_a_classic_server_says_is_shown_as_what_it_is() {
     let carol = |change| Event::Person { name: "carol".into(), change };
     assert!(events.contains(&carol(Change::Came)) && events.contains(&carol(Change::Left)));
     assert_eq!(events.iter().filter(|event| matches!(event, Event::Notice { .. })).count(), 2);
-    assert_eq!(client.session.view().people, ["alice"]);
+    assert_eq!(client.session.view().people[..], ["alice"]);
 }
 
 #[test]

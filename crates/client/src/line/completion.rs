@@ -4,12 +4,12 @@ use protocol::command::{Argument, COMMANDS, find};
 use protocol::name::NameKey;
 
 /// The names that can be completed.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Candidates {
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Candidates<'a> {
     /// People.
-    pub people: Vec<String>,
+    pub people: &'a [String],
     /// Rooms.
-    pub rooms: Vec<String>,
+    pub rooms: &'a [String],
 }
 
 /// Whether a path is typed here, which only the file system can complete.
@@ -20,7 +20,7 @@ pub fn is_path(line: &str, at: usize) -> bool {
 }
 
 /// Where the completed word begins, in bytes, and what could stand in its place.
-pub fn complete(line: &str, at: usize, candidates: &Candidates) -> (usize, Vec<String>) {
+pub fn complete(line: &str, at: usize, candidates: Candidates<'_>) -> (usize, Vec<String>) {
     let before = &line[..line.floor_char_boundary(at)];
     let start = before
         .rfind(char::is_whitespace)
@@ -29,7 +29,7 @@ pub fn complete(line: &str, at: usize, candidates: &Candidates) -> (usize, Vec<S
     (start, offers(before, start, word, candidates))
 }
 
-fn offers(before: &str, start: usize, word: &str, candidates: &Candidates) -> Vec<String> {
+fn offers(before: &str, start: usize, word: &str, candidates: Candidates<'_>) -> Vec<String> {
     match word.strip_prefix('/') {
         Some(name) if start == 0 && !name.starts_with('/') => return commands(name, "/", " "),
         _ => {}
@@ -38,15 +38,15 @@ fn offers(before: &str, start: usize, word: &str, candidates: &Candidates) -> Ve
     let spec = command.and_then(find).filter(|_| !before[..start].is_empty());
     let first = before[..start].split_whitespace().count() == 1;
     match spec.filter(|_| first).map(|spec| spec.argument) {
-        Some(Argument::Room) => names(word, "#", &candidates.rooms, ""),
-        Some(Argument::Person) => names(word, "@", &candidates.people, " "),
+        Some(Argument::Room) => names(word, "#", candidates.rooms, ""),
+        Some(Argument::Person) => names(word, "@", candidates.people, " "),
         Some(Argument::Command) => commands(word.trim_start_matches('/'), "", ""),
         // Paths are completed where the file system is.
         Some(Argument::None | Argument::Path) => Vec::new(),
         Some(Argument::Text) | None => {
             // At the beginning of a line a name is an address.
             let end = if start == 0 { ": " } else { " " };
-            names(word, "@", &candidates.people, end)
+            names(word, "@", candidates.people, end)
         }
     }
 }
@@ -75,11 +75,10 @@ mod tests {
     use super::*;
 
     fn check(line: &str, start: usize, expected: &[&str]) {
-        let candidates = Candidates {
-            people: vec!["Bob".into(), "bobby".into(), "carol".into()],
-            rooms: vec!["dev".into(), "lobby".into()],
-        };
-        let (at, offers) = complete(line, line.len(), &candidates);
+        let people = ["Bob", "bobby", "carol"].map(str::to_owned);
+        let rooms = ["dev", "lobby"].map(str::to_owned);
+        let candidates = Candidates { people: &people, rooms: &rooms };
+        let (at, offers) = complete(line, line.len(), candidates);
         assert_eq!(
             (at, offers.iter().map(String::as_str).collect::<Vec<_>>()),
             (start, expected.to_vec()),

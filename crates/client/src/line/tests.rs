@@ -289,7 +289,11 @@ fn screen(look: Look, events: &[Event]) -> String {
         let channel = Renderer::channel(event);
         renderer.render(event).into_iter().map(move |line| (channel, line))
     });
-    let mark = |channel| if channel == Channel::Data { "out" } else { "err" };
+    let mark = |channel| match channel {
+        Channel::Data => "out",
+        Channel::Diagnostics => "err",
+        Channel::Failures => "ERR",
+    };
     lines.map(|(channel, line)| format!("{}| {}\n", mark(channel), line.replace('\x1b', "^["))).collect()
 }
 

@@ -46,7 +46,7 @@ fn write_batch(events: &[Event], renderer: &mut Renderer, quiet: bool) -> io::Re
                 Channel::Data => writeln!(stdout, "{line}")?,
                 Channel::Diagnostics if quiet => {}
                 // Nobody may be there to read it, which must not end the chat.
-                Channel::Diagnostics => drop(writeln!(io::stderr(), "{line}")),
+                Channel::Diagnostics | Channel::Failures => drop(writeln!(io::stderr(), "{line}")),
             }
         }
     }

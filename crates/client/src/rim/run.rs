@@ -98,7 +98,7 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         driven = client.drive() => Some(driven),
         () = signals::interrupted(input) => None,
     };
-    let refusals = client.session.refusals();
+    let (refusals, mistakes) = (client.session.refusals(), client.session.mistakes());
     drop(client);
     carriers.into_iter().for_each(Carriers::join);
     threads.join();
@@ -108,8 +108,9 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let end = driven.map_err(|error| drive_failure(&error, &address))?;
     match end_failure(&end, &address) {
         Some(failure) => Err(failure),
-        // A person has seen what was refused; a script can only see it now.
-        None if refusals > 0 && !interactive => Ok(ExitCode::User),
+        // A person has seen what went wrong; a script can only see it now.
+        None if refusals > 0 && !interactive => Ok(ExitCode::Refused),
+        None if mistakes > 0 && !interactive => Ok(ExitCode::User),
         None => Ok(ExitCode::Fine),
     }
 }

@@ -24,7 +24,6 @@ impl Session {
             Ok(Line::Say(text)) => self.post(self.current.clone(), EntryKind::Text, None, text, now),
             Ok(Line::Command(command)) => self.handle_command(command, now),
             Err(error) => {
-                self.refusals += 1;
                 self.mistake(error.to_string(), error.hint());
             }
         }

@@ -24,6 +24,7 @@ impl Session {
             RoomsChange::Removed => rooms.iter().for_each(|info| self.handle_removed(info.room)),
         }
         self.requests.take(req);
+        self.collect_names();
     }
 
     /// The whole list is there: open every room, and go where I am wanted.
@@ -255,9 +256,16 @@ impl Session {
         let here = room.place().is(&self.current);
         match outcome {
             Outcome::Loading => {}
-            Outcome::Loaded if here => self.enter(id),
-            Outcome::Loaded => {}
+            Outcome::Loaded => {
+                self.collect_names();
+                if here {
+                    self.enter(id);
+                }
+            }
             Outcome::Changed(changes) => {
+                if !changes.is_empty() {
+                    self.collect_names();
+                }
                 for (person, name, change) in changes {
                     let hidden = self.ignored.hides(Some(person), &name);
                     if here && Some(person) != self.me && !hidden {

@@ -113,9 +113,14 @@ impl Session {
         }
     }
 
-    /// How much of what was typed could not be done.
+    /// How many lines the server refused.
     pub fn refusals(&self) -> u64 {
         self.refusals
+    }
+
+    /// How many lines could not be done for other reasons.
+    pub fn mistakes(&self) -> u64 {
+        self.mistakes
     }
 
     /// Posts that are not settled.

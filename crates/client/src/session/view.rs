@@ -2,9 +2,11 @@
 
 use super::Session;
 use super::place::Place;
+use super::requests::Asked;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-/// A picture of the session at one time.
+/// A picture of the session at one time. Copies share the names.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct View {
     /// Where what is typed goes.
@@ -14,28 +16,48 @@ pub struct View {
     /// My name.
     pub name: String,
     /// Names of people that are known, without mine.
-    pub people: Vec<String>,
+    pub people: Arc<[String]>,
     /// Names of my rooms.
-    pub rooms: Vec<String>,
+    pub rooms: Arc<[String]>,
     /// Lines that were taken in and whose effect on `place` is known.
     pub lines: u64,
+}
+
+/// The names that a view shares.
+#[derive(Clone, Debug)]
+pub(super) struct Names {
+    people: Arc<[String]>,
+    rooms: Arc<[String]>,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { people: Arc::new([]), rooms: Arc::new([]) }
+    }
 }
 
 impl Session {
     /// The picture of now.
     pub fn view(&self) -> View {
-        let me = self.me;
-        let people: BTreeSet<String> =
-            self.rooms.people().filter(|(id, _)| Some(*id) != me).map(|(_, name)| name.to_owned()).collect();
-        let rooms = self.rooms.iter().filter(|room| room.peer().is_none()).map(|room| room.info.name.clone());
-        let moving = self.requests.any(super::requests::Asked::moves);
         View {
             place: self.current.clone(),
             ready: self.logins > 0 && !self.catching_up,
             name: self.name.clone(),
-            people: people.into_iter().collect(),
-            rooms: rooms.collect(),
-            lines: self.lines - u64::from(moving),
+            people: Arc::clone(&self.names.people),
+            rooms: Arc::clone(&self.names.rooms),
+            lines: self.lines - u64::from(self.requests.any(Asked::moves)),
         }
+    }
+
+    /// Rooms or rosters have changed.
+    pub(super) fn collect_names(&mut self) {
+        let me = self.me;
+        let people = self.rooms.people().filter(|(id, _)| Some(*id) != me);
+        let people: BTreeSet<_> = people.map(|(_, name)| name.to_owned()).collect();
+        let rooms = self.rooms.iter().filter(|room| room.peer().is_none());
+        self.names = Names {
+            people: people.into_iter().collect(),
+            rooms: rooms.map(|room| room.info.name.clone()).collect(),
+        };
     }
 }

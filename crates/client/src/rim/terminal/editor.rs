@@ -36,8 +36,8 @@ impl Completer for Assistant {
             return Ok((start, found.into_iter().map(|pair| pair.replacement).collect()));
         }
         let view = self.view.borrow();
-        let candidates = Candidates { people: view.people.clone(), rooms: view.rooms.clone() };
-        Ok(complete(line, at, &candidates))
+        let candidates = Candidates { people: &view.people, rooms: &view.rooms };
+        Ok(complete(line, at, candidates))
     }
 }
 
