@@ -24,7 +24,6 @@ impl Clock for Paused {
 
 type TestClient = Client<Pipes, MemoryFiles, Paused, SmallRng>;
 
-#[expect(clippy::disallowed_methods, reason = "tokio's clock, which is paused")]
 fn client(server: &Server, files: &MemoryFiles) -> (TestClient, Face) {
     let mut rng = SmallRng::seed_from_u64(7);
     let profile = Profile::open(files.clone(), &mut rng).expect("a good profile");

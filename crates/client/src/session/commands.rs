@@ -43,7 +43,7 @@ impl Session {
             Command::Reply { to, text } => self.reply(here, to, text, now),
             Command::Me(text) => self.post(here, EntryKind::Action, None, text, now),
             Command::Nick(name) => {
-                self.state(Asked::Nick, StateChange::Name { name: name.as_str().to_owned() })
+                self.state(Asked::Nick, StateChange::Name { name: name.as_str().to_owned() });
             }
             Command::Away(text) => self.away(text),
             Command::Back => {
@@ -119,7 +119,10 @@ impl Session {
         match to.or_else(last) {
             Some(seq) => self.post(here, EntryKind::Text, Some(seq), text, now),
             None => {
-                self.mistake("nobody else has said anything here yet", "type /reply #N TEXT to answer line N")
+                self.mistake(
+                    "nobody else has said anything here yet",
+                    "type /reply #N TEXT to answer line N",
+                );
             }
         }
     }

@@ -49,10 +49,15 @@ impl Session {
         self.keeper.note_name(&name);
         let wanted = self.config.name.clone();
         let welcome = Welcome { name: name.clone(), wanted, durability, storage, motd };
-        self.name = name;
+        let before = std::mem::replace(&mut self.name, name.clone());
         match self.welcome.replace(welcome.clone()) {
             None => self.tell(Event::Welcome(welcome)),
-            Some(_) => self.tell(Event::Reconnected),
+            Some(_) => {
+                self.tell(Event::Reconnected);
+                if before != name {
+                    self.tell(Event::Named { name });
+                }
+            }
         }
         if self.epoch.is_some_and(|known| known != epoch) {
             self.forget_history();

@@ -27,7 +27,7 @@ impl ClassicSession {
             }
             // A newer or broken server; the rest can be understood all the same.
             Err(error) => {
-                self.tell(Event::Notice { text: format!("the server sent what can't be shown: {error}") })
+                self.tell(Event::Notice { text: format!("the server sent what can't be shown: {error}") });
             }
         }
         self.advance(now);

@@ -217,7 +217,7 @@ impl Connection {
     /// Keeps a post that is next; breaks when it is time, before this is acknowledged or before it is kept.
     async fn take(&mut self, counter: Counter, body: &Bytes) -> io::Result<()> {
         let broken = || Err(io::ErrorKind::ConnectionReset.into());
-        if self.breaks_after == 0 && counter.value() % 2 == 0 {
+        if self.breaks_after == 0 && counter.value().is_multiple_of(2) {
             return broken();
         }
         let expected = self.server.lock().last + 1;
