@@ -78,10 +78,7 @@ impl<'a> ClassicMsg<'a> {
             ty::TEXT => utf8(payload).map(Self::Text),
             ty::FILE => {
                 let at = find_separator(payload).ok_or(ClassicError::NoName)?;
-                Ok(Self::File {
-                    name: utf8(&payload[..at])?,
-                    content: &payload[at + SEPARATOR.len()..],
-                })
+                Ok(Self::File { name: utf8(&payload[..at])?, content: &payload[at + SEPARATOR.len()..] })
             }
             other => Err(ClassicError::UnknownType(other)),
         }
@@ -148,11 +145,7 @@ impl<'a> ClassicReply<'a> {
                 let rest = &payload[at + SEPARATOR.len()..];
                 let end = find_separator(rest).ok_or(ClassicError::NoName)?;
                 let content = &rest[end + SEPARATOR.len()..];
-                Ok(Self::File {
-                    from: utf8(&payload[..at])?,
-                    name: utf8(&rest[..end])?,
-                    content,
-                })
+                Ok(Self::File { from: utf8(&payload[..at])?, name: utf8(&rest[..end])?, content })
             }
             other => Err(ClassicError::UnknownType(other)),
         }
@@ -201,7 +194,5 @@ fn utf8(bytes: &[u8]) -> Result<&str, ClassicError> {
 }
 
 fn find_separator(bytes: &[u8]) -> Option<usize> {
-    bytes
-        .windows(SEPARATOR.len())
-        .position(|window| window == SEPARATOR.as_bytes())
+    bytes.windows(SEPARATOR.len()).position(|window| window == SEPARATOR.as_bytes())
 }

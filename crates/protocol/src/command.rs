@@ -46,151 +46,37 @@ const fn spec(
     argument: Argument,
     classic: bool,
 ) -> Spec {
-    Spec {
-        name,
-        aliases,
-        usage,
-        help,
-        argument,
-        classic,
-    }
+    Spec { name, aliases, usage, help, argument, classic }
 }
 
 /// All commands, in the order of the help text.
 pub const COMMANDS: &[Spec] = &[
-    spec(
-        "join",
-        &[],
-        "ROOM",
-        "go to a room; it is made if there is none",
-        Argument::Room,
-        true,
-    ),
-    spec(
-        "part",
-        &["leave"],
-        "[ROOM]",
-        "leave a room for good",
-        Argument::Room,
-        true,
-    ),
-    spec(
-        "msg",
-        &["tell"],
-        "NAME TEXT",
-        "say something to one person",
-        Argument::Person,
-        true,
-    ),
-    spec(
-        "query",
-        &[],
-        "[NAME]",
-        "talk to one person from here on",
-        Argument::Person,
-        true,
-    ),
-    spec(
-        "reply",
-        &[],
-        "[#N] TEXT",
-        "answer line N, or the last line of somebody else",
-        Argument::Text,
-        true,
-    ),
+    spec("join", &[], "ROOM", "go to a room; it is made if there is none", Argument::Room, true),
+    spec("part", &["leave"], "[ROOM]", "leave a room for good", Argument::Room, true),
+    spec("msg", &["tell"], "NAME TEXT", "say something to one person", Argument::Person, true),
+    spec("query", &[], "[NAME]", "talk to one person from here on", Argument::Person, true),
+    spec("reply", &[], "[#N] TEXT", "answer line N, or the last line of somebody else", Argument::Text, true),
     spec("me", &[], "TEXT", "say what you do", Argument::Text, true),
-    spec(
-        "nick",
-        &["name"],
-        "NAME",
-        "change your name",
-        Argument::Text,
-        true,
-    ),
-    spec(
-        "away",
-        &[],
-        "[TEXT]",
-        "say that you are away",
-        Argument::Text,
-        true,
-    ),
+    spec("nick", &["name"], "NAME", "change your name", Argument::Text, true),
+    spec("away", &[], "[TEXT]", "say that you are away", Argument::Text, true),
     spec("back", &[], "", "say that you are back", Argument::None, true),
-    spec(
-        "topic",
-        &[],
-        "[TEXT]",
-        "show or set the topic of the room",
-        Argument::Text,
-        true,
-    ),
-    spec(
-        "who",
-        &["users", "names"],
-        "[ROOM]",
-        "show who is online",
-        Argument::Room,
-        true,
-    ),
-    spec(
-        "whois",
-        &[],
-        "NAME",
-        "show what is known of a person",
-        Argument::Person,
-        true,
-    ),
+    spec("topic", &[], "[TEXT]", "show or set the topic of the room", Argument::Text, true),
+    spec("who", &["users", "names"], "[ROOM]", "show who is online", Argument::Room, true),
+    spec("whois", &[], "NAME", "show what is known of a person", Argument::Person, true),
     spec("list", &["rooms"], "", "show all rooms", Argument::None, true),
-    spec(
-        "history",
-        &[],
-        "[COUNT|30m|1h|2d]",
-        "show what was said before",
-        Argument::Text,
-        true,
-    ),
-    spec(
-        "send",
-        &["upload"],
-        "PATH",
-        "send a file",
-        Argument::Path,
-        false,
-    ),
-    spec(
-        "ignore",
-        &[],
-        "[NAME]",
-        "hide what a person says, or list whom you hide",
-        Argument::Person,
-        false,
-    ),
-    spec(
-        "unignore",
-        &[],
-        "NAME",
-        "show again what a person says",
-        Argument::Person,
-        false,
-    ),
+    spec("history", &[], "[COUNT|30m|1h|2d]", "show what was said before", Argument::Text, true),
+    spec("send", &["upload"], "PATH", "send a file", Argument::Path, false),
+    spec("ignore", &[], "[NAME]", "hide what a person says, or list whom you hide", Argument::Person, false),
+    spec("unignore", &[], "NAME", "show again what a person says", Argument::Person, false),
     spec("motd", &[], "", "show the operator's words", Argument::None, true),
     spec("clear", &[], "", "clear the screen", Argument::None, false),
-    spec(
-        "help",
-        &["?"],
-        "[COMMAND]",
-        "show the commands, or one of them",
-        Argument::Command,
-        true,
-    ),
+    spec("help", &["?"], "[COMMAND]", "show the commands, or one of them", Argument::Command, true),
     spec("quit", &["exit", "q"], "", "leave", Argument::None, true),
 ];
 
 /// The command with this name or alias, without the slash, in any case.
 pub fn find(name: &str) -> Option<&'static Spec> {
-    COMMANDS
-        .iter()
-        .find(|spec| spec.names().any(|known| known.eq_ignore_ascii_case(name)))
+    COMMANDS.iter().find(|spec| spec.names().any(|known| known.eq_ignore_ascii_case(name)))
 }
 
 /// The name that is most like this one, if any is near enough to be meant.
@@ -201,10 +87,7 @@ pub fn nearest(name: &str) -> Option<&'static str> {
     }
     let name = name.to_lowercase();
     let distance = |known: &str| strsim::damerau_levenshtein(known, &name);
-    let best = COMMANDS
-        .iter()
-        .flat_map(Spec::names)
-        .min_by_key(|known| distance(known))?;
+    let best = COMMANDS.iter().flat_map(Spec::names).min_by_key(|known| distance(known))?;
     (distance(best) <= 2 && distance(best) < best.len()).then_some(best)
 }
 

@@ -63,14 +63,7 @@ pub struct Deframer {
 impl Deframer {
     /// A deframer that takes frames of at most `limit` bytes (type and payload).
     pub fn new(limit: u32) -> Self {
-        Self {
-            limit,
-            partial: Vec::new(),
-            delivered: false,
-            skip: 0,
-            streamed: None,
-            failed: None,
-        }
+        Self { limit, partial: Vec::new(), delivered: false, skip: 0, streamed: None, failed: None }
     }
 
     /// Changes the limit for all frames whose header has not been read yet.
@@ -121,11 +114,7 @@ impl Deframer {
             self.partial = Vec::new();
         }
         self.take_piece(input);
-        if self.partial.is_empty() {
-            self.next_in_place(input)
-        } else {
-            self.next_across(input)
-        }
+        if self.partial.is_empty() { self.next_in_place(input) } else { self.next_across(input) }
     }
 
     /// No frame is begun: look at `input` itself.
@@ -169,10 +158,7 @@ impl Deframer {
             return Ok(None);
         }
         self.delivered = true;
-        Ok(Some(Item::Frame(Frame {
-            ty,
-            payload: &self.partial[HEADER..end],
-        })))
+        Ok(Some(Item::Frame(Frame { ty, payload: &self.partial[HEADER..end] })))
     }
 
     /// Whether a frame with this header is kept until it is whole.
@@ -207,10 +193,7 @@ impl Deframer {
 
 /// The length and type at the front of `bytes`, as far as they are there.
 fn peek_header(bytes: &[u8]) -> (Option<u32>, Option<u8>) {
-    (
-        bytes.first_chunk().map(|len| u32::from_be_bytes(*len)),
-        bytes.get(HEADER - 1).copied(),
-    )
+    (bytes.first_chunk().map(|len| u32::from_be_bytes(*len)), bytes.get(HEADER - 1).copied())
 }
 
 /// Appends one frame to `out`: the header is written when the payload's length is known.

@@ -40,9 +40,7 @@ impl NameKey {
     /// The key of any text; equal for texts that people would take for the same name.
     pub fn of(text: &str) -> Self {
         // Folding can undo a normalisation and the other way round: TR #21's toNFKC_Casefold in two rounds.
-        let once: String = caseless::default_case_fold_str(&text.nfkc().collect::<String>())
-            .nfkc()
-            .collect();
+        let once: String = caseless::default_case_fold_str(&text.nfkc().collect::<String>()).nfkc().collect();
         Self(caseless::default_case_fold_str(&once).nfkc().collect())
     }
 
@@ -117,9 +115,7 @@ impl PersonName {
     /// A name made from any text: a good name stays, what is not allowed becomes `-`, and what can't be
     /// saved becomes `guest`.
     pub fn made_safe(text: &str) -> Self {
-        Self::parse(text)
-            .or_else(|_| Self::parse(&mended(text)))
-            .unwrap_or_else(|_| Self("guest".into()))
+        Self::parse(text).or_else(|_| Self::parse(&mended(text))).unwrap_or_else(|_| Self("guest".into()))
     }
 
     /// This name with a number behind it, for when it is taken.
@@ -147,31 +143,21 @@ fn check(name: &str) -> Result<(), NameError> {
     }
     let key = NameKey::of(name);
     // A compatibility form may fold into what is forbidden: judge what it would be compared by, too.
-    if [name, key.as_str()]
-        .iter()
-        .any(|form| form.contains("::") || form.ends_with(':'))
-    {
+    if [name, key.as_str()].iter().any(|form| form.contains("::") || form.ends_with(':')) {
         return Err(NameError::Separator);
     }
     match key.0.chars().next() {
         None => Err(NameError::Empty),
         Some(c) if BEGINNINGS.contains(&c) => Err(NameError::Beginning(c)),
         Some(_) if key == NameKey::of("server") => Err(NameError::Reserved),
-        Some(_) => key
-            .0
-            .chars()
-            .find(|c| !is_allowed(*c))
-            .map_or(Ok(()), |c| Err(NameError::Character(c))),
+        Some(_) => key.0.chars().find(|c| !is_allowed(*c)).map_or(Ok(()), |c| Err(NameError::Character(c))),
     }
 }
 
 /// The text with the most common faults taken out of it; what is left may still be no name.
 fn mended(text: &str) -> String {
-    let allowed: String = text
-        .replace("::", "-")
-        .nfc()
-        .map(|c| if is_allowed(c) { c } else { '-' })
-        .collect();
+    let allowed: String =
+        text.replace("::", "-").nfc().map(|c| if is_allowed(c) { c } else { '-' }).collect();
     let begun = allowed.trim_start_matches(|c| BEGINNINGS.contains(&c) || c == ':' || c == '-');
     cut(begun, MAX_NAME_CHARS).trim_end_matches([':', '-']).to_owned()
 }
@@ -181,7 +167,5 @@ fn is_allowed(c: char) -> bool {
 }
 
 fn cut(text: &str, chars: usize) -> &str {
-    text.char_indices()
-        .nth(chars)
-        .map_or(text, |(end, _)| &text[..end])
+    text.char_indices().nth(chars).map_or(text, |(end, _)| &text[..end])
 }

@@ -166,9 +166,7 @@ impl Wire for String {
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
         let len = u16::take(input)?;
         let bytes = take_slice(input, usize::from(len))?;
-        std::str::from_utf8(bytes)
-            .map(Self::from)
-            .map_err(|_| DecodeError::Utf8)
+        std::str::from_utf8(bytes).map(Self::from).map_err(|_| DecodeError::Utf8)
     }
 }
 

@@ -1,4 +1,5 @@
 //! The seams hold: the real server runs over a simulated network, and the same seed gives the same run.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use bytes::Bytes;
 use protocol::entry::EntryKind;
@@ -83,8 +84,7 @@ fn run(seed: u64) -> Vec<(Duration, String)> {
         sim.client(format!("client{id}"), talk(id, LINES, until, trace));
     }
     sim.run().unwrap();
-    let trace = trace.lock().unwrap().clone();
-    trace
+    trace.lock().unwrap().clone()
 }
 
 #[test]

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     fn check(typed: &str, expected: &[&str]) {
-        let found = candidates(typed, Some(Path::new("/home/me")));
+        let found = candidates(typed, Some(Path::new("/srv/me")));
         assert_eq!(found, expected.iter().map(PathBuf::from).collect::<Vec<_>>(), "{typed}");
     }
 
@@ -49,8 +49,8 @@ mod tests {
         check("my cat.png", &["my cat.png"]);
         check("'my cat.png'", &["'my cat.png'", "my cat.png", "'my cat.png'"]);
         check("my\\ cat.png", &["my\\ cat.png", "my cat.png"]);
-        check("~/cat.png", &["/home/me/cat.png"]);
-        check("~", &["/home/me"]);
+        check("~/cat.png", &["/srv/me/cat.png"]);
+        check("~", &["/srv/me"]);
         check("~bob/x", &["~bob/x"]);
     }
 }

@@ -18,10 +18,7 @@ pub enum Line {
 
 /// A command with its arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[expect(
-    missing_docs,
-    reason = "each is named after its row in the table, which says what it does"
-)]
+#[expect(missing_docs, reason = "each is named after its row in the table, which says what it does")]
 pub enum Command {
     Join(RoomName),
     Part(Option<RoomName>),
@@ -86,9 +83,7 @@ impl CommandError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::Unknown {
-                nearest: Some(name), ..
-            } => format!("did you mean /{name}?"),
+            Self::Unknown { nearest: Some(name), .. } => format!("did you mean /{name}?"),
             Self::Unknown { nearest: None, .. } => {
                 "type /help for the commands, or //text to say /text".into()
             }
@@ -120,33 +115,22 @@ impl Line {
 impl Command {
     fn parse(line: &str) -> Result<Self, CommandError> {
         let (name, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-        let spec = find(name).ok_or_else(|| CommandError::Unknown {
-            name: name.to_owned(),
-            nearest: nearest(name),
-        })?;
+        let spec = find(name)
+            .ok_or_else(|| CommandError::Unknown { name: name.to_owned(), nearest: nearest(name) })?;
         Self::with_arguments(spec, rest.trim())
     }
 
     fn with_arguments(spec: &'static Spec, rest: &str) -> Result<Self, CommandError> {
         let required = || {
-            if rest.is_empty() {
-                Err(CommandError::Missing(spec))
-            } else {
-                Ok(rest.to_owned())
-            }
+            if rest.is_empty() { Err(CommandError::Missing(spec)) } else { Ok(rest.to_owned()) }
         };
         let first = rest.split_whitespace().next();
         Ok(match spec.name {
             "join" => Self::Join(room(&required()?)?),
             "part" => Self::Part(first.map(room).transpose()?),
             "msg" => {
-                let (to, text) = rest
-                    .split_once(char::is_whitespace)
-                    .ok_or(CommandError::Missing(spec))?;
-                Self::Msg {
-                    to: person(to)?,
-                    text: text.trim_start().to_owned(),
-                }
+                let (to, text) = rest.split_once(char::is_whitespace).ok_or(CommandError::Missing(spec))?;
+                Self::Msg { to: person(to)?, text: text.trim_start().to_owned() }
             }
             "query" => Self::Query(first.map(person).transpose()?),
             "reply" => reply(spec, rest)?,
@@ -173,35 +157,24 @@ impl Command {
 
 fn room(text: &str) -> Result<RoomName, CommandError> {
     let bare = text.strip_prefix('#').unwrap_or(text);
-    RoomName::parse(bare).map_err(|error| CommandError::Name {
-        text: text.to_owned(),
-        error,
-    })
+    RoomName::parse(bare).map_err(|error| CommandError::Name { text: text.to_owned(), error })
 }
 
 fn person(text: &str) -> Result<PersonName, CommandError> {
     let bare = text.strip_prefix('@').unwrap_or(text);
-    PersonName::parse(bare).map_err(|error| CommandError::Name {
-        text: text.to_owned(),
-        error,
-    })
+    PersonName::parse(bare).map_err(|error| CommandError::Name { text: text.to_owned(), error })
 }
 
 /// `#N TEXT` or `TEXT`.
 fn reply(spec: &'static Spec, rest: &str) -> Result<Command, CommandError> {
-    let numbered = rest
-        .strip_prefix('#')
-        .and_then(|rest| rest.split_once(char::is_whitespace));
+    let numbered = rest.strip_prefix('#').and_then(|rest| rest.split_once(char::is_whitespace));
     let numbered =
         numbered.and_then(|(n, text)| Some((n.parse().ok().and_then(Seq::new)?, text.trim_start())));
     let (to, text) = numbered.map_or((None, rest), |(seq, text)| (Some(seq), text));
     if text.is_empty() {
         return Err(CommandError::Missing(spec));
     }
-    Ok(Command::Reply {
-        to,
-        text: text.to_owned(),
-    })
+    Ok(Command::Reply { to, text: text.to_owned() })
 }
 
 /// `50`, `30m`, `1h`, `2d`; 20 entries if nothing is said.
@@ -220,16 +193,8 @@ fn span(text: Option<&str>) -> Result<HistorySpan, CommandError> {
     if unit == 0 {
         let count: u64 = text.parse().map_err(|_| bad())?;
         let count = count.min(u64::from(crate::limits::MAX_FETCH));
-        return u16::try_from(count)
-            .ok()
-            .filter(|n| *n > 0)
-            .map(HistorySpan::Count)
-            .ok_or_else(bad);
+        return u16::try_from(count).ok().filter(|n| *n > 0).map(HistorySpan::Count).ok_or_else(bad);
     }
     let count: u64 = text[..text.len() - 1].parse().map_err(|_| bad())?;
-    count
-        .checked_mul(unit)
-        .filter(|ms| *ms > 0)
-        .map(HistorySpan::Ms)
-        .ok_or_else(bad)
+    count.checked_mul(unit).filter(|ms| *ms > 0).map(HistorySpan::Ms).ok_or_else(bad)
 }

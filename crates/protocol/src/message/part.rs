@@ -1,8 +1,5 @@
 //! The parts that messages are made of.
-#![expect(
-    missing_docs,
-    reason = "the sentence of a choice's variant says what its fields are"
-)]
+#![expect(missing_docs, reason = "the sentence of a choice's variant says what its fields are")]
 
 use crate::entry::Entry;
 use crate::id::{ContentHash, Epoch, Millis, PersonId, RoomId, Seq};
@@ -77,23 +74,13 @@ pub struct Presence {
 impl Wire for Presence {
     fn put(&self, out: &mut BytesMut) {
         let bits = [self.online, self.away, self.typing, self.guest];
-        out.put_u8(
-            bits.iter()
-                .enumerate()
-                .map(|(at, bit)| u8::from(*bit) << at)
-                .sum(),
-        );
+        out.put_u8(bits.iter().enumerate().map(|(at, bit)| u8::from(*bit) << at).sum());
     }
 
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
         let bits = u8::take(input)?;
         let bit = |at: u8| bits >> at & 1 == 1;
-        Ok(Self {
-            online: bit(0),
-            away: bit(1),
-            typing: bit(2),
-            guest: bit(3),
-        })
+        Ok(Self { online: bit(0), away: bit(1), typing: bit(2), guest: bit(3) })
     }
 }
 
