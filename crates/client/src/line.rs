@@ -93,6 +93,8 @@ impl Renderer {
             | Event::Refused { .. }
             | Event::Uncertain { .. }
             | Event::Mistake { .. }
+            | Event::Transfer(Transfer { step: TransferStep::Failed(_), .. })
+            | Event::Classic(Classic::MayBeLost { .. })
             | Event::Error { .. } => Channel::Failures,
             Event::Connecting
             | Event::Welcome(_)
@@ -111,7 +113,6 @@ impl Renderer {
             | Event::Away { .. }
             | Event::Ignoring { .. }
             | Event::Transfer(_)
-            | Event::Classic(_)
             | Event::Leaving { .. }
             | Event::Notice { .. } => Channel::Diagnostics,
         }

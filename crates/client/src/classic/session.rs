@@ -95,6 +95,8 @@ pub struct ClassicSession {
     people: BTreeSet<String>,
     lines: u64,
     refusals: u64,
+    mistakes: u64,
+    lost: u64,
     next: Seq,
     events: VecDeque<Event>,
     given: u64,
@@ -117,6 +119,8 @@ impl ClassicSession {
             people: BTreeSet::new(),
             lines: 0,
             refusals: 0,
+            mistakes: 0,
+            lost: 0,
             next: Seq::FIRST,
             events: VecDeque::new(),
             given: 0,
@@ -233,9 +237,19 @@ impl ClassicSession {
         }
     }
 
-    /// How much of what was typed could not be done, or may be lost.
+    /// How much the server refused.
     pub fn refusals(&self) -> u64 {
         self.refusals
+    }
+
+    /// How much of what was typed could not be done.
+    pub fn mistakes(&self) -> u64 {
+        self.mistakes
+    }
+
+    /// How much of what was sent may be lost.
+    pub fn lost(&self) -> u64 {
+        self.lost
     }
 
     fn tell(&mut self, event: Event) {

@@ -149,7 +149,7 @@ fn this_clients_own_commands_do_not_reach_the_server() {
     assert_eq!(client.sent(), Vec::<String>::new());
     let events = client.events();
     assert!(matches!(events[..2], [Event::Classic(Classic::Help), Event::Clear]));
-    assert_eq!(client.session.refusals(), 2);
+    assert_eq!(client.session.mistakes(), 2);
 }
 
 #[test]
@@ -197,7 +197,7 @@ fn leaving_says_quit_and_waits_for_the_answer() {
     assert_eq!(client.sent(), ["TEXT:bye", "TEXT:/quit"]);
     assert_eq!(client.session.end(), None);
     client.hear(ClassicReply::Command("/quit_ack"));
-    assert_eq!((client.session.end(), client.session.refusals()), (Some(&ClassicEnd::Quit), 0));
+    assert_eq!((client.session.end(), client.session.lost()), (Some(&ClassicEnd::Quit), 0));
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn a_script_whose_quit_is_not_answered_is_told_what_may_be_lost() {
     client.session.handle_leave(None, client.now);
     assert_eq!(client.sent(), ["TEXT:hi", "TEXT:/quit"]);
     client.pass(5_000);
-    assert_eq!((client.session.end(), client.session.refusals()), (Some(&ClassicEnd::Quit), 1));
+    assert_eq!((client.session.end(), client.session.lost()), (Some(&ClassicEnd::Quit), 1));
 }
 
 #[test]

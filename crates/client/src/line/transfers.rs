@@ -128,7 +128,7 @@ fn advice(failure: &Failure, way: &Way) -> String {
         Failure::NotPlain => "copy what is in it to a plain file, and send that".to_owned(),
         Failure::Unreadable(_) => "check its permissions".to_owned(),
         Failure::TooLarge { .. } if matches!(way, Way::Up { .. }) => {
-            "send it in pieces (split -b), or ask the operator for more (--max-file)".to_owned()
+            "send it in pieces (split -b), or ask the operator for more (--max-file-mib)".to_owned()
         }
         Failure::TooLarge { size, .. } => {
             format!("start natter with --max-receive {}, and {again}", size.div_ceil(1 << 20))

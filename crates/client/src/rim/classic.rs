@@ -40,7 +40,8 @@ pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         () = signals::interrupted(input) => None,
         driven = client.drive() => Some(driven),
     };
-    let refusals = client.session.refusals();
+    let ClassicClient { session, .. } = &client;
+    let (refusals, mistakes, lost) = (session.refusals(), session.mistakes(), session.lost());
     drop(client);
     threads.join();
     let Some(driven) = driven else {
@@ -50,7 +51,10 @@ pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     match classic_failure(&end, name.as_str(), &address) {
         Some(failure) => Err(failure),
         // A person has seen what went wrong; a script can only see it now.
-        None if refusals > 0 && !interactive => Ok(ExitCode::User),
+        None if interactive => Ok(ExitCode::Fine),
+        None if lost > 0 => Ok(ExitCode::Server),
+        None if refusals > 0 => Ok(ExitCode::Refused),
+        None if mistakes > 0 => Ok(ExitCode::User),
         None => Ok(ExitCode::Fine),
     }
 }

@@ -226,8 +226,9 @@ impl Session {
         let Some(moving) = self.transfers.moving.remove(&id) else {
             return;
         };
-        if matches!((&moving.way, &step), (Way::Up { .. }, TransferStep::Failed(_))) {
-            self.refusals += 1;
+        if let (Way::Up { .. }, TransferStep::Failed(failure)) = (&moving.way, &step) {
+            let count = if failure.is_refusal() { &mut self.refusals } else { &mut self.mistakes };
+            *count += 1;
         }
         self.tell(moving.told(step));
     }

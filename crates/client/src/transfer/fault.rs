@@ -50,6 +50,13 @@ pub enum Failure {
     Left,
 }
 
+impl Failure {
+    /// Whether it was the server who did not take the file to be sent.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Refused(_) | Self::NoFiles | Self::TooLarge { .. })
+    }
+}
+
 /// How an attempt ended without success.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Stop {

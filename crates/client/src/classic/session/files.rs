@@ -111,7 +111,7 @@ impl ClassicSession {
         self.files.sending = false;
         let up = self.files.up.take();
         if let Some((path, to)) = self.files.uploads.pop_front() {
-            self.refusals += 1;
+            self.mistakes += 1;
             let (name, size) = up.map_or((path, 0), |up| (up.name, up.size));
             let step = TransferStep::Failed(failure);
             self.tell(Event::Transfer(Transfer { way: Way::Up { to }, name, size, step }));
@@ -181,7 +181,7 @@ impl ClassicSession {
     /// The session ends.
     pub(super) fn abandon_files(&mut self) {
         while let Some((path, to)) = self.files.uploads.pop_front() {
-            self.refusals += 1;
+            self.mistakes += 1;
             let step = TransferStep::Failed(Failure::Left);
             self.tell(Event::Transfer(Transfer { way: Way::Up { to }, name: path, size: 0, step }));
         }

@@ -49,7 +49,7 @@ impl ClassicSession {
     }
 
     fn mistake(&mut self, text: String, hint: &str) {
-        self.refusals += 1;
+        self.mistakes += 1;
         self.tell(Event::Mistake { text, hint: hint.to_owned() });
     }
 
@@ -78,7 +78,7 @@ impl ClassicSession {
         self.forget_old(now);
         let lines: Vec<_> = self.fresh.drain(..).map(|(_, line)| line).collect();
         if !lines.is_empty() {
-            self.refusals += lines.len() as u64;
+            self.lost += lines.len() as u64;
             self.tell(Event::Classic(Classic::MayBeLost { lines }));
         }
     }

@@ -147,6 +147,10 @@ fn a_file_that_was_not_sent_is_a_refusal_and_leaving_says_what_is_not_done() {
     let mut client = Scripted::ready();
     client.line("/send a");
     news(&mut client, Step::Failed(Failure::NotFound));
+    assert_eq!((client.session.refusals(), client.session.mistakes()), (0, 1));
+    client.line("/send a");
+    let refused = Step::Failed(Failure::TooLarge { size: 2, limit: 1 });
+    client.session.handle_news(News { id: JobId(2), step: refused }, client.now);
     assert_eq!(client.session.refusals(), 1);
     client.line("/send b");
     client.events();
