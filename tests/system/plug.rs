@@ -52,8 +52,10 @@ fn fault(n: usize) -> Fault {
 async fn enter(server: &Server, name: &str) -> Person {
     let proxy = Proxy::start(server.addr()).await;
     let home = Home::new();
-    let program = home.natter(proxy.addr(), name);
-    proxy.logged_in().await;
+    let mut program = home.natter(proxy.addr(), name);
+    // Who comes into a room is shown only its last lines: all must be there before it begins.
+    program.type_line("here I am").await;
+    program.shows("here I am").await;
     Person { proxy, program, _home: home }
 }
 
