@@ -4,10 +4,12 @@
 
 mod bad_input;
 mod classic_faults;
+mod classic_mode;
 mod classic_talk;
 mod conversation;
 mod drain;
 mod exactly_once;
+mod files;
 mod harness;
 mod heartbeat;
 mod history;

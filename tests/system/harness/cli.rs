@@ -2,6 +2,7 @@
 
 use super::process::{Finished, Process};
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt;
 
@@ -14,10 +15,25 @@ impl Home {
         Self(tempfile::tempdir().expect("a temporary folder can be made"))
     }
 
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    /// The folder of received files.
+    pub fn received(&self) -> PathBuf {
+        self.0.path().join("received")
+    }
+
     /// Starts `natter` here.
     pub fn natter(&self, addr: SocketAddr, name: &str) -> Cli {
+        self.natter_with(addr, name, &[])
+    }
+
+    /// Starts `natter` here with more options.
+    pub fn natter_with(&self, addr: SocketAddr, name: &str, more: &[&str]) -> Cli {
         let (host, port) = (addr.ip().to_string(), addr.port().to_string());
-        let args = [host.as_str(), "-p", port.as_str(), "-u", name];
+        let args = [&[host.as_str(), "-p", port.as_str(), "-u", name], more].concat();
         Cli(Process::start("natter", &args, self.0.path()))
     }
 }

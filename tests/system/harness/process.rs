@@ -42,6 +42,7 @@ impl Process {
             .env("XDG_CONFIG_HOME", home.join("config"))
             .env("XDG_DATA_HOME", home.join("data"))
             .env("XDG_RUNTIME_DIR", home.join("run"))
+            .env("NATTER_RECEIVED", home.join("received"))
             .env("RUST_BACKTRACE", "1")
             .env("TZ", "UTC")
             .stdin(Stdio::piped())

@@ -82,6 +82,11 @@ impl Server {
         self.status("VmRSS:")
     }
 
+    /// The most resident memory that there ever was, in KiB.
+    pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
     /// Threads.
     pub fn threads(&self) -> u64 {
         self.status("Threads:")
