@@ -60,6 +60,14 @@ pub struct Config {
     pub log_format: LogFormat,
 }
 
+/// What is wrong with a command line, on one line, and what to do about it.
+pub fn usage_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    let what = first.strip_prefix("error: ").unwrap_or(first).trim_end_matches(':');
+    format!("natterd: {what}\nhint: type natterd --help for all options")
+}
+
 /// Where messages are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum StoreKind {
@@ -100,6 +108,18 @@ impl Plaintext {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bad_command_line_is_told_in_one_line_and_a_hint() {
+        for (args, what) in [
+            (&["--nope"][..], "unexpected argument '--nope' found"),
+            (&["-p", "70000"], "invalid value '70000' for '--port <PORT>': 70000 is not in 0..=65535"),
+        ] {
+            let error = Config::try_parse_from(["natterd"].iter().chain(args)).unwrap_err();
+            let expected = format!("natterd: {what}\nhint: type natterd --help for all options");
+            assert_eq!(usage_line(&error), expected);
+        }
+    }
 
     #[test]
     fn plaintext_is_taken_from_this_machine_only_until_it_is_opened() {

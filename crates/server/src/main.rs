@@ -1,8 +1,20 @@
 //! `natterd`, the server program.
 
 use clap::Parser;
+use server::config::{Config, usage_line};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    server::run::run(&server::config::Config::parse())
+    match Config::try_parse() {
+        Ok(config) => server::run::run(&config),
+        Err(error) if error.use_stderr() => {
+            eprintln!("{}", usage_line(&error));
+            ExitCode::from(2)
+        }
+        Err(help) => {
+            // A closed pipe is no reason to fail.
+            let _ = help.print();
+            ExitCode::SUCCESS
+        }
+    }
 }
