@@ -2,7 +2,7 @@
 //!
 //! [`session::Session`] decides what a client does: it is pure, and takes messages, typed lines and the time.
 //! [`drive::Client`] drives it over any stream, with any clock, files and randomness; a simulation and scripts
-//! use these two. [`line`] turns events into lines, and [`rim`] is the program around it all.
+//! use these two. [`mod@line`] turns events into lines, and [`rim`] is the program around it all.
 
 pub mod address;
 pub mod backoff;
