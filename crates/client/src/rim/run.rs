@@ -94,7 +94,7 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let threads = start_face(cli, face, interactive, history);
     let mut client = Client { session, profile, connect, clock: SystemClock::start(), rng, ports };
     let driven = tokio::select! {
-     biased;
+        biased;
         driven = client.drive() => Some(driven),
         () = signals::interrupted(input) => None,
     };
