@@ -141,12 +141,13 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
             let reading = self.session.wants_messages();
             tokio::select! {
                 biased;
+                // A flood from the server must not keep out what is typed.
+                step = self.ports.next(ready) => self.take(step),
                 moved = transport.next(reading) => match moved {
                     Ok(Moved::Read) => if let Err(loss) = self.take_messages(&mut transport) { break loss },
                     Ok(Moved::Wrote) => {}
                     Err(_) => break Loss::Closed,
                 },
-                step = self.ports.next(ready) => self.take(step),
             }
             if !reading {
                 // What is not read can't prove that the server is alive: its silence is ours.

@@ -151,6 +151,8 @@ impl Ready {
     pub(crate) fn of(session: &impl Talk, now: Now) -> Self {
         // Nothing to wait for is rare enough that looking once a minute costs nothing.
         let tick = session.timeout().map_or(Duration::from_secs(60), |deadline| until(deadline, now));
+        // A deadline that is past and changes nothing must not keep the server's messages out.
+        let tick = tick.max(Duration::from_millis(1));
         Self { input: session.wants_input(), events: session.has_events(), tick }
     }
 }

@@ -55,13 +55,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Transport<S> {
     pub(super) async fn next(&mut self, reading: bool) -> io::Result<Moved> {
         tokio::select! {
             biased;
-            read = self.reader.read(&mut self.scratch), if reading => {
-                self.read = read?;
-                if self.read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Moved::Read) }
-            }
+            // What waits is soon written; what comes may never end.
             wrote = self.writer.write(&self.unsent), if !self.unsent.is_empty() => {
                 self.unsent.advance(wrote?);
                 Ok(Moved::Wrote)
+            }
+            read = self.reader.read(&mut self.scratch), if reading => {
+                self.read = read?;
+                if self.read == 0 { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(Moved::Read) }
             }
             else => std::future::pending().await,
         }
