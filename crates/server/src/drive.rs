@@ -45,7 +45,7 @@ pub async fn drive_hub<St: Store>(
             biased;
             (turn, commit) = poll_committing(&mut committing), if committing.is_some() => {
                 committing = None;
-                hub.handle_commit(turn, commit?);
+                hub.handle_commit(turn, commit?, clock.now());
             }
             _ = stop.changed(), if !stopping => {
                 stopping = true;

@@ -130,8 +130,9 @@ impl Roster {
         let dirty = std::mem::take(&mut self.dirty);
         let frame = Frame { room, version: log.version + 1, online: count(self.online.len()), members };
         if self.online.len() > MAX_ROSTER {
-            self.told = None;
-            let native = frame.encode(false, Vec::new());
+            // Who was told names learns by an empty snapshot that from here on only counts are told.
+            let knew_names = self.told.take().is_some();
+            let native = frame.encode(knew_names, Vec::new());
             log.push(frame.delta(native, Vec::new()), frame.encode(true, Vec::new()));
             return;
         }

@@ -133,7 +133,8 @@ impl Hub {
         agent: &str,
         now: Millis,
     ) {
-        self.sessions.insert(conn.id, Session { conn: conn.clone(), person, device, voice });
+        let early = (voice == Voice::Native).then(Vec::new);
+        self.sessions.insert(conn.id, Session { conn: conn.clone(), person, device, voice, early });
         self.by_device.insert(device, conn.id);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {

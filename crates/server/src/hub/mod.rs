@@ -83,6 +83,16 @@ struct Session {
     person: PersonId,
     device: DeviceNo,
     voice: Voice,
+    /// What came before `Welcome` could be sent: nothing may be answered in front of it.
+    early: Option<Vec<Early>>,
+}
+
+/// Frames that wait for their session's `Welcome`.
+#[derive(Debug)]
+struct Early {
+    inbound: Vec<Inbound>,
+    /// Held, so that no more than this is read meanwhile.
+    permit: OwnedSemaphorePermit,
 }
 
 /// The dialect of a session.
@@ -212,9 +222,11 @@ impl Hub {
         match event {
             Event::Login { conn, login, .. } => self.handle_login(&conn, &login, now),
             Event::Bundle { conn, inbound, permit } => {
-                self.permit = Some(permit);
-                inbound.into_iter().for_each(|inbound| self.handle_inbound(conn, inbound, now));
-                self.permit = None;
+                let early = self.sessions.get_mut(&conn).and_then(|session| session.early.as_mut());
+                match early {
+                    Some(early) => early.push(Early { inbound, permit }),
+                    None => self.handle_bundle(conn, inbound, permit, now),
+                }
             }
             Event::BulkLogin { hello, answer } => {
                 // Whoever asked may be gone: then nobody needs the answer.
@@ -227,6 +239,18 @@ impl Hub {
             Event::ClassicFile { conn, file } => self.handle_classic_file(conn, file, now),
             Event::Gone { conn } => self.end_session(conn, true, now),
         }
+    }
+
+    fn handle_bundle(
+        &mut self,
+        conn: ConnId,
+        inbound: Vec<Inbound>,
+        permit: OwnedSemaphorePermit,
+        now: Millis,
+    ) {
+        self.permit = Some(permit);
+        inbound.into_iter().for_each(|inbound| self.handle_inbound(conn, inbound, now));
+        self.permit = None;
     }
 
     fn handle_inbound(&mut self, conn: ConnId, inbound: Inbound, now: Millis) {
@@ -284,17 +308,29 @@ impl Hub {
     }
 
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
-    pub fn handle_commit(&mut self, turn: Turn, commit: Commit) {
+    pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Millis) {
         let Turn { posts, changes, replies } = turn;
         self.store_full = commit.changes.err();
         if self.store_full.is_some() {
             self.sequencer.put_back(changes, replies);
         } else {
+            let told: BTreeSet<_> = replies.iter().map(|reply| reply.conn.id).collect();
             for reply in replies {
                 self.send_to(&reply.conn, reply.bytes);
             }
+            for conn in told {
+                self.hear_early(conn, now);
+            }
         }
         self.publish(posts, commit.posts);
+    }
+
+    /// `Welcome` is on its way: what came before it is heard now.
+    fn hear_early(&mut self, conn: ConnId, now: Millis) {
+        let early = self.sessions.get_mut(&conn).and_then(|session| session.early.take());
+        for Early { inbound, permit } in early.into_iter().flatten() {
+            self.handle_bundle(conn, inbound, permit, now);
+        }
     }
 
     /// Says goodbye to everybody: nothing new is accepted from here on.

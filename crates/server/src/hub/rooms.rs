@@ -215,7 +215,11 @@ impl Hub {
     }
 
     pub(super) fn close_room(&mut self, conn: ConnId, room: RoomId) -> Result<(), Code> {
-        self.authorize(self.person_of(conn)?, room)?;
+        // A public room that one is not in is simply not open; of others' conversations nothing is told.
+        self.authorize(self.person_of(conn)?, room).map_err(|code| match code {
+            Code::NotAMember => Code::NotOpen,
+            code => code,
+        })?;
         let found = self.rooms.find_mut(room).ok_or(Code::NoSuchRoom)?;
         let reader = found.readers.remove(&conn).ok_or(Code::NotOpen)?;
         reader.outlet().close_room(room);
