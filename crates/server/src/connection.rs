@@ -63,6 +63,9 @@ impl std::fmt::Debug for dyn Clock {
 }
 
 /// Serves one connection until it ends.
+///
+/// A task is as large as the largest thing that it may ever wait for, and nearly all connections do nothing but wait
+/// for news: what is rare, or done once for many frames, is boxed, here and below.
 pub async fn serve<St: Store, F: FileSystem>(
     id: ConnId,
     peer: SocketAddr,
@@ -81,14 +84,17 @@ pub async fn serve<St: Store, F: FileSystem>(
         Err(None) => {}
         Err(Some(last_words)) => {
             tracing::debug!(conn = %id, %peer, "no login");
-            let _ = timeout(LAST_WORDS, write.write_all(&last_words)).await;
-            let _ = timeout(LAST_WORDS, write.shutdown()).await;
-            let _ = timeout(LINGER, inbox.discard()).await;
+            let said = async {
+                write.write_all(&last_words).await?;
+                write.shutdown().await
+            };
+            let _ = Box::pin(timeout(LAST_WORDS, said)).await;
+            let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
         Ok(Login::Native(hello)) if hello.purpose == Purpose::Bulk => {
-            serve_bulk(hello, peer, &mut inbox, &mut write, &shared).await;
-            let _ = timeout(LAST_WORDS, write.shutdown()).await;
-            let _ = timeout(LINGER, inbox.discard()).await;
+            Box::pin(serve_bulk(hello, peer, &mut inbox, &mut write, &shared)).await;
+            let _ = Box::pin(timeout(LAST_WORDS, write.shutdown())).await;
+            let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
         Ok(login) => {
             let conn = Arc::new(Conn::new(id, peer, Box::pin(write), shared.clock.now()));
@@ -122,6 +128,15 @@ async fn serve_chat<St: Store, F: FileSystem>(
     // The hub may have ended the session itself; then it does not mind to hear it again.
     let _ = shared.events.send(Event::Gone { conn: conn.id }).await;
     conn.close();
+    Box::pin(finish(conn, inbox, shared)).await;
+}
+
+/// Writes what is left, says that this was all, and waits a moment for the peer to see it.
+async fn finish<St: Store, F: FileSystem>(
+    conn: &Conn,
+    inbox: &mut Inbox<impl AsyncRead + Unpin>,
+    shared: &Shared<St, F>,
+) {
     let _ = timeout(LAST_WORDS, drive_writes(conn, shared)).await;
     let _ = timeout(LAST_WORDS, poll_fn(|cx| conn.outlet().poll_shutdown(cx))).await;
     conn.outlet().abandon();
@@ -144,7 +159,7 @@ async fn drive_reads<St: Store, F: FileSystem>(
         let Some(bundle) = inbox.next_bundle(conn, dialect, &*shared.clock).await else { return };
         conn.set_paused(true, shared.clock.now());
         let (fatal, file) = (bundle.fatal, bundle.file);
-        if hand_over(conn, bundle, shared).await.is_err() {
+        if Box::pin(hand_over(conn, bundle, shared)).await.is_err() {
             return;
         }
         if fatal {
@@ -152,7 +167,7 @@ async fn drive_reads<St: Store, F: FileSystem>(
             return std::future::pending().await;
         }
         if let Some(len) = file
-            && receive_file(conn, inbox, len, shared).await.is_err()
+            && Box::pin(receive_file(conn, inbox, len, shared)).await.is_err()
         {
             return;
         }
@@ -207,11 +222,11 @@ async fn drive_writes<St: Store, F: FileSystem>(conn: &Conn, shared: &Shared<St,
             Ok(Drained::CaughtUp) if conn.outlet().is_closing() => return,
             Ok(Drained::CaughtUp) => conn.kick.notified().await,
             Ok(Drained::Lagging(lag)) => {
-                let Some((bytes, next)) = read_lagging(&shared.store, &lag).await else { return };
+                let Some((bytes, next)) = Box::pin(read_lagging(&shared.store, &lag)).await else { return };
                 conn.outlet().put_stored(&lag, bytes, next);
             }
             Ok(Drained::File(file)) => {
-                if let Err(error) = send_file(conn, &file, &shared.contents).await {
+                if let Err(error) = Box::pin(send_file(conn, &file, &shared.contents)).await {
                     tracing::warn!(conn = %conn.id, %error, "a file broke off");
                     return;
                 }

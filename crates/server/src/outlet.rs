@@ -157,6 +157,8 @@ impl Outlet {
     /// `roster` is the version that the reader knows, 0 for none.
     pub fn open(&mut self, log: Arc<RoomLog>, view: View, next: Seq, roster: u64) {
         self.close_room(log.room);
+        // Most connections stand in few rooms: room for four at once would be the larger part of what they hold.
+        self.cursors.reserve_exact(1);
         self.cursors.push(Cursor { log, view, next, roster });
     }
 
@@ -347,6 +349,10 @@ impl Outlet {
             Then::Begun => drop(self.begun.pop_front()),
             Then::Control => {
                 self.control_bytes -= self.control.pop_front().map_or(0, |bytes| bytes.len());
+                if self.control.is_empty() {
+                    // Give the memory back: an idle connection holds none.
+                    self.control = VecDeque::new();
+                }
             }
             Then::Pong => self.pong = None,
             Then::Roster { cursor, version } => self.cursors[cursor].roster = version,
