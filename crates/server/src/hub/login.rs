@@ -3,6 +3,7 @@
 use super::{Hub, Session, Voice};
 use crate::conn::{Conn, ConnId};
 use crate::inbound::{Hello, Login, Refusal};
+use crate::keep::Retention;
 use crate::page::pages;
 use crate::store::{Change, CredentialHash};
 use crate::voice;
@@ -161,7 +162,7 @@ impl Hub {
             epoch: self.epoch,
             durability: self.durability.clone(),
             time: now,
-            storage: storage_sentence(&self.durability, &self.settings.keep.words()),
+            storage: storage_sentence(&self.durability, &self.settings.keep),
             motd: self.settings.motd.clone(),
         }
     }
@@ -268,17 +269,14 @@ fn limits(file: u64) -> Limits {
 }
 
 /// What is stored, how long, and who can read it, honestly.
-fn storage_sentence(durability: &Durability, keep: &str) -> String {
-    match durability {
-        Durability::Memory => format!(
-            "the newest messages are kept in this server's memory until it stops{keep}; its operator can read them"
-        ),
-        Durability::Process => format!(
-            "messages are kept on this server's disk{keep}, and the last ones may be lost if its machine crashes; \
-             its operator can read them"
-        ),
-        Durability::Disk => {
-            format!("messages are kept on this server's disk{keep}; its operator can read them")
+fn storage_sentence(durability: &Durability, keep: &Retention) -> String {
+    let (place, but) = match durability {
+        Durability::Memory => ("in this server's memory", ", at the longest until it stops"),
+        Durability::Process => {
+            ("on this server's disk", ", and the last ones are lost if its machine crashes")
         }
-    }
+        Durability::Disk => ("on this server's disk", ""),
+    };
+    let (most, rooms) = (keep.default_words(), keep.room_words());
+    format!("messages are kept {place}{most}{but}{rooms}; its operator can read them")
 }
