@@ -163,6 +163,76 @@ async fn a_killed_client_goes_on_from_its_journal() {
     }
 }
 
+/// Types these lines again and again, killed at another moment each time, and the machine with it; then lets what
+/// waits be sent.
+async fn kill_again_and_again(server: &Server, rounds: usize, lines: impl Fn(usize) -> Vec<String>) {
+    let files = MemoryFiles::default();
+    for round in 0..rounds {
+        server.break_after(&[round % 7, round % 3]);
+        let (client, face) = client(server, &files);
+        let talk = async {
+            for line in lines(round) {
+                type_line(&face, &line).await;
+            }
+            std::future::pending::<()>().await;
+        };
+        let killed = Duration::from_millis(1 + 13 * round as u64);
+        let run = async { tokio::join!(run(client), talk) };
+        let _ = tokio::time::timeout(killed, run).await;
+        files.crash();
+    }
+    server.break_after(&[]);
+    let (client, mut face) = client(server, &files);
+    drop(std::mem::replace(&mut face.input, tokio::sync::mpsc::channel(1).0));
+    let (end, _) = tokio::join!(run(client), read_all(&mut face));
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_killed_client_changed_is_changed_once_and_nothing_else_is() {
+    let server = Server::start();
+    let typed = |round| {
+        let lines = ["a", "b", "/edit B", "/me c", "/delete", "d"];
+        lines.map(|line| if line == "/delete" { line.to_owned() } else { format!("{line}{round}") }).to_vec()
+    };
+    kill_again_and_again(&server, 60, typed).await;
+    let lines = server.lines();
+    let mut complete = 0;
+    for round in 0..60 {
+        let of_round: Vec<_> = lines.iter().filter(|line| line[1..] == round.to_string()).collect();
+        let text: String = of_round.iter().map(|line| &line[..1]).collect();
+        assert!(["", "a", "ab", "aB", "aBc", "aBd"].contains(&text.as_str()), "round {round}: {text}");
+        complete += usize::from(text == "aBd");
+    }
+    assert!(complete > 5, "{complete} rounds came to their end: {lines:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_shown_is_told_as_read_together_and_only_forward() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "one").await;
+        until(&mut face, is_said("one")).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(server.marks(), [1]);
+        for n in 0..20 {
+            server.append(&n.to_string());
+        }
+        until(&mut face, is_said("9")).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(server.marks(), [1, 11], "what came and was not shown is not read");
+        until(&mut face, is_said("19")).await;
+        server.cut();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(server.marks(), [1, 11, 21]);
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_reconnection_tells_its_account() {
     let server = Server::start();

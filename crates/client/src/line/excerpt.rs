@@ -71,25 +71,23 @@ pub(super) fn excerpt(text: &str, words: &Words, mark: impl Fn(&str) -> String) 
         Some((start, part))
     });
     let first = found.into_iter().find(|(_, part)| words.has(part)).map_or(0, |(at, _)| at);
-    let cut = window(&text, first);
+    let (start, end) = window(&text, first);
+    let cut = &text[start..end];
     let marked = parts(cut).map(|part| if words.has(&part) { mark(part.text) } else { part.text.to_owned() });
     let marked: String = marked.collect();
-    let begins = text.starts_with(cut);
-    let ends = text.ends_with(cut);
-    format!("{}{marked}{}", if begins { "" } else { "…" }, if ends { "" } else { "…" })
+    let dots = |cut: bool| if cut { "…" } else { "" };
+    format!("{}{marked}{}", dots(start > 0), dots(end < text.len()))
 }
 
-/// The part of the text that is shown: cut between words where it can be.
-fn window(text: &str, first: usize) -> &str {
-    let all = text.chars().count();
-    if all <= LONG {
-        return text;
+/// Where the part of the text that is shown begins and ends, in bytes; it begins with a word where it can.
+fn window(text: &str, first: usize) -> (usize, usize) {
+    if text.chars().count() <= LONG {
+        return (0, text.len());
     }
     let before = text[..first].char_indices().rev().nth(BEFORE).map_or(0, |(at, _)| at);
     let start = text[before..first].find(' ').filter(|_| before > 0).map_or(before, |space| before + space + 1);
-    let rest = &text[start..];
-    let end = rest.char_indices().nth(LONG).map_or(rest.len(), |(at, _)| at);
-    &rest[..end]
+    let end = text[start..].char_indices().nth(LONG).map_or(text.len(), |(at, _)| start + at);
+    (start, end)
 }
 
 #[cfg(test)]

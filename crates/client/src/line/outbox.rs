@@ -17,7 +17,7 @@ impl Renderer {
             }
             Event::Withdrawn { place, text } => {
                 let place = safe(&place.to_string());
-                vec![self.info(&format!("not sent to {place}, as you wish: '{}'", safe(text)))]
+                vec![self.info(&format!("taken back before it was sent to {place}: '{}'", safe(text)))]
             }
             Event::Refused { place, kind, text, refusal } => self.not_said(place, *kind, text, refusal),
             Event::Void { place, text } => self.failed(

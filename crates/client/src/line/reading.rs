@@ -23,7 +23,7 @@ impl Renderer {
             }
             Event::News { rooms } => vec![self.info(&format!("new: {}", news(rooms)))],
             Event::Elsewhere { place, count: n } => vec![self.info(&format!(
-                "{}: {} that you have read elsewhere not shown; /history shows what was said",
+                "{}: {} read on another device, and not shown here; /history shows what was said",
                 safe(&place.to_string()),
                 count(*n, "line"),
             ))],

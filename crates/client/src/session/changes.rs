@@ -3,7 +3,7 @@
 use super::event::Event;
 use super::outbox::Post;
 use super::place::Place;
-use super::{Phase, Session};
+use super::Session;
 use crate::clock::Now;
 use protocol::entry::EntryKind;
 use protocol::id::Seq;
@@ -84,8 +84,12 @@ impl Session {
         let Some(deferred) = &self.deferred else {
             return;
         };
-        let online = matches!(self.phase, Phase::Up | Phase::Listing | Phase::Login { .. });
-        if online && (self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now)) {
+        let waiting = self.outbox.last_in(&deferred.place, |kind| deferred.change.suits(kind));
+        let waiting = waiting.map(|pending| (pending.serial, pending.counter.is_some()));
+        let unseen = self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now);
+        // A script can wait until it is known what arrived; a person is told, and may type something else.
+        let patient = !self.config.interactive && matches!(waiting, Some((_, true)));
+        if self.is_connected() && unseen || patient {
             return;
         }
         let Some(Deferred { place, change, refusals }) = self.deferred.take() else {
@@ -95,8 +99,7 @@ impl Session {
             let text = "nothing was changed: your last line here is not there";
             return self.mistake(text, "type /history to see the numbers, and name one");
         }
-        let waiting = self.outbox.last_in(&place, |kind| change.suits(kind));
-        match waiting.map(|pending| (pending.serial, pending.counter.is_some())) {
+        match waiting {
             Some((serial, false)) => self.change_unsent(serial, change, now),
             Some((_, true)) => self.mistake(
                 "your last line here is on its way, and may have arrived",

@@ -1,6 +1,6 @@
 //! The session against a server that says what a test wants.
 
-mod scripted;
+pub(super) mod scripted;
 mod transfers;
 
 use super::event::{End, Event, Loss, Said};

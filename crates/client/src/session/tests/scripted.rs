@@ -14,7 +14,7 @@ use std::ops::RangeInclusive;
 pub(super) const EPOCH: Epoch = Epoch([1; 16]);
 pub(super) const LOBBY: RoomId = RoomId::FIRST;
 
-pub(super) fn seq(value: u64) -> Seq {
+pub(in super::super) fn seq(value: u64) -> Seq {
     Seq::new(value).expect("tests count from 1")
 }
 
@@ -27,7 +27,7 @@ fn person(value: u64) -> PersonId {
 }
 
 /// An entry of eve's, or of this client if it has a counter.
-pub(super) fn entry(at: u64, text: &str, own: Option<u64>) -> Entry {
+pub(in super::super) fn entry(at: u64, text: &str, own: Option<u64>) -> Entry {
     Entry {
         seq: seq(at),
         time: Millis(1_000),
@@ -239,6 +239,7 @@ impl Scripted {
             | ClientMsg::Part { req, .. }
             | ClientMsg::Open { req, .. }
             | ClientMsg::Fetch { req, .. }
+            | ClientMsg::Search { req, .. }
             | ClientMsg::State { req, .. }
             | ClientMsg::Ask { req, .. }
             | ClientMsg::Do { req, .. } => Some(*req),
