@@ -1,5 +1,6 @@
 //! A whole client, driven over pipes in memory against a small server, in paused time.
 
+mod kept;
 mod server;
 
 use super::*;
@@ -125,86 +126,6 @@ async fn cut_connections_lose_and_double_nothing() {
     assert_eq!(end.expect("a good end"), End::Quit);
     assert_eq!(server.log(), wanted);
     assert_eq!(read, wanted);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_killed_client_goes_on_from_its_journal() {
-    let server = Server::start();
-    let files = MemoryFiles::default();
-    for round in 0..20_usize {
-        // Killed at another moment each time, and the machine with it.
-        server.break_after(&[round % 3]);
-        let (client, face) = client(&server, &files);
-        let talk = async {
-            for n in 0..5 {
-                type_line(&face, &format!("{round}.{n}")).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        let killed = Duration::from_millis(100 + 37 * round as u64);
-        let run = async { tokio::join!(run(client), talk) };
-        let _ = tokio::time::timeout(killed, run).await;
-        files.crash();
-    }
-    server.break_after(&[]);
-    let (client, mut face) = client(&server, &files);
-    drop(std::mem::replace(&mut face.input, tokio::sync::mpsc::channel(1).0));
-    let (end, _) = tokio::join!(run(client), read_all(&mut face));
-    assert_eq!(end.expect("a good end"), End::Quit);
-    let log = server.log();
-    let unique: std::collections::BTreeSet<_> = log.iter().collect();
-    assert_eq!(unique.len(), log.len(), "nothing twice: {log:?}");
-    assert!(log.len() > 50, "{}", log.len());
-    for round in 0..20 {
-        // A line that was taken is there, and so is all that was typed before it.
-        let of_round: Vec<_> = log.iter().filter(|text| text.starts_with(&format!("{round}."))).collect();
-        let expected: Vec<_> = (0..of_round.len()).map(|n| format!("{round}.{n}")).collect();
-        assert!(of_round.iter().copied().eq(&expected), "{of_round:?}");
-    }
-}
-
-/// Types these lines again and again, killed at another moment each time, and the machine with it; then lets what
-/// waits be sent.
-async fn kill_again_and_again(server: &Server, rounds: usize, lines: impl Fn(usize) -> Vec<String>) {
-    let files = MemoryFiles::default();
-    for round in 0..rounds {
-        server.break_after(&[round % 7, round % 3]);
-        let (client, face) = client(server, &files);
-        let talk = async {
-            for line in lines(round) {
-                type_line(&face, &line).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        let killed = Duration::from_millis(1 + 13 * round as u64);
-        let run = async { tokio::join!(run(client), talk) };
-        let _ = tokio::time::timeout(killed, run).await;
-        files.crash();
-    }
-    server.break_after(&[]);
-    let (client, mut face) = client(server, &files);
-    drop(std::mem::replace(&mut face.input, tokio::sync::mpsc::channel(1).0));
-    let (end, _) = tokio::join!(run(client), read_all(&mut face));
-    assert_eq!(end.expect("a good end"), End::Quit);
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_killed_client_changed_is_changed_once_and_nothing_else_is() {
-    let server = Server::start();
-    let typed = |round| {
-        let lines = ["a", "b", "/edit B", "/me c", "/delete", "d"];
-        lines.map(|line| if line == "/delete" { line.to_owned() } else { format!("{line}{round}") }).to_vec()
-    };
-    kill_again_and_again(&server, 60, typed).await;
-    let lines = server.lines();
-    let mut complete = 0;
-    for round in 0..60 {
-        let of_round: Vec<_> = lines.iter().filter(|line| line[1..] == round.to_string()).collect();
-        let text: String = of_round.iter().map(|line| &line[..1]).collect();
-        assert!(["", "a", "ab", "aB", "aBc", "aBd"].contains(&text.as_str()), "round {round}: {text}");
-        complete += usize::from(text == "aBd");
-    }
-    assert!(complete > 5, "{complete} rounds came to their end: {lines:?}");
 }
 
 #[tokio::test(start_paused = true)]
