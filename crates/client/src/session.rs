@@ -325,8 +325,8 @@ impl Session {
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
         self.advance_transfers();
-        self.advance_posts(now);
         self.advance_deferred(now);
+        self.advance_posts(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up
             && !recalling

@@ -30,9 +30,11 @@ impl Words {
     fn has(&self, part: &Part<'_>) -> bool {
         let word = fold(part.text);
         part.is_word
-            && self.0.iter().any(|(known, begins)| {
-                if *begins { word.starts_with(known.as_str()) } else { word == *known }
-            })
+            && self.0.iter().any(
+                |(known, begins)| {
+                    if *begins { word.starts_with(known.as_str()) } else { word == *known }
+                },
+            )
     }
 }
 
@@ -85,7 +87,8 @@ fn window(text: &str, first: usize) -> (usize, usize) {
         return (0, text.len());
     }
     let before = text[..first].char_indices().rev().nth(BEFORE).map_or(0, |(at, _)| at);
-    let start = text[before..first].find(' ').filter(|_| before > 0).map_or(before, |space| before + space + 1);
+    let start =
+        text[before..first].find(' ').filter(|_| before > 0).map_or(before, |space| before + space + 1);
     let end = text[start..].char_indices().nth(LONG).map_or(text.len(), |(at, _)| start + at);
     (start, end)
 }

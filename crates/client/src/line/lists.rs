@@ -41,7 +41,8 @@ impl Renderer {
             };
             let topic =
                 if room.topic.is_empty() { String::new() } else { format!(": {}", safe(&room.topic)) };
-            let line = format!("#{} ({} of {} online{mine}){topic}", safe(&room.name), room.online, room.members);
+            let line =
+                format!("#{} ({} of {} online{mine}){topic}", safe(&room.name), room.online, room.members);
             out.push(self.look.pad(&format!("   {line}")));
         }
         out

@@ -75,7 +75,9 @@ impl Renderer {
             Event::Error { about, refusal } if about.is_empty() => {
                 self.refused("the server refused that", refusal, None)
             }
-            Event::Error { about, refusal } => self.refused(&format!("refused '{}'", safe(about)), refusal, None),
+            Event::Error { about, refusal } => {
+                self.refused(&format!("refused '{}'", safe(about)), refusal, None)
+            }
             Event::Notice { text } => vec![self.info(&safe(text))],
             other => self.outbox(other),
         }

@@ -69,7 +69,9 @@ impl Renderer {
             },
             EntryKind::System => format!("-- {body}"),
             EntryKind::Opaque => format!("{name}: (encrypted)"),
-            EntryKind::Edit | EntryKind::Delete | EntryKind::Other(_) => format!("{name}: (something that this version of natter can't show)"),
+            EntryKind::Edit | EntryKind::Delete | EntryKind::Other(_) => {
+                format!("{name}: (something that this version of natter can't show)")
+            }
         }
     }
 

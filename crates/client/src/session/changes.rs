@@ -1,9 +1,9 @@
 //! Changing and taking back what I said.
 
+use super::Session;
 use super::event::Event;
 use super::outbox::Post;
 use super::place::Place;
-use super::Session;
 use crate::clock::Now;
 use protocol::entry::EntryKind;
 use protocol::id::Seq;

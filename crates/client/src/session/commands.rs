@@ -58,7 +58,7 @@ impl Session {
             Command::Whois(_) => {}
             Command::List => self.list(),
             Command::History(span) => self.history(here, span, now),
-            Command::Search(search) => self.search(here, search),
+            Command::Search(search) => self.search(&here, search),
             Command::Jump(to) => self.jump(&here, to),
             Command::Send(path) => self.send_file(here, path, now),
             Command::Ignore(None) => self.tell(Event::Ignored { names: self.ignored.names() }),

@@ -2,6 +2,7 @@
 
 use super::event::{End, Event};
 use super::outbox::Pending;
+use super::requests::Asked;
 use super::{Phase, Session};
 use crate::clock::{Now, after, since};
 use protocol::id::{Counter, Millis};
@@ -74,7 +75,7 @@ impl Session {
         self.phase == Phase::Up
             && self.outbox.len() == 0
             && self.transfers.is_empty()
-            && self.requests.is_empty()
+            && !self.requests.any(|asked| *asked != Asked::Mark)
             && self.joining.is_empty()
             && !self.resume.is_active()
             && self.deferred.is_none()

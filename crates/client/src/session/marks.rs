@@ -43,7 +43,6 @@ impl Marks {
             return BTreeSet::new();
         }
         self.due = None;
-        self.told = Some(now);
         std::mem::take(&mut self.moved)
     }
 }
@@ -61,6 +60,7 @@ impl Session {
             };
             if let Some(seq) = shown.filter(|_| shown > found.info.read.max(found.marked)) {
                 found.marked = shown;
+                self.marks.told = Some(now);
                 self.ask(Asked::Mark, |req| ClientMsg::Mark { req, room, seq });
             }
         }

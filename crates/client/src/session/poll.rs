@@ -33,7 +33,8 @@ impl Session {
         let outbox = self.outbox.timeout().filter(|_| self.phase == Phase::Up);
         let catching_up =
             (self.catching_up && self.logins > 0).then(|| after(self.server_time.1, CATCH_UP_MS));
-        let own = [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
+        let own =
+            [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
         [heart, slow, catching_up, outbox]
             .into_iter()
             .chain(own)

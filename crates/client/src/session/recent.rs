@@ -166,7 +166,10 @@ mod tests {
         recent.handle_entry(&entry(1, "teh", None), None, false);
         let edit = change(2, EntryKind::Edit, 1, "the");
         let news = recent.handle_entry(&edit, None, true);
-        assert!(matches!(&news, News::Changed(line) if line.quoted.text == "teh" && !line.mention), "{news:?}");
+        assert!(
+            matches!(&news, News::Changed(line) if line.quoted.text == "teh" && !line.mention),
+            "{news:?}"
+        );
         assert_eq!(text(&recent, 1), "the");
         assert!(recent.find(seq(1)).expect("remembered").mention);
         let delete = change(3, EntryKind::Delete, 1, "");

@@ -129,11 +129,6 @@ impl Requests {
         self.open.values().any(wanted)
     }
 
-    /// Whether nothing is open.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
     /// Forgets all; gives those that were open.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = Asked> + use<> {
         std::mem::take(&mut self.open).into_values()

@@ -27,15 +27,15 @@ pub(super) struct Searched {
 }
 
 impl Session {
-    pub(super) fn search(&mut self, here: Place, search: Search) {
+    pub(super) fn search(&mut self, here: &Place, search: Search) {
         match search {
             Search::More if self.searched.words.is_empty() => {
                 self.mistake("nothing was searched for yet", "type /search WORDS");
             }
-            Search::More if self.searched.next.is_none() => self.tell_found(Vec::new()),
+            Search::More if self.searched.next.is_none() => self.tell_found(&[]),
             Search::More => self.look_for_more(),
             Search::Words { everywhere, words } => {
-                let room = self.room_at(&here);
+                let room = self.room_at(here);
                 if room.is_none() && !everywhere {
                     let hint = "type /search -a WORDS to look in all rooms";
                     return self.mistake(format!("nothing was said in {here} yet"), hint);
@@ -61,7 +61,7 @@ impl Session {
         if shown.is_empty() && self.searched.next.is_some() {
             return self.look_for_more();
         }
-        self.tell_found(shown);
+        self.tell_found(&shown);
     }
 
     /// A changed line is found by what it says now: its changes need not be found beside it.
@@ -72,11 +72,11 @@ impl Session {
             && !self.ignored.hides(found.entry.person, &found.entry.name)
     }
 
-    fn tell_found(&mut self, shown: Vec<Found>) {
+    fn tell_found(&mut self, shown: &[Found]) {
         let first = self.searched.hits.len() + 1;
         self.searched.hits.extend(shown.iter().map(|found| (found.room, found.entry.seq)));
         let place = self.searched.room.and_then(|id| self.rooms.by_id(id)).map(|room| room.place());
-        let hits = self.shown(&shown);
+        let hits = self.shown(shown);
         let (words, more) = (self.searched.words.clone(), self.searched.next.is_some());
         self.tell(Event::Found { place, words, first, hits, more });
     }
