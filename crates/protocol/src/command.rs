@@ -82,7 +82,7 @@ pub const COMMANDS: &[Spec] = &[
         Argument::Text,
         true,
     ),
-    spec("jump", &[], "[N|#N]", "show what was said around find N, or around line #N", Argument::Text, false),
+    spec("jump", &[], "[N|#N]", "show what was said around result N, or around line #N", Argument::Text, false),
     spec("send", &["upload"], "PATH", "send a file", Argument::Path, false),
     spec("ignore", &[], "[NAME]", "hide what a person says, or list whom you hide", Argument::Person, false),
     spec("unignore", &[], "NAME", "show again what a person says", Argument::Person, false),

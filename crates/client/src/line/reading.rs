@@ -91,7 +91,7 @@ impl Renderer {
         let lines = hits.iter().enumerate().rev();
         out.extend(lines.map(|(at, said)| self.hit(first + at, said, &wanted, place.is_none())));
         let rest = if more { "/search shows older ones" } else { "these are the oldest" };
-        out.push(self.info(&format!("/jump N shows what was said around one; {rest}")));
+        out.push(self.info(&format!("/jump N shows what was said around a result; {rest}")));
         out
     }
 

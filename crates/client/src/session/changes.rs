@@ -89,7 +89,8 @@ impl Session {
         let unseen = self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now);
         // A script can wait until it is known what arrived; a person is told, and may type something else.
         let patient = !self.config.interactive && matches!(waiting, Some((_, true)));
-        if self.is_connected() && unseen || patient {
+        let moves = self.is_connected() && !self.unkept.is_outbox();
+        if moves && unseen || patient {
             return;
         }
         let Some(Deferred { place, change, refusals }) = self.deferred.take() else {

@@ -95,10 +95,10 @@ impl Session {
         let Some((room, line)) = self.searched.hits.get(number - 1).copied() else {
             let hint = match self.searched.hits.len() {
                 0 => "type /search WORDS first, or /jump #N for a line of this room".to_owned(),
-                1 => "there is one: /jump 1".to_owned(),
+                1 => "there is only one: /jump 1".to_owned(),
                 found => format!("there are {found}: /jump {found}, or /search for more"),
             };
-            return self.mistake(format!("there is no find {number}"), hint);
+            return self.mistake(format!("there is no result {number}"), hint);
         };
         self.searched.jumped = number;
         self.look_around(room, line);
