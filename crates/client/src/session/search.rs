@@ -49,8 +49,16 @@ impl Session {
 
     fn look_for_more(&mut self) {
         if self.is_online() {
-            let Searched { room, words, .. } = self.searched.clone();
-            self.ask(Asked::Search, |req| ClientMsg::Search { req, room, words, limit: SHOWN });
+            let Searched { room, words, next, .. } = self.searched.clone();
+            let (before_room, before) = next.unzip();
+            self.ask(Asked::Search, |req| ClientMsg::Search {
+                req,
+                room,
+                words,
+                limit: SHOWN,
+                before_room,
+                before,
+            });
         }
     }
 
