@@ -2,7 +2,6 @@
 
 use super::Session;
 use super::place::Place;
-use super::requests::Asked;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -45,7 +44,7 @@ impl Session {
             name: self.name.clone(),
             people: Arc::clone(&self.names.people),
             rooms: Arc::clone(&self.names.rooms),
-            lines: self.lines - u64::from(self.requests.any(Asked::moves)),
+            lines: self.lines - u64::from(!self.is_done()),
         }
     }
 
