@@ -2,12 +2,13 @@
 //!
 //! One thread on epoll drives all connections ([`crowd`]). What is said on each of them is decided by a
 //! [`speaker`], which knows no socket; a [`ledger`] holds every text against what was sent. The workloads
-//! ([`saturated`], [`paced`], [`idle`]) put these together. [`limit`] is a server that does as little as a server
+//! ([`saturated`], [`paced`], [`idle`], [`file`](mod@file)) put these together. [`limit`] is a server that does as little as a server
 //! can: what the kernel leaves to be reached.
 
 pub mod clock;
 pub mod crowd;
 pub mod fault;
+pub mod file;
 pub mod heartbeat;
 pub mod idle;
 pub mod ledger;

@@ -3,9 +3,12 @@
 use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::fault::Fault;
+use crate::file;
 use crate::idle;
 use crate::limit::LimitServer;
-use crate::options::{Dialect, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, Task};
+use crate::options::{
+    Dialect, FileOptions, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, Task,
+};
 use crate::paced::Paced;
 use crate::process::raise_socket_limit;
 use crate::report::Report;
@@ -37,6 +40,7 @@ fn start(options: &Options) -> Result<(), Fault> {
         Task::Saturated(options) => options.target.dialect,
         Task::Paced(options) => options.target.dialect,
         Task::Idle(options) => options.target.dialect,
+        Task::File(options) => options.target.dialect,
         Task::Limit(options) => return serve(options, clock),
     };
     let report = match dialect {
@@ -60,6 +64,7 @@ fn work<S: Speaker>(task: &Task, clock: Clock) -> Result<Report, Fault> {
         Task::Saturated(options) => saturated::<S>(options, clock),
         Task::Paced(options) => paced::<S>(options, clock),
         Task::Idle(options) => idle::<S>(options, clock),
+        Task::File(options) => file::<S>(options, clock),
         Task::Limit(_) => unreachable!("it is served, and nothing is said to it here"),
     }
 }
@@ -112,6 +117,24 @@ fn idle<S: Speaker>(options: &IdleOptions, clock: Clock) -> Result<Report, Fault
         workload: "idle",
         dialect: S::DIALECT,
         settings: BTreeMap::from([("connections", (*connections).into()), ("per_room", (*per_room).into())]),
+        figures,
+    })
+}
+
+fn file<S: Speaker>(options: &FileOptions, clock: Clock) -> Result<Report, Fault> {
+    let FileOptions { target, receivers, mib } = options;
+    let (bytes, patience) = (u64::from(*mib) << 20, target.patience());
+    let everybody = usize::try_from(*receivers).unwrap_or(usize::MAX);
+    let figures = if target.dialect == Dialect::Native {
+        file::carry(target.server, everybody, bytes, clock, patience, target.process())?
+    } else {
+        let crowd = Crowd::<S>::join(target.server, one_room(*receivers, 1), clock, patience)?;
+        file::relay(crowd, everybody, bytes, clock, patience, target.process())?
+    };
+    Ok(Report {
+        workload: "file",
+        dialect: S::DIALECT,
+        settings: BTreeMap::from([("receivers", (*receivers).into()), ("mib", (*mib).into())]),
         figures,
     })
 }
