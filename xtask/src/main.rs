@@ -6,9 +6,11 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod ci;
+mod crash;
 mod deny;
 mod failure;
 mod picture;
+mod proof;
 mod runner;
 mod tidy;
 mod workspace;
@@ -40,6 +42,8 @@ enum Task {
     Build,
     /// Measure natter beside nats-server and the bare limit, on two pinned cores.
     Bench(bench::Options),
+    /// Kill the server again and again under writers: nothing acknowledged may be lost.
+    Crash(crash::Options),
     /// Draw the conversation in the README anew, from what the real programs print.
     Picture {
         /// Only compare it with the one that is kept.
@@ -71,6 +75,7 @@ fn run(task: Task) -> Result<(), Failure> {
         }
         Task::Build => workspace.build_programs(),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Crash(options) => crash::run(&workspace, &options),
         Task::Picture { check } => picture::run(&workspace, check),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
     }
