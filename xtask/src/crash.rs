@@ -72,7 +72,11 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         }
         server = restart(&world, &mut tally)?;
         world.consult(&server)?;
-        eprintln!("  kill {kill}: {} acknowledged, {} in the log", world.company.acked(), world.oracle.entries());
+        eprintln!(
+            "  kill {kill}: {} acknowledged, {} in the log",
+            world.company.acked(),
+            world.oracle.entries()
+        );
         world.verdict(CLAIM)?;
     }
     finish(workspace, &mut world, server)?;

@@ -8,7 +8,9 @@ mod bench;
 mod ci;
 mod crash;
 mod deny;
+mod drain;
 mod failure;
+mod faults;
 mod picture;
 mod proof;
 mod runner;
@@ -44,6 +46,14 @@ enum Task {
     Bench(bench::Options),
     /// Kill the server again and again under writers: nothing acknowledged may be lost.
     Crash(crash::Options),
+    /// Stop the server under clients that post: it is soon, and nothing is lost or doubled.
+    Drain(drain::Options),
+    /// Make calls fail, disks fill and bits flip, and look at the order of its syncs.
+    Faults {
+        /// Which fault.
+        #[command(subcommand)]
+        fault: faults::Options,
+    },
     /// Draw the conversation in the README anew, from what the real programs print.
     Picture {
         /// Only compare it with the one that is kept.
@@ -76,6 +86,8 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Build => workspace.build_programs(),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Crash(options) => crash::run(&workspace, &options),
+        Task::Drain(options) => drain::run(&workspace, &options),
+        Task::Faults { fault } => faults::run(&workspace, &fault),
         Task::Picture { check } => picture::run(&workspace, check),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
     }

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
 use protocol::entry::Entry;
-use protocol::id::{Epoch, Req, RoomId, Seq};
+use protocol::id::{Counter, Epoch, Req, RoomId, Seq};
 use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -25,6 +25,8 @@ pub struct Caller {
     next_req: u32,
     /// Which history the server has.
     pub epoch: Epoch,
+    /// The last post of this device that the server has.
+    pub last_counter: Option<Counter>,
 }
 
 impl Caller {
@@ -45,10 +47,11 @@ impl Caller {
             space: vec![0; READ],
             next_req: 1,
             epoch: Epoch([0; 16]),
+            last_counter: None,
         };
         caller.say(&identity.hello())?;
-        caller.epoch = caller.find("a welcome", |msg| match msg {
-            ServerMsg::Welcome { epoch, .. } => Some(Ok(epoch)),
+        (caller.epoch, caller.last_counter) = caller.find("a welcome", |msg| match msg {
+            ServerMsg::Welcome { epoch, last_counter, .. } => Some(Ok((epoch, last_counter))),
             ServerMsg::Error { code, text, .. } => Some(Err(Fault::Denied { code, text })),
             _ => None,
         })??;

@@ -21,7 +21,8 @@ impl Inbox {
     /// # Errors
     /// [`Fault::Refused`] if the bytes are no messages.
     pub fn feed(&mut self, mut bytes: &[u8], mut heard: impl FnMut(ServerMsg)) -> Result<(), Fault> {
-        let strange = |why: &dyn std::fmt::Display| Fault::Refused(format!("bytes that are no message: {why}"));
+        let strange =
+            |why: &dyn std::fmt::Display| Fault::Refused(format!("bytes that are no message: {why}"));
         while let Some(item) = self.0.next(&mut bytes).map_err(|error| strange(&error))? {
             let Item::Frame(frame) = item else {
                 return Err(strange(&"a frame over the limit"));

@@ -44,7 +44,8 @@ pub fn body(writer: usize, counter: u64, bodies: Bodies) -> String {
     let start = usize::try_from(chance.below(LETTERS.len() as u64)).unwrap_or(0);
     let filler = LETTERS.chars().cycle().skip(start);
     // It ends with a letter, because servers may cut white space off.
-    let text: String = marker(writer, counter).chars().chain([' ']).chain(filler).take(size.max(24)).collect();
+    let text: String =
+        marker(writer, counter).chars().chain([' ']).chain(filler).take(size.max(24)).collect();
     text + "."
 }
 
@@ -65,7 +66,10 @@ mod tests {
     #[test]
     fn a_marker_is_read_back() {
         assert_eq!(read_marker(marker(7, 42).as_bytes()), Some((7, 42)));
-        assert_eq!(read_marker(body(9_999, 123_456_789, Bodies::Long).as_bytes()), Some((9_999, 123_456_789)));
+        assert_eq!(
+            read_marker(body(9_999, 123_456_789, Bodies::Long).as_bytes()),
+            Some((9_999, 123_456_789))
+        );
         for strange in ["", "w0007", "w0007-00000004x", "w+007-000000042", "v0007-000000042"] {
             assert_eq!(read_marker(strange.as_bytes()), None, "{strange}");
         }

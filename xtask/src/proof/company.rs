@@ -86,11 +86,6 @@ impl Company {
         self.waiting = (0..self.writers.len() + self.followers.len()).rev().collect();
     }
 
-    /// Has these writers come.
-    pub fn call_writers(&mut self, numbers: impl DoubleEndedIterator<Item = usize>) {
-        self.waiting = numbers.rev().collect();
-    }
-
     /// Lets nobody in who is still waiting.
     pub fn dismiss(&mut self) {
         self.waiting.clear();

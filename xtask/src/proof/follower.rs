@@ -84,7 +84,9 @@ impl Follower {
                 self.check_next(room, next)?;
             }
             ServerMsg::Trimmed { reason, .. } => {
-                return Err(Violation::NewHistory { what: format!("a reader's cursor is moved: {reason:?}") });
+                return Err(Violation::NewHistory {
+                    what: format!("a reader's cursor is moved: {reason:?}"),
+                });
             }
             ServerMsg::Entries { room, entries } => {
                 entries.iter().try_for_each(|entry| self.handle_entry(room, entry))?;

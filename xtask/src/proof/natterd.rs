@@ -31,6 +31,20 @@ pub struct Launch {
     pub address: SocketAddr,
 }
 
+/// What became of a start.
+#[derive(Debug)]
+pub enum Start {
+    /// It listens.
+    Listening(Natterd),
+    /// It has ended.
+    Ended {
+        /// How.
+        status: ExitStatus,
+        /// What it printed to stderr.
+        said: String,
+    },
+}
+
 /// A running server. It is killed with this value.
 #[derive(Debug)]
 pub struct Natterd {
@@ -62,6 +76,19 @@ impl Launch {
     /// # Errors
     /// [`Failure::Server`] if it ends instead.
     pub fn start(&self) -> Result<Natterd, Failure> {
+        match self.try_start()? {
+            Start::Listening(server) => Ok(server),
+            Start::Ended { status, said } => {
+                Err(Failure::Server { why: format!("it ended with {status} instead of listening"), said })
+            }
+        }
+    }
+
+    /// Starts it and waits until it listens or has ended.
+    ///
+    /// # Errors
+    /// Fails if it does neither.
+    pub fn try_start(&self) -> Result<Start, Failure> {
         let clock = Clock::start();
         let mut server = self.spawn()?;
         let out = self.folder.join("natterd.out");
@@ -69,10 +96,10 @@ impl Launch {
             let said = fs::read_to_string(&out).unwrap_or_default();
             if said.contains("listening on") {
                 server.started_in = clock.now();
-                return Ok(server);
+                return Ok(Start::Listening(server));
             }
             if let Some(status) = server.ended()? {
-                return Err(server.failure(&format!("it ended with {status} instead of listening")));
+                return Ok(Start::Ended { status, said: server.complaints() });
             }
             if clock.now() > PATIENCE {
                 return Err(server.failure("it does not listen"));

@@ -41,7 +41,8 @@ impl Oracle {
         if entry.seq != due {
             return Err(Violation::Gap { room, due: due.value(), got: entry.seq.value() });
         }
-        let strange = || Violation::Invented { what: format!("entry {} of room {room}: {entry:?}", entry.seq) };
+        let strange =
+            || Violation::Invented { what: format!("entry {} of room {room}: {entry:?}", entry.seq) };
         let device = entry.device.ok_or_else(strange)?;
         let counter = entry.counter.map(Counter::value).ok_or_else(strange)?;
         self.rooms.entry(room).or_default().push((device, counter));

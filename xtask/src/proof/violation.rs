@@ -76,7 +76,9 @@ pub enum Violation {
         what: String,
     },
     /// A reader was given something else than what the log holds.
-    #[error("UNREAD: a reader got entry {seq} of room {room} as post {counter} of {device}, the log has another")]
+    #[error(
+        "UNREAD: a reader got entry {seq} of room {room} as post {counter} of {device}, the log has another"
+    )]
     Unread {
         /// The room.
         room: RoomId,

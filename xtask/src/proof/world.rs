@@ -51,7 +51,13 @@ impl World {
     ///
     /// # Errors
     /// Fails if it can't be made.
-    pub fn new(workspace: &Workspace, folder: &Path, store: StoreKind, size: Size, run: u64) -> Result<Self, Failure> {
+    pub fn new(
+        workspace: &Workspace,
+        folder: &Path,
+        store: StoreKind,
+        size: Size,
+        run: u64,
+    ) -> Result<Self, Failure> {
         let data = folder.join("data");
         let (temp, data_arg) = (folder.display().to_string(), data.display().to_string());
         let args = match store {
@@ -64,13 +70,22 @@ impl World {
         Ok(Self { launch, company, oracle: Oracle::default(), clock, data, size, run })
     }
 
+    /// Puts the server's folder elsewhere, before its first start.
+    pub fn move_to(&mut self, data: &Path) {
+        let before = self.data.display().to_string();
+        let args = self.launch.args.iter_mut().filter(|arg| **arg == before);
+        args.for_each(|arg| *arg = data.display().to_string());
+        data.clone_into(&mut self.data);
+    }
+
     /// Has everybody come, and waits until all are in.
     ///
     /// # Errors
     /// Fails if that takes too long.
     pub fn gather(&mut self) -> Result<(), Failure> {
         self.company.call();
-        let came = self.company.until(PATIENCE, |company| company.is_in() || !company.violations.is_empty())?;
+        let came =
+            self.company.until(PATIENCE, |company| company.is_in() || !company.violations.is_empty())?;
         if came { Ok(()) } else { Err(late("everybody to come in")) }
     }
 
@@ -103,7 +118,8 @@ impl World {
         let rooms = self.read_on(server)?;
         for follower in &mut self.company.followers {
             let given = follower.take_given();
-            let compared = rooms.get(&follower.room).map_or(Ok(()), |room| self.oracle.compare(*room, &given));
+            let compared =
+                rooms.get(&follower.room).map_or(Ok(()), |room| self.oracle.compare(*room, &given));
             self.company.violations.extend(compared.err());
         }
         self.company.violations.extend(self.oracle.judge(&self.company.writers));
@@ -118,7 +134,11 @@ impl World {
         let known = std::mem::take(&mut self.oracle);
         self.read_on(server)?;
         if known != self.oracle {
-            let what = format!("{} entries were read at first, {} now, or others", known.entries(), self.oracle.entries());
+            let what = format!(
+                "{} entries were read at first, {} now, or others",
+                known.entries(),
+                self.oracle.entries()
+            );
             self.company.violations.push(Violation::NewHistory { what });
         }
         self.company.violations.extend(self.oracle.judge(&self.company.writers));
@@ -150,7 +170,8 @@ impl World {
         if output.status.success() {
             return Ok(());
         }
-        let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        let said =
+            [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         Err(Failure::Server { why: format!("`natterd verify` says {}", output.status), said })
     }
 
@@ -159,7 +180,17 @@ impl World {
     /// # Errors
     /// Fails if the server does not let them in.
     pub fn visitor(&self, server: &Natterd) -> Result<Caller, Failure> {
-        Ok(Caller::login(server.address, &Identity::numbered("oracle", ORACLE, self.run), PATIENCE)?)
+        Ok(Caller::login(server.address, &self.oracle_identity(), PATIENCE)?)
+    }
+
+    /// Who that is to the server.
+    pub fn oracle_identity(&self) -> Identity {
+        Identity::numbered("oracle", ORACLE, self.run)
+    }
+
+    /// How many rooms there are.
+    pub fn rooms(&self) -> usize {
+        self.size.rooms
     }
 
     fn read_on(&mut self, server: &Natterd) -> Result<BTreeMap<Option<RoomId>, RoomId>, Failure> {

@@ -47,7 +47,8 @@ pub enum Step {
 pub struct Writer {
     /// Its number among all writers.
     pub number: usize,
-    identity: Identity,
+    /// Who it is to the server.
+    pub identity: Identity,
     habits: Habits,
     /// The rooms' numbers, as far as it has been let in.
     ids: Vec<Option<RoomId>>,
@@ -129,7 +130,9 @@ impl Writer {
                 return Ok(self.handle_joined(&rooms));
             }
             ServerMsg::Ack { counter, .. } => self.handle_ack(counter.value(), now)?,
-            ServerMsg::Error { code, about, req, text, .. } => self.handle_error(code, about, req, text, now)?,
+            ServerMsg::Error { code, about, req, text, .. } => {
+                self.handle_error(code, about, req, text, now)?;
+            }
             ServerMsg::GoAway { .. } => self.step = Step::Leaving,
             _ => {}
         }
@@ -166,11 +169,6 @@ impl Writer {
         self.ids[self.room(counter)]
     }
 
-    /// The names of its rooms.
-    pub fn rooms(&self) -> &[String] {
-        &self.habits.rooms
-    }
-
     fn room(&self, counter: u64) -> usize {
         room_of(self.number, counter, self.ids.len())
     }
@@ -198,7 +196,8 @@ impl Writer {
         if more || self.step != Step::Login {
             return Ok(None);
         }
-        let gone = self.ids.iter().position(|id| id.is_some_and(|id| rooms.iter().all(|room| room.room != id)));
+        let gone =
+            self.ids.iter().position(|id| id.is_some_and(|id| rooms.iter().all(|room| room.room != id)));
         if let Some(gone) = gone {
             return Err(Violation::Membership { writer: self.number, room: self.habits.rooms[gone].clone() });
         }
@@ -221,7 +220,10 @@ impl Writer {
 
     fn handle_ack(&mut self, counter: u64, now: Duration) -> Result<(), Violation> {
         if counter > self.sent {
-            let what = format!("an acknowledgement of post {counter}, but writer {} sent {}", self.number, self.sent);
+            let what = format!(
+                "an acknowledgement of post {counter}, but writer {} sent {}",
+                self.number, self.sent
+            );
             return Err(Violation::Invented { what });
         }
         self.acked = self.acked.max(counter);
@@ -231,7 +233,14 @@ impl Writer {
         Ok(())
     }
 
-    fn handle_error(&mut self, code: u16, about: u8, req: u64, text: String, now: Duration) -> Result<(), Violation> {
+    fn handle_error(
+        &mut self,
+        code: u16,
+        about: u8,
+        req: u64,
+        text: String,
+        now: Duration,
+    ) -> Result<(), Violation> {
         let of_post = about == ty::POST && self.unanswered.remove(&req);
         if of_post && code == Code::DiskFull.number() {
             self.refusals += 1;

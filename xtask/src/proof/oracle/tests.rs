@@ -14,9 +14,9 @@ const DEVICE: DeviceNo = DeviceNo::FIRST;
 
 /// A writer of one room who has posted so many, of which so many were acknowledged.
 fn writer(posted: u64, acked: u64) -> Writer {
-    let habits =
-        Habits { rooms: vec!["a".into()], bodies: Bodies::Short, window: 100, stubborn: false };
+    let habits = Habits { rooms: vec!["a".into()], bodies: Bodies::Short, window: 100, stubborn: false };
     let mut writer = Writer::new(0, 1, habits);
+    writer.greet();
     let mut hear = |msg| writer.handle_message(msg, Duration::ZERO).unwrap();
     hear(welcome(None));
     hear(ServerMsg::Rooms { req: Req(0), change: RoomsChange::All, more: false, rooms: Vec::new() });
