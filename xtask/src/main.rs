@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod bench_store;
 mod ci;
 mod crash;
 mod deny;
@@ -46,6 +47,8 @@ enum Task {
     Bench(bench::Options),
     /// Kill the server again and again under writers: nothing acknowledged may be lost.
     Crash(crash::Options),
+    /// Measure how fast messages are kept, on disk and in memory, beside the disk's own sync.
+    BenchStore(bench_store::Options),
     /// Stop the server under clients that post: it is soon, and nothing is lost or doubled.
     Drain(drain::Options),
     /// Make calls fail, disks fill and bits flip, and look at the order of its syncs.
@@ -86,6 +89,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Build => workspace.build_programs(),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Crash(options) => crash::run(&workspace, &options),
+        Task::BenchStore(options) => bench_store::run(&workspace, &options),
         Task::Drain(options) => drain::run(&workspace, &options),
         Task::Faults { fault } => faults::run(&workspace, &fault),
         Task::Picture { check } => picture::run(&workspace, check),

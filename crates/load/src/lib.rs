@@ -2,7 +2,7 @@
 //!
 //! One thread on epoll drives all connections ([`crowd`]). What is said on each of them is decided by a
 //! [`speaker`], which knows no socket; a [`ledger`] holds every text against what was sent. The workloads
-//! ([`saturated`], [`paced`], [`idle`]) put these together. [`limit`] is a server that does as little as a server
+//! ([`saturated`], [`paced`], [`stored`], [`idle`]) put these together. [`limit`] is a server that does as little as a server
 //! can: what the kernel leaves to be reached.
 //!
 //! Trials that end servers use parts of it as a library: a [`fleet`] of connections that come and go, and a
@@ -28,3 +28,4 @@ pub mod run;
 pub mod saturated;
 pub mod scratch;
 pub mod speaker;
+pub mod stored;
