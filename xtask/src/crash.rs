@@ -36,6 +36,14 @@ pub struct Options {
     pub seed: u64,
 }
 
+impl Options {
+    /// What CI has time for.
+    pub fn short() -> Self {
+        let durability = "disk".to_owned();
+        Self { kills: 20, writers: 200, rooms: 8, store: StoreKind::Sqlite, durability, seed: 1 }
+    }
+}
+
 /// What came out.
 #[derive(Default)]
 struct Tally {

@@ -4,6 +4,8 @@
 //! fail (a later one that succeeds says nothing: the system forgets what it could not write); and after a restart
 //! all of it is there.
 
+mod idle;
+
 use super::order::judge::{self, Verdict};
 use super::strace;
 use crate::{
@@ -36,6 +38,16 @@ pub struct Options {
     /// Every so many of them.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub step: u32,
+    /// Checkpoints that fail while nobody posts.
+    #[arg(long, default_value_t = 4)]
+    pub idle: u32,
+}
+
+impl Options {
+    /// What CI has time for.
+    pub fn short() -> Self {
+        Self { from: 1, to: 500, step: 28, idle: 2 }
+    }
 }
 
 /// What came out.
@@ -59,11 +71,15 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     for number in (options.from..=options.to).step_by(options.step as usize) {
         try_one(workspace, number, &mut tally)?;
     }
+    for number in 1..=options.idle {
+        idle::try_one(workspace, number)?;
+    }
     let Tally { trials, at_start, of_database, acknowledged } = tally;
     println!(
         "eio: {trials} syncs failed, one in each life ({at_start} before it listened, {of_database} of the database \
          file): each server ended with an error, {acknowledged} posts were acknowledged and none of them too early, \
-         every restart is clean"
+         every restart is clean; {} more failed while nobody posted",
+        options.idle,
     );
     Ok(())
 }
@@ -86,19 +102,21 @@ fn try_one(workspace: &Workspace, number: u32, tally: &mut Tally) -> Result<(), 
     let verdict = examine(&trace, number, tally)?;
     tally.acknowledged += verdict.acknowledged;
     tally.trials += 1;
+    come_back(workspace, &mut world)?;
+    let (acked, entries) = (world.company.acked(), world.oracle.entries());
+    eprintln!("  sync {number}: {acked} acknowledged, {entries} in the log");
+    scratch.discard();
+    Ok(())
+}
+
+/// The restart is clean, and all that was acknowledged is there.
+fn come_back(workspace: &Workspace, world: &mut World) -> Result<(), Failure> {
     world.launch.wrapper.clear();
     let server = world.launch.start()?;
     world.consult(&server)?;
     world.verdict(CLAIM)?;
     server.stop()?;
-    world.verify(workspace)?;
-    eprintln!(
-        "  sync {number}: {} acknowledged, {} in the log",
-        world.company.acked(),
-        world.oracle.entries()
-    );
-    scratch.discard();
-    Ok(())
+    world.verify(workspace)
 }
 
 fn end_under_load(world: &mut World, mut server: Natterd, number: u32) -> Result<(), Failure> {

@@ -33,6 +33,13 @@ pub struct Options {
     pub seed: u64,
 }
 
+impl Options {
+    /// What CI has time for.
+    pub fn short() -> Self {
+        Self { trials: 40, seed: 1 }
+    }
+}
+
 /// What became of a flipped bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Fate {

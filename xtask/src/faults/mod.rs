@@ -1,9 +1,9 @@
 //! `cargo xtask faults`: what the server does when calls fail, disks fill and bits flip, and in which order it syncs.
 
-mod eio;
-mod flips;
-mod full;
-mod order;
+pub mod eio;
+pub mod flips;
+pub mod full;
+pub mod order;
 mod strace;
 
 use crate::{failure::Failure, workspace::Workspace};

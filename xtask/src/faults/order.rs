@@ -29,6 +29,13 @@ pub struct Options {
     pub store: StoreKind,
 }
 
+impl Options {
+    /// What CI has time for, which is all of it.
+    pub fn short() -> Self {
+        Self { markers: 1_000, store: StoreKind::Sqlite }
+    }
+}
+
 /// Traces a server under load, and judges the order of its calls.
 ///
 /// # Errors
