@@ -15,6 +15,7 @@ mod faults;
 mod picture;
 mod proof;
 mod runner;
+mod scale;
 mod tidy;
 mod workspace;
 
@@ -49,6 +50,8 @@ enum Task {
     Crash(crash::Options),
     /// Measure how fast messages are kept, on disk and in memory, beside the disk's own sync.
     BenchStore(bench_store::Options),
+    /// Fill a store with ten million entries: it opens, pages and searches in no time.
+    Scale(scale::Options),
     /// Stop the server under clients that post: it is soon, and nothing is lost or doubled.
     Drain(drain::Options),
     /// Make calls fail, disks fill and bits flip, and look at the order of its syncs.
@@ -81,6 +84,7 @@ fn run(task: Task) -> Result<(), Failure> {
     let workspace = Workspace::open()?;
     match task {
         Task::Ci => ci::run(&workspace),
+        Task::Scale(options) => scale::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace),
         Task::Test { args } => {
             workspace.build_programs()?;

@@ -10,6 +10,8 @@ pub mod follower;
 pub mod natterd;
 pub mod oracle;
 pub mod scratch;
+#[cfg(test)]
+mod staging;
 pub mod violation;
 pub mod world;
 pub mod writer;

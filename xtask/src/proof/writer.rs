@@ -261,3 +261,6 @@ impl Writer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,72 +1,21 @@
 //! The oracle must catch each way in which a log can be wrong.
 
 use super::*;
-use crate::proof::body::Bodies;
-use crate::proof::writer::Habits;
+use crate::proof::staging::{self, DEVICE, ROOM, hear};
 use bytes::Bytes;
 use protocol::entry::{EntryKind, Revision};
-use protocol::id::{Epoch, Millis, PersonId, Req};
-use protocol::message::{Limits, RoomInfo, RoomKind, RoomsChange, ServerMsg};
+use protocol::id::{Millis, PersonId};
+use protocol::message::ServerMsg;
 use std::time::Duration;
-
-const ROOM: RoomId = RoomId::FIRST;
-const DEVICE: DeviceNo = DeviceNo::FIRST;
 
 /// A writer of one room who has posted so many, of which so many were acknowledged.
 fn writer(posted: u64, acked: u64) -> Writer {
-    let habits = Habits { rooms: vec!["a".into()], bodies: Bodies::Short, window: 100, stubborn: false };
-    let mut writer = Writer::new(0, 1, habits);
-    writer.greet();
-    let mut hear = |msg| writer.handle_message(msg, Duration::ZERO).unwrap();
-    hear(welcome(None));
-    hear(ServerMsg::Rooms { req: Req(0), change: RoomsChange::All, more: false, rooms: Vec::new() });
-    hear(ServerMsg::Rooms { req: Req(1), change: RoomsChange::Added, more: false, rooms: vec![room()] });
+    let mut writer = staging::writer(100, false);
     (0..posted).for_each(|_| assert!(writer.poll_post(Duration::ZERO).is_some()));
     if let Some(counter) = Counter::new(acked) {
-        writer.handle_message(ServerMsg::Ack { counter, room: None, seq: None }, Duration::ZERO).unwrap();
+        hear(&mut writer, ServerMsg::Ack { counter, room: None, seq: None });
     }
     writer
-}
-
-fn welcome(last_counter: Option<Counter>) -> ServerMsg {
-    let limits = Limits {
-        frame: 0,
-        body: 0,
-        chunk: 0,
-        window_posts: 0,
-        window_bytes: 0,
-        ping_after_ms: 0,
-        dead_after_ms: 0,
-        file: 0,
-    };
-    ServerMsg::Welcome {
-        version: 1,
-        features: 0,
-        limits,
-        person: PersonId::FIRST,
-        name: "w-0".into(),
-        device: DEVICE,
-        last_counter,
-        epoch: Epoch([1; 16]),
-        durability: protocol::message::Durability::Disk,
-        time: Millis(0),
-        storage: String::new(),
-        motd: String::new(),
-    }
-}
-
-fn room() -> RoomInfo {
-    RoomInfo {
-        room: ROOM,
-        kind: RoomKind::Public,
-        name: "a".into(),
-        topic: String::new(),
-        oldest: Seq::FIRST,
-        newest: None,
-        read: None,
-        unread: 0,
-        mentions: 0,
-    }
 }
 
 fn entry(writer: &Writer, seq: u64, counter: u64) -> Entry {
@@ -162,6 +111,6 @@ fn what_a_reader_got_and_the_log_has_not_is_found() {
 fn a_server_that_remembers_less_than_it_acknowledged_is_found() {
     let mut writer = writer(5, 3);
     writer.greet();
-    let told = writer.handle_message(welcome(Counter::new(2)), Duration::ZERO);
+    let told = writer.handle_message(staging::welcome(Counter::new(2)), Duration::ZERO);
     assert_eq!(told, Err(Violation::Forgotten { writer: 0, acked: 3, told: 2 }));
 }
