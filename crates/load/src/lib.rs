@@ -2,8 +2,8 @@
 //!
 //! One thread on epoll drives all connections ([`crowd`]). What is said on each of them is decided by a
 //! [`speaker`], which knows no socket; a [`ledger`] holds every text against what was sent. The workloads
-//! ([`saturated`], [`paced`], [`stored`], [`idle`]) put these together. [`limit`] is a server that does as little as a server
-//! can: what the kernel leaves to be reached.
+//! ([`saturated`], [`paced`], [`stored`], [`idle`], [`file`](mod@file)) put these together. [`limit`] is a server
+//! that does as little as a server can: what the kernel leaves to be reached.
 //!
 //! Trials that end servers use parts of it as a library: a [`fleet`] of connections that come and go, and a
 //! [`caller`] that waits for each answer.
@@ -12,6 +12,7 @@ pub mod caller;
 pub mod clock;
 pub mod crowd;
 pub mod fault;
+pub mod file;
 pub mod fleet;
 pub mod heartbeat;
 pub mod identity;

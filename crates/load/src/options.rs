@@ -31,6 +31,9 @@ pub enum Task {
     /// Idle: connections that say nothing, and the memory that they cost
     #[command(visible_alias = "w4")]
     Idle(IdleOptions),
+    /// A file from one sender to everybody in a room, and the memory that it costs
+    #[command(visible_alias = "w5")]
+    File(FileOptions),
     /// Serve as the bare limit, which does as little as a server can
     #[command(visible_alias = "l1")]
     Limit(LimitOptions),
@@ -205,6 +208,22 @@ pub struct IdleOptions {
     /// How many of them are in one room
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub per_room: u32,
+}
+
+/// Options of the file workload.
+#[derive(Clone, Debug, Args)]
+pub struct FileOptions {
+    /// The server.
+    #[command(flatten)]
+    pub target: Target,
+
+    /// Connections that receive it
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub receivers: u32,
+
+    /// Its size in MiB
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub mib: u32,
 }
 
 /// Options of the bare-limit server.

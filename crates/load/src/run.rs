@@ -3,10 +3,12 @@
 use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::fault::Fault;
+use crate::file;
 use crate::idle;
 use crate::limit::LimitServer;
 use crate::options::{
-    Dialect, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, StoredOptions, Task,
+    Dialect, FileOptions, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, StoredOptions,
+    Task,
 };
 use crate::paced::Paced;
 use crate::process::raise_socket_limit;
@@ -40,6 +42,7 @@ fn start(options: &Options) -> Result<(), Fault> {
         Task::Saturated(options) => options.target.dialect,
         Task::Paced(options) => options.target.dialect,
         Task::Idle(options) => options.target.dialect,
+        Task::File(options) => options.target.dialect,
         Task::Stored(options) => return print(&stored(options, clock)?),
         Task::Limit(options) => return serve(options, clock),
     };
@@ -83,6 +86,7 @@ fn work<S: Speaker>(task: &Task, clock: Clock) -> Result<Report, Fault> {
         Task::Saturated(options) => saturated::<S>(options, clock),
         Task::Paced(options) => paced::<S>(options, clock),
         Task::Idle(options) => idle::<S>(options, clock),
+        Task::File(options) => file::<S>(options, clock),
         Task::Stored(_) | Task::Limit(_) => unreachable!("these were begun before"),
     }
 }
@@ -135,6 +139,24 @@ fn idle<S: Speaker>(options: &IdleOptions, clock: Clock) -> Result<Report, Fault
         workload: "idle",
         dialect: S::DIALECT,
         settings: BTreeMap::from([("connections", (*connections).into()), ("per_room", (*per_room).into())]),
+        figures,
+    })
+}
+
+fn file<S: Speaker>(options: &FileOptions, clock: Clock) -> Result<Report, Fault> {
+    let FileOptions { target, receivers, mib } = options;
+    let (bytes, patience) = (u64::from(*mib) << 20, target.patience());
+    let everybody = usize::try_from(*receivers).unwrap_or(usize::MAX);
+    let figures = if target.dialect == Dialect::Native {
+        file::carry(target.server, everybody, bytes, clock, patience, target.process())?
+    } else {
+        let crowd = Crowd::<S>::join(target.server, one_room(*receivers, 1), clock, patience)?;
+        file::relay(crowd, everybody, bytes, clock, patience, target.process())?
+    };
+    Ok(Report {
+        workload: "file",
+        dialect: S::DIALECT,
+        settings: BTreeMap::from([("receivers", (*receivers).into()), ("mib", (*mib).into())]),
         figures,
     })
 }
