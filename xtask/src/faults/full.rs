@@ -5,7 +5,7 @@
 use crate::{
     failure::Failure,
     proof::{
-        Scratch, Size, World,
+        Chance, Scratch, Size, World,
         body::Bodies,
         company::room_name,
         natterd::Natterd,
@@ -34,8 +34,11 @@ const CLAIM: &str = "a full disk refuses posts and nothing else";
 /// How soon posts must be taken again once there is room.
 const BACK_WITHIN: Duration = Duration::from_secs(5);
 
-/// What the store may still write before the disk is full, in bytes.
-const ROOM: u64 = 1 << 20;
+/// What the store may still write before the disk is full, in bytes: from nothing at all to a checkpoint's worth.
+const MOST_ROOM: u64 = 4 << 20;
+
+/// How long the disk stays full.
+const FULL: Duration = Duration::from_millis(600);
 
 /// What is written to and removed from the disk beside the store, in bytes.
 const BALLAST: u64 = 16 << 20;
@@ -49,6 +52,9 @@ pub struct Options {
     /// Size of the disk in MiB.
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(64..=4_096))]
     pub mib: u32,
+    /// How much room is left each time.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
 }
 
 /// A small disk in memory, which is unmounted with this value.
@@ -74,9 +80,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     world.move_to(&disk.path.join("data"));
     let server = world.launch.start()?;
     world.gather()?;
-    let mut slowest = Duration::ZERO;
+    let (mut chance, mut slowest) = (Chance::new(options.seed), Duration::ZERO);
     for cycle in 1..=options.cycles {
-        let back = fill_once(&mut world, &disk, &server)?;
+        let back = fill_once(&mut world, &disk, &server, &mut chance)?;
         slowest = slowest.max(back);
         eprintln!(
             "  cycle {cycle}: writing again after {} ms, {} acknowledged",
@@ -106,11 +112,16 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
 }
 
 /// Until posts are refused, and until all writers are taken again; says how long that took.
-fn fill_once(world: &mut World, disk: &Disk, server: &Natterd) -> Result<Duration, Failure> {
+fn fill_once(
+    world: &mut World,
+    disk: &Disk,
+    server: &Natterd,
+    chance: &mut Chance,
+) -> Result<Duration, Failure> {
     // It came before the disk was full: who is new then has to wait, because that is to be stored as well.
     let mut visitor = world.visitor(server)?;
     let room = visitor.join(&room_name(0))?;
-    disk.fill()?;
+    disk.fill(chance.below(MOST_ROOM))?;
     let before = refusals(world);
     let refused = world.company.until(PATIENCE, |company| {
         company.writers.iter().map(|writer| writer.refusals).sum::<u64>() > before
@@ -121,6 +132,7 @@ fn fill_once(world: &mut World, disk: &Disk, server: &Natterd) -> Result<Duratio
         return Err(unproven("no post was refused"));
     }
     visit(&mut visitor, room)?;
+    world.company.until(FULL, |company| !company.violations.is_empty())?;
     disk.clear()?;
     let cleared = world.clock.now();
     let back = world.company.until(BACK_WITHIN, |company| {
@@ -167,10 +179,10 @@ impl Disk {
         Ok(Self { path: path.to_owned(), ballast: path.join("ballast") })
     }
 
-    /// Leaves the store little room, and what is behind the ballast to nobody.
-    fn fill(&self) -> Result<(), Failure> {
+    /// Leaves the store so many bytes.
+    fn fill(&self, room: u64) -> Result<(), Failure> {
         let free = self.free()?;
-        self.write_ballast(free.saturating_sub(ROOM))
+        self.write_ballast(free.saturating_sub(room))
     }
 
     /// Gives room again.
