@@ -130,7 +130,9 @@ fn start(config: &Config) -> Result<(), RunError> {
             Some(durability) => serve_folder(config, durability, listener, local, stopped).await,
         };
         signals.abort();
-        tracing::info!("stopped");
+        if result.is_ok() {
+            tracing::info!("stopped");
+        }
         result
     })
 }
@@ -173,9 +175,14 @@ async fn serve_folder(
     let clock = Arc::new(SystemClock);
     let served =
         serve_until(listener, store.clone(), contents, clock, settings(config), config.plaintext, stopped);
-    served.await?;
-    store.close().await?;
+    let failed = store.failed();
+    tokio::select! {
+        biased;
+        error = failed => return Err(error.into()),
+        served = served => served?,
+    }
     removing.abort();
+    store.close().await?;
     Ok(())
 }
 
@@ -238,7 +245,7 @@ fn settings(config: &Config) -> Settings {
     let max_file = config.max_file_mib.saturating_mul(1 << 20);
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
-    Settings { max_clients, max_file, motd, offset }
+    Settings { max_clients, max_file, motd, offset, keep: config.keep.retention() }
 }
 
 /// Where files are kept until the server stops.

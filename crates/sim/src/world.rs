@@ -47,8 +47,13 @@ pub fn add_server(sim: &mut Sim<'_>) {
             let listener = turmoil::net::TcpListener::bind(("0.0.0.0", DEFAULT_PORT)).await?;
             let store = MemoryStore::new(Epoch([start; 16]), MemoryLimits::default());
             let utc = chrono::FixedOffset::east_opt(0).ok_or("UTC is a time zone")?;
-            let settings =
-                Settings { max_clients: 10_000, max_file: 1 << 30, motd: String::new(), offset: utc };
+            let settings = Settings {
+                max_clients: 10_000,
+                max_file: 1 << 30,
+                motd: String::new(),
+                offset: utc,
+                keep: server::keep::Retention::default(),
+            };
             let contents = Contents::new(SimFiles::default(), PathBuf::from("/"), 1 << 30);
             // Nobody stops it: it ends with its host.
             let (_stop, stopped) = watch::channel(false);

@@ -6,28 +6,34 @@
 
 mod ask;
 mod classic;
+mod devices;
+mod effect;
 mod files;
 mod login;
 mod native;
 mod post;
 mod presence;
+mod retention;
 mod rooms;
+mod search;
 
+pub use effect::{Effect, FetchAnswer, FoundAnswer};
 pub use files::ContentIndex;
 
 use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
 use crate::inbound::{Event, Inbound, Refusal};
+use crate::keep::Retention;
 use crate::people::People;
-use crate::rate::{POSTS, Rates};
+use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::store::{Change, Commit, Oldest, RoomShape, Snapshot};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
-use protocol::id::{DeviceNo, Epoch, Millis, PersonId, Req, RoomId};
+use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId};
 use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
-use protocol::message::{Durability, Range, ServerMsg};
+use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,35 +51,8 @@ pub struct Settings {
     pub motd: String,
     /// The time zone in which classic users are told times.
     pub offset: chrono::FixedOffset,
-}
-
-/// Something that the hub can't do itself.
-#[derive(Debug)]
-pub enum Effect {
-    /// Read entries and answer with them.
-    Fetch {
-        /// Who asked.
-        conn: Arc<Conn>,
-        /// How to answer.
-        answer: FetchAnswer,
-        /// The room.
-        room: RoomId,
-        /// Which entries.
-        range: Range,
-        /// At most so many.
-        limit: u16,
-        /// Dropped when it is answered: the connection asks for nothing more until then.
-        permit: Option<OwnedSemaphorePermit>,
-    },
-}
-
-/// How entries that were asked for are told.
-#[derive(Clone, Copy, Debug)]
-pub enum FetchAnswer {
-    /// As a `Page` with this request id.
-    Page(Req),
-    /// As lines for a classic client, whose clock shows this zone.
-    Lines(chrono::FixedOffset),
+    /// How long rooms are kept.
+    pub keep: Retention,
 }
 
 /// A connection that has logged in.
@@ -127,12 +106,15 @@ pub struct Hub {
     /// The connection of each device. Invariant: each is in `sessions` with this device.
     by_device: BTreeMap<DeviceNo, ConnId>,
     rates: Rates,
+    searches: Rates,
     sequencer: Sequencer,
     lobby: RoomId,
     /// Rooms whose presence changed and was not told yet.
     stirred: BTreeSet<RoomId>,
     /// People whose links broke, for their grace time.
     leaving: BTreeSet<PersonId>,
+    /// Rooms whose histories begin later than their members were told.
+    trimmed: BTreeSet<RoomId>,
     /// Connections with something new to write.
     news: BTreeMap<ConnId, Arc<Conn>>,
     effects: Vec<Effect>,
@@ -140,6 +122,9 @@ pub struct Hub {
     permit: Option<OwnedSemaphorePermit>,
     counts: Arc<Counts>,
     next_sweep: Millis,
+    next_keeping: Millis,
+    next_telling: Millis,
+    next_forgetting: Millis,
     draining: bool,
     /// The store refuses: posts are refused at once until it takes something again.
     store_full: Option<Code>,
@@ -191,21 +176,28 @@ impl Hub {
             sessions: BTreeMap::new(),
             by_device: BTreeMap::new(),
             rates: Rates::new(POSTS),
+            searches: Rates::new(SEARCHES),
             sequencer,
             lobby,
             stirred: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            trimmed: BTreeSet::new(),
             news: BTreeMap::new(),
             effects: Vec::new(),
             permit: None,
             counts: Arc::default(),
             next_sweep: now,
+            next_keeping: now,
+            next_telling: now,
+            next_forgetting: now,
             draining: false,
             store_full: None,
             history,
             contents,
             files: files::FileRights::default(),
         };
+        snapshot.files.into_iter().for_each(|(room, hash)| hub.open_file_to(room, hash));
+        hub.end_left_guests(now);
         hub.flush_roster(lobby);
         hub
     }
@@ -273,11 +265,16 @@ impl Hub {
         self.end_graces(now);
         self.end_typing(now);
         self.reap(now);
-        for device in self.devices.stale(now) {
-            if !self.by_device.contains_key(&device) {
-                self.devices.forget(device);
-            }
+        if now >= self.next_forgetting {
+            self.next_forgetting = Millis(now.0 + FORGET_EVERY_MS);
+            self.see_devices(now);
+            self.forget_devices(now);
         }
+        if now >= self.next_keeping {
+            self.next_keeping = Millis(now.0 + KEEP_EVERY_MS);
+            self.keep_rooms(now);
+        }
+        self.tell_trimmed(now);
         for room in self.rooms.iter_mut() {
             if now.0.saturating_sub(room.time.0) > QUIET_MS {
                 room.log.forget_tail();
@@ -309,6 +306,8 @@ impl Hub {
     pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Millis) {
         let Turn { posts, changes, replies } = turn;
         self.store_full = commit.changes.err();
+        let trims: Vec<_> =
+            changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
         if self.store_full.is_some() {
             self.sequencer.put_back(changes, replies);
         } else {
@@ -320,6 +319,7 @@ impl Hub {
                 self.hear_early(conn, now);
             }
         }
+        self.note_trimmed(&trims, commit.trimmed);
         self.publish(posts, commit.posts);
     }
 
@@ -441,6 +441,12 @@ impl Hub {
         }
     }
 }
+
+/// How often rooms are kept within their bounds, in ms: so much more than its bounds allow may a room have.
+const KEEP_EVERY_MS: u64 = 2_000;
+
+/// How often devices that were not seen for long are looked for, in ms.
+const FORGET_EVERY_MS: u64 = 3_600_000;
 
 /// A room without an entry for so long lets go of its blocks.
 const QUIET_MS: u64 = 60_000;

@@ -3,9 +3,6 @@
 use crate::store::StoreError;
 use std::io;
 
-/// The extended code of SQLite for an index of the WAL that can't grow: the disk is full there too.
-const SQLITE_IOERR_SHMSIZE: i32 = rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
-
 /// Why something was not done.
 #[derive(Debug)]
 pub(super) enum Fault {
@@ -26,10 +23,9 @@ impl Fault {
     /// Whether there is only no space: then nothing was done, and it may be tried again.
     pub fn is_full(&self) -> bool {
         match self {
-            Self::Sql(error) => {
-                error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
-                    || error.sqlite_extended_error_code() == Some(SQLITE_IOERR_SHMSIZE)
-            }
+            // An index of the log that can't grow (SQLITE_IOERR_SHMSIZE) is not among them: the commit is in the
+            // log by then, and would be found after a crash.
+            Self::Sql(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
             Self::Io(error) => {
                 matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }

@@ -83,6 +83,7 @@ struct Shared {
     durability: Durability,
     threads: Mutex<Vec<JoinHandle<()>>>,
     unnamed: Mutex<mpsc::UnboundedReceiver<ContentHash>>,
+    failure: Mutex<oneshot::Receiver<StoreError>>,
     /// Locked for as long as this lives.
     _folder: Folder,
 }
@@ -105,7 +106,8 @@ impl SqliteStore {
         let (readers, mut threads) =
             Readers::start(connections.map_err(failed)?).map_err(|error| failed(error.into()))?;
         let (requests, waiting) = channel();
-        let thread = Builder::new().name("writer".to_owned()).spawn(move || writer.run(&waiting));
+        let (fail, failure) = oneshot::channel();
+        let thread = Builder::new().name("writer".to_owned()).spawn(move || writer.run(&waiting, fail));
         threads.push(thread.map_err(|error| failed(error.into()))?);
         Ok(Self(Arc::new(Shared {
             writer: requests,
@@ -114,6 +116,7 @@ impl SqliteStore {
             durability: options.durability.clone(),
             threads: Mutex::new(threads),
             unnamed: Mutex::new(unnamed),
+            failure: Mutex::new(failure),
             _folder: folder,
         })))
     }
@@ -131,6 +134,20 @@ impl SqliteStore {
         let (_, nothing) = mpsc::unbounded_channel();
         let mut unnamed = self.0.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::replace(&mut *unnamed, nothing)
+    }
+
+    /// Returns when the disk fails while nobody waits for a commit. There is one of these for each store.
+    pub async fn failed(&self) -> StoreError {
+        let failure = {
+            let (_, nothing) = oneshot::channel();
+            let mut failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *failure, nothing)
+        };
+        match failure.await {
+            Ok(error) => error,
+            // The writer ended in another way, which others are told.
+            Err(_) => std::future::pending().await,
+        }
     }
 
     /// Leaves everything in order: call it last. What is appended afterwards fails.

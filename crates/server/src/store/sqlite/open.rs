@@ -103,7 +103,7 @@ pub(super) fn open(
     *heads.write() = loaded.heads;
     let record = begin(loaded.record, options, lost.as_deref());
     let witness = Witness::open(&folder.witness()).map_err(|error| failed(error.into()))?;
-    let mut writer = Writer { db, record, heads, witness, unnamed, dirty: false };
+    let mut writer = Writer { db, record, heads, witness, unnamed, dirty: false, is_full: false };
     writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
     std::fs::File::open(folder.path())
         .and_then(|opened| opened.sync_all())

@@ -1,16 +1,18 @@
 //! The writer: one thread that commits batches, one transaction and one sync for each.
 
 use super::fault::Fault;
-use super::head::Heads;
+use super::head::{Head, Heads};
 use super::record::Record;
 use super::witness::Witness;
 use super::work::Work;
 use crate::store::{Batch, Commit, StoreError};
 use protocol::code::Code;
-use protocol::id::ContentHash;
+use protocol::entry::EntryKind;
+use protocol::id::{ContentHash, RoomId};
 use protocol::message::Durability;
 use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, TransactionBehavior};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -20,6 +22,10 @@ use tokio::sync::oneshot;
 /// Frames of the write-ahead log from which they are moved into the database: 8 MiB, which is moved in tens of
 /// milliseconds and read again in less after a crash.
 const FRAMES: i32 = 2_000;
+
+/// Frames with which nothing more is written before some were moved, if they can't be for want of space: the index
+/// of the log has to grow with the next one, and that may fail when a commit is half done.
+const MOST_FRAMES: i32 = 3_500;
 
 /// How long nothing must be asked before the log is moved however short it is.
 const IDLE: Duration = Duration::from_millis(500);
@@ -46,21 +52,36 @@ pub(super) struct Writer {
     pub unnamed: UnboundedSender<ContentHash>,
     /// Whether commits were made since the log was last moved.
     pub dirty: bool,
+    /// Whether the last batch was refused for want of space.
+    pub is_full: bool,
+}
+
+/// A batch that is committed, and what is to be done about it.
+#[derive(Debug)]
+struct Done {
+    commit: Commit,
+    record: Record,
+    heads: BTreeMap<RoomId, Head>,
+    /// Contents that no entry names any more.
+    gone: Vec<ContentHash>,
+    deletes: bool,
 }
 
 impl Writer {
     /// Serves requests until it is told to end, everybody is gone, or the disk fails. After a failed sync nothing
-    /// is known about what is on the disk, so nothing more is written.
-    pub fn run(mut self, requests: &Receiver<Request>) {
+    /// is known about what is on the disk, so nothing more is written, and `failed` is told.
+    pub fn run(mut self, requests: &Receiver<Request>, failed: oneshot::Sender<StoreError>) {
         loop {
-            let request = requests.recv_timeout(IDLE);
-            let result = match request {
+            let result = match requests.recv_timeout(IDLE) {
                 Ok(Request::Append(batch, answer)) => {
                     let done = self.append(&batch);
-                    let failed = done.as_ref().err().map(ToString::to_string);
+                    let went_wrong = done.is_err();
                     // Whoever asked may be gone; then nobody is told, which is what a crash does too.
                     let _ = answer.send(done);
-                    failed.map_or_else(|| self.checkpoint_when_long(), |what| Err(Fault::Damaged(what)))
+                    if went_wrong {
+                        return;
+                    }
+                    self.checkpoint_when(FRAMES)
                 }
                 Ok(Request::Close(answer)) => {
                     let _ = answer.send(self.close().map_err(|fault| fault.while_it("closed its files")));
@@ -70,81 +91,115 @@ impl Writer {
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Err(fault) = result {
-                let error = fault.while_it("moved commits into the database");
-                tracing::error!(%error, "the store has failed");
+                // If nobody listens any more, the program is ending anyway.
+                let _ = failed.send(fault.while_it("moved commits into the database"));
                 return;
             }
         }
     }
 
+    /// Commits a batch, or refuses it whole where there is no space for it.
     fn append(&mut self, batch: &Batch) -> Result<Commit, StoreError> {
-        match self.commit(batch) {
-            Ok(commit) => Ok(commit),
+        let done = match self.commit(batch) {
+            Ok(done) => done,
             Err(fault) if fault.is_full() => {
-                tracing::warn!("the disk is full: nothing is stored");
+                if !self.is_full {
+                    tracing::warn!("the disk is full: nothing is stored until there is space");
+                }
+                self.is_full = true;
                 let posts = vec![Err(Code::DiskFull); batch.posts.len()];
-                Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new() })
+                return Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new() });
             }
-            Err(fault) => Err(fault.while_it("committed a batch")),
+            Err(fault) => return Err(fault.while_it("committed a batch")),
+        };
+        if std::mem::take(&mut self.is_full) {
+            tracing::info!("there is space on the disk again");
         }
+        // From here on it is committed, and a refusal would be a lie: what fails now ends the store.
+        self.settle(done).map_err(|fault| fault.while_it("finished a commit"))
     }
 
-    fn commit(&mut self, batch: &Batch) -> Result<Commit, Fault> {
+    fn commit(&mut self, batch: &Batch) -> Result<Done, Fault> {
+        let deletes = batch.posts.iter().any(|post| post.kind == EntryKind::Delete);
+        if deletes {
+            // What was deleted has to leave the log before this returns, so let all else leave it now: if there
+            // is no space for that, it can still be refused.
+            self.truncate()?;
+        }
+        if self.frames()? >= MOST_FRAMES {
+            self.checkpoint()?;
+        }
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut work = Work::new(&transaction, self.record.clone(), &self.heads);
         let commit = work.apply(batch)?;
         work.finish()?;
         let gone = work.unnamed()?;
-        let Work { record, heads, revised, .. } = work;
+        let Work { record, heads, .. } = work;
         transaction.commit()?;
-        self.record = record;
+        Ok(Done { commit, record, heads, gone, deletes })
+    }
+
+    /// Makes a commit known.
+    fn settle(&mut self, done: Done) -> Result<Commit, Fault> {
+        self.record = done.record;
         self.dirty = true;
         self.witness.write(self.record.epoch, self.record.commits)?;
-        self.heads.write().extend(heads);
-        for hash in gone {
+        self.heads.write().extend(done.heads);
+        for hash in done.gone {
             // Whoever keeps the contents may be gone already.
             let _ = self.unnamed.send(hash);
         }
-        if !revised.is_empty() {
+        if done.deletes {
             self.truncate()?;
         }
-        Ok(commit)
+        Ok(done.commit)
     }
 
     /// Moves everything into the database and leaves nothing of it in the log: not a deleted word either.
     pub fn truncate(&mut self) -> Result<(), Fault> {
-        for tried in 1.. {
+        for _ in 0..PATIENCE {
             match self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).map_err(Fault::from) {
-                Ok(_) => break,
-                Err(fault) if fault.is_busy() && tried < PATIENCE => {
-                    tracing::warn!("a reader keeps what was deleted in the log: waiting for it");
+                Ok(_) => {
+                    self.dirty = false;
+                    return Ok(());
+                }
+                // Our own readers take milliseconds.
+                Err(fault) if fault.is_busy() => {
+                    tracing::warn!(
+                        "another program reads the database: what was deleted waits for it to end"
+                    );
                 }
                 Err(fault) => return Err(fault),
             }
         }
-        self.dirty = false;
+        tracing::error!("what was deleted is still in the log of the database, as long as somebody reads it");
         Ok(())
     }
 
-    fn checkpoint_when_long(&mut self) -> Result<(), Fault> {
-        let (frames, _) = self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?;
-        if frames < FRAMES { Ok(()) } else { self.checkpoint() }
+    /// Frames in the write-ahead log.
+    fn frames(&self) -> Result<i32, Fault> {
+        Ok(self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?.0)
     }
 
-    fn checkpoint(&mut self) -> Result<(), Fault> {
-        match self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE).map_err(Fault::from) {
-            Ok((frames, moved)) => {
-                self.dirty = frames != moved;
-                Ok(())
-            }
-            // The log stays as it is and goes on where it can; nothing was synced in vain.
+    fn checkpoint_when(&mut self, long: i32) -> Result<(), Fault> {
+        if self.frames()? < long {
+            return Ok(());
+        }
+        match self.checkpoint() {
+            // The log goes on growing where it can; nothing was synced in vain.
             Err(fault) if fault.is_full() || fault.is_busy() => Ok(()),
-            Err(fault) => Err(fault),
+            result => result,
         }
     }
 
+    fn checkpoint(&mut self) -> Result<(), Fault> {
+        let (frames, moved) = self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
+        self.dirty = frames != moved;
+        Ok(())
+    }
+
     fn rest(&mut self) -> Result<(), Fault> {
-        if self.dirty { self.checkpoint() } else { Ok(()) }
+        if self.dirty { self.checkpoint_when(0) } else { Ok(()) }
     }
 
     fn close(&mut self) -> Result<(), Fault> {
