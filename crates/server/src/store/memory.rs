@@ -30,9 +30,11 @@ pub struct MemoryStore {
     epoch: Epoch,
 }
 
+/// The logs themselves, without a promise of what they survive: other stores stand on them.
+///
 /// Invariant: `bytes` is the sum of the rooms' bytes.
 #[derive(Debug, Default)]
-struct Logs {
+pub struct Logs {
     rooms: BTreeMap<RoomId, Log>,
     bytes: usize,
 }
@@ -65,7 +67,7 @@ impl MemoryStore {
 
 impl Oldest for MemoryStore {
     fn oldest(&self, room: RoomId) -> Seq {
-        self.logs().rooms.get(&room).map_or(Seq::FIRST, |log| log.first)
+        self.logs().oldest(room)
     }
 }
 
@@ -79,26 +81,39 @@ impl Store for MemoryStore {
     }
 
     async fn append(&self, batch: Batch) -> Result<Commit, StoreError> {
-        let mut logs = self.logs();
-        for change in &batch.changes {
-            if let Change::Room { room, .. } = change {
-                logs.rooms.entry(*room).or_default();
-            }
-        }
-        let posts = batch.posts.iter().map(|post| Ok(logs.push(post, self.limits))).collect();
-        Ok(Commit { posts, changes: Ok(()) })
+        Ok(self.logs().append(&batch, self.limits))
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {
-        let logs = self.logs();
-        Ok(match logs.rooms.get(&room) {
-            Some(log) => log.read(&range, limit, bytes),
-            None => Read { entries: Vec::new(), oldest: Seq::FIRST, more: false },
-        })
+        Ok(self.logs().read(room, &range, limit, bytes))
     }
 }
 
 impl Logs {
+    /// The oldest entry of a room that is kept; one more than the newest if there is none.
+    pub fn oldest(&self, room: RoomId) -> Seq {
+        self.rooms.get(&room).map_or(Seq::FIRST, |log| log.first)
+    }
+
+    /// Takes a batch in, and numbers its entries.
+    pub fn append(&mut self, batch: &Batch, limits: MemoryLimits) -> Commit {
+        for change in &batch.changes {
+            if let Change::Room { room, .. } = change {
+                self.rooms.entry(*room).or_default();
+            }
+        }
+        let posts = batch.posts.iter().map(|post| Ok(self.push(post, limits))).collect();
+        Commit { posts, changes: Ok(()) }
+    }
+
+    /// Reads at most `limit` entries of about at most `bytes` (at least one, if there is one).
+    pub fn read(&self, room: RoomId, range: &Range, limit: usize, bytes: usize) -> Read {
+        match self.rooms.get(&room) {
+            Some(log) => log.read(range, limit, bytes),
+            None => Read { entries: Vec::new(), oldest: Seq::FIRST, more: false },
+        }
+    }
+
     fn push(&mut self, post: &super::NewEntry, limits: MemoryLimits) -> Seq {
         let log = self.rooms.entry(post.room).or_default();
         let seq = log.end();

@@ -2,7 +2,7 @@
 
 mod memory;
 
-pub use memory::{MemoryLimits, MemoryStore};
+pub use memory::{Logs, MemoryLimits, MemoryStore};
 
 use bytes::Bytes;
 use protocol::code::Code;
