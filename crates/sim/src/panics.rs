@@ -14,7 +14,12 @@ pub(crate) fn keep_quietly() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
             if turmoil::in_simulation() {
-                LAST.with_borrow_mut(|last| *last = info.to_string().replace('\n', " "));
+                // The runtime that ends because of it panics as well: the first one says why.
+                LAST.with_borrow_mut(|last| {
+                    if last.is_empty() {
+                        *last = info.to_string().replace('\n', " ");
+                    }
+                });
             } else {
                 before(info);
             }
@@ -22,7 +27,7 @@ pub(crate) fn keep_quietly() {
     });
 }
 
-/// The last panic of this thread.
-pub(crate) fn last() -> String {
-    LAST.with_borrow(Clone::clone)
+/// The first panic of this thread since the last one was taken.
+pub(crate) fn take() -> String {
+    LAST.take()
 }

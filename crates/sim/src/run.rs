@@ -47,6 +47,7 @@ pub struct Report {
 
 /// Runs a plan. Everything that happens is kept if `keep_all`.
 pub fn run(plan: &Plan, keep_all: bool) -> Report {
+    crate::panics::keep_quietly();
     let record = Record::new(plan.clients.len(), keep_all);
     let folder = Folder::of(plan);
     let simulated_ms = {
@@ -144,7 +145,7 @@ impl<'a> Run<'a> {
         match stepped {
             Ok(Ok(_)) => {}
             Ok(Err(error)) => self.record.fail(Rule::NoPanic, format!("a host ended: {error}")),
-            Err(_) => self.record.fail(Rule::NoPanic, crate::panics::last()),
+            Err(_) => self.record.fail(Rule::NoPanic, crate::panics::take()),
         }
     }
 
