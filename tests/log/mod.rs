@@ -100,6 +100,7 @@ fn entry(at: usize, author: u64, len: u16) -> NewEntry {
         kind: EntryKind::Text,
         reply_to: None,
         body: body(at, len),
+        mentions: Vec::new(),
     }
 }
 

@@ -65,6 +65,12 @@ pub const MAX_AGENT: usize = 128;
 /// Bytes of the words of a search.
 pub const MAX_QUERY: usize = 512;
 
+/// People that one entry names for their counts: more is a shout, not an address.
+pub const MAX_MENTIONS: usize = 16;
+
+/// Entries that name a member and are not read, as they are counted: who was away for long learns "1,000".
+pub const MAX_UNREAD_MENTIONS: usize = 1_000;
+
 /// Elements of one page of a list (rooms, people, a roster); fewer where they would not fit a frame.
 pub const MAX_PAGE: usize = 200;
 

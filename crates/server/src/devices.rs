@@ -3,6 +3,7 @@
 //! An idempotent producer, as Kafka calls it (KIP-98): a device numbers its posts, and the server accepts
 //! each number once and in order.
 
+use crate::store::StoredDevice;
 use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId};
 use protocol::limits::DEVICE_DAYS;
 use std::collections::BTreeMap;
@@ -45,16 +46,15 @@ pub struct Devices {
 }
 
 impl Devices {
-    /// Takes in a stored device, which counts as seen at `seen`.
-    pub fn restore(
-        &mut self,
-        no: DeviceNo,
-        id: DeviceId,
-        person: PersonId,
-        stored: Option<Counter>,
-        seen: Millis,
-    ) {
-        let device = Device { id: Some(id), person, stored, accepted: stored, seen };
+    /// None yet; numbers up to `last` were given out before.
+    pub fn new(last: Option<DeviceNo>) -> Self {
+        Self { last, ..Self::default() }
+    }
+
+    /// Takes in a stored device.
+    pub fn restore(&mut self, stored: StoredDevice) {
+        let StoredDevice { device: no, id, person, counter, seen } = stored;
+        let device = Device { id: Some(id), person, stored: counter, accepted: counter, seen };
         self.by_no.insert(no, device);
         self.by_id.insert((person, id), no);
         self.last = self.last.max(Some(no));

@@ -51,6 +51,11 @@ pub struct People {
 }
 
 impl People {
+    /// Nobody yet; numbers up to `last` were given out before.
+    pub fn new(last: Option<PersonId>) -> Self {
+        Self { last, ..Self::default() }
+    }
+
     /// Takes in a stored person.
     pub fn restore(&mut self, id: PersonId, name: PersonName, credential: Option<CredentialHash>) {
         self.last = self.last.max(Some(id));

@@ -43,7 +43,7 @@ impl Room {
             id: stored.room,
             shape: stored.shape,
             topic: stored.topic,
-            members: stored.members.into_iter().collect(),
+            members: stored.members.into_iter().map(|member| (member.person, member.read)).collect(),
             readers: BTreeMap::new(),
             roster: Roster::default(),
             typing: BTreeMap::new(),

@@ -5,7 +5,7 @@ use crate::rule::{Rule, Violation};
 use crate::sight::Sight;
 use crate::trace::{Happened, Token, Trace, Who};
 use crate::truth::Truth;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reads, writes and connections of one step of the whole world: far beyond what any run needs.
@@ -24,6 +24,8 @@ pub(crate) struct Pages {
     pub(crate) truth: Truth,
     pub(crate) sights: Vec<Sight>,
     pub(crate) fates: BTreeMap<Token, Fate>,
+    /// Lines that need not come in the order in which they were typed: they are requests, or wait for an upload.
+    pub(crate) unordered: BTreeSet<Token>,
     /// Sizes of the files that were sent.
     pub(crate) files: BTreeMap<Token, u32>,
     /// Times of recent logins, for storms.

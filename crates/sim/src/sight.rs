@@ -12,6 +12,8 @@ pub(crate) struct Sight {
     pub(crate) running: bool,
     /// It has logged in and not lost its connection since, as far as it knows.
     pub(crate) online: bool,
+    /// The number of its person, if it ever logged in as one that has a secret.
+    pub(crate) person: Option<u64>,
     /// The name that it goes by.
     pub(crate) name: String,
     /// The number in each room that is shown next, by the room's name as this client knows it.
@@ -85,6 +87,12 @@ impl Sight {
         if !cursors_kept {
             self.next.clear();
         }
+    }
+
+    /// Whether this client has talked with somebody of this name, or of an earlier one: those it goes on knowing.
+    pub(crate) fn talked_with(&self, name: &str) -> bool {
+        let first = |name: &str| name.split(['n', '-']).next().unwrap_or_default().to_owned();
+        name.is_empty() || self.peers.iter().any(|peer| first(peer) == first(name))
     }
 
     /// It connects: whether it did so too often lately.

@@ -83,11 +83,4 @@ impl Truth {
     pub(crate) fn head(&self, room: u64) -> u64 {
         self.heads.get(&(self.epoch, room)).copied().unwrap_or(0)
     }
-
-    /// All lines of the present history, by author and number.
-    pub(crate) fn lines(&self) -> impl Iterator<Item = (Token, Spot)> {
-        let epoch = self.epoch;
-        let last = |(token, spots): (&Token, &Vec<Spot>)| Some((*token, *spots.last()?));
-        self.spots.iter().filter_map(last).filter(move |(_, spot)| spot.epoch == epoch)
-    }
 }

@@ -1,12 +1,12 @@
 //! What must hold when a world has settled, and at its end.
 
-use crate::actor::name_of;
 use crate::plan::Plan;
 use crate::record::{Fate, Pages};
 use crate::rule::Rule;
 use crate::sight::Sight;
 use crate::store::SimStore;
 use crate::trace::Token;
+use server::store::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Beyond so many people a roster tells only how many there are.
@@ -14,17 +14,16 @@ const NAMED: usize = 200;
 
 /// What has not settled yet, if anything.
 pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<(Rule, String)> {
-    let online: BTreeSet<&str> =
-        pages.sights.iter().filter(|sight| sight.online).map(|sight| sight.name.as_str()).collect();
-    let heads = store.heads_by_person();
-    let clients = plan.clients.iter().zip(&pages.sights).enumerate();
-    for (id, (client, sight)) in clients {
+    let known = Known::of(&store.known());
+    let online = pages.sights.iter().filter(|sight| sight.online).map(|sight| known.name_of(sight));
+    let online: BTreeSet<&str> = online.collect();
+    for (id, (client, sight)) in plan.clients.iter().zip(&pages.sights).enumerate() {
         let wrong = if !sight.running || !sight.online {
             Some((Rule::Converges, "is not online".to_owned()))
         } else if client.classic {
             classic_is_behind(pages, sight, id)
         } else {
-            is_behind(pages, sight, &heads).or_else(|| misjudges_people(sight, &online))
+            is_behind(pages, sight, &known).or_else(|| misjudges_people(sight, known.name_of(sight), &online))
         };
         if let Some((rule, what)) = wrong {
             return Some((rule, format!("c{id} ({}) {what}", sight.name)));
@@ -33,11 +32,35 @@ pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<
     None
 }
 
-fn is_behind(pages: &Pages, sight: &Sight, heads: &BTreeMap<String, Vec<u64>>) -> Option<(Rule, String)> {
+/// What is durable about people.
+struct Known {
+    names: BTreeMap<u64, String>,
+    rooms: BTreeMap<u64, Vec<u64>>,
+}
+
+impl Known {
+    fn of(snapshot: &Snapshot) -> Self {
+        let names = snapshot.people.iter().map(|(person, name, _)| (person.value(), name.clone())).collect();
+        let mut rooms: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for room in &snapshot.rooms {
+            for member in &room.members {
+                rooms.entry(member.person.value()).or_default().push(room.room.value());
+            }
+        }
+        Self { names, rooms }
+    }
+
+    /// The name that the others see; classic clients have no other than what they were told.
+    fn name_of<'a>(&'a self, sight: &'a Sight) -> &'a str {
+        sight.person.and_then(|person| self.names.get(&person)).unwrap_or(&sight.name)
+    }
+}
+
+fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, String)> {
     if !sight.wire.is_settled(&pages.fates) {
         return Some((Rule::Converges, "has posts on the wire that are not settled".to_owned()));
     }
-    for room in heads.get(&sight.name).into_iter().flatten() {
+    for room in sight.person.and_then(|person| known.rooms.get(&person)).into_iter().flatten() {
         let (head, seen) = (pages.truth.head(*room), sight.heads.get(room).copied().unwrap_or(0));
         if seen != head {
             return Some((Rule::ReachesAll, format!("has seen entry {seen} of room {room}, whose head is {head}")));
@@ -55,18 +78,20 @@ fn classic_is_behind(pages: &Pages, sight: &Sight, id: usize) -> Option<(Rule, S
     behind.then(|| (Rule::ClassicOrder, format!("was shown entry {shown} of the lobby, the last for it is {last}")))
 }
 
-fn misjudges_people(sight: &Sight, online: &BTreeSet<&str>) -> Option<(Rule, String)> {
+fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<(Rule, String)> {
     let Some(who) = &sight.who else { return Some((Rule::NoGhosts, "has not learned who is there".to_owned())) };
     let who: BTreeSet<_> = who.iter().map(String::as_str).collect();
     if who != *online {
-        return Some((Rule::NoGhosts, format!("is told that {:?} are there {}", differing(&who, online), "or not")));
+        let ghosts: Vec<_> = who.difference(online).take(5).collect();
+        let missing: Vec<_> = online.difference(&who).take(5).collect();
+        return Some((Rule::NoGhosts, format!("is told that {ghosts:?} are there, and that {missing:?} are not")));
     }
     let known: BTreeSet<_> = sight.people.iter().map(String::as_str).collect();
-    let ghost = known.iter().find(|name| !online.contains(**name) && !sight.peers.contains(**name));
+    let ghost = known.iter().find(|name| !online.contains(**name) && !sight.talked_with(name));
     if let Some(ghost) = ghost {
         return Some((Rule::NoGhosts, format!("takes {ghost} for somebody who is there")));
     }
-    let missing = online.iter().find(|name| !known.contains(**name) && **name != sight.name);
+    let missing = online.iter().find(|name| !known.contains(**name) && **name != me && **name != sight.name);
     match missing {
         Some(missing) if online.len() <= NAMED => {
             Some((Rule::NoGhosts, format!("does not know that {missing} is there")))
@@ -75,15 +100,14 @@ fn misjudges_people(sight: &Sight, online: &BTreeSet<&str>) -> Option<(Rule, Str
     }
 }
 
-fn differing<'a>(told: &BTreeSet<&'a str>, true_ones: &BTreeSet<&'a str>) -> Vec<&'a str> {
-    told.symmetric_difference(true_ones).copied().take(5).collect()
-}
-
 /// What is wrong with the log as a whole, if anything.
 pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
     for (room, lines) in pages.truth.rooms() {
         let mut last: BTreeMap<u16, u32> = BTreeMap::new();
         for token in lines.iter().flatten() {
+            if pages.unordered.contains(token) {
+                continue;
+            }
             let before = last.insert(token.client, token.n);
             if before.is_some_and(|before| before >= token.n) {
                 return Some((Rule::SenderOrder, format!("{token} of room {room} stands behind n = {before:?}")));
@@ -106,9 +130,4 @@ pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
 pub(crate) fn judge_contents(contents: &[(String, Vec<u8>)]) -> Option<(Rule, String)> {
     let wrong = contents.iter().find(|(name, bytes)| blake3::hash(bytes).to_hex().as_str() != name)?;
     Some((Rule::WholeFiles, format!("the server keeps {} bytes under the hash {}", wrong.1.len(), wrong.0)))
-}
-
-/// The name that a client asks for.
-pub(crate) fn wanted_name(plan: &Plan, id: usize) -> String {
-    name_of(plan.clients[id].person)
 }

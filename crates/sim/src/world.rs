@@ -1,6 +1,6 @@
 //! A world: the server on one simulated host, and the clients on a few others.
 
-use crate::actor::{Actor, Orders, name_of};
+use crate::actor::{Actor, Orders};
 use crate::disk::{ClientDisk, ServerDisk};
 use crate::net::{Bucket, Host, Net, SERVER, ServerClock, SimListener};
 use crate::plan::{Link, Plan};
@@ -185,9 +185,4 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
     net.record.note(Who::Server, if served.is_ok() { "stops" } else { "fails" }, start);
     server.process().ended = Some(served.is_ok());
     std::future::pending().await
-}
-
-/// Who is whose: names of the people of a plan.
-pub(crate) fn person_name(plan: &Plan, client: usize) -> String {
-    name_of(plan.clients[client].person)
 }

@@ -158,17 +158,15 @@ impl Hub {
         contents: Arc<dyn ContentIndex>,
         now: Millis,
     ) -> Self {
-        let mut people = People::default();
+        let mut people = People::new(snapshot.last_person);
         for (person, name, credential) in snapshot.people {
             people.restore(person, PersonName::made_safe(&name), credential);
         }
-        let mut devices = Devices::default();
-        for (no, id, person, stored) in snapshot.devices {
-            devices.restore(no, id, person, stored, now);
-        }
+        let mut devices = Devices::new(snapshot.last_device);
+        snapshot.devices.into_iter().for_each(|device| devices.restore(device));
         let mut rooms = Rooms::default();
         for stored in snapshot.rooms {
-            let members: Vec<_> = stored.members.iter().map(|(person, _)| *person).collect();
+            let members: Vec<_> = stored.members.iter().map(|member| member.person).collect();
             let room = rooms.restore(stored);
             for person in members {
                 if let Some(person) = people.find_mut(person) {

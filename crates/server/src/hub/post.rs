@@ -106,6 +106,7 @@ impl Hub {
             kind: post.kind,
             reply_to: post.reply_to,
             body: post.body,
+            mentions: Vec::new(),
         };
         self.sequencer.push(Waiting { entry, held });
         Ok(room)
@@ -146,6 +147,7 @@ impl Hub {
             kind,
             reply_to: None,
             body,
+            mentions: Vec::new(),
         };
         self.sequencer.push(Waiting { entry, held: None });
     }

@@ -10,6 +10,7 @@ use client::drive::Connect;
 use protocol::classic::{ClassicMsg, QUIT_ACK, SEPARATOR, ty};
 use protocol::frame::{Deframer, Item};
 use protocol::limits::MAX_FRAME;
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
@@ -24,7 +25,7 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist) -> Ended {
     let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, connect.connect()).await else {
         return Ended::Failed;
     };
-    let mut talk = Talk { actor, typist, phase: Phase::Talk, leaving: None, from: None };
+    let mut talk = Talk { actor, typist, phase: Phase::Talk, leaving: None, from: None, typed: BTreeSet::new() };
     match talk.run(stream).await {
         Ok(away) => Ended::Left(away),
         Err(_) => Ended::Failed,
@@ -38,6 +39,8 @@ struct Talk<'a> {
     leaving: Option<u64>,
     /// Entries of the lobby after this one are shown.
     from: Option<u64>,
+    /// What was typed on this connection: only that counts as its own.
+    typed: BTreeSet<Token>,
 }
 
 impl Talk<'_> {
@@ -85,6 +88,7 @@ impl Talk<'_> {
             match typed {
                 Typed::Line(line, token) => {
                     self.actor.typed(token);
+                    self.typed.extend(token);
                     write.write_all(&ClassicMsg::Text(&line).encode()).await?;
                 }
                 Typed::Leave(away) => {
@@ -154,12 +158,12 @@ impl Talk<'_> {
         };
         pages.note(Who::Client(id), "is shown", Some(token), spot.seq);
         let last = self.from.unwrap_or(0);
-        if token.client == id {
+        if self.typed.contains(&token) {
             pages.fail(Rule::ClassicOrder, format!("c{id} was shown its own {token}"));
         }
         if last > 0 && spot.epoch == pages.truth.epoch() {
             let skipped = pages.truth.between(spot.room, last, spot.seq);
-            let foreign = skipped.iter().find(|skipped| skipped.client != id);
+            let foreign = skipped.iter().find(|skipped| !self.typed.contains(skipped));
             if spot.seq <= last || foreign.is_some() {
                 let what = format!("c{id} was shown {token} ({}) after entry {last}, without {foreign:?}", spot.seq);
                 pages.fail(Rule::ClassicOrder, what);

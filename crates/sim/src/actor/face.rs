@@ -107,8 +107,16 @@ impl<'a> Onlooker<'a> {
 
     fn was_typed(&mut self, typed: &Typed, now: u64) {
         match typed {
-            Typed::Line(_, token) => self.actor.typed(*token),
-            Typed::File(_, token) => self.actor.typed(Some(*token)),
+            Typed::Line(line, token) => {
+                self.actor.typed(*token);
+                if line.starts_with("/topic") {
+                    self.actor.net.record.pages().unordered.extend(*token);
+                }
+            }
+            Typed::File(_, token) => {
+                self.actor.typed(Some(*token));
+                self.actor.net.record.pages().unordered.insert(*token);
+            }
             // Nothing is typed behind a farewell.
             Typed::Leave(_) => self.type_at = u64::MAX,
             Typed::LookAway(_) => {}
@@ -184,7 +192,8 @@ impl<'a> Onlooker<'a> {
             Event::Trimmed { place, .. } | Event::Left { place } => pages.sights[at].forget(&place.to_string()),
             Event::NewHistory => pages.sights[at].forget_all(),
             Event::People { people, .. } => {
-                pages.sights[at].who = Some(people.into_iter().map(|item| item.name).collect());
+                let online = people.into_iter().filter(|item| item.presence.online);
+                pages.sights[at].who = Some(online.map(|item| item.name).collect());
             }
             Event::Transfer(transfer) => {
                 if let TransferStep::Received { path } = transfer.step {

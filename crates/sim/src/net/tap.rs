@@ -87,7 +87,8 @@ impl Tap {
 
     fn take(&mut self, message: &ServerMsg, pages: &mut Pages) {
         match message {
-            ServerMsg::Welcome { epoch, last_counter, .. } => {
+            ServerMsg::Welcome { epoch, last_counter, person, .. } => {
+                pages.sights[usize::from(self.client)].person = Some(person.value());
                 self.welcome(epoch.0, last_counter.map_or(0, protocol::id::Counter::value), pages);
             }
             ServerMsg::Ack { counter, .. } => self.ack(counter.value(), pages),

@@ -1,7 +1,5 @@
 //! The simulated store: the pure logs of the memory store, which lose what was not synced, and fail on demand.
 
-mod tables;
-
 use crate::coverage::Sometimes;
 use crate::net::token_of;
 use crate::plan::StorePlan;
@@ -14,13 +12,9 @@ use protocol::id::{Epoch, RoomId, Seq};
 use protocol::message::{Durability, Range};
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use server::store::{Batch, Commit, Logs, MemoryLimits, Oldest, Read, Snapshot, Store, StoreError};
+use server::store::{Batch, Commit, Hits, Logs, Oldest, Query, Read, Snapshot, Store, StoreError, Words};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tables::Tables;
-
-/// What a room keeps: less than what is said in a run, so that readers fall behind it at times.
-const LIMITS: MemoryLimits = MemoryLimits { room: 64 << 20, total: 512 << 20 };
 
 /// A full disk says so after this time, in ms.
 const REFUSAL: u64 = 1;
@@ -40,7 +34,6 @@ pub(crate) struct SimStore {
 #[derive(Debug)]
 struct Platter {
     logs: Logs,
-    tables: Tables,
     starts: u8,
     /// The batch that is on its way to the disk.
     under_way: Option<Batch>,
@@ -75,7 +68,6 @@ impl SimStore {
     pub(crate) fn new(record: Record, plan: StorePlan, seed: u64) -> Self {
         let platter = Platter {
             logs: Logs::default(),
-            tables: Tables::default(),
             starts: 0,
             under_way: None,
             appends: 0,
@@ -121,9 +113,9 @@ impl SimStore {
         self.platter().fails = fails;
     }
 
-    /// The rooms of each person, by name.
-    pub(crate) fn heads_by_person(&self) -> std::collections::BTreeMap<String, Vec<u64>> {
-        self.platter().tables.rooms_by_name()
+    /// What a server would be told that starts now.
+    pub(crate) fn known(&self) -> Snapshot {
+        self.platter().logs.snapshot(Epoch([0; 16]))
     }
 
     /// The server is gone. A batch that was not synced may have reached the disk or not.
@@ -169,8 +161,7 @@ impl SimStore {
 
     /// The batch is durable.
     fn apply(&self, platter: &mut Platter, batch: &Batch) -> Commit {
-        let commit = platter.logs.append(batch, LIMITS);
-        platter.tables.apply(batch, &commit);
+        let commit = platter.logs.append(batch);
         let mut pages = self.record.pages();
         for (post, outcome) in batch.posts.iter().zip(&commit.posts) {
             let Ok(seq) = outcome else { continue };
@@ -208,12 +199,12 @@ impl Store for SimStore {
         let mut platter = self.platter();
         platter.under_way = None;
         if self.plan.memory && platter.starts > 0 {
-            (platter.logs, platter.tables) = (Logs::default(), Tables::default());
+            platter.logs = Logs::default();
             self.record.pages().truth.begin_epoch();
         }
         platter.starts += 1;
         let epoch = if self.plan.memory { Epoch([platter.starts; 16]) } else { Epoch([1; 16]) };
-        Ok(platter.tables.snapshot(epoch))
+        Ok(platter.logs.snapshot(epoch))
     }
 
     async fn append(&self, batch: Batch) -> Result<Commit, StoreError> {
@@ -225,7 +216,7 @@ impl Store for SimStore {
         if full {
             self.record.hit(Sometimes::DiskFull);
             let posts = batch.posts.iter().map(|_| Err(Code::DiskFull)).collect();
-            return Ok(Commit { posts, changes: Err(Code::DiskFull) });
+            return Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new() });
         }
         if fails {
             self.record.hit(Sometimes::StoreFailed);
@@ -250,5 +241,15 @@ impl Store for SimStore {
         // A read takes a moment, in which more may be stored.
         tokio::time::sleep(Duration::from_millis(1)).await;
         Ok(self.platter().logs.read(room, &range, limit, bytes))
+    }
+
+    async fn search(&self, query: Query) -> Result<Hits, StoreError> {
+        let words = Words::parse(&query.words);
+        let logs = &self.platter().logs;
+        let mut scan = logs.search(&query);
+        if !words.is_empty() {
+            logs.scan(&query, &words, &mut scan, usize::MAX);
+        }
+        Ok(scan.hits)
     }
 }

@@ -1,0 +1,234 @@
+//! What goes into a store: entries that have no number yet, and changes beside them.
+
+use bytes::Bytes;
+use protocol::code::Code;
+use protocol::entry::{Entry, EntryKind, Revision};
+use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
+
+/// A BLAKE3 hash of a credential: what proves a person, never kept itself.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CredentialHash(pub [u8; 32]);
+
+/// An entry that has no number yet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NewEntry {
+    /// The room.
+    pub room: RoomId,
+    /// The server's time; never before that of an earlier entry of the room.
+    pub time: Millis,
+    /// When it was written if that was earlier, else 0.
+    pub written: Millis,
+    /// The author; `None` for the server.
+    pub person: Option<PersonId>,
+    /// The author's name as it is now.
+    pub name: String,
+    /// The author's device and its number for this entry: unique in the store.
+    pub origin: Option<(DeviceNo, Counter)>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// The entry that it refers to; the one that an edit or a delete changes.
+    pub reply_to: Option<Seq>,
+    /// The body.
+    pub body: Bytes,
+    /// Members of the room that it names, for their counts; those of an edit belong to what it changes.
+    /// At most [`MAX_MENTIONS`](protocol::limits::MAX_MENTIONS), each once.
+    pub mentions: Vec<PersonId>,
+}
+
+/// Bytes of an entry beside its name and body.
+const OVERHEAD: usize = 80;
+
+impl NewEntry {
+    /// The entry with its number.
+    pub fn numbered(&self, seq: Seq) -> Entry {
+        Entry {
+            seq,
+            time: self.time,
+            written: self.written,
+            person: self.person,
+            name: self.name.clone(),
+            device: self.origin.map(|(device, _)| device),
+            counter: self.origin.map(|(_, counter)| counter),
+            kind: self.kind,
+            revision: Revision::Original,
+            reply_to: self.reply_to,
+            body: self.body.clone(),
+        }
+    }
+
+    /// Bytes that it stands for when batches and windows are bounded.
+    pub fn weight(&self) -> usize {
+        self.body.len() + self.name.len() + OVERHEAD
+    }
+
+    /// Whether it may change this entry, which is the one that it refers to.
+    ///
+    /// # Errors
+    /// [`Code::NotAllowed`] if somebody else wrote that or it is of a kind that stays as it is,
+    /// [`Code::NoSuchEntry`] if it is deleted already.
+    pub fn check_target(&self, target: &Entry) -> Result<(), Code> {
+        let changes = match target.kind {
+            EntryKind::Text | EntryKind::Action => true,
+            EntryKind::Reaction | EntryKind::File | EntryKind::Opaque => self.kind == EntryKind::Delete,
+            _ => false,
+        };
+        if self.person.is_none() || target.person != self.person || !changes {
+            return Err(Code::NotAllowed);
+        }
+        if target.revision == Revision::Deleted { Err(Code::NoSuchEntry) } else { Ok(()) }
+    }
+
+    /// Changes an entry that this one revises, if it does: its target, and for a delete also the target's edits.
+    /// True if it did.
+    ///
+    /// [`NewEntry::check_target`] must have allowed it.
+    pub fn revise(&self, entry: &mut Entry) -> bool {
+        let is_target = Some(entry.seq) == self.reply_to;
+        let is_edit = entry.kind == EntryKind::Edit && entry.reply_to == self.reply_to;
+        match self.kind {
+            EntryKind::Edit if is_target => {
+                entry.body = self.body.clone();
+                entry.revision = Revision::Edited;
+                true
+            }
+            EntryKind::Delete if is_target || is_edit => {
+                entry.body = Bytes::new();
+                entry.revision = Revision::Deleted;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether it changes another entry.
+    pub fn revises(&self) -> bool {
+        matches!(self.kind, EntryKind::Edit | EntryKind::Delete)
+    }
+}
+
+/// Bytes that a kept entry stands for: what [`Keep::bytes`] and the limits of reads count.
+pub fn weight(entry: &Entry) -> usize {
+    entry.body.len() + entry.name.len() + OVERHEAD
+}
+
+/// A change beside the logs, committed with them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// A person is new or has a new name.
+    Person {
+        /// Who.
+        person: PersonId,
+        /// The name.
+        name: String,
+        /// What proves them; `None` for guests, who end with their connection.
+        credential: Option<CredentialHash>,
+    },
+    /// A guest is gone.
+    PersonGone {
+        /// Who.
+        person: PersonId,
+    },
+    /// A device was seen.
+    Device {
+        /// Its public number.
+        device: DeviceNo,
+        /// Its own id.
+        id: DeviceId,
+        /// Whose it is.
+        person: PersonId,
+        /// When.
+        seen: Millis,
+    },
+    /// A device is forgotten, and its counter with it.
+    DeviceGone {
+        /// Its public number.
+        device: DeviceNo,
+    },
+    /// A room is new or has a new topic.
+    Room {
+        /// The room.
+        room: RoomId,
+        /// What it is.
+        shape: RoomShape,
+        /// The topic.
+        topic: String,
+    },
+    /// A person became a member of a room or stopped being one, and then their mark and mentions end.
+    Member {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        person: PersonId,
+        /// Which of the two.
+        joined: bool,
+    },
+    /// A person has read up to here.
+    Mark {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        person: PersonId,
+        /// The last entry read.
+        seq: Seq,
+    },
+    /// Keep no more of a room than this: the oldest entries go. What went is told in
+    /// [`Commit::trimmed`](super::Commit::trimmed).
+    Trim {
+        /// The room.
+        room: RoomId,
+        /// What stays.
+        keep: Keep,
+    },
+}
+
+/// How much of a room is kept; all bounds hold at once. The newest entry always stays.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Keep {
+    /// Entries of an earlier time go.
+    pub since: Option<Millis>,
+    /// Entries.
+    pub count: Option<u64>,
+    /// The sum of their [`weight`]s.
+    pub bytes: Option<u64>,
+}
+
+/// What a room is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum RoomShape {
+    /// Anyone may join it by its name.
+    Public {
+        /// The name.
+        name: String,
+    },
+    /// The room of two people. Invariant: the first number is the smaller one, or they are equal.
+    Direct(PersonId, PersonId),
+}
+
+/// What is committed in one transaction.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Batch {
+    /// Entries, in the order of their numbers.
+    pub posts: Vec<NewEntry>,
+    /// Everything else, in order. They are made before the entries, which may need them.
+    pub changes: Vec<Change>,
+}
+
+impl Batch {
+    /// Whether there is nothing to commit.
+    pub fn is_empty(&self) -> bool {
+        self.posts.is_empty() && self.changes.is_empty()
+    }
+}
+
+/// What became of a batch: for each post, in order, its number or why it was refused.
+///
+/// A batch whose changes were refused was refused whole; the hub then keeps the changes for its next batch.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Commit {
+    /// One for each post.
+    pub posts: Vec<Result<Seq, Code>>,
+    /// Whether the changes are stored.
+    pub changes: Result<(), Code>,
+    /// Rooms whose history begins later than before, and where. Each once.
+    pub trimmed: Vec<(RoomId, Seq)>,
+}

@@ -1,0 +1,271 @@
+//! All that a store knows, in memory and without I/O: what every store must do, in the plainest way.
+
+use super::history::History;
+use super::{
+    Batch, Change, Commit, CredentialHash, Hits, Keep, NewEntry, Query, Read, RoomShape, Snapshot,
+    StoredDevice, StoredMember, StoredRoom, Words, searchable, weight,
+};
+use protocol::code::Code;
+use protocol::entry::{EntryKind, Revision};
+use protocol::id::{ContentHash, Counter, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
+use protocol::limits::MAX_UNREAD_MENTIONS;
+use protocol::message::{FileBody, Found, Range};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// People, devices, and rooms with their histories.
+///
+/// Invariant: `bytes` is the sum of the rooms' bytes.
+#[derive(Clone, Debug, Default)]
+pub struct Logs {
+    people: BTreeMap<PersonId, (String, Option<CredentialHash>)>,
+    devices: BTreeMap<DeviceNo, StoredDevice>,
+    rooms: BTreeMap<RoomId, Room>,
+    bytes: usize,
+    /// Entries that were ever stored.
+    places: u64,
+    last_person: Option<PersonId>,
+    last_device: Option<DeviceNo>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Room {
+    /// `None` for a room that a post named and no change did.
+    shape: Option<RoomShape>,
+    topic: String,
+    time: Millis,
+    members: BTreeMap<PersonId, StoredMember>,
+    history: History,
+}
+
+/// A part of a search.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scan {
+    /// What was found so far.
+    pub hits: Hits,
+    /// Where to go on: only entries stored before this place were not looked at. `None` when all were.
+    pub rest: Option<u64>,
+}
+
+impl Logs {
+    /// The oldest entry of a room that is kept; one more than the newest if there is none.
+    pub fn oldest(&self, room: RoomId) -> Seq {
+        self.rooms.get(&room).map_or(Seq::FIRST, |room| room.history.first())
+    }
+
+    /// What a start needs to know of all this.
+    pub fn snapshot(&self, epoch: Epoch) -> Snapshot {
+        let people = self.people.iter().map(|(id, (name, credential))| (*id, name.clone(), *credential));
+        Snapshot {
+            epoch,
+            people: people.collect(),
+            devices: self.devices.values().cloned().collect(),
+            rooms: self.rooms.iter().filter_map(|(id, room)| room.stored(*id)).collect(),
+            files: self.rooms.iter().flat_map(|(id, room)| room.files().map(|hash| (*id, hash))).collect(),
+            last_person: self.last_person,
+            last_device: self.last_device,
+        }
+    }
+
+    /// Commits a batch: its changes, then its posts.
+    pub fn append(&mut self, batch: &Batch) -> Commit {
+        let mut trimmed = BTreeMap::new();
+        for change in &batch.changes {
+            if let Change::Trim { room, keep } = change {
+                trimmed.extend(self.trim(*room, keep).map(|first| (*room, first)));
+            } else {
+                self.change(change);
+            }
+        }
+        let mut refused: Vec<DeviceNo> = Vec::new();
+        let mut posts = Vec::with_capacity(batch.posts.len());
+        for post in &batch.posts {
+            let device = post.origin.map(|(device, _)| device);
+            let done = match device {
+                Some(device) if refused.contains(&device) => Err(Code::OutOfOrder),
+                _ => self.post(post),
+            };
+            if done.is_err() {
+                refused.extend(device);
+            }
+            posts.push(done);
+        }
+        Commit { posts, changes: Ok(()), trimmed: trimmed.into_iter().collect() }
+    }
+
+    /// Keeps a room within these bounds; tells where it begins now if that is later than before.
+    pub fn trim(&mut self, room: RoomId, keep: &Keep) -> Option<Seq> {
+        self.trim_while(room, |_, history| history.exceeds(keep))
+    }
+
+    /// Lets the oldest entries of a room go until it has so many bytes, and the whole so many. The newest entry
+    /// stays. Tells where the room begins now if that is later than before.
+    pub fn shrink(&mut self, room: RoomId, most: usize, total: usize) -> Option<Seq> {
+        let is_full = |bytes, history: &History| history.bytes() > most || bytes > total;
+        self.trim_while(room, |bytes, history| history.len() > 1 && is_full(bytes, history))
+    }
+
+    fn trim_while(&mut self, room: RoomId, exceeds: impl Fn(usize, &History) -> bool) -> Option<Seq> {
+        let found = self.rooms.get_mut(&room)?;
+        let before = found.history.first();
+        while exceeds(self.bytes, &found.history) {
+            self.bytes -= found.history.pop_oldest();
+        }
+        let first = found.history.first();
+        if first == before {
+            return None;
+        }
+        for member in found.members.values_mut() {
+            member.mentions.retain(|seq| *seq >= first);
+        }
+        Some(first)
+    }
+
+    fn change(&mut self, change: &Change) {
+        match change {
+            Change::Person { person, name, credential } => {
+                self.last_person = self.last_person.max(Some(*person));
+                self.people.insert(*person, (name.clone(), *credential));
+            }
+            Change::PersonGone { person } => drop(self.people.remove(person)),
+            Change::Device { device, id, person, seen } => {
+                self.last_device = self.last_device.max(Some(*device));
+                let counter = self.devices.get(device).and_then(|known| known.counter);
+                let known = StoredDevice { device: *device, id: *id, person: *person, counter, seen: *seen };
+                self.devices.insert(*device, known);
+            }
+            Change::DeviceGone { device } => drop(self.devices.remove(device)),
+            Change::Room { room, shape, topic } => {
+                let found = self.rooms.entry(*room).or_default();
+                found.shape = Some(shape.clone());
+                topic.clone_into(&mut found.topic);
+            }
+            Change::Member { room, person, joined: true } => {
+                let new = StoredMember { person: *person, read: None, mentions: Vec::new() };
+                self.rooms.entry(*room).or_default().members.entry(*person).or_insert(new);
+            }
+            Change::Member { room, person, joined: false } => {
+                drop(self.rooms.get_mut(room).and_then(|found| found.members.remove(person)));
+            }
+            Change::Mark { room, person, seq } => {
+                let member = self.rooms.get_mut(room).and_then(|found| found.members.get_mut(person));
+                if let Some(member) = member.filter(|member| member.read < Some(*seq)) {
+                    member.read = Some(*seq);
+                    member.mentions.retain(|mention| mention > seq);
+                }
+            }
+            Change::Trim { room, keep } => drop(self.trim(*room, keep)),
+        }
+    }
+
+    fn post(&mut self, post: &NewEntry) -> Result<Seq, Code> {
+        let found = self.rooms.entry(post.room).or_default();
+        let before = found.history.bytes();
+        let seq = found.history.push(post, self.places)?;
+        found.time = post.time;
+        found.mention(post, seq);
+        self.bytes = self.bytes - before + found.history.bytes();
+        self.places += 1;
+        self.last_person = self.last_person.max(post.person);
+        if let Some((device, counter)) = post.origin {
+            self.last_device = self.last_device.max(Some(device));
+            self.count(device, counter);
+        }
+        Ok(seq)
+    }
+
+    fn count(&mut self, device: DeviceNo, counter: Counter) {
+        if let Some(known) = self.devices.get_mut(&device) {
+            known.counter = Some(counter);
+        }
+    }
+
+    /// Entries of a room.
+    pub fn read(&self, room: RoomId, range: &Range, limit: usize, bytes: usize) -> Read {
+        match self.rooms.get(&room) {
+            Some(room) => room.history.read(range, limit, bytes),
+            None => Read { entries: Vec::new(), oldest: Seq::FIRST, more: false },
+        }
+    }
+
+    /// Begins a search.
+    pub fn search(&self, query: &Query) -> Scan {
+        let place = match query.before {
+            None => Some(self.places),
+            Some((room, seq)) => {
+                self.rooms.get(&room).and_then(|r| r.history.find(seq)).map(|kept| kept.place)
+            }
+        };
+        Scan { hits: Hits::default(), rest: place }
+    }
+
+    /// Goes on with a search: looks at entries of about `budget` bytes.
+    pub fn scan(&self, query: &Query, words: &Words, scan: &mut Scan, budget: usize) {
+        let Some(mut rest) = scan.rest else { return };
+        let newest = |room: RoomId, place| {
+            let kept = self.rooms.get(&room)?.history.before(place)?;
+            Some((kept.place, (room, kept)))
+        };
+        // The newest entry of each room that was not looked at: the last one of all is next.
+        let mut heads: BTreeMap<_, _> = query.rooms.iter().filter_map(|room| newest(*room, rest)).collect();
+        let mut looked = 0;
+        let found_bytes = |hits: &Hits| hits.found.iter().map(|hit| weight(&hit.entry)).sum::<usize>();
+        while let Some((place, (room, kept))) = heads.pop_last() {
+            if looked > budget {
+                scan.rest = Some(rest);
+                return;
+            }
+            looked += weight(&kept.entry);
+            if searchable(&kept.entry).is_some_and(|text| words.match_text(&text)) {
+                let hits = &mut scan.hits;
+                let fits = hits.found.is_empty() || found_bytes(hits) + weight(&kept.entry) <= query.bytes;
+                if !fits || hits.found.len() >= query.limit {
+                    (hits.more, scan.rest) = (true, None);
+                    return;
+                }
+                hits.found.push(Found { room, entry: kept.entry.clone() });
+            }
+            rest = place;
+            heads.extend(newest(room, place));
+        }
+        scan.rest = None;
+    }
+}
+
+impl Room {
+    fn stored(&self, room: RoomId) -> Option<StoredRoom> {
+        Some(StoredRoom {
+            room,
+            shape: self.shape.clone()?,
+            topic: self.topic.clone(),
+            head: self.history.newest().map(|entry| entry.seq),
+            time: self.time,
+            members: self.members.values().cloned().collect(),
+        })
+    }
+
+    fn files(&self) -> impl Iterator<Item = ContentHash> + use<> {
+        let is_file = |kind, revision| kind == EntryKind::File && revision != Revision::Deleted;
+        let files = self.history.iter().filter(|kept| is_file(kept.entry.kind, kept.entry.revision));
+        let hashes = files.filter_map(|kept| FileBody::decode(&kept.entry.body).ok()).map(|file| file.hash);
+        hashes.collect::<BTreeSet<_>>().into_iter()
+    }
+
+    /// Takes note of whom a new entry names.
+    fn mention(&mut self, post: &NewEntry, seq: Seq) {
+        let named = if post.revises() { post.reply_to.unwrap_or(seq) } else { seq };
+        if post.revises() {
+            self.members.values_mut().for_each(|member| member.mentions.retain(|mention| *mention != named));
+        }
+        for person in &post.mentions {
+            let Some(member) = self.members.get_mut(person).filter(|member| member.read < Some(named)) else {
+                continue;
+            };
+            if let Err(at) = member.mentions.binary_search(&named) {
+                member.mentions.insert(at, named);
+            }
+            if member.mentions.len() > MAX_UNREAD_MENTIONS {
+                member.mentions.remove(0);
+            }
+        }
+    }
+}
