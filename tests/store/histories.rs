@@ -150,7 +150,12 @@ impl Said {
 pub fn check<F: StoreFactory>(factory: impl Fn() -> F) {
     let cases = Config::default().cases.min(if cfg!(debug_assertions) { 96 } else { 256 });
     let mut runner = TestRunner::new(Config { cases, source_file: Some(file!()), ..Config::default() });
-    runner.run(&vec(op(), 1..40), |ops| Ok(run(&mut factory(), &ops))).unwrap();
+    let histories = vec(op(), 1..40);
+    let hold = |ops: Vec<Op>| {
+        run(&mut factory(), &ops);
+        Ok(())
+    };
+    runner.run(&histories, hold).unwrap();
 }
 
 fn run<F: StoreFactory>(factory: &mut F, ops: &[Op]) {

@@ -81,14 +81,14 @@ impl Model {
             self.members.keys().filter(|(r, _)| *r == post.room).map(|(_, p)| *p).collect();
         let named: BTreeSet<_> =
             post.mentions.iter().filter(|person| members.contains(person)).copied().collect();
-        if matches!(post.kind, EntryKind::Edit | EntryKind::Delete) {
-            if let Err(code) = self.revise(post, &named) {
-                refused.extend(device);
-                return Err(code);
-            }
+        if post.revises()
+            && let Err(code) = self.revise(post, &named)
+        {
+            refused.extend(device);
+            return Err(code);
         }
         let number = self.stored.iter().filter(|stored| stored.room == post.room).count() as u64 + 1;
-        let named = if post.kind == EntryKind::Edit { BTreeSet::new() } else { named };
+        let named = if post.revises() { BTreeSet::new() } else { named };
         let entry = post.numbered(seq(number));
         self.stored.push(Stored { room: post.room, entry, named, kept: true });
         Ok(seq(number))
@@ -107,7 +107,7 @@ impl Model {
             [EntryKind::Text, EntryKind::Action].contains(&target.entry.kind),
             [EntryKind::Reaction, EntryKind::File, EntryKind::Opaque].contains(&target.entry.kind),
         );
-        if !said && !(other && post.kind == EntryKind::Delete) {
+        if !(said || other && post.kind == EntryKind::Delete) {
             return Err(Code::NotAllowed);
         }
         if target.entry.revision == Revision::Deleted {

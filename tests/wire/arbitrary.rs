@@ -49,7 +49,14 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
             body: body(),
         }),
         message!(Fetch { req: req(), room: room_id(), range: range(), limit: any::<u16>() }),
-        message!(Search { req: req(), room: option::of(room_id()), words: text(), limit: any::<u16>() }),
+        message!(Search {
+            req: req(),
+            room: option::of(room_id()),
+            words: text(),
+            limit: any::<u16>(),
+            before_room: option::of(room_id()),
+            before: option::of(seq())
+        }),
         message!(Mark { req: req(), room: room_id(), seq: seq() }),
         message!(State { req: req(), change: state_change() }),
         message!(Ask { req: req(), question: question() }),

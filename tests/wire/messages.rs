@@ -144,7 +144,7 @@ fn numbers_outside_their_range_are_refused_and_zero_is_none_where_that_is_allowe
             "Part of room {value}"
         );
     }
-    let payload = [&[0; 4][..], &0_u64.to_be_bytes(), &[0, 0, 0, 1]].concat();
+    let payload = [&[0; 4][..], &0_u64.to_be_bytes(), &[0, 0, 0, 1], &[0; 16]].concat();
     let search = ClientMsg::decode(0x17, &payload).unwrap().unwrap();
     assert!(matches!(search, ClientMsg::Search { room: None, .. }), "{search:?}");
     let payload = [&[0; 4][..], &(1_u64 << 63).to_be_bytes(), &[0, 0, 0, 1]].concat();

@@ -72,7 +72,14 @@ fn the_largest_request_fits_a_frame() {
             written: Millis(u64::MAX),
             body: Bytes::from(vec![b'x'; MAX_BODY]),
         },
-        ClientMsg::Search { req: Req(1), room: Some(room()), words: text(MAX_QUERY), limit: 1 },
+        ClientMsg::Search {
+            req: Req(1),
+            room: Some(room()),
+            words: text(MAX_QUERY),
+            limit: 1,
+            before_room: Some(room()),
+            before: Some(seq()),
+        },
         ClientMsg::State { req: Req(1), change: StateChange::Away { text: text(MAX_AWAY) } },
         ClientMsg::Do { req: Req(1), room: room(), action: Action::Topic { text: text(MAX_TOPIC) } },
     ];

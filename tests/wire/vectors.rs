@@ -180,8 +180,8 @@ fn client() -> Vec<Vector> {
             "0000002715000000000000002a000000000000000002010000000000000000000000000000000000026869";
         "0x16 Fetch" = Fetch { req: Req(6), room: room(), range: Range::Before { seq: seq(7) }, limit: 50 },
             "00000018160000000600000000000000020100000000000000070032";
-        "0x17 Search" = Search { req: Req(7), room: None, words: "lunch".into(), limit: 20 },
-            "000000161700000007000000000000000000056c756e63680014";
+        "0x17 Search" = Search { req: Req(7), room: None, words: "lunch".into(), limit: 20, before_room: Some(room()), before: Some(seq(7)) },
+            "000000261700000007000000000000000000056c756e6368001400000000000000020000000000000007";
         "0x18 Mark" = Mark { req: Req(8), room: room(), seq: seq(7) },
             "00000015180000000800000000000000020000000000000007";
         "0x19 State" = State { req: Req(9), change: StateChange::Away { text: "at lunch".into() } }, "0000001019000000090100086174206c756e6368";

@@ -119,7 +119,7 @@ codes! {
     BadKind = 224, "bad_kind", Keep, "that kind of entry can't be posted";
     /// Too fast; `detail` is the wait in ms.
     TooFast = 225, "too_fast", Keep, "that was too fast";
-    /// A reply to or a mark at an entry that the room never had.
+    /// A reply to or a mark at an entry that the room never had, or an edit, a delete or a search at one not kept.
     NoSuchEntry = 226, "no_such_entry", Keep, "there is no such entry";
     /// The disk is full: nothing was stored.
     DiskFull = 240, "disk_full", Keep, "the server's disk is full";

@@ -143,10 +143,14 @@ messages! {
             req: Req,
             /// The room, or `None` for all that I may read.
             room: Option<RoomId>,
-            /// The words.
+            /// The words, at most [`MAX_QUERY`](crate::limits::MAX_QUERY) bytes.
             words: String,
-            /// At most so many.
+            /// At most so many, 1 ..= [`MAX_FETCH`](crate::limits::MAX_FETCH).
             limit: u16,
+            /// Only entries stored before the entry of this room …
+            before_room: Option<RoomId>,
+            /// … with this number. `None` in either begins at the newest.
+            before: Option<Seq>,
         },
         /// I have read up to here; moves only forward. Answered by `Answer` (done).
         Mark = ty::MARK {

@@ -2,9 +2,10 @@
 
 use crate::files::ClassicFile;
 use crate::log::LogPiece;
+use crate::store::NewEntry;
 use crate::voice::{self, Label};
 use bytes::{BufMut, Bytes, BytesMut};
-use protocol::entry::Entry;
+use protocol::entry::{Entry, EntryKind};
 use protocol::frame::put_frame;
 use protocol::id::{PersonId, RoomId, Seq};
 use protocol::limits::{HEADER, MAX_FRAME};
@@ -27,6 +28,8 @@ pub struct Block {
     pub last: Seq,
     room: RoomId,
     bytes: Bytes,
+    /// Whether an edit is in it, whose words go when its target does.
+    has_edits: bool,
     /// For classic readers that stand elsewhere (0) and in the room (1); made when the first of them asks.
     classic: [OnceLock<ClassicForm>; 2],
 }
@@ -74,7 +77,31 @@ impl Block {
             unreachable!("a block is made only when an entry is there to go into it")
         };
         let bytes = entries_frame(room, entries.len(), body);
-        Self { first: first.seq, last: last.seq, room, bytes, classic: Default::default() }
+        let has_edits = entries.iter().any(|entry| entry.kind == EntryKind::Edit);
+        Self { first: first.seq, last: last.seq, room, bytes, has_edits, classic: Default::default() }
+    }
+
+    /// The same entries as they are after an edit or a delete; `None` where nothing changes.
+    ///
+    /// A longer body may need more blocks.
+    pub fn revised(&self, by: &NewEntry) -> Option<Vec<Self>> {
+        let is_target = by.reply_to.is_some_and(|target| (self.first..=self.last).contains(&target));
+        let has_edit = self.has_edits && by.kind == EntryKind::Delete;
+        if !(is_target || has_edit) {
+            return None;
+        }
+        let mut entries = self.entries();
+        let changed = entries.iter_mut().filter_map(|entry| by.revise(entry).then_some(())).count();
+        (changed > 0).then(|| Self::encode(self.room, &entries))
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let mut rest = &self.bytes[HEAD..];
+        let mut entries = Vec::new();
+        while !rest.is_empty() {
+            entries.push(Entry::take(&mut rest).expect("we encoded it ourselves"));
+        }
+        entries
     }
 
     /// Bytes of the native frame.
@@ -126,11 +153,9 @@ impl Block {
     }
 
     fn classic_form(&self, label: &Label, current: bool) -> ClassicForm {
-        let mut rest = &self.bytes[HEAD..];
         let mut bytes = BytesMut::new();
         let mut entries = Vec::new();
-        while !rest.is_empty() {
-            let entry = Entry::take(&mut rest).expect("we encoded it ourselves");
+        for entry in self.entries() {
             if let Some(frame) = voice::entry(&entry, label, current) {
                 bytes.extend_from_slice(&frame);
             }

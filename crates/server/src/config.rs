@@ -1,10 +1,11 @@
 //! What the operator can decide, from the command line and the environment.
 
 use crate::inbound::{Login, Refusal};
+use crate::keep::{KeepRule, Retention, RoomRule, parse_age, parse_bytes, parse_count};
 use crate::logging::LogFormat;
 use crate::voice;
 use bytes::Bytes;
-use clap::{Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use protocol::code::Code;
 use protocol::limits::DEFAULT_PORT;
 use std::net::IpAddr;
@@ -55,9 +56,42 @@ pub struct Config {
     #[arg(long, env = "NATTERD_MOTD", default_value = "", hide_default_value = true, value_name = "TEXT")]
     pub motd: String,
 
+    /// How long messages are kept
+    #[command(flatten)]
+    pub keep: KeepOptions,
+
     /// How the log on stderr is written; RUST_LOG says how much
     #[arg(long, env = "NATTERD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
+}
+
+/// How long messages are kept. Without any of these, for ever.
+#[derive(Clone, Debug, Default, Args)]
+pub struct KeepOptions {
+    /// How long messages are kept, such as 12h, 90d or 2y [default: for ever]
+    #[arg(long, env = "NATTERD_KEEP_AGE", value_name = "TIME", value_parser = parse_age)]
+    pub keep_age: Option<u64>,
+
+    /// How many messages of each room are kept [default: all]
+    #[arg(long, env = "NATTERD_KEEP_COUNT", value_name = "N", value_parser = parse_count)]
+    pub keep_count: Option<u64>,
+
+    /// How many bytes of messages of each room are kept, such as 64M [default: all]
+    #[arg(long, env = "NATTERD_KEEP_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
+    pub keep_bytes: Option<u64>,
+
+    /// What is kept of one room instead: ROOM=age:30d,count:1000,bytes:64M or ROOM=all; may be repeated
+    #[arg(long, env = "NATTERD_KEEP_ROOM", value_name = "RULE", value_delimiter = ' ')]
+    pub keep_room: Vec<RoomRule>,
+}
+
+impl KeepOptions {
+    /// The rules that these options make.
+    pub fn retention(&self) -> Retention {
+        let default = KeepRule { age_ms: self.keep_age, count: self.keep_count, bytes: self.keep_bytes };
+        let rooms = self.keep_room.iter().map(|own| (own.name.key(), own.clone())).collect();
+        Retention { default, rooms }
+    }
 }
 
 /// What is wrong with a command line, on one line, and what to do about it.

@@ -3,7 +3,7 @@
 //! An idempotent producer, as Kafka calls it (KIP-98): a device numbers its posts, and the server accepts
 //! each number once and in order.
 
-use crate::store::StoredDevice;
+use crate::store::{Change, StoredDevice};
 use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId};
 use protocol::limits::DEVICE_DAYS;
 use std::collections::BTreeMap;
@@ -120,6 +120,17 @@ impl Devices {
         if let Some(device) = self.by_no.get_mut(&no) {
             device.accepted = device.stored;
         }
+    }
+
+    /// Notes that a device is still here; what is to be stored of that, if it was stored longer than this ago.
+    pub fn see(&mut self, no: DeviceNo, now: Millis, after_ms: u64) -> Option<Change> {
+        let device = self.by_no.get_mut(&no)?;
+        let id = device.id?;
+        if now.0.saturating_sub(device.seen.0) < after_ms {
+            return None;
+        }
+        device.seen = now;
+        Some(Change::Device { device: no, id, person: device.person, seen: now })
     }
 
     /// Forgets a device.

@@ -1,14 +1,12 @@
 //! The glue around the hub: it takes events, commits turns, and offers the news to all connections.
 
+use crate::answers::carry_out;
 use crate::clock::Clock;
-use crate::hub::{Effect, FetchAnswer, Hub};
+use crate::hub::Hub;
 use crate::inbound::Event;
 use crate::sequencer::Turn;
-use crate::store::{Commit, Read, Store, StoreError};
-use crate::voice;
-use bytes::Bytes;
-use protocol::limits::MAX_FRAME;
-use protocol::message::{Durability, Found, ServerMsg};
+use crate::store::{Commit, Store, StoreError};
+use protocol::message::Durability;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -76,7 +74,9 @@ pub async fn drive_hub<St: Store>(
         {
             committing = Some(commit(store.clone(), turn));
         }
-        carry_out(&mut hub, &store);
+        for effect in hub.take_effects() {
+            drop(tokio::spawn(carry_out(effect, store.clone())));
+        }
         offer_news(&mut hub).await;
         if stopping && committing.is_none() && hub.is_settled() || far.is_elapsed() {
             hub.close_all();
@@ -114,45 +114,4 @@ async fn offer_news(hub: &mut Hub) {
     // The writes are many and none of them waits, so they must not count against the task's budget: a
     // socket that seems full because of it would be left to its own task.
     tokio::task::unconstrained(async { news.values().for_each(|conn| conn.offer()) }).await;
-}
-
-fn carry_out<St: Store>(hub: &mut Hub, store: &St) {
-    for effect in hub.take_effects() {
-        let store = store.clone();
-        match effect {
-            Effect::Fetch { conn, answer, room, range, limit, permit } => {
-                drop(tokio::spawn(async move {
-                    let bytes = usize::try_from(MAX_FRAME).unwrap_or(usize::MAX) - 8 * 1024;
-                    match store.read(room, range, usize::from(limit), bytes).await {
-                        Ok(read) => {
-                            for frame in frames(read, answer, room) {
-                                conn.outlet().push_control(frame);
-                            }
-                            conn.offer();
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, "history could not be read");
-                            conn.close();
-                        }
-                    }
-                    drop(permit);
-                }));
-            }
-        }
-    }
-}
-
-fn frames(read: Read, answer: FetchAnswer, room: protocol::id::RoomId) -> Vec<Bytes> {
-    match answer {
-        FetchAnswer::Page(req) => {
-            let found = read.entries.into_iter().map(|entry| Found { room, entry }).collect();
-            vec![ServerMsg::Page { req, more: read.more, found }.encode()]
-        }
-        FetchAnswer::Lines(_) if read.entries.is_empty() => {
-            vec![voice::server_line("Nothing was said yet.")]
-        }
-        FetchAnswer::Lines(offset) => {
-            read.entries.iter().filter_map(|entry| voice::history_line(entry, offset)).collect()
-        }
-    }
 }

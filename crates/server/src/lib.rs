@@ -5,6 +5,7 @@
 //! [`outlet`] writes them. Everything that decides is pure; time, randomness, the network and the store are
 //! handed in by the rim ([`run`] for the real one).
 
+pub mod answers;
 pub mod block;
 pub mod clock;
 pub mod config;
@@ -16,9 +17,11 @@ pub mod files;
 pub mod hub;
 pub mod inbound;
 pub mod inbox;
+pub mod keep;
 pub mod listener;
 pub mod log;
 pub mod logging;
+pub mod mentions;
 pub mod outlet;
 pub mod page;
 pub mod people;

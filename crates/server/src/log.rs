@@ -6,8 +6,10 @@
 use crate::block::Block;
 use crate::files::ClassicFile;
 use crate::roster::RosterLog;
+use crate::store::NewEntry;
 use crate::voice::Label;
 use bytes::Bytes;
+use protocol::entry::Entry;
 use protocol::id::{PersonId, RoomId, Seq};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -38,10 +40,13 @@ pub struct End {
 
 /// The newest blocks.
 ///
-/// Invariant: the blocks are contiguous and the last one ends at `head`; `bytes` is their sum.
+/// Invariant: the blocks are contiguous and the last one ends at `head`; `bytes` is their sum; none ends before
+/// `first`.
 #[derive(Debug)]
 pub struct Tail {
     head: Option<Seq>,
+    /// Nothing before it is given to anybody: the room is not kept further back.
+    first: Seq,
     blocks: VecDeque<Arc<Block>>,
     bytes: usize,
 }
@@ -83,7 +88,7 @@ pub enum Next {
 impl RoomLog {
     /// The end of a room whose newest entry is `head`.
     pub fn new(room: RoomId, label: Label, head: Option<Seq>) -> Self {
-        let tail = Tail { head, blocks: VecDeque::new(), bytes: 0 };
+        let tail = Tail { head, first: Seq::FIRST, blocks: VecDeque::new(), bytes: 0 };
         Self { room, label, end: Mutex::new(End { tail, roster: RosterLog::default() }) }
     }
 
@@ -124,6 +129,26 @@ impl RoomLog {
         blocks.into_iter().for_each(|block| end.tail.push(block));
     }
 
+    /// Appends entries that follow the head, and makes the changes that some of them make, all in one moment.
+    ///
+    /// `revisions` are the edits and deletes among the entries, in their order.
+    pub fn publish(&self, mut entries: Vec<Entry>, revisions: &[NewEntry]) {
+        for revision in revisions {
+            for entry in &mut entries {
+                revision.revise(entry);
+            }
+        }
+        let blocks = Block::encode(self.room, &entries);
+        let mut end = self.end();
+        revisions.iter().for_each(|revision| end.tail.revise(revision));
+        blocks.into_iter().for_each(|block| end.tail.push(block));
+    }
+
+    /// Gives nothing from before this entry to anybody any more.
+    pub fn trim(&self, first: Seq) {
+        self.end().tail.trim(first);
+    }
+
     /// Lets go of all blocks of a room that has been quiet; readers that lag read from the store.
     pub fn forget_tail(&self) {
         let mut end = self.end();
@@ -133,6 +158,30 @@ impl RoomLog {
 }
 
 impl Tail {
+    fn revise(&mut self, by: &NewEntry) {
+        let mut at = by.reply_to.map_or(0, |target| self.blocks.partition_point(|block| block.last < target));
+        while let Some(block) = self.blocks.get(at) {
+            let Some(revised) = block.revised(by) else {
+                at += 1;
+                continue;
+            };
+            self.bytes -= block.len();
+            self.blocks.remove(at);
+            for block in revised {
+                self.bytes += block.len();
+                self.blocks.insert(at, Arc::new(block));
+                at += 1;
+            }
+        }
+    }
+
+    fn trim(&mut self, first: Seq) {
+        self.first = self.first.max(first);
+        while self.blocks.front().is_some_and(|block| block.last < first) {
+            self.bytes -= self.blocks.pop_front().map_or(0, |block| block.len());
+        }
+    }
+
     fn push(&mut self, block: Block) {
         debug_assert_eq!(block.first, Seq::after(self.head), "blocks are contiguous");
         self.head = Some(block.last);
@@ -155,7 +204,7 @@ impl Tail {
         if next == Seq::after(self.head) {
             return Next::Pieces(Vec::new());
         }
-        if self.blocks.front().is_none_or(|oldest| next < oldest.first) {
+        if next < self.first || self.blocks.front().is_none_or(|oldest| next < oldest.first) {
             return Next::InStore;
         }
         let from = self.blocks.partition_point(|block| block.last < next);

@@ -25,6 +25,9 @@ pub struct Rate {
 /// Posts: faster than anybody types, slow enough that a room can be read.
 pub const POSTS: Rate = Rate { burst: 200, every_ms: 20 };
 
+/// Searches: each may look through all that was ever said.
+pub const SEARCHES: Rate = Rate { burst: 20, every_ms: 500 };
+
 /// Buckets that are kept; beyond it full ones are forgotten, which changes nothing for their owners.
 const MAX_BUCKETS: usize = 100_000;
 

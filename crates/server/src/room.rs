@@ -2,9 +2,11 @@
 
 use crate::conn::{Conn, ConnId};
 use crate::log::RoomLog;
+use crate::mentions::Mentions;
 use crate::roster::Roster;
-use crate::store::{RoomShape, StoredRoom};
+use crate::store::{NewEntry, RoomShape, StoredMember, StoredRoom};
 use crate::voice::Label;
+use protocol::entry::EntryKind;
 use protocol::id::{Millis, PersonId, RoomId, Seq};
 use protocol::name::{NameKey, RoomName};
 use std::collections::BTreeMap;
@@ -21,6 +23,8 @@ pub struct Room {
     pub topic: String,
     /// Its members and the last entry that each has read.
     pub members: BTreeMap<PersonId, Option<Seq>>,
+    /// Entries that name members who have not read them.
+    pub mentions: Mentions,
     /// The connections with a cursor in it.
     pub readers: BTreeMap<ConnId, Arc<Conn>>,
     /// Who of the members is online, and what was told of them.
@@ -31,6 +35,17 @@ pub struct Room {
     pub log: Arc<RoomLog>,
     /// The time of its newest entry; only grows.
     pub time: Millis,
+    /// When it was last kept within its bounds.
+    pub kept: Kept,
+}
+
+/// When a room was last kept within its bounds.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The newest entry at that time.
+    pub head: Option<Seq>,
+    /// When it is looked at again though nothing was added.
+    pub due: Millis,
 }
 
 impl Room {
@@ -39,11 +54,18 @@ impl Room {
             RoomShape::Public { name } => Label::Room(name.clone()),
             RoomShape::Direct(..) => Label::Direct,
         };
+        let mut mentions = Mentions::default();
+        let members = stored.members.into_iter().map(|StoredMember { person, read, mentions: unread }| {
+            mentions.restore(person, unread);
+            (person, read)
+        });
         Self {
             id: stored.room,
             shape: stored.shape,
             topic: stored.topic,
-            members: stored.members.into_iter().map(|member| (member.person, member.read)).collect(),
+            members: members.collect(),
+            mentions,
+            kept: Kept::default(),
             readers: BTreeMap::new(),
             roster: Roster::default(),
             typing: BTreeMap::new(),
@@ -70,6 +92,20 @@ impl Room {
         match &self.shape {
             RoomShape::Public { name } => Some(name),
             RoomShape::Direct(..) => None,
+        }
+    }
+
+    /// Takes note of whom a stored entry names, for those who have not read it.
+    pub fn mention(&mut self, seq: Seq, entry: &NewEntry) {
+        let named = if entry.revises() { entry.reply_to.unwrap_or(seq) } else { seq };
+        if entry.revises() {
+            self.mentions.remove(named);
+        }
+        let people = entry.mentions.iter().filter(|_| entry.kind != EntryKind::Delete);
+        for person in people {
+            if self.members.get(person).is_some_and(|read| *read < Some(named)) {
+                self.mentions.add(*person, named);
+            }
         }
     }
 

@@ -166,7 +166,7 @@ fn settings(config: &Config) -> Settings {
     let max_file = config.max_file_mib.saturating_mul(1 << 20);
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
-    Settings { max_clients, max_file, motd, offset }
+    Settings { max_clients, max_file, motd, offset, keep: config.keep.retention() }
 }
 
 /// Where files are kept until the server stops.

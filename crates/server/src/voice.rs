@@ -5,7 +5,7 @@
 use crate::files::ClassicFile;
 use bytes::Bytes;
 use protocol::classic::{SEPARATOR, ty};
-use protocol::entry::{Entry, EntryKind};
+use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::frame::frame;
 use protocol::limits::MAX_CLASSIC_FILE;
 use protocol::message::FileBody;
@@ -89,16 +89,21 @@ pub fn human_size(bytes: u64) -> String {
     }
 }
 
-/// An entry as a line of history, with its time of day.
-pub fn history_line(entry: &Entry, offset: chrono::FixedOffset) -> Option<Bytes> {
+/// An entry as a line of history, with its time of day and, if that is told, the place where it was said.
+pub fn history_line(entry: &Entry, place: Option<&str>, offset: chrono::FixedOffset) -> Option<Bytes> {
     let said = said(entry)?;
     let time = i64::try_from(entry.time.0).ok().and_then(chrono::DateTime::from_timestamp_millis)?;
     let time = time.with_timezone(&offset).format("%H:%M");
-    Some(server_line(&format!("{time} {}: {said}", entry.name)))
+    let edited = if entry.revision == Revision::Edited { " (edited)" } else { "" };
+    let place = place.map(|place| format!("[{place}] ")).unwrap_or_default();
+    Some(server_line(&format!("{time} {place}{}: {said}{edited}", entry.name)))
 }
 
 /// What an entry says, on one line.
 fn said(entry: &Entry) -> Option<String> {
+    if entry.revision == Revision::Deleted {
+        return None;
+    }
     let text = entry.text();
     let text = sanitize_line(&text);
     match entry.kind {
@@ -107,14 +112,11 @@ fn said(entry: &Entry) -> Option<String> {
         EntryKind::Topic if text.is_empty() => Some("* took the topic away".to_owned()),
         EntryKind::Topic => Some(format!("* set the topic: {text}")),
         EntryKind::Edit => Some(format!("* corrected: {text}")),
+        EntryKind::Delete => Some("* took a line back".to_owned()),
         EntryKind::File => {
             let file = FileBody::decode(&entry.body).ok()?;
             Some(format!("* sends '{}' ({})", sanitize_line(&file.name), human_size(file.size)))
         }
-        EntryKind::Reaction
-        | EntryKind::Delete
-        | EntryKind::FileOffer
-        | EntryKind::Opaque
-        | EntryKind::Other(_) => None,
+        EntryKind::Reaction | EntryKind::FileOffer | EntryKind::Opaque | EntryKind::Other(_) => None,
     }
 }

@@ -177,7 +177,13 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
     };
     net.record.note(Who::Server, "starts", start);
     let utc = chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
-    let settings = Settings { max_clients: 10_000, max_file: 1 << 30, motd: String::new(), offset: utc };
+    let settings = Settings {
+        max_clients: 10_000,
+        max_file: 1 << 30,
+        motd: String::new(),
+        offset: utc,
+        keep: server::keep::Retention::default(),
+    };
     let contents = Contents::new(disk, PathBuf::from(format!("/{start}")), 1 << 30);
     let clock = Arc::new(ServerClock(net.clone()));
     let listener = SimListener { net: net.clone(), listener };

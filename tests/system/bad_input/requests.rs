@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{Counter, Millis, RoomId, Seq};
-use protocol::limits::{MAX_AWAY, MAX_BODY, MAX_TOPIC};
+use protocol::limits::{MAX_AWAY, MAX_BODY, MAX_QUERY, MAX_TOPIC};
 use protocol::message::{Action, ClientMsg, OpenFrom, Question, Range, StateChange, Target};
 
 /// What is asked for in vain.
@@ -19,6 +19,8 @@ pub fn cases() -> Vec<Case> {
     cases.extend(names());
     cases.extend(people());
     cases.extend(lines());
+    cases.extend(searches());
+    cases.extend(revisions());
     cases
 }
 
@@ -38,9 +40,63 @@ fn in_room(what: &str, room: RoomId, code: Code) -> Vec<Case> {
         refused("marking", ClientMsg::Mark { req, room, seq: Seq::FIRST }, code),
         refused("naming the topic of", ClientMsg::Do { req, room, action: topic }, code),
         refused("asking who is in", ask(Question::People { room: Some(room), after: None }), code),
+        refused("searching", search(Some(room), "hi", None), code),
+        refused("searching before an entry of", search(None, "hi", Some((room, Seq::FIRST))), code),
         refused("typing in", state(StateChange::Typing { room, on: true }), code),
         refused("speaking in", to(Target::Room { room }), code),
         refused("closing", ClientMsg::Close { req, room }, close),
+    ]
+}
+
+fn search(room: Option<RoomId>, words: &str, before: Option<(RoomId, Seq)>) -> ClientMsg {
+    let (before_room, before) = before.unzip();
+    ClientMsg::Search { req: REQ, room, words: words.into(), limit: 5, before_room, before }
+}
+
+fn searches() -> Vec<Case> {
+    let too_long = Answer::KeepWith(Code::BodyTooLarge, MAX_QUERY as u64);
+    let never = Some((LOBBY, Seq::new(1 << 40).expect("a number")));
+    vec![
+        refused("a search for nothing", &search(None, "", None), Code::EmptyText),
+        refused("a search for signs", &search(Some(LOBBY), " !? \"* - ", None), Code::EmptyText),
+        case("a search for 513 bytes", search(None, &"x".repeat(MAX_QUERY + 1), None).encode(), too_long),
+        refused("a search before what was never said", &search(None, "hi", never), Code::NoSuchEntry),
+    ]
+}
+
+fn revision(kind: EntryKind, reply_to: Option<Seq>, target: Target, text: &'static str) -> ClientMsg {
+    let body = Bytes::from_static(text.as_bytes());
+    ClientMsg::Post { counter: Counter::FIRST, target, kind, reply_to, written: Millis(0), body }
+}
+
+/// Edits and deletes of what is not there, and such that say too much or too little.
+fn revisions() -> Vec<Case> {
+    let lobby = Target::Room { room: LOBBY };
+    let (edit, delete) = (EntryKind::Edit, EntryKind::Delete);
+    let never = Seq::new(1 << 40);
+    let words = Answer::KeepWith(Code::BodyTooLarge, 0);
+    let to_nobody = revision(delete, Some(Seq::FIRST), Target::Person { person: nobody() }, "");
+    vec![
+        refused("an edit of nothing", &revision(edit, None, lobby.clone(), "hi"), Code::NoSuchEntry),
+        refused("a delete of nothing", &revision(delete, None, lobby.clone(), ""), Code::NoSuchEntry),
+        refused(
+            "an edit of what was never said",
+            &revision(edit, never, lobby.clone(), "hi"),
+            Code::NoSuchEntry,
+        ),
+        refused(
+            "a delete of what was never said",
+            &revision(delete, never, lobby.clone(), ""),
+            Code::NoSuchEntry,
+        ),
+        refused("an edit to nothing", &revision(edit, Some(Seq::FIRST), lobby.clone(), " "), Code::EmptyText),
+        refused(
+            "an edit to a bell",
+            &revision(edit, Some(Seq::FIRST), lobby.clone(), "\u{7}"),
+            Code::BadText,
+        ),
+        case("a delete with words", revision(delete, Some(Seq::FIRST), lobby, "why").encode(), words),
+        refused("a delete in a conversation with nobody", &to_nobody, Code::NoSuchEntry),
     ]
 }
 

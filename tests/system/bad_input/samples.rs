@@ -58,7 +58,17 @@ pub fn requests() -> Vec<(&'static str, ClientMsg)> {
         ("Close", ClientMsg::Close { req, room }),
         ("Post", post("text")),
         ("Fetch", ClientMsg::Fetch { req, room, range: Range::Before { seq: Seq::FIRST }, limit: 5 }),
-        ("Search", ClientMsg::Search { req, room: None, words: MARK.into(), limit: 5 }),
+        (
+            "Search",
+            ClientMsg::Search {
+                req,
+                room: None,
+                words: MARK.into(),
+                limit: 5,
+                before_room: None,
+                before: None,
+            },
+        ),
         ("Mark", ClientMsg::Mark { req, room, seq: Seq::FIRST }),
         ("State", state(StateChange::Away { text: MARK.into() })),
         ("Ask", ask(Question::Whois { name: MARK.into() })),

@@ -82,6 +82,8 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_AWAY,
         MAX_AGENT,
         MAX_QUERY,
+        MAX_MENTIONS,
+        MAX_UNREAD_MENTIONS,
         MAX_PAGE,
         MAX_FETCH,
         MAX_ROSTER,

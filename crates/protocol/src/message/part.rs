@@ -201,7 +201,7 @@ wire_choice! {
         All = 0,
         /// I am in them now.
         Added = 1,
-        /// Their name, topic or read mark is new.
+        /// Their name, topic, read mark or beginning is new.
         Changed = 2,
         /// I am no longer in them.
         Removed = 3,

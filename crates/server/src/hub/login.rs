@@ -161,7 +161,7 @@ impl Hub {
             epoch: self.epoch,
             durability: self.durability.clone(),
             time: now,
-            storage: storage_sentence(&self.durability).to_owned(),
+            storage: storage_sentence(&self.durability, &self.settings.keep.words()),
             motd: self.settings.motd.clone(),
         }
     }
@@ -217,12 +217,16 @@ impl Hub {
 
     /// A guest ends with their connection; their entries stay, and their name is free again.
     fn end_guest(&mut self, person: PersonId, device: DeviceNo, now: Millis) {
+        self.forget_person(person, now);
+        self.devices.forget(device);
+    }
+
+    pub(super) fn forget_person(&mut self, person: PersonId, now: Millis) {
         let rooms = self.rooms_of(person);
         for room in rooms {
             self.remove_member(room, person, now);
         }
         self.people.remove(person);
-        self.devices.forget(device);
         self.sequencer.change(Change::PersonGone { person });
     }
 
@@ -264,13 +268,17 @@ fn limits(file: u64) -> Limits {
 }
 
 /// What is stored, how long, and who can read it, honestly.
-fn storage_sentence(durability: &Durability) -> &'static str {
+fn storage_sentence(durability: &Durability, keep: &str) -> String {
     match durability {
-        Durability::Memory => {
-            "messages are kept in this server's memory until it stops; its operator can read them"
-        }
-        Durability::Process | Durability::Disk => {
-            "messages are kept on this server's disk; its operator can read them"
+        Durability::Memory => format!(
+            "the newest messages are kept in this server's memory until it stops{keep}; its operator can read them"
+        ),
+        Durability::Process => format!(
+            "messages are kept on this server's disk{keep}, and the last ones may be lost if its machine crashes; \
+             its operator can read them"
+        ),
+        Durability::Disk => {
+            format!("messages are kept on this server's disk{keep}; its operator can read them")
         }
     }
 }

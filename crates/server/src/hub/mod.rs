@@ -6,28 +6,34 @@
 
 mod ask;
 mod classic;
+mod devices;
+mod effect;
 mod files;
 mod login;
 mod native;
 mod post;
 mod presence;
+mod retention;
 mod rooms;
+mod search;
 
+pub use effect::{Effect, FetchAnswer, FoundAnswer};
 pub use files::ContentIndex;
 
 use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
 use crate::inbound::{Event, Inbound, Refusal};
+use crate::keep::Retention;
 use crate::people::People;
-use crate::rate::{POSTS, Rates};
+use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::store::{Change, Commit, Oldest, RoomShape, Snapshot};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
-use protocol::id::{DeviceNo, Epoch, Millis, PersonId, Req, RoomId};
+use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId};
 use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
-use protocol::message::{Durability, Range, ServerMsg};
+use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -45,35 +51,17 @@ pub struct Settings {
     pub motd: String,
     /// The time zone in which classic users are told times.
     pub offset: chrono::FixedOffset,
+    /// How long rooms are kept.
+    pub keep: Retention,
 }
 
-/// Something that the hub can't do itself.
-#[derive(Debug)]
-pub enum Effect {
-    /// Read entries and answer with them.
-    Fetch {
-        /// Who asked.
-        conn: Arc<Conn>,
-        /// How to answer.
-        answer: FetchAnswer,
-        /// The room.
-        room: RoomId,
-        /// Which entries.
-        range: Range,
-        /// At most so many.
-        limit: u16,
-        /// Dropped when it is answered: the connection asks for nothing more until then.
-        permit: Option<OwnedSemaphorePermit>,
-    },
-}
-
-/// How entries that were asked for are told.
+/// The store has no room.
 #[derive(Clone, Copy, Debug)]
-pub enum FetchAnswer {
-    /// As a `Page` with this request id.
-    Page(Req),
-    /// As lines for a classic client, whose clock shows this zone.
-    Lines(chrono::FixedOffset),
+struct Full {
+    /// What posts are told meanwhile.
+    code: Code,
+    /// It is not tried again before this time.
+    until: Millis,
 }
 
 /// A connection that has logged in.
@@ -127,12 +115,15 @@ pub struct Hub {
     /// The connection of each device. Invariant: each is in `sessions` with this device.
     by_device: BTreeMap<DeviceNo, ConnId>,
     rates: Rates,
+    searches: Rates,
     sequencer: Sequencer,
     lobby: RoomId,
     /// Rooms whose presence changed and was not told yet.
     stirred: BTreeSet<RoomId>,
     /// People whose links broke, for their grace time.
     leaving: BTreeSet<PersonId>,
+    /// Rooms whose histories begin later than their members were told.
+    trimmed: BTreeSet<RoomId>,
     /// Connections with something new to write.
     news: BTreeMap<ConnId, Arc<Conn>>,
     effects: Vec<Effect>,
@@ -140,9 +131,12 @@ pub struct Hub {
     permit: Option<OwnedSemaphorePermit>,
     counts: Arc<Counts>,
     next_sweep: Millis,
+    next_keeping: Millis,
+    next_telling: Millis,
+    next_forgetting: Millis,
     draining: bool,
-    /// The store refuses: posts are refused at once until it takes something again.
-    store_full: Option<Code>,
+    /// The store refused: posts are refused at once, and it is left alone for a moment.
+    full: Option<Full>,
     history: Arc<dyn Oldest>,
     contents: Arc<dyn ContentIndex>,
     files: files::FileRights,
@@ -191,21 +185,28 @@ impl Hub {
             sessions: BTreeMap::new(),
             by_device: BTreeMap::new(),
             rates: Rates::new(POSTS),
+            searches: Rates::new(SEARCHES),
             sequencer,
             lobby,
             stirred: BTreeSet::new(),
             leaving: BTreeSet::new(),
+            trimmed: BTreeSet::new(),
             news: BTreeMap::new(),
             effects: Vec::new(),
             permit: None,
             counts: Arc::default(),
             next_sweep: now,
+            next_keeping: now,
+            next_telling: now,
+            next_forgetting: now,
             draining: false,
-            store_full: None,
+            full: None,
             history,
             contents,
             files: files::FileRights::default(),
         };
+        snapshot.files.into_iter().for_each(|(room, hash)| hub.open_file_to(room, hash));
+        hub.end_left_guests(now);
         hub.flush_roster(lobby);
         hub
     }
@@ -273,11 +274,16 @@ impl Hub {
         self.end_graces(now);
         self.end_typing(now);
         self.reap(now);
-        for device in self.devices.stale(now) {
-            if !self.by_device.contains_key(&device) {
-                self.devices.forget(device);
-            }
+        if now >= self.next_forgetting {
+            self.next_forgetting = Millis(now.0 + FORGET_EVERY_MS);
+            self.see_devices(now);
+            self.forget_devices(now);
         }
+        if now >= self.next_keeping {
+            self.next_keeping = Millis(now.0 + KEEP_EVERY_MS);
+            self.keep_rooms(now);
+        }
+        self.tell_trimmed(now);
         for room in self.rooms.iter_mut() {
             if now.0.saturating_sub(room.time.0) > QUIET_MS {
                 room.log.forget_tail();
@@ -288,12 +294,13 @@ impl Hub {
     /// When the next tick is due.
     pub fn next_tick(&self) -> Millis {
         let rosters = self.stirred.iter().filter_map(|room| self.rooms.find(*room)?.roster.due()).min();
-        rosters.map_or(self.next_sweep, |due| due.min(self.next_sweep))
+        let retry = self.full.map(|full| full.until).filter(|_| !self.sequencer.is_empty());
+        [rosters, retry].into_iter().flatten().fold(self.next_sweep, Millis::min)
     }
 
     /// What is to be committed next, if anything waits.
     pub fn next_turn(&mut self, now: Millis) -> Option<Turn> {
-        if self.sequencer.is_empty() {
+        if self.sequencer.is_empty() || self.full.is_some_and(|full| now < full.until) {
             return None;
         }
         let mut turn = self.sequencer.take();
@@ -308,8 +315,10 @@ impl Hub {
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
     pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Millis) {
         let Turn { posts, changes, replies } = turn;
-        self.store_full = commit.changes.err();
-        if self.store_full.is_some() {
+        self.full = commit.changes.err().map(|code| Full { code, until: Millis(now.0 + FULL_MS) });
+        let trims: Vec<_> =
+            changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
+        if self.full.is_some() {
             self.sequencer.put_back(changes, replies);
         } else {
             let told: BTreeSet<_> = replies.iter().map(|reply| reply.conn.id).collect();
@@ -320,6 +329,7 @@ impl Hub {
                 self.hear_early(conn, now);
             }
         }
+        self.note_trimmed(&trims, commit.trimmed);
         self.publish(posts, commit.posts);
     }
 
@@ -442,8 +452,17 @@ impl Hub {
     }
 }
 
+/// How often rooms are kept within their bounds, in ms: so much more than its bounds allow may a room have.
+const KEEP_EVERY_MS: u64 = 2_000;
+
+/// How often devices that were not seen for long are looked for, in ms.
+const FORGET_EVERY_MS: u64 = 3_600_000;
+
 /// A room without an entry for so long lets go of its blocks.
 const QUIET_MS: u64 = 60_000;
+
+/// A store that refused is left alone for so long, in ms: space does not come back sooner.
+const FULL_MS: u64 = 250;
 
 /// When clients may come back after a shutdown, in ms: a restart takes less.
 const GO_AWAY_MS: u32 = 500;

@@ -1,7 +1,8 @@
 //! What native clients ask for, one method for each message.
 
 use super::post::Post;
-use super::{Effect, FetchAnswer, Hub};
+use super::search::Wanted;
+use super::{Effect, FetchAnswer, FoundAnswer, Hub};
 use crate::conn::{ConnId, Held};
 use crate::inbound::Refusal;
 use crate::store::Change;
@@ -44,7 +45,10 @@ impl Hub {
             ClientMsg::State { req, change } => (req, self.handle_state(conn, req, change, now)),
             ClientMsg::Ask { req, question } => (req, self.handle_ask(conn, req, &question)),
             ClientMsg::Do { req, room, action } => (req, self.handle_do(conn, req, room, &action, now)),
-            ClientMsg::Search { req, .. } => (req, Err(Code::Unsupported)),
+            ClientMsg::Search { req, room, words, limit, before_room, before } => {
+                let wanted = Wanted { room, words, limit, before: before_room.zip(before) };
+                return self.handle_search(conn, req, wanted, now);
+            }
             ClientMsg::Put { req, .. }
             | ClientMsg::Chunk { req, .. }
             | ClientMsg::Done { req, .. }
@@ -127,6 +131,12 @@ impl Hub {
         Ok(())
     }
 
+    fn handle_search(&mut self, conn: ConnId, req: Req, wanted: Wanted, now: Millis) {
+        if let Err((code, detail)) = self.search(conn, wanted, FoundAnswer::Page(req), now) {
+            self.refuse(conn, Refusal::about(code, ty::SEARCH, u64::from(req.0)).with(detail), now);
+        }
+    }
+
     fn handle_mark(&mut self, conn: ConnId, req: Req, room: RoomId, seq: Seq) -> Result<(), Code> {
         let person = self.person_of(conn)?;
         self.authorize(person, room)?;
@@ -139,6 +149,7 @@ impl Hub {
         let read = found.members.entry(person).or_default();
         if Some(seq) > *read {
             *read = Some(seq);
+            found.mentions.read(person, seq);
             self.sequencer.change(Change::Mark { room, person, seq });
             let others: Vec<_> = self.sessions_of(person).map(|c| c.id).filter(|id| *id != conn).collect();
             for other in others {

@@ -1,10 +1,10 @@
 //! Posts: judged once, queued, and given to all readers when they are committed.
 
-use super::Hub;
-use crate::block::Block;
+use super::{Hub, Voice};
 use crate::conn::{ConnId, Held};
 use crate::devices::Verdict;
 use crate::inbound::Refusal;
+use crate::mentions::named;
 use crate::rate::payers;
 use crate::sequencer::Waiting;
 use crate::store::NewEntry;
@@ -28,6 +28,29 @@ pub(super) struct Post {
     pub reply_to: Option<Seq>,
     pub written: Millis,
     pub body: Bytes,
+}
+
+impl Post {
+    fn revises(&self) -> bool {
+        matches!(self.kind, EntryKind::Edit | EntryKind::Delete)
+    }
+}
+
+/// What is new in a room.
+#[derive(Default)]
+struct News {
+    entries: Vec<Entry>,
+    /// The edits and deletes among the entries, in their order.
+    revisions: Vec<NewEntry>,
+}
+
+impl News {
+    fn push(&mut self, seq: Seq, entry: NewEntry) {
+        if entry.revises() {
+            self.revisions.push(entry.clone());
+        }
+        self.entries.push(entry.into_numbered(seq));
+    }
 }
 
 /// Why a post was refused, and the number that goes with it.
@@ -71,17 +94,14 @@ impl Hub {
             return Err((Code::NotAllowed, 0));
         };
         let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
-        if let Some(code) = self.store_full {
-            return Err((code, 0));
+        if let Some(full) = self.full.filter(|full| now < full.until) {
+            return Err((full.code, 0));
         }
         let file = match post.kind {
             EntryKind::File => Some(self.check_file(person, &post.body).map_err(|code| (code, 0))?),
             kind => check_content(kind, &post.body).map(|()| None)?,
         };
-        if let Target::Room { room } = post.target {
-            self.authorize(person, room).map_err(|code| (code, 0))?;
-            self.check_reply(room, post.reply_to)?;
-        }
+        self.check_place(person, &post).map_err(|code| (code, 0))?;
         self.rates.take(&payers(person, peer), now).map_err(|wait| (Code::TooFast, wait))?;
         let room = match post.target {
             Target::Room { room } => room,
@@ -96,6 +116,7 @@ impl Hub {
         }
         self.devices.accept(device, post.counter);
         self.set_typing(person, room, false, now);
+        let mentions = self.named_in(room, person, &post);
         let entry = NewEntry {
             room,
             time: now,
@@ -106,7 +127,7 @@ impl Hub {
             kind: post.kind,
             reply_to: post.reply_to,
             body: post.body,
-            mentions: Vec::new(),
+            mentions,
         };
         self.sequencer.push(Waiting { entry, held });
         Ok(room)
@@ -121,9 +142,35 @@ impl Hub {
         }
     }
 
-    fn check_reply(&self, room: RoomId, reply_to: Option<Seq>) -> Result<(), Refused> {
+    /// Whether the post may go where it is meant to, as far as the hub can know.
+    fn check_place(&self, person: PersonId, post: &Post) -> Result<(), Code> {
+        let room = match post.target {
+            Target::Room { room } => {
+                self.authorize(person, room)?;
+                room
+            }
+            // What is to be changed is in a room that is there, so none is made for it.
+            Target::Person { person: other } if post.revises() => {
+                self.rooms.direct(person, other).ok_or(Code::NoSuchEntry)?
+            }
+            Target::Person { .. } => return Ok(()),
+        };
         let head = self.rooms.find(room).and_then(|found| found.log.head());
-        if reply_to.is_some() && reply_to > head { Err((Code::NoSuchEntry, 0)) } else { Ok(()) }
+        if post.revises() && post.reply_to.is_none() || post.reply_to > head {
+            return Err(Code::NoSuchEntry);
+        }
+        Ok(())
+    }
+
+    /// Members of a room that a post of this person names.
+    fn named_in(&self, room: RoomId, author: PersonId, post: &Post) -> Vec<PersonId> {
+        let names = matches!(post.kind, EntryKind::Text | EntryKind::Action | EntryKind::Edit);
+        let (true, Some(found)) = (names, self.rooms.find(room)) else {
+            return Vec::new();
+        };
+        let is_meant = |person: &PersonId| *person != author && found.members.contains_key(person);
+        let text = std::str::from_utf8(&post.body).unwrap_or_default();
+        named(text, |name| self.people.named(name).filter(is_meant))
     }
 
     /// Appends an entry that no device numbered, such as a topic.
@@ -154,17 +201,18 @@ impl Hub {
 
     /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it.
     pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>) {
-        let mut entries: BTreeMap<RoomId, Vec<Entry>> = BTreeMap::new();
+        let mut rooms: BTreeMap<RoomId, News> = BTreeMap::new();
         let mut acks: BTreeMap<DeviceNo, (Counter, RoomId, Seq)> = BTreeMap::new();
         let mut refused: BTreeMap<DeviceNo, Vec<(Counter, Code)>> = BTreeMap::new();
         for (Waiting { entry, .. }, outcome) in posts.into_iter().zip(outcomes) {
             match (outcome, entry.origin) {
                 (Ok(seq), origin) => {
-                    entries.entry(entry.room).or_default().push(entry.numbered(seq));
                     if let Some((device, counter)) = origin {
                         self.devices.store(device, counter);
                         acks.insert(device, (counter, entry.room, seq));
                     }
+                    self.note_stored(seq, &entry);
+                    rooms.entry(entry.room).or_default().push(seq, entry);
                 }
                 (Err(code), Some((device, counter))) => {
                     refused.entry(device).or_default().push((counter, code));
@@ -180,17 +228,26 @@ impl Hub {
         for (device, posts) in refused {
             self.refuse_stored(device, &posts);
         }
-        for (room, entries) in entries {
-            self.publish_in(room, &entries);
+        for (room, news) in rooms {
+            self.publish_in(room, news);
         }
     }
 
-    fn publish_in(&mut self, room: RoomId, entries: &[Entry]) {
-        self.counts.entries.fetch_add(entries.len() as u64, Ordering::Relaxed);
+    /// What else follows from a stored entry.
+    fn note_stored(&mut self, seq: Seq, entry: &NewEntry) {
+        if (entry.revises() || !entry.mentions.is_empty())
+            && let Some(room) = self.rooms.find_mut(entry.room)
+        {
+            room.mention(seq, entry);
+        }
+    }
+
+    fn publish_in(&mut self, room: RoomId, news: News) {
+        self.counts.entries.fetch_add(news.entries.len() as u64, Ordering::Relaxed);
         let Some(found) = self.rooms.find_mut(room) else {
             return;
         };
-        found.log.push(Block::encode(room, entries));
+        found.log.publish(news.entries, &news.revisions);
         self.news.extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
     }
 
@@ -198,7 +255,7 @@ impl Hub {
         let Some(conn) = self.by_device.get(&device).copied() else {
             return;
         };
-        if self.sessions.get(&conn).is_some_and(|session| session.voice == super::Voice::Native) {
+        if self.sessions.get(&conn).is_some_and(|session| session.voice == Voice::Native) {
             self.send(conn, &ServerMsg::Ack { counter, room: Some(room), seq: Some(seq) });
         }
     }
@@ -209,11 +266,17 @@ impl Hub {
         let dropped = self.sequencer.drop_device(device);
         let Some(conn) = self.by_device.get(&device).copied() else { return };
         let expected = self.devices.expected(device).value();
-        for (counter, code) in posts {
-            self.send_bytes(conn, Refusal::about(*code, ty::POST, counter.value()).encode());
-        }
-        for (_, counter) in dropped.iter().filter_map(|waiting| waiting.entry.origin) {
-            let refusal = Refusal::about(Code::OutOfOrder, ty::POST, counter.value()).with(expected);
+        let dropped = dropped.iter().filter_map(|waiting| waiting.entry.origin);
+        let dropped = dropped.map(|(_, counter)| (counter, Code::OutOfOrder));
+        let is_classic = self.sessions.get(&conn).is_some_and(|session| session.voice != Voice::Native);
+        for (counter, code) in posts.iter().copied().chain(dropped) {
+            if is_classic {
+                let text = format!("Nobody got that: {}.", code.text());
+                self.send_bytes(conn, crate::voice::server_line(&text));
+                continue;
+            }
+            let detail = if code == Code::OutOfOrder { expected } else { 0 };
+            let refusal = Refusal::about(code, ty::POST, counter.value()).with(detail);
             self.send_bytes(conn, refusal.encode());
         }
     }
@@ -222,8 +285,9 @@ impl Hub {
 /// What a client may say.
 fn check_content(kind: EntryKind, body: &[u8]) -> Result<(), Refused> {
     match kind {
-        EntryKind::Text | EntryKind::Action | EntryKind::Reaction | EntryKind::Opaque => {}
-        EntryKind::Edit | EntryKind::Delete => return Err((Code::Unsupported, 0)),
+        EntryKind::Text | EntryKind::Action | EntryKind::Reaction | EntryKind::Edit | EntryKind::Opaque => {}
+        EntryKind::Delete if body.is_empty() => return Ok(()),
+        EntryKind::Delete => return Err((Code::BodyTooLarge, 0)),
         _ => return Err((Code::BadKind, 0)),
     }
     if body.len() > MAX_BODY {

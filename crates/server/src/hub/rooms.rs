@@ -94,6 +94,7 @@ impl Hub {
         if found.members.remove(&person).is_none() {
             return;
         }
+        found.mentions.forget(person);
         for conn in conns {
             if let Some(conn) = found.readers.remove(&conn) {
                 conn.outlet().close_room(room);
@@ -126,17 +127,19 @@ impl Hub {
             Some(peer) => (RoomKind::Direct { peer }, self.name_of(peer)),
             None => (RoomKind::Public, found.name().unwrap_or_default().to_owned()),
         };
-        let unread = newest.map_or(0, Seq::value).saturating_sub(read.map_or(0, Seq::value));
+        let oldest = self.history.oldest(room);
+        let unread =
+            newest.map_or(0, Seq::value).saturating_sub(read.max(oldest.before()).map_or(0, Seq::value));
         Some(RoomInfo {
             room,
             kind,
             name,
             topic: found.topic.clone(),
-            oldest: self.history.oldest(room),
+            oldest,
             newest,
             read,
             unread: u32::try_from(unread).unwrap_or(u32::MAX),
-            mentions: 0,
+            mentions: found.mentions.count(person),
         })
     }
 

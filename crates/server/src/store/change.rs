@@ -41,18 +41,23 @@ const OVERHEAD: usize = 80;
 impl NewEntry {
     /// The entry with its number.
     pub fn numbered(&self, seq: Seq) -> Entry {
+        self.clone().into_numbered(seq)
+    }
+
+    /// The same, without a copy of the name.
+    pub fn into_numbered(self, seq: Seq) -> Entry {
         Entry {
             seq,
             time: self.time,
             written: self.written,
             person: self.person,
-            name: self.name.clone(),
+            name: self.name,
             device: self.origin.map(|(device, _)| device),
             counter: self.origin.map(|(_, counter)| counter),
             kind: self.kind,
             revision: Revision::Original,
             reply_to: self.reply_to,
-            body: self.body.clone(),
+            body: self.body,
         }
     }
 

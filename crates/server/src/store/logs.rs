@@ -58,7 +58,7 @@ impl Logs {
         Snapshot {
             epoch,
             people: people.collect(),
-            devices: self.devices.values().cloned().collect(),
+            devices: self.devices.values().copied().collect(),
             rooms: self.rooms.iter().filter_map(|(id, room)| room.stored(*id)).collect(),
             files: self.rooms.iter().flat_map(|(id, room)| room.files().map(|hash| (*id, hash))).collect(),
             last_person: self.last_person,
@@ -255,6 +255,9 @@ impl Room {
         let named = if post.revises() { post.reply_to.unwrap_or(seq) } else { seq };
         if post.revises() {
             self.members.values_mut().for_each(|member| member.mentions.retain(|mention| *mention != named));
+        }
+        if post.kind == EntryKind::Delete {
+            return;
         }
         for person in &post.mentions {
             let Some(member) = self.members.get_mut(person).filter(|member| member.read < Some(named)) else {

@@ -25,7 +25,7 @@ pub struct Snapshot {
 }
 
 /// A device as it is stored.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct StoredDevice {
     /// Its public number.
     pub device: DeviceNo,

@@ -1,0 +1,63 @@
+//! Effects: what the hub can't do itself, because it would have to wait.
+
+use crate::conn::Conn;
+use crate::store::Query;
+use protocol::id::{Req, RoomId};
+use protocol::message::Range;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// Something that the hub can't do itself.
+#[derive(Debug)]
+pub enum Effect {
+    /// Read entries and answer with them.
+    Fetch {
+        /// Who asked.
+        conn: Arc<Conn>,
+        /// How to answer.
+        answer: FetchAnswer,
+        /// The room.
+        room: RoomId,
+        /// Which entries.
+        range: Range,
+        /// At most so many.
+        limit: u16,
+        /// Dropped when it is answered: the connection asks for nothing more until then.
+        permit: Option<OwnedSemaphorePermit>,
+    },
+    /// Find entries and answer with them.
+    Search {
+        /// Who asked.
+        conn: Arc<Conn>,
+        /// How to answer.
+        answer: FoundAnswer,
+        /// What is looked for.
+        query: Query,
+        /// Dropped when it is answered.
+        permit: Option<OwnedSemaphorePermit>,
+    },
+}
+
+/// How entries that were asked for are told.
+#[derive(Clone, Copy, Debug)]
+pub enum FetchAnswer {
+    /// As a `Page` with this request id.
+    Page(Req),
+    /// As lines for a classic client, whose clock shows this zone.
+    Lines(chrono::FixedOffset),
+}
+
+/// How entries that were found are told.
+#[derive(Clone, Debug)]
+pub enum FoundAnswer {
+    /// As a `Page` with this request id.
+    Page(Req),
+    /// As lines for a classic client.
+    Lines {
+        /// What its clock shows.
+        offset: chrono::FixedOffset,
+        /// How it is told where a line was said.
+        places: BTreeMap<RoomId, String>,
+    },
+}
