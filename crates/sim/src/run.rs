@@ -180,7 +180,10 @@ impl<'a> Run<'a> {
         if !self.until(self.now + LEAVE_MS, deserted) {
             let here = self.record.pages().sights.iter().filter(|sight| sight.running).count();
             let tasks = self.world.server.tasks();
-            let what = format!("when everybody had left, {here} clients still ran and {tasks} tasks of the server");
+            let what = format!(
+                "when everybody had left, {here} clients still ran and {tasks} tasks of the server, with connections of {:?}",
+                self.world.net.left()
+            );
             self.record.fail(Rule::NothingLeft, what);
         }
     }

@@ -10,11 +10,13 @@ fn main() {
     for seed in from..from + count {
         let plan = Plan::random(seed);
         let t = std::time::Instant::now();
-        let report = run(&plan, false);
+        let report = run(&plan, count == 1);
         println!("{seed}: clients {} typed {} entries {} shown {} events {} sim {} ms in {:?} digest {:x} faults {} {}", plan.clients.len(), report.typed, report.entries, report.shown, report.events, report.simulated_ms, t.elapsed(), report.digest, plan.faults.len(),
             report.violation.as_ref().map_or("ok".to_owned(), |v| v.to_string()));
         cover.add_run(&report.coverage);
         if let (Some(_), 1) = (&report.violation, count) {
+            std::fs::write("/tmp/trace.txt", report.all.iter().map(|e| format!("{e}\n")).collect::<String>()).unwrap();
+            std::fs::write("/tmp/plan.json", serde_json::to_string_pretty(&plan).unwrap()).unwrap();
             for e in report.newest.iter().rev().take(60).rev() { println!("{e}"); }
             println!("{:#?}", plan.faults);
         }

@@ -100,6 +100,19 @@ impl Net {
         self.state().pipes.values().filter_map(Weak::upgrade).collect()
     }
 
+    /// Whose connections are left.
+    pub(crate) fn left(&self) -> Vec<String> {
+        let pipes = self.pipes();
+        let told = pipes.iter().map(|pipe| {
+            let state = pipe.state();
+            let owner = state.owner.map_or("nobody".to_owned(), |owner| format!("c{}", owner.client));
+            let flags = [(state.dark, "dark"), (state.lossy, "lossy"), (state.reset, "reset")];
+            let flags: Vec<_> = flags.iter().filter(|(is, _)| *is).map(|(_, flag)| *flag).collect();
+            format!("{owner} {} up {} down {}", flags.join(" "), state.up.under_way, state.down.under_way)
+        });
+        told.collect()
+    }
+
     fn bucket(&self, host: usize, end: End, bytes: usize, now: u64) -> u64 {
         let mut state = self.state();
         let Some(host) = state.hosts.get_mut(host) else { return now };
