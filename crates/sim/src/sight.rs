@@ -27,6 +27,8 @@ pub(crate) struct Sight {
     pub(crate) peers: std::collections::BTreeSet<String>,
     /// The newest answer to `/who`.
     pub(crate) who: Option<Vec<String>>,
+    /// The line that it says once all is healed.
+    pub(crate) last_line: Option<Token>,
     /// Lines shown.
     pub(crate) shown: u64,
     /// Of a classic client: the lobby's head when it was greeted, and the newest entry that it was shown.

@@ -57,6 +57,9 @@ impl Known {
 }
 
 fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, String)> {
+    if sight.last_line.is_none_or(|token| pages.fates.get(&token) != Some(&Fate::Acked)) {
+        return Some((Rule::Converges, "could not say a last line".to_owned()));
+    }
     if !sight.wire.is_settled(&pages.fates) {
         return Some((Rule::Converges, "has posts on the wire that are not settled".to_owned()));
     }

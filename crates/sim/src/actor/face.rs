@@ -71,7 +71,12 @@ impl<'a> Onlooker<'a> {
         self.type_at = 0;
         match phase {
             Phase::Talk => {}
-            Phase::Settle => self.typist.put_back(ask()),
+            Phase::Settle => {
+                self.typist.put_back(ask());
+                // Whoever can't say this has not recovered.
+                let last = self.typist.last_line();
+                self.typist.put_back(last);
+            }
             Phase::Leave => self.typist.put_back(Typed::Leave(0)),
         }
     }
@@ -109,6 +114,9 @@ impl<'a> Onlooker<'a> {
         match typed {
             Typed::Line(line, token) => {
                 self.actor.typed(*token);
+                if self.phase == Phase::Settle && token.is_some() {
+                    self.actor.net.record.pages().sights[usize::from(self.actor.id)].last_line = *token;
+                }
                 if line.starts_with("/topic") {
                     self.actor.net.record.pages().unordered.extend(*token);
                 }
@@ -121,7 +129,7 @@ impl<'a> Onlooker<'a> {
             Typed::Leave(_) => self.type_at = u64::MAX,
             Typed::LookAway(_) => {}
         }
-        if self.phase == Phase::Settle {
+        if self.phase == Phase::Settle && self.typist.due().is_none() {
             self.typist.put_back(ask());
             self.type_at = now + ASK_EVERY;
         }

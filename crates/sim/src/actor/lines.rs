@@ -65,6 +65,12 @@ impl Typist {
         self.next_step = self.plan.steps.len();
     }
 
+    /// A last line.
+    pub(crate) fn last_line(&mut self) -> Typed {
+        let token = self.token();
+        Typed::Line(format!("{token} is well"), Some(token))
+    }
+
     fn token(&mut self) -> Token {
         self.last += 1;
         Token { client: self.client, n: self.last }
