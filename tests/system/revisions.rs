@@ -136,3 +136,51 @@ async fn classic_users_are_told_of_corrections_in_words() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn classic_users_change_their_last_line_and_take_it_back() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let nat = Native::enter(server.addr(), "nat").await;
+        let mut alice = Classic::enter(server.addr(), "alice").await;
+        let room = nat.lobby();
+        alice.say("/edit what?").await;
+        alice.notice("nothing here").await;
+        alice.say("helo").await;
+        nat.hears("helo").await;
+        alice.say("/edit hello").await;
+        alice.notice("is changed").await;
+        alice.say("/delete").await;
+        alice.notice("is taken back").await;
+        assert_eq!(nat.reads(room, 3).await, ["helo", "hello", ""]);
+        let now = read_anew(&server, "carol", 3).await;
+        assert!(now.iter().all(|(text, _)| text.is_empty()), "{now:?}");
+        // A line that can't be changed holds up none of those behind it.
+        nat.say_all(room, ["mine".to_owned()]).await;
+        for n in 0..20 {
+            alice.say("/edit #4 yours").await;
+            alice.say(&format!("line {n}")).await;
+            alice.notice("Nobody got that").await;
+        }
+        let texts = nat.reads(room, 24).await;
+        assert_eq!(texts[4..], (0..20).map(|n| format!("line {n}")).collect::<Vec<_>>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_guest_said_belongs_to_nobody_of_the_same_name() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let nat = Native::enter(server.addr(), "nat").await;
+        let mut alice = Classic::enter(server.addr(), "alice").await;
+        alice.say("hello").await;
+        nat.hears("hello").await;
+        alice.quit().await;
+        let mut alice = Classic::enter(server.addr(), "alice").await;
+        alice.say("/delete #1").await;
+        alice.notice("Nobody got that").await;
+        assert_eq!(read_anew(&server, "carol", 1).await[0].0, "hello");
+    })
+    .await;
+}

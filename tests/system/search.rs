@@ -1,6 +1,6 @@
 //! Searches: by whole words, newest first, and only where one may read.
 
-use super::harness::{Identity, Native, Server, bounded};
+use super::harness::{Classic, Identity, Native, Server, bounded};
 use super::revisions::revise;
 use protocol::entry::EntryKind;
 use protocol::id::{RoomId, Seq};
@@ -97,7 +97,8 @@ async fn pages_of_a_search_hold_everything_once() {
                 break;
             }
         }
-        let place = |n: u64| (if n.is_multiple_of(2) { lobby } else { dev }, Seq::new(n / 2 + 1).expect("a number"));
+        let place =
+            |n: u64| (if n.is_multiple_of(2) { lobby } else { dev }, Seq::new(n / 2 + 1).expect("a number"));
         assert_eq!(all, (0..30).rev().map(place).collect::<Vec<_>>());
     })
     .await;
@@ -124,6 +125,31 @@ async fn many_searches_at_once_are_all_answered() {
             assert_eq!(bob.take("a page", page).await, 100);
         }
         bob.settle().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn classic_users_find_lines_too() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let mut nat = Native::enter(server.addr(), "nat").await;
+        let mut alice = Classic::enter(server.addr(), "alice").await;
+        let (lobby, dev) = (nat.lobby(), nat.join("dev").await);
+        nat.say_all(lobby, ["tea at four".to_owned(), "coffee".to_owned()]).await;
+        nat.say_all(dev, ["no tea here".to_owned()]).await;
+        alice.say("/search TEA").await;
+        alice.notice("nat: tea at four").await;
+        alice.notice("1 found").await;
+        alice.say("/search -a tea").await;
+        alice.notice("1 found").await;
+        alice.say("/join dev").await;
+        alice.say("/search -a tea").await;
+        alice.notice("[#lobby] nat: tea at four").await;
+        alice.notice("[#dev] nat: no tea here").await;
+        alice.notice("2 found").await;
+        alice.say("/search cocoa").await;
+        alice.notice("Nothing was found").await;
     })
     .await;
 }

@@ -16,6 +16,7 @@ use protocol::limits::{
 use protocol::message::{Durability, Limits, Proof, RoomsChange, ServerMsg, ty};
 use protocol::name::PersonName;
 use protocol::text::sanitize_line;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -135,7 +136,8 @@ impl Hub {
         now: Millis,
     ) {
         let early = (voice == Voice::Native).then(Vec::new);
-        self.sessions.insert(conn.id, Session { conn: conn.clone(), person, device, voice, early });
+        let session = Session { conn: conn.clone(), person, device, voice, early, said: BTreeMap::new() };
+        self.sessions.insert(conn.id, session);
         self.by_device.insert(device, conn.id);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {
