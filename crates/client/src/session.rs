@@ -325,16 +325,17 @@ impl Session {
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
         self.advance_transfers();
-        self.advance_deferred(now);
-        self.advance_posts(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up
             && !recalling
             && let Some(tally) = self.resume.close()
         {
             self.catching_up = false;
+            self.leaving.handle_resumed();
             tally.into_iter().for_each(|tally| self.tell_resumed(tally));
         }
+        self.advance_deferred(now);
+        self.advance_posts(now);
         self.advance_marks(now.steady, false);
         self.advance_leaving(now);
         self.keeper.advance(now.steady, self.end().is_some());

@@ -122,6 +122,9 @@ impl Outbox {
         let mut settled = Settled::default();
         if same {
             settled.arrived = last.map(|last| self.settle(last)).unwrap_or_default();
+            // Else they would arrive again at each start.
+            let arrived = last.filter(|_| !settled.arrived.is_empty());
+            self.records.extend(arrived.map(|counter| Record::Acked { counter }));
         } else {
             let sent = self.pending.iter().take_while(|pending| pending.counter.is_some()).count();
             settled.unknown = self.pending.drain(..sent).collect();

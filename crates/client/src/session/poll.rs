@@ -33,9 +33,10 @@ impl Session {
         let outbox = self.outbox.timeout().filter(|_| self.phase == Phase::Up);
         let catching_up =
             (self.catching_up && self.logins > 0).then(|| after(self.server_time.1, CATCH_UP_MS));
+        let deferred = self.deferred.as_ref().and_then(|_| self.leaving.unseen_timeout());
         let own =
             [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
-        [heart, slow, catching_up, outbox]
+        [heart, slow, catching_up, outbox, deferred]
             .into_iter()
             .chain(own)
             .flatten()
