@@ -1,6 +1,7 @@
 //! One native connection that waits for its answers: files need few connections, and each does one thing at a time.
 
 use crate::fault::Fault;
+use crate::speaker::identity;
 use protocol::frame::{Deframer, Item};
 use protocol::id::{DeviceId, Req, RoomId};
 use protocol::limits::{MAX_BULK_FRAME, VERSION};
@@ -49,8 +50,8 @@ impl Line {
             min_version: VERSION,
             max_version: VERSION,
             features: 0,
-            device: DeviceId(super::native::identity(number, run)),
-            proof: Proof::Secret { secret: Secret(super::native::identity(number, run)) },
+            device: DeviceId(identity(number, run)),
+            proof: Proof::Secret { secret: Secret(identity(number, run)) },
             purpose,
             name: format!("file-{number}"),
             agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),

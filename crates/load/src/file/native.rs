@@ -6,6 +6,7 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::process::Process;
 use crate::report::Figures;
+use crate::speaker::identity;
 use bytes::Bytes;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Millis, Req, RoomId, TransferId};
@@ -165,12 +166,6 @@ fn hash_of(content: &[u8]) -> ContentHash {
     ContentHash(*blake3::hash(content).as_bytes())
 }
 
-/// Bytes that belong to this person of this run.
-pub(super) fn identity<const N: usize>(member: usize, run: u64) -> [u8; N] {
-    let seed = [run.to_be_bytes(), (member as u64 | 1 << 32).to_be_bytes()].concat();
-    std::array::from_fn(|at| seed[at % seed.len()])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,11 +175,5 @@ mod tests {
         let content = content(100_001);
         assert_eq!(content.len(), 100_001);
         assert_ne!(content[..1_000], content[1_000..2_000]);
-    }
-
-    #[test]
-    fn people_of_a_run_are_unlike() {
-        assert_ne!(identity::<16>(1, 5), identity::<16>(2, 5));
-        assert_ne!(identity::<32>(1, 5), identity::<32>(1, 6));
     }
 }

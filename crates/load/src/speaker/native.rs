@@ -56,8 +56,8 @@ impl Speaker for Native {
             min_version: VERSION,
             max_version: VERSION,
             features: 0,
-            device: DeviceId(identity(&persona)),
-            proof: Proof::Secret { secret: Secret(identity(&persona)) },
+            device: DeviceId(identity(persona.number, persona.run)),
+            proof: Proof::Secret { secret: Secret(identity(persona.number, persona.run)) },
             purpose: Purpose::Chat,
             name: format!("load-{}", persona.number),
             agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -222,10 +222,9 @@ fn skip_varints(input: &mut &[u8], count: usize) -> Option<()> {
     (0..count).try_for_each(|_| take_varint(input).ok().map(drop))
 }
 
-/// Bytes that belong to this person of this run.
-fn identity<const N: usize>(persona: &Persona) -> [u8; N] {
-    let number = persona.number as u64;
-    let seed = [persona.run.to_be_bytes(), number.to_be_bytes()].concat();
+/// Bytes that belong to this connection's person of this run.
+pub fn identity<const N: usize>(number: usize, run: u64) -> [u8; N] {
+    let seed = [run.to_be_bytes(), (number as u64).to_be_bytes()].concat();
     std::array::from_fn(|at| seed[at % seed.len()])
 }
 
