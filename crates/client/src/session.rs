@@ -58,6 +58,7 @@ use ignored::Ignored;
 use leaving::Leaving;
 use marks::Marks;
 use outbox::Outbox;
+use protocol::command::Command;
 use protocol::id::{DeviceId, DeviceNo, Epoch, Millis, PersonId};
 use protocol::limits::MAX_BODY;
 use protocol::message::{ClientMsg, RoomInfo, Secret, ServerMsg};
@@ -164,6 +165,8 @@ pub struct Session {
     unkept: unkept::Unsaved,
     /// A change of my last line, until it is known which that is. Nothing more is read from the user meanwhile.
     deferred: Option<Deferred>,
+    /// A script's question about what was said, until all that it said before is there.
+    held: Option<Command>,
     reading: Option<Reading>,
     /// Lines that `/history` shows unless it is told.
     last_count: u16,
@@ -219,6 +222,7 @@ impl Session {
             marks: Marks::default(),
             unkept: unkept::Unsaved::default(),
             deferred: None,
+            held: None,
             reading: None,
             last_count: HISTORY,
             searched: Searched::default(),
@@ -335,6 +339,7 @@ impl Session {
             tally.into_iter().for_each(|tally| self.tell_resumed(tally));
         }
         self.advance_deferred(now);
+        self.advance_held(now);
         self.advance_posts(now);
         self.advance_marks(now.steady, false);
         self.advance_leaving(now);

@@ -99,7 +99,8 @@ impl Renderer {
     }
 
     fn remark(&self, said: &Said, live: bool) -> String {
-        let written = if said.written == Millis(0) {
+        let minute = |time| self.zone.local(time).format("%Y-%m-%d %H:%M").to_string();
+        let written = if said.written == Millis(0) || minute(said.written) == minute(said.time) {
             String::new()
         } else {
             self.zone.local(said.written).format(" (written at %H:%M)").to_string()

@@ -98,6 +98,7 @@ impl Session {
             && self.joining.is_empty()
             && !self.resume.is_active()
             && self.deferred.is_none()
+            && self.held.is_none()
             && self.leaving.is_all_seen(now)
     }
 

@@ -65,7 +65,7 @@ impl Room {
     pub(crate) fn what_is_new(&self, kept: bool) -> Option<(Seq, Seq)> {
         let here = self.cursor.position().filter(|_| kept);
         let read = here.flatten().max(self.info.read);
-        let first = Seq::after(read);
+        let first = Seq::after(read).max(self.info.oldest);
         let known = here.is_some() || self.info.read.is_some() || self.peer().is_some();
         let newest = self.info.newest.filter(|newest| known && *newest >= first)?;
         Some((first, newest))

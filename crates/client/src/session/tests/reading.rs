@@ -51,6 +51,7 @@ fn what_is_said_ends_the_reading_of_history() {
     client.line("/history");
     client.lobby_page(true, 81..=100);
     client.line("I see");
+    client.comes_back(101, 1, "I see");
     client.line("/history");
     assert_eq!(client.fetches(), [(Range::Latest, 20), (Range::Latest, 20)]);
 }
@@ -129,6 +130,22 @@ fn changes_and_hidden_people_and_strange_rooms_are_not_found() {
     client.line("/jump 1");
     let events = client.events();
     assert!(matches!(&events[..], [Event::Mistake { hint, .. }] if hint.contains("/search")), "{events:?}");
+}
+
+#[test]
+fn a_script_that_asks_what_was_said_means_its_own_lines_too() {
+    let mut client = Scripted::ready();
+    client.line("tea");
+    client.line("/history 5");
+    assert_eq!(client.fetches(), []);
+    assert!(!client.session.wants_input());
+    client.disconnect();
+    client.connect();
+    client.log_in(None);
+    client.opened(LOBBY, None, 1);
+    assert_eq!(client.fetches(), [], "not yet, and not forgotten");
+    client.comes_back(1, 1, "tea");
+    assert_eq!(client.fetches(), [(Range::Latest, 5)]);
 }
 
 #[test]
