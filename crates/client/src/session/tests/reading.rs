@@ -154,8 +154,11 @@ fn a_jump_to_what_is_not_there_is_told() {
     client.line("/jump #900");
     client.lobby_page(false, 1..=5);
     assert!(matches!(&client.events()[..], [Event::Mistake { text, .. }] if text.contains("#900")));
-    client.line("/search");
-    assert!(matches!(&client.events()[..], [Event::Mistake { .. }]));
+    for line in ["/search", "/search ?!", "/jump", "/jump 3"] {
+        client.line(line);
+        assert!(matches!(&client.events()[..], [Event::Mistake { .. }]), "{line}");
+    }
+    assert_eq!(client.fetches().len(), 1);
 }
 
 #[test]
