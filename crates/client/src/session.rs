@@ -137,6 +137,8 @@ pub struct Session {
     started: Option<Millis>,
     ticked: Option<Millis>,
     told_connecting: bool,
+    /// The user knows that the server has no space.
+    told_full: bool,
     /// The first login is showing what was said before.
     catching_up: bool,
     heartbeat: Heartbeat,
@@ -186,6 +188,10 @@ pub struct Session {
 impl Session {
     /// A session that goes on from what was kept.
     pub fn new(config: Config, kept: Kept, journal: &[Record]) -> Self {
+        let mut outbox = Outbox::restore(journal);
+        if config.interactive {
+            outbox.wait_for_space();
+        }
         let lobby = Place::Room(protocol::name::RoomName::lobby().as_str().to_owned());
         Self {
             phase: Phase::Down,
@@ -201,6 +207,7 @@ impl Session {
             started: None,
             ticked: None,
             told_connecting: false,
+            told_full: false,
             catching_up: true,
             heartbeat: Heartbeat::new(Millis(0)),
             nonce: 0,
@@ -212,7 +219,7 @@ impl Session {
             returning: false,
             current: lobby.clone(),
             back_to: lobby,
-            outbox: Outbox::restore(journal),
+            outbox,
             requests: Requests::default(),
             resume: Resume::default(),
             ignored: Ignored::restore(kept.ignored.clone()),
