@@ -15,7 +15,7 @@ pub use memory::{MemoryLimits, MemoryStore};
 pub use query::{Hits, Query, Read, nearest};
 pub use snapshot::{Snapshot, StoredDevice, StoredMember, StoredRoom};
 pub use sqlite::{Folder, FolderError, OpenError, Options, SqliteStore};
-pub use words::{Words, searchable};
+pub use words::{Words, folded, searchable};
 
 use protocol::id::{RoomId, Seq};
 use protocol::message::{Durability, Range};

@@ -33,6 +33,18 @@ impl Fault {
         }
     }
 
+    /// Whether what was read can't be what was written.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            Self::Sql(error) => {
+                matches!(error.sqlite_error_code(), None | Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::Io(_) => false,
+            Self::Damaged(_) => true,
+        }
+    }
+
     /// Whether somebody else holds what it needs.
     pub fn is_busy(&self) -> bool {
         let Self::Sql(error) = self else { return false };

@@ -2,7 +2,10 @@
 
 use super::fault::Fault;
 use super::folder::{Folder, boot};
+use super::index::Index;
+use super::indexer::Indexing;
 use super::load::load;
+use super::reader;
 use super::record::Record;
 use super::schema::{self, Unusable};
 use super::witness::{self, Witness};
@@ -103,7 +106,10 @@ pub(super) fn open(
     *heads.write() = loaded.heads;
     let record = begin(loaded.record, options, lost.as_deref());
     let witness = Witness::open(&folder.witness()).map_err(|error| failed(error.into()))?;
-    let mut writer = Writer { db, record, heads, witness, unnamed, dirty: false, is_full: false };
+    let log = reader::connect(&path).map_err(failed)?;
+    let index = Index::open(&folder.index(), log, record.epoch).map_err(failed)?;
+    let indexing = Arc::new(Indexing::new(index, heads.clone()));
+    let mut writer = Writer { db, record, heads, witness, indexing, unnamed, dirty: false, is_full: false };
     writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
     std::fs::File::open(folder.path())
         .and_then(|opened| opened.sync_all())
