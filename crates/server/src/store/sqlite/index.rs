@@ -5,12 +5,15 @@
 //! left in it. A lost or damaged index is made anew. Its words are those of [`folded`], so SQLite's tokenizer only
 //! has to part them at spaces.
 
+use super::Task;
 use super::checkpoint;
 use super::entry::{self, Kept};
 use super::fault::Fault;
 use super::head::Head;
+use super::load::Loaded;
 use super::number::{int, key, key_of};
-use crate::store::{folded, searchable};
+use super::verify::Report;
+use crate::store::{Words, folded, searchable};
 use protocol::entry::Entry;
 use protocol::id::{Epoch, RoomId, Seq};
 use protocol::message::Durability;
@@ -24,6 +27,9 @@ const SLICE: u64 = 2_000;
 
 /// Frames of the index's own log from which they are moved: 16 MiB.
 const FRAMES: i32 = 4_000;
+
+/// Entries that are looked for when an index is checked.
+const SAMPLES: u64 = 1_000;
 
 /// The layout; another one is made anew.
 const LAYOUT: &str = "\
@@ -143,6 +149,62 @@ impl Index {
             tracing::error!(%error, "the index of words could not be removed");
         }
     }
+}
+
+/// Checks the index of a log that nobody writes to: its structure, and that it finds entries by their words.
+pub(super) fn verify(
+    path: &Path,
+    log: &Connection,
+    loaded: &Loaded,
+    report: &mut Report,
+    task: &mut Task<'_>,
+) -> Result<(), Fault> {
+    if !path.is_file() {
+        report.notes.push("there is no index of words: the next start makes it".to_owned());
+        return Ok(());
+    }
+    task.begin("checking", "the index of words", SAMPLES);
+    match check(path, log, loaded, task) {
+        Ok(()) => {}
+        Err(fault) if fault.is_damage() => {
+            let what = fault.words();
+            report.find(format!(
+                "the index of words ({what}); remove {}, and the next start makes it anew",
+                path.display()
+            ));
+        }
+        Err(fault) => return Err(fault),
+    }
+    Ok(())
+}
+
+fn check(path: &Path, log: &Connection, loaded: &Loaded, task: &mut Task<'_>) -> Result<(), Fault> {
+    let db = open(path)?;
+    if !fits(&db, loaded.record.epoch)? {
+        return Ok(());
+    }
+    db.execute_batch("INSERT INTO word(word) VALUES ('integrity-check')")?;
+    let done = read_done(&db)?;
+    let find = "SELECT EXISTS (SELECT 1 FROM word WHERE word MATCH ? AND rowid = ?)";
+    let mut find = db.prepare(find)?;
+    let all = loaded.heads.values().map(Head::len).sum::<u64>();
+    for (room, head) in &loaded.heads {
+        let last = done.get(room).copied().unwrap_or(0);
+        let every = usize::try_from(all / SAMPLES + 1).unwrap_or(usize::MAX);
+        for seq in (head.first.value()..=last).step_by(every).filter_map(Seq::new) {
+            let Some(kept) = entry::find(log, *room, seq)? else { continue };
+            let words = searchable(&kept.entry).map(|text| Words::parse(&text).expression());
+            let expression = words.filter(|words| !words.is_empty());
+            let key = key(*room, seq);
+            if let Some(expression) = expression
+                && !find.query_row(params![expression, key], |row| row.get::<_, bool>(0))?
+            {
+                return Err(Fault::damaged(format!("it does not find entry {seq} of room {room}")));
+            }
+            task.advance(1);
+        }
+    }
+    Ok(())
 }
 
 fn take_in(db: &Connection, log: &Connection, room: RoomId, from: u64, to: u64) -> Result<(), Fault> {

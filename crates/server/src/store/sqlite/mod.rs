@@ -12,10 +12,14 @@
 //! tells where they begin and end; the small tables add up to a seal. So a row that changed, moved or went is found
 //! out when it is read, and nothing wrong is ever told.
 
+mod backup;
 mod change;
 mod checkpoint;
 mod checksum;
+mod compact;
+mod copy;
 mod entry;
+mod export;
 mod fault;
 mod folder;
 mod head;
@@ -24,6 +28,7 @@ mod indexer;
 mod load;
 mod number;
 mod open;
+mod operate;
 mod read;
 mod reader;
 mod record;
@@ -32,13 +37,20 @@ mod schema;
 mod search;
 mod table;
 mod trim;
+mod unique;
+mod verify;
 mod wal;
 mod witness;
 mod work;
 mod writer;
 
+pub use backup::{backup, restore};
+pub use compact::{Compacted, compact};
+pub use export::export;
 pub use folder::{Folder, FolderError};
 pub use open::OpenError;
+pub use operate::{OperateError, Stage, Task};
+pub use verify::{Report, verify_backup, verify_folder};
 
 use super::{Batch, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
 use fault::Fault;

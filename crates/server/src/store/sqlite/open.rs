@@ -125,7 +125,7 @@ fn create(db: &mut Connection, epoch: Epoch) -> Result<(), Fault> {
 }
 
 /// How it is known that commits are gone, if they are.
-fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option<String> {
+pub(super) fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option<String> {
     let boot = boot();
     let same_boot = !boot.is_empty() && boot == record.boot;
     if record.durability == Durability::Process && !same_boot {
