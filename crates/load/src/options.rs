@@ -25,6 +25,9 @@ pub enum Task {
     /// Paced: texts by a schedule, and how long they take
     #[command(visible_alias = "w2")]
     Paced(PacedOptions),
+    /// Stored: texts, and how long it takes until they are acknowledged
+    #[command(visible_alias = "w6")]
+    Stored(StoredOptions),
     /// Idle: connections that say nothing, and the memory that they cost
     #[command(visible_alias = "w4")]
     Idle(IdleOptions),
@@ -157,6 +160,38 @@ pub struct PacedOptions {
     /// Texts a second, of all senders together
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rate: u32,
+}
+
+/// Options of the stored workload.
+#[derive(Clone, Debug, Args)]
+pub struct StoredOptions {
+    /// The server.
+    #[command(flatten)]
+    pub target: Target,
+
+    /// Connections that send
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub clients: u32,
+
+    /// Texts a second, of all of them together; as many as their windows take unless given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
+
+    /// Texts that a client leaves unacknowledged at most
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub window: u32,
+
+    /// Bytes of a text
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(MIN_TEXT as i64..=4_096))]
+    pub text: u32,
+
+    /// Seconds that are not counted, at the beginning
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub warm_up: u64,
+
+    /// Seconds that are counted
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
 }
 
 /// Options of the idle workload.

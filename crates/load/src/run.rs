@@ -7,13 +7,15 @@ use crate::file;
 use crate::idle;
 use crate::limit::LimitServer;
 use crate::options::{
-    Dialect, FileOptions, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, Task,
+    Dialect, FileOptions, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, StoredOptions,
+    Task,
 };
 use crate::paced::Paced;
 use crate::process::raise_socket_limit;
 use crate::report::Report;
 use crate::saturated::Saturated;
 use crate::speaker::{Classic, Limit, Native, Nats, Persona, Role, Speaker};
+use crate::stored;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -41,6 +43,7 @@ fn start(options: &Options) -> Result<(), Fault> {
         Task::Paced(options) => options.target.dialect,
         Task::Idle(options) => options.target.dialect,
         Task::File(options) => options.target.dialect,
+        Task::Stored(options) => return print(&stored(options, clock)?),
         Task::Limit(options) => return serve(options, clock),
     };
     let report = match dialect {
@@ -49,8 +52,27 @@ fn start(options: &Options) -> Result<(), Fault> {
         Dialect::Nats => work::<Nats>(&options.task, clock),
         Dialect::Limit => work::<Limit>(&options.task, clock),
     };
-    let line = serde_json::to_string(&report?).map_err(|error| Fault::system("a report")(error.into()))?;
+    print(&report?)
+}
+
+fn print(report: &Report) -> Result<(), Fault> {
+    let line = serde_json::to_string(report).map_err(|error| Fault::system("a report")(error.into()))?;
     say(&line)
+}
+
+/// Only the native dialect acknowledges anything.
+fn stored(options: &StoredOptions, clock: Clock) -> Result<Report, Fault> {
+    Ok(Report {
+        workload: "stored",
+        dialect: Native::DIALECT,
+        settings: BTreeMap::from([
+            ("clients", options.clients.into()),
+            ("rate", options.rate.map_or(0.0, f64::from)),
+            ("window", options.window.into()),
+            ("text", options.text.into()),
+        ]),
+        figures: stored::run(options, clock)?,
+    })
 }
 
 fn serve(options: &LimitOptions, clock: Clock) -> Result<(), Fault> {
@@ -65,7 +87,7 @@ fn work<S: Speaker>(task: &Task, clock: Clock) -> Result<Report, Fault> {
         Task::Paced(options) => paced::<S>(options, clock),
         Task::Idle(options) => idle::<S>(options, clock),
         Task::File(options) => file::<S>(options, clock),
-        Task::Limit(_) => unreachable!("it is served, and nothing is said to it here"),
+        Task::Stored(_) | Task::Limit(_) => unreachable!("these were begun before"),
     }
 }
 

@@ -94,8 +94,8 @@ impl Hub {
             return Err((Code::NotAllowed, 0));
         };
         let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
-        if let Some(code) = self.store_full {
-            return Err((code, 0));
+        if let Some(full) = self.full.filter(|full| now < full.until) {
+            return Err((full.code, 0));
         }
         let file = match post.kind {
             EntryKind::File => Some(self.check_file(person, &post.body).map_err(|code| (code, 0))?),
