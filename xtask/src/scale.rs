@@ -227,7 +227,14 @@ fn read(caller: &mut Caller, room: RoomId, range: Range) -> Result<(Duration, Op
 /// How many hits of the first page there are; `None` while the index is not ready.
 fn find(caller: &mut Caller, word: &str, room: Option<RoomId>) -> Result<Option<usize>, Failure> {
     let words = word.to_owned();
-    match caller.ask(|req| ClientMsg::Search { req, room, words, limit: PAGE, before: None, before_room: None }) {
+    match caller.ask(|req| ClientMsg::Search {
+        req,
+        room,
+        words,
+        limit: PAGE,
+        before: None,
+        before_room: None,
+    }) {
         Ok(ServerMsg::Page { found, .. }) => Ok(Some(found.len())),
         Ok(other) => Err(unproven(&format!("{other:?} to a search"))),
         Err(Fault::Denied { .. }) => Ok(None),

@@ -35,7 +35,7 @@ pub enum Talk {
 /// [`Failure::Unproven`] if the server lives on, or acknowledged what it has not.
 pub fn try_one(workspace: &Workspace, number: u32, talk: Talk) -> Result<(), Failure> {
     let scratch = Scratch::create(workspace, &format!("eio-database-{number}"))?;
-    let size = Size { writers: 8, followers: 2, rooms: 2, window: 8, bodies: Bodies::Long };
+    let size = Size { writers: 8, followers: 2, rooms: 2, window: 2, bodies: Bodies::Mixed };
     let mut world = World::new(workspace, scratch.path(), StoreKind::Sqlite, size, u64::from(number))?;
     let trace = scratch.path().join("trace");
     let database = world.data.join("natter.db").display().to_string();
