@@ -57,7 +57,7 @@ impl Known {
 }
 
 fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, String)> {
-    if sight.last_line.is_none_or(|token| pages.fates.get(&token) != Some(&Fate::Acked)) {
+    if sight.last_line.is_none_or(|token| !matches!(pages.fates.get(&token), Some(Fate::Acked | Fate::Uncertain))) {
         return Some((Rule::Converges, "could not say a last line".to_owned()));
     }
     if !sight.wire.is_settled(&pages.fates) {

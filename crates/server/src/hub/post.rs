@@ -252,19 +252,27 @@ impl Hub {
     }
 
     fn acknowledge(&mut self, device: DeviceNo, counter: Counter, room: RoomId, seq: Seq) {
-        let Some(conn) = self.by_device.get(&device).copied() else {
-            return;
-        };
+        let Some(conn) = self.told_of_posts(device) else { return };
         if self.sessions.get(&conn).is_some_and(|session| session.voice == Voice::Native) {
             self.send(conn, &ServerMsg::Ack { counter, room: Some(room), seq: Some(seq) });
         }
+    }
+
+    /// The connection that is told what becomes of a device's posts.
+    ///
+    /// One that waits for its `Welcome` is not: that names an older counter, and an acknowledgement in front of it
+    /// would look like a history that was lost. What it does not know as settled it sends again, and is answered then.
+    fn told_of_posts(&self, device: DeviceNo) -> Option<ConnId> {
+        let conn = self.by_device.get(&device).copied()?;
+        let session = self.sessions.get(&conn)?;
+        session.early.is_none().then_some(conn)
     }
 
     /// The store refused posts: what the device sent after them can't stand either. Each is answered.
     fn refuse_stored(&mut self, device: DeviceNo, posts: &[(Counter, Code)]) {
         self.devices.refuse(device);
         let dropped = self.sequencer.drop_device(device);
-        let Some(conn) = self.by_device.get(&device).copied() else { return };
+        let Some(conn) = self.told_of_posts(device) else { return };
         let expected = self.devices.expected(device).value();
         let dropped = dropped.iter().filter_map(|waiting| waiting.entry.origin);
         let dropped = dropped.map(|(_, counter)| (counter, Code::OutOfOrder));
