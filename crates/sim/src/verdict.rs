@@ -18,6 +18,9 @@ pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<
     let online = pages.sights.iter().filter(|sight| sight.online).map(|sight| known.name_of(sight));
     let online: BTreeSet<&str> = online.collect();
     for (id, (client, sight)) in plan.clients.iter().zip(&pages.sights).enumerate() {
+        if client.absent {
+            continue;
+        }
         let wrong = if !sight.running || !sight.online {
             Some((Rule::Converges, "is not online".to_owned()))
         } else if client.classic {

@@ -151,7 +151,7 @@ fn actors(
     disks: &[ClientDisk],
     folder: Option<&PathBuf>,
 ) -> Vec<Actor> {
-    let here = plan.clients.iter().enumerate().filter(|(_, client)| client.host == host);
+    let here = plan.clients.iter().enumerate().filter(|(_, client)| client.host == host && !client.absent);
     let actor = |(at, client): (usize, &crate::plan::ClientPlan)| Actor {
         net: net.clone(),
         id: u16::try_from(at).unwrap_or(u16::MAX),
