@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{deny, failure::Failure, picture, runner, tidy, workspace::Workspace};
+use crate::{deny, failure::Failure, picture, runner, sim, tidy, workspace::Workspace};
 
 /// What became of a step that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -65,6 +65,12 @@ const STEPS: [Step; 8] = [
         proves: "the conversation in the README is what the programs print today",
         hint: "cargo xtask picture, then look at it",
         run: |workspace| passed(picture::run(workspace, true)),
+    },
+    Step {
+        name: "sim",
+        proves: "300 simulated minutes of cuts, crashes and slow links lose, double and reorder nothing",
+        hint: "cargo xtask sim --seed SEED",
+        run: |workspace| passed(sim::check(workspace)),
     },
     Step {
         name: "doctests",

@@ -10,6 +10,7 @@ mod deny;
 mod failure;
 mod picture;
 mod runner;
+mod sim;
 mod tidy;
 mod workspace;
 
@@ -46,6 +47,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Run the real server and clients in a simulated world, seed by seed.
+    Sim(sim::Options),
     /// Format the whole workspace.
     Fmt,
 }
@@ -72,6 +75,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Build => workspace.build_programs(),
         Task::Bench(options) => bench::run(&workspace, &options),
         Task::Picture { check } => picture::run(&workspace, check),
+        Task::Sim(options) => sim::run(&workspace, &options),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
     }
 }

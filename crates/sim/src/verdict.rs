@@ -93,7 +93,12 @@ fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<
         return Some((Rule::NoGhosts, format!("is told that {ghosts:?} are there, and that {missing:?} are not")));
     }
     let known: BTreeSet<_> = sight.people.iter().map(String::as_str).collect();
-    let ghost = known.iter().find(|name| !online.contains(**name) && !sight.talked_with(name));
+    // Whom it has talked with it goes on knowing, by the name of that time.
+    let is_known = |name: &str| {
+        let is_same = |other: &str| first_name(other) == first_name(name);
+        name.is_empty() || online.iter().any(|other| is_same(other)) || sight.peers.iter().any(|peer| is_same(peer))
+    };
+    let ghost = known.iter().find(|name| !is_known(name));
     if let Some(ghost) = ghost {
         return Some((Rule::NoGhosts, format!("takes {ghost} for somebody who is there")));
     }
@@ -104,6 +109,11 @@ fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<
         }
         _ => None,
     }
+}
+
+/// A name without what `/nick` or a taken name put behind it.
+fn first_name(name: &str) -> &str {
+    name.split(['n', '-']).next().unwrap_or_default()
 }
 
 /// What is wrong with the log as a whole, if anything.
