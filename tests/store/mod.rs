@@ -11,7 +11,9 @@ mod model;
 mod posts;
 
 use protocol::id::Epoch;
-use server::store::{MemoryLimits, MemoryStore, Store};
+use protocol::message::Durability;
+use server::store::{Folder, MemoryLimits, MemoryStore, Options, SqliteStore, Store};
+use tempfile::TempDir;
 
 /// How a store is made and made again.
 pub trait StoreFactory {
@@ -86,3 +88,40 @@ impl StoreFactory for Memory {
 }
 
 contract_tests!(memory, Memory);
+
+/// The store on disk, in a folder of its own.
+struct Sqlite {
+    folder: TempDir,
+    durability: Durability,
+}
+
+impl Sqlite {
+    fn new(durability: Durability) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), durability }
+    }
+
+    fn open(&self) -> SqliteStore {
+        let durability = self.durability.clone();
+        let options = Options { durability, fresh_epoch: Epoch([7; 16]), accept_loss: false };
+        SqliteStore::open(Folder::create(self.folder.path()).unwrap(), &options).unwrap()
+    }
+}
+
+impl StoreFactory for Sqlite {
+    type Store = SqliteStore;
+
+    fn create(&mut self) -> SqliteStore {
+        self.folder = tempfile::tempdir().unwrap();
+        self.open()
+    }
+
+    fn reopen(&mut self, store: SqliteStore) -> SqliteStore {
+        block_on(store.close()).unwrap();
+        drop(store);
+        self.open()
+    }
+}
+
+contract_tests!(sqlite, Sqlite::new(Durability::Disk));
+
+contract_tests!(sqlite_process, Sqlite::new(Durability::Process));

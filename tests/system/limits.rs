@@ -103,7 +103,7 @@ async fn the_welcome_tells_the_limits_and_the_operators_words() {
         assert_eq!(motd, "be kind");
         assert!(storage.contains("memory"), "what is kept and how long: {storage}");
         assert_eq!((limits.body, limits.frame), (16 * 1024, 64 * 1024));
-        assert_eq!((limits.window_posts, limits.window_bytes), (64, 256 * 1024));
+        assert_eq!((limits.window_posts, limits.window_bytes), (256, 256 * 1024));
     })
     .await;
 }

@@ -10,6 +10,7 @@ mod messages;
 mod names;
 mod sizes;
 mod text;
+mod varint;
 mod vectors;
 
 use proptest::test_runner::Config;

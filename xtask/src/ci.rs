@@ -2,7 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{deny, failure::Failure, picture, runner, sim, tidy, workspace::Workspace};
+use crate::{
+    crash, deny,
+    failure::Failure,
+    faults::{eio, flips, order},
+    picture, runner, sim, tidy,
+    workspace::Workspace,
+};
 
 /// What became of a step that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -71,6 +77,30 @@ const STEPS: [Step; 9] = [
         proves: "300 simulated minutes of cuts, crashes and slow links lose, double and reorder nothing",
         hint: "cargo xtask sim --seed SEED",
         run: |workspace| passed(sim::check(workspace)),
+    },
+    Step {
+        name: "crash",
+        proves: "20 kill -9 under 200 writers lose, double and reorder nothing that was acknowledged",
+        hint: "cargo xtask crash",
+        run: |workspace| passed(crash::run(workspace, &crash::Options::short())),
+    },
+    Step {
+        name: "order",
+        proves: "each message is written, then synced, and only then acknowledged and delivered",
+        hint: "cargo xtask faults order",
+        run: |workspace| passed(order::run(workspace, &order::Options::short())),
+    },
+    Step {
+        name: "eio",
+        proves: "a sync that fails ends the server before it acknowledges anything that it could not keep",
+        hint: "cargo xtask faults eio --step 28 --idle 2",
+        run: |workspace| passed(eio::run(workspace, &eio::Options::short())),
+    },
+    Step {
+        name: "flips",
+        proves: "a flipped bit in the store is detected or harmless, and no message silently wrong",
+        hint: "cargo xtask faults flips --trials 40",
+        run: |workspace| passed(flips::run(workspace, &flips::Options::short())),
     },
     Step {
         name: "doctests",

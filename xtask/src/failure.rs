@@ -32,6 +32,25 @@ pub enum Failure {
         /// Why not.
         why: String,
     },
+    /// A server did not start, stop or go on as it must.
+    #[error("natterd: {why}{}{said}", if said.is_empty() { "" } else { "; it said:\n" })]
+    Server {
+        /// What it did.
+        why: String,
+        /// What it printed.
+        said: String,
+    },
+    /// What should be proven does not hold.
+    #[error("`{what}` does not hold: {why}")]
+    Unproven {
+        /// The claim.
+        what: &'static str,
+        /// What was found.
+        why: String,
+    },
+    /// A client of a proof could not go on.
+    #[error("a client could not go on")]
+    Client(#[from] load::fault::Fault),
     /// The picture in the README is not what the programs print.
     #[error("`{}` is not what the programs print now", path.display())]
     Picture {
@@ -107,6 +126,9 @@ impl Failure {
             Failure::Read { .. } => "check that the file still exists and may be read".into(),
             Failure::Write { .. } => "check that the folder exists and may be written".into(),
             Failure::Unmeasured { .. } => "what the generator said stands above".into(),
+            Failure::Server { .. } => "its folder is named above".into(),
+            Failure::Unproven { .. } => "its folder is named above; the same --seed begins alike".into(),
+            Failure::Client(fault) => fault.hint().into(),
             Failure::Picture { .. } => "cargo xtask picture, then look at it".into(),
             Failure::Unsaid { .. } => {
                 "say it by hand: cargo run -p server, cargo run -p client -- 127.0.0.1 -u bob".into()

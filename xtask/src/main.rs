@@ -5,12 +5,18 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod bench;
+mod bench_store;
 mod ci;
+mod crash;
 mod deny;
+mod drain;
 mod failure;
+mod faults;
 mod picture;
+mod proof;
 mod runner;
 mod sim;
+mod scale;
 mod tidy;
 mod workspace;
 
@@ -41,6 +47,20 @@ enum Task {
     Build,
     /// Measure natter beside nats-server and the bare limit, on two pinned cores.
     Bench(bench::Options),
+    /// Kill the server again and again under writers: nothing acknowledged may be lost.
+    Crash(crash::Options),
+    /// Measure how fast messages are kept, on disk and in memory, beside the disk's own sync.
+    BenchStore(bench_store::Options),
+    /// Fill a store with ten million entries: it opens, pages and searches in no time.
+    Scale(scale::Options),
+    /// Stop the server under clients that post: it is soon, and nothing is lost or doubled.
+    Drain(drain::Options),
+    /// Make calls fail, disks fill and bits flip, and look at the order of its syncs.
+    Faults {
+        /// Which fault.
+        #[command(subcommand)]
+        fault: faults::Options,
+    },
     /// Draw the conversation in the README anew, from what the real programs print.
     Picture {
         /// Only compare it with the one that is kept.
@@ -67,6 +87,7 @@ fn run(task: Task) -> Result<(), Failure> {
     let workspace = Workspace::open()?;
     match task {
         Task::Ci => ci::run(&workspace),
+        Task::Scale(options) => scale::run(&workspace, &options),
         Task::Tidy => tidy::run(&workspace),
         Task::Test { args } => {
             workspace.build_programs()?;
@@ -74,6 +95,10 @@ fn run(task: Task) -> Result<(), Failure> {
         }
         Task::Build => workspace.build_programs(),
         Task::Bench(options) => bench::run(&workspace, &options),
+        Task::Crash(options) => crash::run(&workspace, &options),
+        Task::BenchStore(options) => bench_store::run(&workspace, &options),
+        Task::Drain(options) => drain::run(&workspace, &options),
+        Task::Faults { fault } => faults::run(&workspace, &fault),
         Task::Picture { check } => picture::run(&workspace, check),
         Task::Sim(options) => sim::run(&workspace, &options),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),

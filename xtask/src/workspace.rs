@@ -50,6 +50,11 @@ impl Workspace {
         Ok(self.cargo().args(["build", "-p", "server", "-p", "client", "--bins"]).run()?)
     }
 
+    /// A program that [`build_programs`](Self::build_programs) has built.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.root.join("target/debug").join(name)
+    }
+
     /// Whether cargo has the subcommand `tool`: missing is `Ok(false)` on a person's machine, an error in CI.
     ///
     /// # Errors

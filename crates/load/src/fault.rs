@@ -29,6 +29,14 @@ pub enum Fault {
     /// The server said something that its protocol does not allow, or refused what it must take.
     #[error("the server said '{0}'")]
     Refused(String),
+    /// The server refused a request, by its rules.
+    #[error("the server refused with error {code}: {text}")]
+    Denied {
+        /// The code.
+        code: u16,
+        /// Its sentence.
+        text: String,
+    },
     /// A text came that is not the next one of its sender.
     #[error("receiver {receiver} expected '{expected}' and got '{got}'")]
     WrongText {
@@ -89,6 +97,7 @@ impl Fault {
             Self::Socket { .. } | Self::Closed(_) => {
                 "check that the server runs there, and that it takes so many connections"
             }
+            Self::Denied { .. } => "the table of errors in WIRE.md says what it means",
             Self::Refused(_) => "check that --dialect is that of the server",
             Self::WrongText { .. } | Self::StrangeText { .. } | Self::Gap { .. } => {
                 "the server lost, doubled, damaged or reordered a text: no figure of it counts"

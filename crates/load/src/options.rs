@@ -25,9 +25,15 @@ pub enum Task {
     /// Paced: texts by a schedule, and how long they take
     #[command(visible_alias = "w2")]
     Paced(PacedOptions),
+    /// Stored: texts, and how long it takes until they are acknowledged
+    #[command(visible_alias = "w6")]
+    Stored(StoredOptions),
     /// Idle: connections that say nothing, and the memory that they cost
     #[command(visible_alias = "w4")]
     Idle(IdleOptions),
+    /// A file from one sender to everybody in a room, and the memory that it costs
+    #[command(visible_alias = "w5")]
+    File(FileOptions),
     /// Serve as the bare limit, which does as little as a server can
     #[command(visible_alias = "l1")]
     Limit(LimitOptions),
@@ -156,6 +162,38 @@ pub struct PacedOptions {
     pub rate: u32,
 }
 
+/// Options of the stored workload.
+#[derive(Clone, Debug, Args)]
+pub struct StoredOptions {
+    /// The server.
+    #[command(flatten)]
+    pub target: Target,
+
+    /// Connections that send
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub clients: u32,
+
+    /// Texts a second, of all of them together; as many as their windows take unless given
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
+
+    /// Texts that a client leaves unacknowledged at most
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub window: u32,
+
+    /// Bytes of a text
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(MIN_TEXT as i64..=4_096))]
+    pub text: u32,
+
+    /// Seconds that are not counted, at the beginning
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=60))]
+    pub warm_up: u64,
+
+    /// Seconds that are counted
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
+}
+
 /// Options of the idle workload.
 #[derive(Clone, Debug, Args)]
 pub struct IdleOptions {
@@ -170,6 +208,22 @@ pub struct IdleOptions {
     /// How many of them are in one room
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub per_room: u32,
+}
+
+/// Options of the file workload.
+#[derive(Clone, Debug, Args)]
+pub struct FileOptions {
+    /// The server.
+    #[command(flatten)]
+    pub target: Target,
+
+    /// Connections that receive it
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub receivers: u32,
+
+    /// Its size in MiB
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_024))]
+    pub mib: u32,
 }
 
 /// Options of the bare-limit server.

@@ -42,7 +42,26 @@ impl Process {
     pub fn resident_bytes(&self) -> Result<f64, Fault> {
         let path = format!("{}/smaps_rollup", self.0);
         let text = read(&path)?;
-        resident_kib(&text).map(|kib| kib * 1024.0).ok_or(Fault::NoFigure { what: "resident memory", path })
+        kib(&text, "Rss:").map(|kib| kib * 1024.0).ok_or(Fault::NoFigure { what: "resident memory", path })
+    }
+
+    /// Bytes of memory that were resident at the most, since the last [`forget_peak`](Self::forget_peak).
+    ///
+    /// # Errors
+    /// [`Fault`] if there is no such process, or it belongs to somebody else.
+    pub fn peak_bytes(&self) -> Result<f64, Fault> {
+        let path = format!("{}/status", self.0);
+        let text = read(&path)?;
+        kib(&text, "VmHWM:").map(|kib| kib * 1024.0).ok_or(Fault::NoFigure { what: "peak memory", path })
+    }
+
+    /// Begins to measure the peak anew.
+    ///
+    /// # Errors
+    /// [`Fault`] if there is no such process, or it belongs to somebody else.
+    pub fn forget_peak(&self) -> Result<(), Fault> {
+        // What to forget, as proc(5) numbers it: 5 is the peak of resident memory.
+        fs::write(format!("{}/clear_refs", self.0), "5").map_err(Fault::system("to forget a peak of memory"))
     }
 }
 
@@ -69,8 +88,9 @@ fn cpu_ticks(stat: &str) -> Option<f64> {
     Some(ticks()? + ticks()?)
 }
 
-fn resident_kib(rollup: &str) -> Option<f64> {
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Rss:"))?;
+/// The figure behind this word at the beginning of a line.
+fn kib(text: &str, word: &str) -> Option<f64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(word))?;
     line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
@@ -88,8 +108,8 @@ mod tests {
     #[test]
     fn resident_memory_is_found_in_its_line() {
         let rollup = "55d0-7ffc ---p 00000000 00:00 0 [rollup]\nRss:                1234 kB\nPss: 99 kB\n";
-        assert_eq!(resident_kib(rollup), Some(1234.0));
-        assert_eq!(resident_kib("Pss: 99 kB\n"), None);
+        assert_eq!(kib(rollup, "Rss:"), Some(1234.0));
+        assert_eq!(kib("Pss: 99 kB\n", "Rss:"), None);
     }
 
     #[test]

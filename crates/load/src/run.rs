@@ -3,14 +3,19 @@
 use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::fault::Fault;
+use crate::file;
 use crate::idle;
 use crate::limit::LimitServer;
-use crate::options::{Dialect, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, Task};
+use crate::options::{
+    Dialect, FileOptions, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, StoredOptions,
+    Task,
+};
 use crate::paced::Paced;
 use crate::process::raise_socket_limit;
 use crate::report::Report;
 use crate::saturated::Saturated;
 use crate::speaker::{Classic, Limit, Native, Nats, Persona, Role, Speaker};
+use crate::stored;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -37,6 +42,8 @@ fn start(options: &Options) -> Result<(), Fault> {
         Task::Saturated(options) => options.target.dialect,
         Task::Paced(options) => options.target.dialect,
         Task::Idle(options) => options.target.dialect,
+        Task::File(options) => options.target.dialect,
+        Task::Stored(options) => return print(&stored(options, clock)?),
         Task::Limit(options) => return serve(options, clock),
     };
     let report = match dialect {
@@ -45,8 +52,27 @@ fn start(options: &Options) -> Result<(), Fault> {
         Dialect::Nats => work::<Nats>(&options.task, clock),
         Dialect::Limit => work::<Limit>(&options.task, clock),
     };
-    let line = serde_json::to_string(&report?).map_err(|error| Fault::system("a report")(error.into()))?;
+    print(&report?)
+}
+
+fn print(report: &Report) -> Result<(), Fault> {
+    let line = serde_json::to_string(report).map_err(|error| Fault::system("a report")(error.into()))?;
     say(&line)
+}
+
+/// Only the native dialect acknowledges anything.
+fn stored(options: &StoredOptions, clock: Clock) -> Result<Report, Fault> {
+    Ok(Report {
+        workload: "stored",
+        dialect: Native::DIALECT,
+        settings: BTreeMap::from([
+            ("clients", options.clients.into()),
+            ("rate", options.rate.map_or(0.0, f64::from)),
+            ("window", options.window.into()),
+            ("text", options.text.into()),
+        ]),
+        figures: stored::run(options, clock)?,
+    })
 }
 
 fn serve(options: &LimitOptions, clock: Clock) -> Result<(), Fault> {
@@ -60,7 +86,8 @@ fn work<S: Speaker>(task: &Task, clock: Clock) -> Result<Report, Fault> {
         Task::Saturated(options) => saturated::<S>(options, clock),
         Task::Paced(options) => paced::<S>(options, clock),
         Task::Idle(options) => idle::<S>(options, clock),
-        Task::Limit(_) => unreachable!("it is served, and nothing is said to it here"),
+        Task::File(options) => file::<S>(options, clock),
+        Task::Stored(_) | Task::Limit(_) => unreachable!("these were begun before"),
     }
 }
 
@@ -112,6 +139,24 @@ fn idle<S: Speaker>(options: &IdleOptions, clock: Clock) -> Result<Report, Fault
         workload: "idle",
         dialect: S::DIALECT,
         settings: BTreeMap::from([("connections", (*connections).into()), ("per_room", (*per_room).into())]),
+        figures,
+    })
+}
+
+fn file<S: Speaker>(options: &FileOptions, clock: Clock) -> Result<Report, Fault> {
+    let FileOptions { target, receivers, mib } = options;
+    let (bytes, patience) = (u64::from(*mib) << 20, target.patience());
+    let everybody = usize::try_from(*receivers).unwrap_or(usize::MAX);
+    let figures = if target.dialect == Dialect::Native {
+        file::carry(target.server, everybody, bytes, clock, patience, target.process())?
+    } else {
+        let crowd = Crowd::<S>::join(target.server, one_room(*receivers, 1), clock, patience)?;
+        file::relay(crowd, everybody, bytes, clock, patience, target.process())?
+    };
+    Ok(Report {
+        workload: "file",
+        dialect: S::DIALECT,
+        settings: BTreeMap::from([("receivers", (*receivers).into()), ("mib", (*mib).into())]),
         figures,
     })
 }

@@ -1,7 +1,7 @@
 //! An entry of a room's log, as it goes on the wire.
 
 use crate::id::{Counter, DeviceNo, Millis, PersonId, Seq};
-use crate::wire::{DecodeError, Wire, take_slice, wire_list};
+use crate::wire::{DecodeError, Wire, put_varint, take_short_string, take_slice, take_varint, wire_list};
 use bytes::{BufMut, Bytes, BytesMut};
 
 /// What an entry is. A reader that does not know a kind still moves its cursor past it.
@@ -145,16 +145,17 @@ impl Wire for Entry {
     fn put(&self, out: &mut BytesMut) {
         let start = out.len();
         out.put_u16(0);
-        self.seq.put(out);
-        self.time.put(out);
-        self.written.put(out);
-        self.person.put(out);
-        self.name.put(out);
-        self.device.put(out);
-        self.counter.put(out);
+        put_varint(out, self.seq.value());
+        put_varint(out, self.time.0);
+        put_varint(out, self.written.0);
+        put_varint(out, self.person.map_or(0, PersonId::value));
+        put_varint(out, self.name.len() as u64);
+        out.extend_from_slice(self.name.as_bytes());
+        put_varint(out, self.device.map_or(0, DeviceNo::value));
+        put_varint(out, self.counter.map_or(0, Counter::value));
         self.kind.put(out);
         self.revision.put(out);
-        self.reply_to.put(out);
+        put_varint(out, self.reply_to.map_or(0, Seq::value));
         self.body.put(out);
         let len = u16::try_from(out.len() - start - 2).expect("name and body are bounded far below 64 KiB");
         out[start..start + 2].copy_from_slice(&len.to_be_bytes());
@@ -165,16 +166,16 @@ impl Wire for Entry {
         let mut fields = take_slice(input, usize::from(len))?;
         let fields = &mut fields;
         Ok(Self {
-            seq: Wire::take(fields)?,
-            time: Wire::take(fields)?,
-            written: Wire::take(fields)?,
-            person: Wire::take(fields)?,
-            name: Wire::take(fields)?,
-            device: Wire::take(fields)?,
-            counter: Wire::take(fields)?,
+            seq: Seq::new(take_varint(fields)?).ok_or(DecodeError::Number(0))?,
+            time: Millis(take_varint(fields)?),
+            written: Millis(take_varint(fields)?),
+            person: PersonId::new(take_varint(fields)?),
+            name: take_short_string(fields)?,
+            device: DeviceNo::new(take_varint(fields)?),
+            counter: Counter::new(take_varint(fields)?),
             kind: Wire::take(fields)?,
             revision: Wire::take(fields)?,
-            reply_to: Wire::take(fields)?,
+            reply_to: Seq::new(take_varint(fields)?),
             body: Wire::take(fields)?,
         })
     }

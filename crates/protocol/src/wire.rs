@@ -6,6 +6,7 @@
 use crate::id::{
     ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId,
 };
+use crate::limits::MAX_NUMBER;
 use bytes::{BufMut, Bytes, BytesMut};
 use thiserror::Error;
 
@@ -46,6 +47,42 @@ pub(crate) fn take_slice<'a>(input: &mut &'a [u8], n: usize) -> Result<&'a [u8],
     let (front, rest) = input.split_at_checked(n).ok_or(DecodeError::Truncated)?;
     *input = rest;
     Ok(front)
+}
+
+/// Bytes of the longest varint: 63 bits, 7 in a byte.
+const MAX_VARINT: usize = 9;
+
+/// Appends a number of at most 63 bits in as few bytes as it needs (unsigned LEB128). A larger one is cut to 63 bits.
+pub(crate) fn put_varint(out: &mut BytesMut, value: u64) {
+    let mut rest = value & MAX_NUMBER;
+    while rest > 0x7f {
+        out.put_u8((rest & 0x7f) as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.put_u8((rest & 0x7f) as u8);
+}
+
+/// Takes a varint off the front. Only the shortest form is taken, so that each value has one encoding.
+///
+/// # Errors
+/// [`DecodeError::Truncated`] if it is not all there, [`DecodeError::Number`] if it is longer than it need be.
+pub fn take_varint(input: &mut &[u8]) -> Result<u64, DecodeError> {
+    let mut value = 0;
+    for at in 0..MAX_VARINT {
+        let byte = u8::take(input)?;
+        value |= u64::from(byte & 0x7f) << (7 * at);
+        if byte & 0x80 == 0 {
+            return if byte == 0 && at > 0 { Err(DecodeError::Number(value)) } else { Ok(value) };
+        }
+    }
+    Err(DecodeError::Number(value))
+}
+
+/// Takes a string with a varint length off the front.
+pub(crate) fn take_short_string(input: &mut &[u8]) -> Result<String, DecodeError> {
+    let len = usize::try_from(take_varint(input)?).unwrap_or(usize::MAX);
+    let bytes = take_slice(input, len)?;
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| DecodeError::Utf8)
 }
 
 macro_rules! integer {
@@ -139,7 +176,21 @@ macro_rules! wrapped {
         }
     )*};
 }
-wrapped!(Millis, Req);
+wrapped!(Req);
+
+/// A time has 63 bits, as all numbers that are kept.
+impl Wire for Millis {
+    fn put(&self, out: &mut BytesMut) {
+        self.0.put(out);
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        match u64::take(input)? {
+            value if value > MAX_NUMBER => Err(DecodeError::Number(value)),
+            value => Ok(Self(value)),
+        }
+    }
+}
 
 /// `u16` length and bytes. What is longer than a `u16` can say is cut: every writer checks its limits before.
 impl Wire for Bytes {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use clap::{Args, Parser, ValueEnum};
 use protocol::code::Code;
 use protocol::limits::DEFAULT_PORT;
+use protocol::message::Durability;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -36,9 +37,21 @@ pub struct Config {
     #[arg(long, env = "NATTERD_PLAINTEXT", value_enum, default_value_t = Plaintext::Loopback)]
     pub plaintext: Plaintext,
 
+    /// Folder where everything is kept [default: natterd in XDG_DATA_HOME or ~/.local/share]
+    #[arg(long, env = "NATTERD_DATA", value_name = "DIR", global = true)]
+    pub data: Option<PathBuf>,
+
     /// Where messages are kept
-    #[arg(long, env = "NATTERD_STORE", value_enum, default_value_t = StoreKind::Memory)]
+    #[arg(long, env = "NATTERD_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
     pub store: StoreKind,
+
+    /// What a message survives once it is acknowledged
+    #[arg(long, env = "NATTERD_DURABILITY", value_enum, default_value_t = DurabilityKind::Disk)]
+    pub durability: DurabilityKind,
+
+    /// Start although acknowledged messages are lost: clients are told that it is a new history
+    #[arg(long)]
+    pub accept_loss: bool,
 
     /// Largest file that is taken, in MiB
     #[arg(long, env = "NATTERD_MAX_FILE", default_value_t = 1_024, value_name = "MIB")]
@@ -48,7 +61,7 @@ pub struct Config {
     #[arg(long, env = "NATTERD_FILE_SPACE", default_value_t = 8_192, value_name = "MIB")]
     pub file_space_mib: u64,
 
-    /// Folder below which files are kept until the server stops [default: the system's]
+    /// Folder below which files are kept by the memory store until the server stops [default: the system's]
     #[arg(long, env = "NATTERD_TEMP", value_name = "DIR")]
     pub temp: Option<PathBuf>,
 
@@ -63,6 +76,17 @@ pub struct Config {
     /// How the log on stderr is written; RUST_LOG says how much
     #[arg(long, env = "NATTERD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
+}
+
+impl Config {
+    /// What is on disk survives this; `None` if nothing is on disk.
+    pub fn on_disk(&self) -> Option<Durability> {
+        match (self.store, self.durability) {
+            (StoreKind::Memory, _) | (_, DurabilityKind::Memory) => None,
+            (StoreKind::Sqlite, DurabilityKind::Disk) => Some(Durability::Disk),
+            (StoreKind::Sqlite, DurabilityKind::Process) => Some(Durability::Process),
+        }
+    }
 }
 
 /// How long messages are kept. Without any of these, for ever.
@@ -105,7 +129,20 @@ pub fn usage_line(error: &clap::Error) -> String {
 /// Where messages are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum StoreKind {
+    /// In a database in the data folder
+    Sqlite,
     /// In memory, until the server stops
+    Memory,
+}
+
+/// What a message survives once it is acknowledged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum DurabilityKind {
+    /// A crash of the machine: it is on the disk before anybody sees it
+    Disk,
+    /// A crash of the program: the machine writes it when it likes
+    Process,
+    /// Nothing: the same as --store memory
     Memory,
 }
 

@@ -1,16 +1,19 @@
 //! The rim of the real server: sockets, signals, the clock and the exit code.
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Plaintext, StoreKind};
+use crate::config::{Config, Plaintext};
 use crate::connection::Shared;
 use crate::drive::drive_hub;
-use crate::files::{Contents, Disk, FileSystem, TemporaryFolder};
+use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_contents};
 use crate::hub::{Hub, Settings};
 use crate::listener::{Listen, accept_all};
-use crate::store::{MemoryLimits, MemoryStore, Store, StoreError};
+use crate::store::{
+    Folder, FolderError, MemoryLimits, MemoryStore, OpenError, Options, SqliteStore, Store, StoreError,
+};
 use chrono::Offset;
-use protocol::id::Epoch;
+use protocol::id::{ContentHash, Epoch};
 use protocol::limits::MAX_AWAITING_COMMIT;
+use protocol::message::Durability;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -46,8 +49,14 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
+    /// The data folder can't be had.
+    #[error(transparent)]
+    Data(#[from] FolderError),
+    /// What is in the data folder can't be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// The store failed.
-    #[error("{0}")]
+    #[error("{error}{cause}", error = .0, cause = cause(.0))]
     Store(#[from] StoreError),
     /// The system did not give what every program gets.
     #[error("the system refused {what}: {source}")]
@@ -57,6 +66,11 @@ pub enum RunError {
         /// Why it was refused.
         source: io::Error,
     },
+}
+
+/// Why the system failed the store, where it did.
+fn cause(error: &StoreError) -> String {
+    std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"))
 }
 
 impl RunError {
@@ -73,7 +87,14 @@ impl RunError {
                 }
                 _ => "check --host and --port",
             },
-            Self::Folder { .. } => "name a folder that may be written to with --temp",
+            Self::Folder { .. } => {
+                "name a folder that may be written to with --data, or --temp for the memory store"
+            }
+            Self::Data(FolderError::InUse { .. }) => {
+                "another server may serve it: stop that one, or name another folder with --data"
+            }
+            Self::Data(_) => "name a folder that may be written to with --data",
+            Self::Open(error) => error.hint(),
             Self::Store(_) => "nothing unconfirmed was acknowledged; check the disk, then start again",
             Self::System { .. } => "check the limits of this process",
         }
@@ -102,23 +123,81 @@ fn start(config: &Config) -> Result<(), RunError> {
         let failed = |source| RunError::Listen { address: address.clone(), source };
         let listener = TcpListener::bind((config.host.as_str(), config.port)).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
-        announce(local, config.plaintext);
         let (stop, stopped) = watch::channel(false);
         let signals = watch_signals(stop)?;
-        let StoreKind::Memory = config.store;
-        let epoch = random_epoch()?;
-        let store = MemoryStore::new(epoch, MemoryLimits::default());
-        let folder = temporary_folder(config, epoch)?;
-        let capacity = config.file_space_mib.saturating_mul(1 << 20);
-        let contents = Contents::new(Disk, folder.path().to_owned(), capacity);
-        let clock = Arc::new(SystemClock);
-        let served =
-            serve_until(listener, store, contents, clock, settings(config), config.plaintext, stopped);
-        let result = served.await;
+        let result = match config.on_disk() {
+            None => serve_memory(config, listener, local, stopped).await,
+            Some(durability) => serve_folder(config, durability, listener, local, stopped).await,
+        };
         signals.abort();
-        tracing::info!("stopped");
-        result.map_err(RunError::Store)
+        if result.is_ok() {
+            tracing::info!("stopped");
+        }
+        result
     })
+}
+
+/// Serves what lives as long as the program.
+async fn serve_memory(
+    config: &Config,
+    listener: TcpListener,
+    local: SocketAddr,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), RunError> {
+    let epoch = random_epoch()?;
+    let store = MemoryStore::new(epoch, MemoryLimits::default());
+    let folder = temporary_folder(config, epoch)?;
+    let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
+    announce(local, config.plaintext);
+    let clock = Arc::new(SystemClock);
+    serve_until(listener, store, contents, clock, settings(config), config.plaintext, stopped).await?;
+    Ok(())
+}
+
+/// Serves what is in the data folder.
+async fn serve_folder(
+    config: &Config,
+    durability: Durability,
+    listener: TcpListener,
+    local: SocketAddr,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), RunError> {
+    let options = Options { durability, fresh_epoch: random_epoch()?, accept_loss: config.accept_loss };
+    let folder = Folder::create(&config.data.clone().unwrap_or_else(Folder::default_path))?;
+    let path = folder.contents();
+    let store = SqliteStore::open(folder, &options)?;
+    let named = store.contents().await?;
+    let found = open_contents(&path, &named)
+        .map_err(|source| RunError::Folder { path: path.display().to_string(), source })?;
+    let contents = Contents::restore(Disk, path, file_space(config), found);
+    let removing = tokio::spawn(remove_unnamed(store.unnamed(), contents.clone()));
+    announce(local, config.plaintext);
+    let clock = Arc::new(SystemClock);
+    let served =
+        serve_until(listener, store.clone(), contents, clock, settings(config), config.plaintext, stopped);
+    let failed = store.failed();
+    tokio::select! {
+        biased;
+        error = failed => return Err(error.into()),
+        served = served => served?,
+    }
+    removing.abort();
+    store.close().await?;
+    Ok(())
+}
+
+/// Removes contents that no entry names any more.
+async fn remove_unnamed<F: FileSystem>(
+    mut unnamed: mpsc::UnboundedReceiver<ContentHash>,
+    contents: Contents<F>,
+) {
+    while let Some(hash) = unnamed.recv().await {
+        contents.remove(hash);
+    }
+}
+
+fn file_space(config: &Config) -> u64 {
+    config.file_space_mib.saturating_mul(1 << 20)
 }
 
 /// Serves everybody who comes out of `listener` until `stop` turns true.

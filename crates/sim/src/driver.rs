@@ -276,7 +276,8 @@ impl Driver {
         let ended = world.server.process().ended.take();
         if let Some(in_order) = ended {
             if in_order != self.stopping.is_some() {
-                self.record.fail(Rule::NothingLeft, format!("the server ended at {now} ms, in order: {in_order}"));
+                self.record
+                    .fail(Rule::NothingLeft, format!("the server ended at {now} ms, in order: {in_order}"));
             }
             world.store.set_fails(false);
             self.end_server(world, now, self.stopping.unwrap_or(REPAIR_MS));

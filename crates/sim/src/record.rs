@@ -124,7 +124,9 @@ impl Pages {
     pub(crate) fn acked(&mut self, token: Token) {
         match self.fates.insert(token, Fate::Acked) {
             Some(Fate::Acked) => return,
-            Some(Fate::Refused) => self.fail(Rule::AtMostOnce, format!("{token} was refused, then acknowledged")),
+            Some(Fate::Refused) => {
+                self.fail(Rule::AtMostOnce, format!("{token} was refused, then acknowledged"))
+            }
             _ => {}
         }
         self.note(Who::Client(token.client), "is told that the log has", Some(token), 0);
@@ -145,6 +147,9 @@ impl Pages {
     pub(crate) fn uncertain(&mut self, token: Token) {
         self.note(Who::Client(token.client), "can't know about", Some(token), 0);
         self.fates.insert(token, Fate::Uncertain);
+        if self.truth.epoch() == 0 {
+            self.fail(Rule::Durable, format!("c{} is told that nobody knows about {token}, in a history that was never lost", token.client));
+        }
     }
 
     /// A login worked.

@@ -91,6 +91,11 @@ impl SimStore {
         self.platter().trap = trap;
     }
 
+    /// Whether it forgets everything when a server starts.
+    pub(crate) fn forgets(&self) -> bool {
+        self.plan.memory
+    }
+
     /// Whether a batch is on its way to the disk.
     pub(crate) fn is_busy(&self) -> bool {
         self.platter().under_way.is_some()
@@ -155,7 +160,8 @@ impl SimStore {
         let count = if platter.refusals.0 == second { platter.refusals.1 + 1 } else { 1 };
         platter.refusals = (second, count);
         if count > MAX_REFUSALS {
-            self.record.fail(Rule::Watchdog, "the server offers a full disk the same again and again".to_owned());
+            self.record
+                .fail(Rule::Watchdog, "the server offers a full disk the same again and again".to_owned());
         }
     }
 

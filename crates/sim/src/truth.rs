@@ -39,7 +39,9 @@ impl Truth {
         self.rooms.entry(room).or_default().push(token);
         let spots = self.spots.entry(token?).or_default();
         spots.push(Spot { epoch, room, seq });
-        (spots.len() > 1).then(|| format!("{} is in the log twice: {spots:?}", token.map(|t| t.to_string()).unwrap_or_default()))
+        (spots.len() > 1).then(|| {
+            format!("{} is in the log twice: {spots:?}", token.map(|t| t.to_string()).unwrap_or_default())
+        })
     }
 
     /// Everything is lost, and a new history begins.

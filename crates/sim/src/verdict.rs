@@ -69,28 +69,40 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
     for room in sight.person.and_then(|person| known.rooms.get(&person)).into_iter().flatten() {
         let (head, seen) = (pages.truth.head(*room), sight.heads.get(room).copied().unwrap_or(0));
         if seen != head {
-            return Some((Rule::ReachesAll, format!("has seen entry {seen} of room {room}, whose head is {head}")));
+            return Some((
+                Rule::ReachesAll,
+                format!("has seen entry {seen} of room {room}, whose head is {head}"),
+            ));
         }
     }
     None
 }
 
 fn classic_is_behind(pages: &Pages, sight: &Sight, id: usize) -> Option<(Rule, String)> {
-    let Some((greeted, shown)) = sight.classic else { return Some((Rule::Converges, "was not greeted".to_owned())) };
+    let Some((greeted, shown)) = sight.classic else {
+        return Some((Rule::Converges, "was not greeted".to_owned()));
+    };
     let lobby = pages.truth.rooms().get(&1).map(Vec::as_slice).unwrap_or_default();
     let foreign = lobby.iter().rposition(|token| token.is_some_and(|token| usize::from(token.client) != id));
     let last = foreign.map_or(0, |at| at as u64 + 1);
     let behind = last > greeted && shown < last;
-    behind.then(|| (Rule::ClassicOrder, format!("was shown entry {shown} of the lobby, the last for it is {last}")))
+    behind.then(|| {
+        (Rule::ClassicOrder, format!("was shown entry {shown} of the lobby, the last for it is {last}"))
+    })
 }
 
 fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<(Rule, String)> {
-    let Some(who) = &sight.who else { return Some((Rule::NoGhosts, "has not learned who is there".to_owned())) };
+    let Some(who) = &sight.who else {
+        return Some((Rule::NoGhosts, "has not learned who is there".to_owned()));
+    };
     let who: BTreeSet<_> = who.iter().map(String::as_str).collect();
     if who != *online {
         let ghosts: Vec<_> = who.difference(online).take(5).collect();
         let missing: Vec<_> = online.difference(&who).take(5).collect();
-        return Some((Rule::NoGhosts, format!("is told that {ghosts:?} are there, and that {missing:?} are not")));
+        return Some((
+            Rule::NoGhosts,
+            format!("is told that {ghosts:?} are there, and that {missing:?} are not"),
+        ));
     }
     let known: BTreeSet<_> = sight.people.iter().map(String::as_str).collect();
     // Whom it has talked with it goes on knowing, by the name of that time.
@@ -126,7 +138,10 @@ pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
             }
             let before = last.insert(token.client, token.n);
             if before.is_some_and(|before| before >= token.n) {
-                return Some((Rule::SenderOrder, format!("{token} of room {room} stands behind n = {before:?}")));
+                return Some((
+                    Rule::SenderOrder,
+                    format!("{token} of room {room} stands behind n = {before:?}"),
+                ));
             }
         }
     }

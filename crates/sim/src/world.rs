@@ -5,6 +5,7 @@ use crate::disk::{ClientDisk, ServerDisk};
 use crate::net::{Bucket, Host, Net, SERVER, ServerClock, SimListener};
 use crate::plan::{Link, Plan};
 use crate::record::Record;
+use crate::rule::Rule;
 use crate::seed::stream;
 use crate::store::SimStore;
 use crate::trace::Who;
@@ -14,6 +15,7 @@ use server::config::Plaintext;
 use server::files::Contents;
 use server::hub::Settings;
 use server::run::serve_until;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -79,7 +81,8 @@ impl World {
         let (start_net, start_store, start_disk, start_server) =
             (net.clone(), store.clone(), disk.clone(), server.clone());
         sim.host(SERVER, move || {
-            let served = serve(start_net.clone(), start_store.clone(), start_disk.clone(), start_server.clone());
+            let served =
+                serve(start_net.clone(), start_store.clone(), start_disk.clone(), start_server.clone());
             async move {
                 served.await?;
                 Ok(())
@@ -93,7 +96,8 @@ impl World {
     fn add_clients(&mut self, plan: &Plan, record: &Record, folder: Option<PathBuf>) {
         let disks: Vec<_> = (0..plan.clients.len()).map(|at| disk_of(plan, at, record)).collect();
         for (host, link) in plan.links.iter().enumerate() {
-            let (net, orders, plan, disks) = (self.net.clone(), self.orders.clone(), plan.clone(), disks.clone());
+            let (net, orders, plan, disks) =
+                (self.net.clone(), self.orders.clone(), plan.clone(), disks.clone());
             let folder = folder.clone();
             self.sim.host(host_name(host), move || {
                 let actors = actors(host, &plan, &net, &orders, &disks, folder.as_ref());
@@ -184,11 +188,28 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
         offset: utc,
         keep: server::keep::Retention::default(),
     };
-    let contents = Contents::new(disk, PathBuf::from(format!("/{start}")), 1 << 30);
+    let contents = open_contents(&net, &store, disk);
     let clock = Arc::new(ServerClock(net.clone()));
     let listener = SimListener { net: net.clone(), listener };
     let served = serve_until(listener, store, contents, clock, settings, Plaintext::Anywhere, stopped).await;
     net.record.note(Who::Server, if served.is_ok() { "stops" } else { "fails" }, start);
     server.process().ended = Some(served.is_ok());
     std::future::pending().await
+}
+
+/// The contents that entries name. All of them must be there, whole, whatever has crashed.
+fn open_contents(net: &Net, store: &SimStore, disk: ServerDisk) -> Contents<ServerDisk> {
+    // A store that forgets is about to.
+    let files = if store.forgets() { Vec::new() } else { store.known().files };
+    let named: BTreeSet<_> = files.into_iter().map(|(_, hash)| hash).collect();
+    let found = disk.open_contents(&named);
+    let bytes = disk.contents();
+    for hash in &named {
+        let name = blake3::Hash::from_bytes(hash.0).to_hex();
+        let whole = bytes.iter().any(|(found, bytes)| *found == *name && blake3::hash(bytes).to_hex() == name);
+        if !whole {
+            net.record.fail(Rule::WholeFiles, format!("an entry names the content {name}, which is lost or damaged"));
+        }
+    }
+    Contents::restore(disk, PathBuf::from("/"), 1 << 30, found)
 }

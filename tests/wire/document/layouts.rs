@@ -28,6 +28,18 @@ impl Reader<'_> {
         self.take(bytes).map(|bytes| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
     }
 
+    fn varint(&mut self) -> Option<u64> {
+        let mut value = 0;
+        for at in 0.. {
+            let byte = self.number(1)?;
+            value |= (byte & 0x7f) << (7 * at);
+            if byte < 0x80 {
+                break;
+            }
+        }
+        Some(value)
+    }
+
     /// Takes a value of this layout off the front; `None` if it is not there.
     fn value(&mut self, layout: &str) -> Option<()> {
         match layout {
@@ -39,6 +51,11 @@ impl Reader<'_> {
             "bytes32" => self.take(32).map(drop),
             "string" | "bytes" => {
                 let len = self.number(2)?;
+                self.take(len).map(drop)
+            }
+            "varint" => self.varint().map(drop),
+            "short string" => {
+                let len = self.varint()?;
                 self.take(len).map(drop)
             }
             "blob" => {

@@ -15,6 +15,8 @@ pub enum Workload {
     W2,
     /// Connections that say nothing.
     W4,
+    /// A file of 64 MiB.
+    W5,
 }
 
 /// A workload of one size.
@@ -42,16 +44,21 @@ impl Workload {
                 let args = format!("idle --connections {connections}");
                 return vec![Plan::new(format!("W4, {connections} connections"), &args)];
             }
+            Workload::W5 => &[10],
         };
         let sizes = if receivers.is_empty() { goals } else { receivers };
         sizes.iter().map(|receivers| self.in_one_room(*receivers, seconds)).collect()
     }
 
     fn in_one_room(self, receivers: u32, seconds: u32) -> Plan {
+        if self == Workload::W5 {
+            let args = format!("file --receivers {receivers}");
+            return Plan::new(format!("W5, 64 MiB to {receivers} receivers"), &args);
+        }
         let (name, task) = match self {
             Workload::W1 => ("W1", "saturated"),
             Workload::W1Window1 => ("W1, window 1", "saturated --window 1"),
-            Workload::W2 | Workload::W4 => ("W2", "paced"),
+            Workload::W2 | Workload::W4 | Workload::W5 => ("W2", "paced"),
         };
         let args = format!("{task} --receivers {receivers} --seconds {seconds}");
         Plan::new(format!("{name}, {receivers} receivers"), &args)
@@ -77,5 +84,6 @@ mod tests {
         assert_eq!(names(Workload::W1, &[]), ["W1, 100 receivers", "W1, 1000 receivers"]);
         assert_eq!(names(Workload::W1Window1, &[7]), ["W1, window 1, 7 receivers"]);
         assert_eq!(names(Workload::W4, &[7]), ["W4, 10 connections"]);
+        assert_eq!(names(Workload::W5, &[]), ["W5, 64 MiB to 10 receivers"]);
     }
 }

@@ -2,7 +2,6 @@
 
 use super::Session;
 use super::place::Place;
-use super::requests::Asked;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -46,7 +45,7 @@ impl Session {
             people: Arc::clone(&self.names.people),
             rooms: Arc::clone(&self.names.rooms),
             // A room may be asked for before any line was typed: one that was mine in a history that is gone.
-            lines: self.lines.saturating_sub(u64::from(self.requests.any(Asked::moves))),
+            lines: self.lines.saturating_sub(u64::from(!self.is_done())),
         }
     }
 

@@ -7,18 +7,10 @@ use protocol::entry::EntryKind;
 use protocol::id::{Counter, DeviceId, Millis, Req, RoomId};
 use protocol::limits::{HEADER, VERSION, WINDOW_POSTS};
 use protocol::message::{ClientMsg, OpenFrom, Proof, Purpose, RoomsChange, Secret, ServerMsg, Target, ty};
+use protocol::wire::take_varint;
 
 /// Bytes of an `Entries` frame before its first entry: header, room and count.
 const ENTRIES_HEAD: usize = HEADER + 8 + 2;
-
-/// Bytes of an entry from its number up to its author's name: number, two times, author.
-const BEFORE_NAME: usize = 4 * 8;
-
-/// Bytes of an entry between the name and the kind: device and counter.
-const BEFORE_KIND: usize = 2 * 8;
-
-/// Bytes of an entry from the kind to the body: kind, revision, what it refers to.
-const KIND_TO_BODY: usize = 1 + 1 + 8;
 
 const JOIN: Req = Req(1);
 const OPEN: Req = Req(2);
@@ -64,8 +56,8 @@ impl Speaker for Native {
             min_version: VERSION,
             max_version: VERSION,
             features: 0,
-            device: DeviceId(identity(&persona)),
-            proof: Proof::Secret { secret: Secret(identity(&persona)) },
+            device: DeviceId(identity(persona.number, persona.run)),
+            proof: Proof::Secret { secret: Secret(identity(persona.number, persona.run)) },
             purpose: Purpose::Chat,
             name: format!("load-{}", persona.number),
             agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -208,24 +200,31 @@ impl Native {
     }
 }
 
-fn read_entry(fields: &[u8]) -> Option<Heard<'_>> {
-    let seq = u64::from_be_bytes(*fields.first_chunk()?);
-    let (_, behind_name) = take_blob(fields.get(BEFORE_NAME..)?)?;
-    let from_kind = behind_name.get(BEFORE_KIND..)?;
-    let (body, _) = take_blob(from_kind.get(KIND_TO_BODY..)?)?;
-    Some(Heard { seq, kind: *from_kind.first()?, body })
-}
-
-/// A `u16` length and so many bytes, and what follows them.
-fn take_blob(input: &[u8]) -> Option<(&[u8], &[u8])> {
+fn read_entry(mut fields: &[u8]) -> Option<Heard<'_>> {
+    let input = &mut fields;
+    let seq = take_varint(input).ok()?;
+    // Two times and the author.
+    skip_varints(input, 3)?;
+    let name = usize::try_from(take_varint(input).ok()?).ok()?;
+    *input = input.get(name..)?;
+    // Device and counter.
+    skip_varints(input, 2)?;
+    let (&[kind, _revision], rest) = input.split_first_chunk()?;
+    *input = rest;
+    // What it refers to.
+    skip_varints(input, 1)?;
     let (length, rest) = input.split_first_chunk()?;
-    rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))
+    let body = rest.get(..usize::from(u16::from_be_bytes(*length)))?;
+    Some(Heard { seq, kind, body })
 }
 
-/// Bytes that belong to this person of this run.
-fn identity<const N: usize>(persona: &Persona) -> [u8; N] {
-    let number = persona.number as u64;
-    let seed = [persona.run.to_be_bytes(), number.to_be_bytes()].concat();
+fn skip_varints(input: &mut &[u8], count: usize) -> Option<()> {
+    (0..count).try_for_each(|_| take_varint(input).ok().map(drop))
+}
+
+/// Bytes that belong to this connection's person of this run.
+pub fn identity<const N: usize>(number: usize, run: u64) -> [u8; N] {
+    let seed = [run.to_be_bytes(), (number as u64).to_be_bytes()].concat();
     std::array::from_fn(|at| seed[at % seed.len()])
 }
 

@@ -61,6 +61,29 @@ impl<F: FileSystem> Contents<F> {
         Self { files, folder, capacity, kept: Arc::default(), uploads: Arc::default() }
     }
 
+    /// Contents that are in this folder already, oldest first, with their sizes in bytes.
+    pub fn restore(files: F, folder: PathBuf, capacity: u64, found: Vec<(ContentHash, u64)>) -> Self {
+        let contents = Self::new(files, folder, capacity);
+        let mut kept = contents.kept();
+        for (hash, size) in found {
+            kept.sizes.insert(hash, size);
+            kept.order.push_back(hash);
+            kept.bytes += size;
+        }
+        drop(kept);
+        contents
+    }
+
+    /// Removes a content, if it is here.
+    pub fn remove(&self, hash: ContentHash) {
+        let mut kept = self.kept();
+        let Some(size) = kept.sizes.remove(&hash) else { return };
+        kept.bytes -= size;
+        kept.order.retain(|other| *other != hash);
+        drop(kept);
+        self.files.discard(self.path_of(hash));
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         // No code panics while it holds the lock; if one did, the worst would be a file too many.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,6 +1,8 @@
 //! The machine's file system.
 
 use super::FileSystem;
+use protocol::id::ContentHash;
+use std::collections::BTreeSet;
 use std::fs::File as Lock;
 use std::io::{self, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -64,6 +66,32 @@ impl FileSystem for Disk {
         });
         drop(removing);
     }
+}
+
+/// Opens the folder of contents, and makes it if there is none: the contents in it, oldest first.
+///
+/// What a broken upload left is removed, and so is what no entry names: nobody could ask for it.
+///
+/// # Errors
+/// As the file system says.
+pub fn open_contents(folder: &Path, named: &BTreeSet<ContentHash>) -> io::Result<Vec<(ContentHash, u64)>> {
+    std::fs::create_dir_all(folder)?;
+    restrict(folder)?;
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let name = entry.file_name();
+        let hash = name.to_str().and_then(|name| blake3::Hash::from_hex(name).ok());
+        match hash.map(|hash| ContentHash(*hash.as_bytes())) {
+            Some(hash) if named.contains(&hash) => found.push((metadata.modified()?, hash, metadata.len())),
+            Some(_) => std::fs::remove_file(entry.path())?,
+            None if name.as_encoded_bytes().starts_with(b"upload-") => std::fs::remove_file(entry.path())?,
+            None => tracing::warn!(path = %entry.path().display(), "this file is not ours: it is left alone"),
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().map(|(_, hash, size)| (hash, size)).collect())
 }
 
 /// A folder that lives as long as this value, for what the memory store names.
@@ -131,6 +159,28 @@ fn remove_stale(parent: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn contents_outlive_the_server_and_what_nobody_names_does_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("contents");
+        assert_eq!(open_contents(&folder, &BTreeSet::new()).unwrap(), []);
+        let (named, unnamed) = (blake3::hash(b"named"), blake3::hash(b"unnamed"));
+        for (name, text) in [
+            (named.to_hex().as_str(), "named"),
+            (unnamed.to_hex().as_str(), "unnamed"),
+            ("upload-3", "half"),
+            ("notes", "of the operator"),
+        ] {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let hash = ContentHash(*named.as_bytes());
+        assert_eq!(open_contents(&folder, &BTreeSet::from([hash])).unwrap(), [(hash, 5)]);
+        let mut left: Vec<_> =
+            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [named.to_hex().as_str(), "notes"]);
+    }
 
     #[test]
     fn the_folder_of_a_killed_server_is_removed_and_one_in_use_is_not() {

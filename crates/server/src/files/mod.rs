@@ -11,7 +11,7 @@ mod disk;
 pub use bulk::serve_bulk;
 pub use classic::{ClassicFile, classic_head, receive_classic};
 pub use contents::{Contents, Reading, Upload, UploadError};
-pub use disk::{Disk, TemporaryFolder};
+pub use disk::{Disk, TemporaryFolder, open_contents};
 
 use std::future::Future;
 use std::io;

@@ -6,6 +6,7 @@ mod logs;
 mod memory;
 mod query;
 mod snapshot;
+mod sqlite;
 mod words;
 
 pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, RoomShape, weight};
@@ -13,6 +14,7 @@ pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use query::{Hits, Query, Read, nearest};
 pub use snapshot::{Snapshot, StoredDevice, StoredMember, StoredRoom};
+pub use sqlite::{Folder, FolderError, OpenError, Options, SqliteStore};
 pub use words::{Words, searchable};
 
 use protocol::id::{RoomId, Seq};
@@ -30,6 +32,12 @@ pub enum StoreError {
         doing: &'static str,
         /// Why it failed.
         source: std::io::Error,
+    },
+    /// What was read is not what was written.
+    #[error("the store is damaged: {what}")]
+    Damaged {
+        /// What does not fit.
+        what: String,
     },
 }
 

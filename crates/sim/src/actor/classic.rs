@@ -25,7 +25,8 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist) -> Ended {
     let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, connect.connect()).await else {
         return Ended::Failed;
     };
-    let mut talk = Talk { actor, typist, phase: Phase::Talk, leaving: None, from: None, typed: BTreeSet::new() };
+    let mut talk =
+        Talk { actor, typist, phase: Phase::Talk, leaving: None, from: None, typed: BTreeSet::new() };
     match talk.run(stream).await {
         Ok(away) => Ended::Left(away),
         Err(_) => Ended::Failed,
@@ -130,14 +131,17 @@ impl Talk<'_> {
                 pages.note(Who::Client(self.actor.id), "is greeted", None, 0);
             }
             ty::TEXT => {
-                if let Some((_, name)) = text.strip_prefix("[Server] ").and_then(|text| text.split_once(": you are ")) {
+                if let Some((_, name)) =
+                    text.strip_prefix("[Server] ").and_then(|text| text.split_once(": you are "))
+                {
                     name.trim_end_matches('.').clone_into(&mut pages.sights[at].name);
                 }
                 if let Some(token) = sent_file(text) {
                     self.shown("", token, pages);
                 }
                 if let Some((from, line)) = text.split_once(SEPARATOR)
-                    && let Some(token) = Token::find(line.trim_start_matches("* ").trim_start_matches("set the topic: "))
+                    && let Some(token) =
+                        Token::find(line.trim_start_matches("* ").trim_start_matches("set the topic: "))
                 {
                     self.shown(from, token, pages);
                 }
@@ -154,7 +158,8 @@ impl Talk<'_> {
             return;
         }
         let Some(spot) = pages.truth.spot(token) else {
-            return pages.fail(Rule::ClassicOrder, format!("c{id} was shown {token}, which is not in the log"));
+            return pages
+                .fail(Rule::ClassicOrder, format!("c{id} was shown {token}, which is not in the log"));
         };
         pages.note(Who::Client(id), "is shown", Some(token), spot.seq);
         let last = self.from.unwrap_or(0);
@@ -165,7 +170,8 @@ impl Talk<'_> {
             let skipped = pages.truth.between(spot.room, last, spot.seq);
             let foreign = skipped.iter().find(|skipped| !self.typed.contains(skipped));
             if spot.seq <= last || foreign.is_some() {
-                let what = format!("c{id} was shown {token} ({}) after entry {last}, without {foreign:?}", spot.seq);
+                let what =
+                    format!("c{id} was shown {token} ({}) after entry {last}, without {foreign:?}", spot.seq);
                 pages.fail(Rule::ClassicOrder, what);
             }
         }

@@ -209,7 +209,9 @@ impl<'a> Onlooker<'a> {
             Event::Resumed(Tally { lost, doubled, .. }) if lost + doubled > 0 => {
                 pages.fail(Rule::OneOrder, format!("c{id} resumed with {lost} lost and {doubled} doubled"));
             }
-            Event::Trimmed { place, .. } | Event::Left { place } => pages.sights[at].forget(&place.to_string()),
+            Event::Trimmed { place, .. } | Event::Left { place } => {
+                pages.sights[at].forget(&place.to_string())
+            }
             Event::NewHistory => pages.sights[at].forget_all(),
             Event::People { people, .. } => {
                 let online = people.into_iter().filter(|item| item.presence.online);
@@ -257,7 +259,8 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
         }
         // What was on its way when a memory store forgot it.
         Some(spot) if spot.epoch > 0 => {}
-        spot => pages.fail(Rule::OneOrder, format!("c{id} was shown {token} as entry {seq}, the log has {spot:?}")),
+        spot => pages
+            .fail(Rule::OneOrder, format!("c{id} was shown {token} as entry {seq}, the log has {spot:?}")),
     }
 }
 

@@ -35,7 +35,11 @@ impl Typist {
 
     /// When there is something to do, in ms; `None` if never again.
     pub(crate) fn due(&self) -> Option<u64> {
-        if self.waiting.is_empty() { self.plan.steps.get(self.next_step).map(|step| step.at) } else { Some(0) }
+        if self.waiting.is_empty() {
+            self.plan.steps.get(self.next_step).map(|step| step.at)
+        } else {
+            Some(0)
+        }
     }
 
     /// The next thing to do at this time.
@@ -127,6 +131,7 @@ fn padded(token: Token, bytes: usize) -> String {
 /// The content of a file: unlike that of every other.
 pub(crate) fn content(token: Token, bytes: u32) -> Vec<u8> {
     let seed = u64::from(token.client) << 32 | u64::from(token.n);
-    let words = (0..bytes.div_ceil(8)).flat_map(|at| crate::seed::mix(seed ^ u64::from(at) << 40).to_le_bytes());
+    let words =
+        (0..bytes.div_ceil(8)).flat_map(|at| crate::seed::mix(seed ^ u64::from(at) << 40).to_le_bytes());
     words.take(bytes as usize).collect()
 }

@@ -72,10 +72,6 @@ fn ended(actor: &Actor, driven: Result<End, DriveError>, away: u64) -> Ended {
             Ended::Failed
         }
         Ok(End::Refused(_) | End::NoLogin(_)) | Err(DriveError::Connect(_)) => Ended::Failed,
-        Err(DriveError::Profile(error)) => {
-            actor.net.record.fail(Rule::Durable, format!("c{}: {error}", actor.id));
-            Ended::Failed
-        }
     }
 }
 

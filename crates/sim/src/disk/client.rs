@@ -51,14 +51,26 @@ impl ClientDisk {
             lost = true;
             file.now = match file.synced.take() {
                 // Of a rename either both or none of name and content survive; the old content stays else.
-                Some(old) if file.renamed => if rng.random() { std::mem::take(&mut file.now) } else { old },
+                Some(old) if file.renamed => {
+                    if rng.random() {
+                        std::mem::take(&mut file.now)
+                    } else {
+                        old
+                    }
+                }
                 // A torn write: some of the added bytes reached the disk.
                 Some(old) => {
                     let kept = rng.random_range(old.len().min(file.now.len())..=file.now.len());
                     file.now[..kept].to_vec()
                 }
                 // A name that was never synced: there with all, or with nothing in it.
-                None => if rng.random() { std::mem::take(&mut file.now) } else { Vec::new() },
+                None => {
+                    if rng.random() {
+                        std::mem::take(&mut file.now)
+                    } else {
+                        Vec::new()
+                    }
+                }
             };
             (file.synced, file.renamed) = (Some(file.now.clone()), false);
         }

@@ -203,7 +203,8 @@ impl Net {
         let mut pages = self.record.pages();
         let now = pages.now();
         pages.note(crate::trace::Who::Client(owner.client), "connects", None, 0);
-        let too_often = pages.sights.get_mut(usize::from(owner.client)).is_some_and(|sight| sight.connect(now));
+        let too_often =
+            pages.sights.get_mut(usize::from(owner.client)).is_some_and(|sight| sight.connect(now));
         if too_often {
             pages.fail(Rule::Watchdog, format!("c{} connects again and again", owner.client));
         }

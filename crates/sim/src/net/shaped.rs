@@ -104,7 +104,11 @@ impl Reading {
 }
 
 impl AsyncRead for Reading {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.net.record.work();
         let now = this.net.record.pages().now();
@@ -121,6 +125,7 @@ impl AsyncRead for Reading {
         }
         let from = buf.filled().len();
         buf.advance(n);
+        this.net.record.pages().trace.mix_bytes(now, &buf.filled()[from..]);
         this.take_note(&buf.filled()[from..]);
         Poll::Ready(Ok(()))
     }
@@ -186,7 +191,12 @@ impl Writing {
     }
 
     /// Writes one segment from the front of `slices`.
-    fn poll_segment(&mut self, slices: &[IoSlice<'_>], skip: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    fn poll_segment(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        skip: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         let now = self.net.record.pages().now();
         let (room, dark) = ready!(self.poll_room(now, cx))?;
         let short = self.net.plan.short && self.rng.random_ratio(1, 8);
@@ -198,7 +208,9 @@ impl Writing {
         }
         let n = ready!(self.poll_link(n, now, cx)).min(n);
         if !dark {
-            let Some(inner) = &mut self.inner else { return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())) };
+            let Some(inner) = &mut self.inner else {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            };
             let written = ready!(Pin::new(inner).poll_write(cx, &segment[..n]))?;
             debug_assert_eq!(written, n, "a segment goes whole");
         }
@@ -298,7 +310,11 @@ pub(crate) struct Shaped {
 }
 
 impl AsyncRead for Shaped {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.read).poll_read(cx, buf)
     }
 }

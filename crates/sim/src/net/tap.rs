@@ -38,7 +38,14 @@ pub(crate) struct Tap {
 impl Tap {
     pub(crate) fn new(record: Record, client: u16) -> Self {
         let deframer = || Deframer::new(MAX_FRAME);
-        Self { record, client, down: deframer(), up: deframer(), next: BTreeMap::new(), behind: BTreeMap::new() }
+        Self {
+            record,
+            client,
+            down: deframer(),
+            up: deframer(),
+            next: BTreeMap::new(),
+            behind: BTreeMap::new(),
+        }
     }
 
     /// Bytes came from the server.
@@ -46,7 +53,9 @@ impl Tap {
         let record = self.record.clone();
         loop {
             let message = match self.down.next(&mut bytes) {
-                Ok(Some(Item::Frame(frame))) if is_told(frame.ty) => ServerMsg::decode(frame.ty, frame.payload),
+                Ok(Some(Item::Frame(frame))) if is_told(frame.ty) => {
+                    ServerMsg::decode(frame.ty, frame.payload)
+                }
                 Ok(Some(_)) => continue,
                 Ok(None) => return,
                 Err(error) => return record.fail(Rule::OneOrder, format!("the server sent {error}")),
@@ -54,7 +63,9 @@ impl Tap {
             match message {
                 Ok(Some(message)) => self.take(&message, &mut record.pages()),
                 Ok(None) => {}
-                Err(error) => record.fail(Rule::OneOrder, format!("the server sent what can't be read: {error}")),
+                Err(error) => {
+                    record.fail(Rule::OneOrder, format!("the server sent what can't be read: {error}"))
+                }
             }
         }
     }

@@ -110,7 +110,8 @@ impl ClientPlan {
 
     /// How many bytes of files it plans to send.
     pub fn file_bytes(&self) -> u64 {
-        let bytes = self.steps.iter().map(|step| if let Op::Send { bytes } = step.op { u64::from(bytes) } else { 0 });
+        let bytes =
+            self.steps.iter().map(|step| if let Op::Send { bytes } = step.op { u64::from(bytes) } else { 0 });
         bytes.sum()
     }
 }

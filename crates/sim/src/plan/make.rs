@@ -72,7 +72,8 @@ impl Shape {
         let link = |host: usize| {
             let mut rng = self.rng("link", host as u64);
             let readers = plan.clients.iter().filter(|client| client.host == host).count() as u64;
-            let said = plan.posts() as u64 * ENTRY + plan.clients.iter().map(ClientPlan::file_bytes).sum::<u64>();
+            let said =
+                plan.posts() as u64 * ENTRY + plan.clients.iter().map(ClientPlan::file_bytes).sum::<u64>();
             let least = said * readers.max(1) / 15 + 16_000;
             let slow = rng.random_ratio(1, 3);
             let down = if slow { least * rng.random_range(1..=4) } else { 0 };

@@ -1,0 +1,174 @@
+//! The data folder: where it is, what lies in it, and that only one program writes to it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, Write as _};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Why a folder can't be had.
+#[derive(Debug, Error)]
+pub enum FolderError {
+    /// Another program has it.
+    #[error("the data folder '{}' is in use by another program{}", path.display(), said(owner))]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// The process that has it, as it wrote down itself.
+        owner: String,
+    },
+    /// There is no such folder, and none is to be made.
+    #[error("there is no data folder '{}'", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It can't be made or opened.
+    #[error("can't use the data folder '{}': {source}", path.display())]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+fn said(owner: &str) -> String {
+    if owner.is_empty() { String::new() } else { format!(" (process {owner})") }
+}
+
+/// A data folder. Nobody else on the machine may read what is in it.
+#[derive(Debug)]
+pub struct Folder {
+    path: PathBuf,
+    /// Locked for as long as this lives; `None` for one that is only read.
+    _lock: Option<File>,
+}
+
+impl Folder {
+    /// Where data is kept unless the operator says otherwise.
+    pub fn default_path() -> PathBuf {
+        let given = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let home = || given("HOME").map(|home| home.join(".local/share"));
+        given("XDG_DATA_HOME").or_else(home).unwrap_or_else(|| PathBuf::from("/var/lib")).join("natterd")
+    }
+
+    /// Opens a folder for one writer, and makes it if there is none.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub fn create(path: &Path) -> Result<Self, FolderError> {
+        let failed = |source| FolderError::Io { path: path.to_owned(), source };
+        if !path.is_dir() {
+            DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+            // The new name must be there after a crash as well, and so must that of a parent that was made too.
+            for parent in path.ancestors().skip(1).take(2) {
+                File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
+            }
+        }
+        Self::lock(path)
+    }
+
+    /// Opens a folder that is there for one writer.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub fn lock(path: &Path) -> Result<Self, FolderError> {
+        let failed = |source| FolderError::Io { path: path.to_owned(), source };
+        if !path.is_dir() {
+            return Err(FolderError::Missing { path: path.to_owned() });
+        }
+        let mut options = OpenOptions::new();
+        let lock = options.read(true).write(true).create(true).truncate(false);
+        let mut lock = lock.open(path.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                let _ = lock.read_to_string(&mut owner);
+                return Err(FolderError::InUse { path: path.to_owned(), owner: owner.trim().to_owned() });
+            }
+            Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
+        }
+        // Only for the message above: on a full disk the lock holds all the same.
+        let _ = lock.set_len(0);
+        let _ = lock.rewind().and_then(|()| writeln!(lock, "{}", std::process::id()));
+        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+    }
+
+    /// Looks at a folder that somebody else may write to.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub fn look(path: &Path) -> Result<Self, FolderError> {
+        if path.is_dir() {
+            Ok(Self { path: path.to_owned(), _lock: None })
+        } else {
+            Err(FolderError::Missing { path: path.to_owned() })
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.path.join("natter.db")
+    }
+
+    /// The database's log of commits that are not in it yet.
+    pub fn wal(&self) -> PathBuf {
+        self.path.join("natter.db-wal")
+    }
+
+    /// The index of words, which can be made again from the database.
+    pub fn index(&self) -> PathBuf {
+        self.path.join("search.db")
+    }
+
+    /// What tells how much was acknowledged.
+    pub fn witness(&self) -> PathBuf {
+        self.path.join("witness")
+    }
+
+    /// File contents, by their hashes.
+    pub fn contents(&self) -> PathBuf {
+        self.path.join("contents")
+    }
+}
+
+/// The run of the machine: another one after each of its starts. Empty where it can't be told.
+pub(super) fn boot() -> String {
+    let id = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_has_one_writer_who_is_named_to_the_second() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/b");
+        let first = Folder::create(&path).unwrap();
+        let error = Folder::create(&path).unwrap_err().to_string();
+        assert!(error.contains(&std::process::id().to_string()), "{error}");
+        assert!(Folder::look(&path).is_ok());
+        drop(first);
+        Folder::lock(&path).unwrap();
+    }
+
+    #[test]
+    fn a_missing_folder_is_made_for_a_server_only() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("none");
+        assert!(matches!(Folder::lock(&path), Err(FolderError::Missing { .. })));
+        assert!(matches!(Folder::look(&path), Err(FolderError::Missing { .. })));
+        Folder::create(&path).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o700);
+    }
+}

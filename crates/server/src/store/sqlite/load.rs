@@ -1,0 +1,129 @@
+//! What a start needs to know: read as a whole, and checked against the seal.
+
+use super::fault::Fault;
+use super::head::Head;
+use super::number::{count, maybe, number};
+use super::record::Record;
+use super::table::{DEVICE, EDIT, FILE, HEAD, MEMBER, MENTION, PERSON, ROOM, Seal};
+use crate::store::{CredentialHash, RoomShape, Snapshot, StoredDevice, StoredMember, StoredRoom};
+use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
+use rusqlite::{Connection, Row};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything but the entries.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub record: Record,
+    pub heads: BTreeMap<RoomId, Head>,
+    pub snapshot: Snapshot,
+}
+
+type Members = BTreeMap<RoomId, BTreeMap<PersonId, StoredMember>>;
+
+/// Reads it in one transaction.
+pub(super) fn load(db: &Connection) -> Result<Loaded, Fault> {
+    let transaction = db.unchecked_transaction()?;
+    let record = Record::read(&transaction)?;
+    let mut seal = Seal::default();
+    let people = read_all(&PERSON, &transaction, &mut seal, person)?;
+    let devices = read_all(&DEVICE, &transaction, &mut seal, device)?;
+    let rooms = read_all(&ROOM, &transaction, &mut seal, room)?;
+    let heads: BTreeMap<_, _> = read_all(&HEAD, &transaction, &mut seal, Head::parse)?.into_iter().collect();
+    let members = members(&transaction, &mut seal)?;
+    let files = read_all(&FILE, &transaction, &mut seal, file)?;
+    EDIT.scan(&transaction, &mut seal, |_| Ok(()))?;
+    if seal != record.seal {
+        return Err(Fault::damaged("rows are missing, or there are some that were never committed"));
+    }
+    let files: BTreeSet<_> = files.into_iter().collect();
+    let snapshot = Snapshot {
+        epoch: record.epoch,
+        people,
+        devices,
+        rooms: assemble(rooms, &heads, members),
+        files: files.into_iter().collect(),
+        last_person: record.last_person,
+        last_device: record.last_device,
+    };
+    Ok(Loaded { record, heads, snapshot })
+}
+
+/// All contents that entries name.
+pub(super) fn contents(db: &Connection) -> Result<BTreeSet<ContentHash>, Fault> {
+    let mut statement = db.prepare_cached("SELECT DISTINCT hash FROM file")?;
+    let hashes = statement.query_map([], |row| row.get(0).map(ContentHash))?;
+    Ok(hashes.collect::<Result<_, _>>()?)
+}
+
+fn read_all<T>(
+    table: &super::table::Table,
+    db: &Connection,
+    seal: &mut Seal,
+    read: impl Fn(&Row<'_>) -> Result<T, Fault>,
+) -> Result<Vec<T>, Fault> {
+    let mut all = Vec::new();
+    table.scan(db, seal, |row| {
+        all.push(read(row)?);
+        Ok(())
+    })?;
+    Ok(all)
+}
+
+fn person(row: &Row<'_>) -> Result<(PersonId, String, Option<CredentialHash>), Fault> {
+    let credential = row.get::<_, Option<[u8; 32]>>(2)?.map(CredentialHash);
+    Ok((number(row, 0, PersonId::new)?, row.get(1)?, credential))
+}
+
+fn device(row: &Row<'_>) -> Result<StoredDevice, Fault> {
+    Ok(StoredDevice {
+        device: number(row, 0, DeviceNo::new)?,
+        id: DeviceId(row.get(1)?),
+        person: number(row, 2, PersonId::new)?,
+        counter: maybe(row, 3, Counter::new)?,
+        seen: Millis(count(row, 4)?),
+    })
+}
+
+fn room(row: &Row<'_>) -> Result<(RoomId, RoomShape, String), Fault> {
+    let shape = match row.get(1)? {
+        Some(name) => RoomShape::Public { name },
+        None => RoomShape::Direct(number(row, 2, PersonId::new)?, number(row, 3, PersonId::new)?),
+    };
+    Ok((number(row, 0, RoomId::new)?, shape, row.get(4)?))
+}
+
+fn file(row: &Row<'_>) -> Result<(RoomId, ContentHash), Fault> {
+    Ok((number(row, 1, RoomId::new)?, ContentHash(row.get(0)?)))
+}
+
+fn members(db: &Connection, seal: &mut Seal) -> Result<Members, Fault> {
+    let mut members = Members::new();
+    MEMBER.scan(db, seal, |row| {
+        let (room, person) = (number(row, 0, RoomId::new)?, number(row, 1, PersonId::new)?);
+        let member = StoredMember { person, read: maybe(row, 2, Seq::new)?, mentions: Vec::new() };
+        members.entry(room).or_default().insert(person, member);
+        Ok(())
+    })?;
+    MENTION.scan(db, seal, |row| {
+        let (room, person) = (number(row, 0, RoomId::new)?, number(row, 1, PersonId::new)?);
+        let seq = number(row, 2, Seq::new)?;
+        if let Some(member) = members.get_mut(&room).and_then(|members| members.get_mut(&person)) {
+            member.mentions.push(seq);
+        }
+        Ok(())
+    })?;
+    Ok(members)
+}
+
+fn assemble(
+    rooms: Vec<(RoomId, RoomShape, String)>,
+    heads: &BTreeMap<RoomId, Head>,
+    mut members: Members,
+) -> Vec<StoredRoom> {
+    let assemble = |(room, shape, topic)| {
+        let head = heads.get(&room).copied().unwrap_or_default();
+        let members = members.remove(&room).unwrap_or_default().into_values().collect();
+        StoredRoom { room, shape, topic, head: head.last, time: head.time, members }
+    };
+    rooms.into_iter().map(assemble).collect()
+}

@@ -1,0 +1,210 @@
+//! The store on disk: SQLite in a folder, one writer, a few readers.
+//!
+//! ```text
+//! DIR/natter.db (-wal, -shm)   everything but the contents of files; the truth
+//! DIR/search.db (-wal, -shm)   the index of words, made from it and made again when it is lost
+//! DIR/contents/HASH            contents of files
+//! DIR/witness                  how much was acknowledged
+//! DIR/lock                     locked by the one program that writes
+//! ```
+//!
+//! Every row has a checksum over what it holds and where it stands; the numbers of a room have no gap, and its head
+//! tells where they begin and end; the small tables add up to a seal. So a row that changed, moved or went is found
+//! out when it is read, and nothing wrong is ever told.
+
+mod change;
+mod checksum;
+mod entry;
+mod fault;
+mod folder;
+mod head;
+mod load;
+mod number;
+mod open;
+mod read;
+mod reader;
+mod record;
+mod revise;
+mod schema;
+mod search;
+mod table;
+mod trim;
+mod wal;
+mod witness;
+mod work;
+mod writer;
+
+pub use folder::{Folder, FolderError};
+pub use open::OpenError;
+
+use super::{Batch, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
+use fault::Fault;
+use head::Heads;
+use protocol::id::{ContentHash, Epoch, RoomId, Seq};
+use protocol::message::{Durability, Range};
+use reader::Readers;
+use std::collections::BTreeSet;
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+use writer::Request;
+
+/// How long a connection waits for another one.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// Statements that a connection keeps prepared: more than there are.
+const STATEMENTS: usize = 128;
+
+/// Threads that read: one for each core of the machines that we are made for.
+const READERS: usize = 2;
+
+/// How a store is opened.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// What an appended entry is to survive: `Disk` or `Process`.
+    pub durability: Durability,
+    /// The epoch of a new history, drawn at random by the caller.
+    pub fresh_epoch: Epoch,
+    /// Go on, as a new history, with a log that has lost commits.
+    pub accept_loss: bool,
+}
+
+/// The store. Clones share it.
+#[derive(Clone, Debug)]
+pub struct SqliteStore(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    writer: Sender<Request>,
+    readers: Readers,
+    heads: Arc<Heads>,
+    durability: Durability,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    unnamed: Mutex<mpsc::UnboundedReceiver<ContentHash>>,
+    failure: Mutex<oneshot::Receiver<StoreError>>,
+    /// Locked for as long as this lives.
+    _folder: Folder,
+}
+
+impl SqliteStore {
+    /// Opens the store of a folder; an empty one gets a new log.
+    ///
+    /// # Errors
+    /// [`OpenError`]
+    pub fn open(folder: Folder, options: &Options) -> Result<Self, OpenError> {
+        let path = folder.database();
+        let failed = |fault: Fault| OpenError::Store {
+            path: path.clone(),
+            source: fault.while_it("started its threads"),
+        };
+        let heads = Arc::new(Heads::default());
+        let (tell, unnamed) = mpsc::unbounded_channel();
+        let writer = open::open(&folder, options, heads.clone(), tell)?;
+        let connections = (0..READERS).map(|_| reader::connect(&path)).collect::<Result<_, _>>();
+        let (readers, mut threads) =
+            Readers::start(connections.map_err(failed)?).map_err(|error| failed(error.into()))?;
+        let (requests, waiting) = channel();
+        let (fail, failure) = oneshot::channel();
+        let thread = Builder::new().name("writer".to_owned()).spawn(move || writer.run(&waiting, fail));
+        threads.push(thread.map_err(|error| failed(error.into()))?);
+        Ok(Self(Arc::new(Shared {
+            writer: requests,
+            readers,
+            heads,
+            durability: options.durability.clone(),
+            threads: Mutex::new(threads),
+            unnamed: Mutex::new(unnamed),
+            failure: Mutex::new(failure),
+            _folder: folder,
+        })))
+    }
+
+    /// All contents that entries name.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn contents(&self) -> Result<BTreeSet<ContentHash>, StoreError> {
+        self.0.readers.run("read which contents are named", |db| Ok(load::contents(db)?)).await
+    }
+
+    /// Tells which contents no entry names any more, from now on. There is one of these for each store.
+    pub fn unnamed(&self) -> mpsc::UnboundedReceiver<ContentHash> {
+        let (_, nothing) = mpsc::unbounded_channel();
+        let mut unnamed = self.0.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *unnamed, nothing)
+    }
+
+    /// Returns when the disk fails while nobody waits for a commit. There is one of these for each store.
+    pub async fn failed(&self) -> StoreError {
+        let failure = {
+            let (_, nothing) = oneshot::channel();
+            let mut failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *failure, nothing)
+        };
+        match failure.await {
+            Ok(error) => error,
+            // The writer ended in another way, which others are told.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    /// Leaves everything in order: call it last. What is appended afterwards fails.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the last sync fails; nothing that was acknowledged is lost then.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.writer.send(Request::Close(answer)).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+}
+
+fn gone() -> StoreError {
+    Fault::Io(std::io::Error::other("the writer's thread has ended")).while_it("handed over a request")
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // The channels end first, and the threads with them; a folder may then be locked by the next.
+        let (requests, _) = channel();
+        self.writer = requests;
+        self.readers = Readers::none();
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        for thread in threads {
+            // A panic in there was reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Oldest for SqliteStore {
+    fn oldest(&self, room: RoomId) -> Seq {
+        self.0.heads.of(room).first
+    }
+}
+
+impl Store for SqliteStore {
+    fn durability(&self) -> Durability {
+        self.0.durability.clone()
+    }
+
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.0.readers.run("read what a start needs", |db| Ok(load::load(db)?.snapshot)).await
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Commit, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.writer.send(Request::Append(batch, answer)).map_err(|_| gone())?;
+        answered.await.map_err(|_| gone())?
+    }
+
+    async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {
+        self.0.readers.run("read entries", move |db| read::read(db, room, &range, limit, bytes)).await
+    }
+
+    async fn search(&self, query: Query) -> Result<Hits, StoreError> {
+        self.0.readers.run("searched", move |db| search::search(db, &query)).await
+    }
+}

@@ -1,0 +1,157 @@
+//! Opening a log: what is there is judged before anything is written.
+
+use super::fault::Fault;
+use super::folder::{Folder, boot};
+use super::load::load;
+use super::record::Record;
+use super::schema::{self, Unusable};
+use super::witness::{self, Witness};
+use super::writer::{self, Writer};
+use super::{Heads, Options, wal};
+use crate::store::StoreError;
+use protocol::id::{ContentHash, Epoch};
+use protocol::message::Durability;
+use rusqlite::Connection;
+use std::path::PathBuf;
+use std::sync::Arc;
+use thiserror::Error;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Why a log can't be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// A later version wrote it.
+    #[error("'{}' has layout {found}, and this natterd knows {} at most", path.display(), schema::VERSION)]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// Its layout.
+        found: usize,
+    },
+    /// It is something else.
+    #[error("'{}' is not a database of natterd", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// It is not what was written.
+    #[error("'{}' is damaged: {what}", path.display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+    /// Commits that were acknowledged are gone.
+    #[error("'{}' is damaged: {what}", path.display())]
+    Lost {
+        /// The database.
+        path: PathBuf,
+        /// How that is known.
+        what: String,
+    },
+    /// It can't be read or written.
+    #[error("'{}' can't be opened: {source}", path.display())]
+    Store {
+        /// The database.
+        path: PathBuf,
+        /// Why.
+        source: StoreError,
+    },
+}
+
+impl OpenError {
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Newer { .. } => "start the natterd that wrote it, or a later one",
+            Self::Foreign { .. } => "name another folder with --data",
+            Self::Damaged { .. } => "run natterd verify to see how much, then restore a backup",
+            Self::Lost { .. } => "restore a backup, or go on with what is left with --accept-loss",
+            Self::Store { .. } => "check the disk, and who owns the folder",
+        }
+    }
+}
+
+/// Opens a log to write to it; an empty folder gets a new one.
+pub(super) fn open(
+    folder: &Folder,
+    options: &Options,
+    heads: Arc<Heads>,
+    unnamed: UnboundedSender<ContentHash>,
+) -> Result<Writer, OpenError> {
+    let path = folder.database();
+    let failed = |fault: Fault| explain(path.clone(), fault);
+    let tail = wal::examine(&folder.wal()).map_err(|error| failed(error.into()))?;
+    let unusable = |unusable| match unusable {
+        Unusable::Foreign => OpenError::Foreign { path: path.clone() },
+        Unusable::Newer(found) => OpenError::Newer { path: path.clone(), found },
+        Unusable::Fault(fault) => failed(fault),
+    };
+    let mut db = Connection::open(&path).map_err(|error| failed(error.into()))?;
+    schema::version(&db).map_err(unusable)?;
+    writer::prepare(&db, &options.durability).map_err(failed)?;
+    let is_new = schema::migrate(&mut db).map_err(unusable)?;
+    if is_new {
+        create(&mut db, options.fresh_epoch).map_err(failed)?;
+    }
+    let loaded = load(&db).map_err(failed)?;
+    let lost = judge(folder, &loaded.record, tail);
+    if let (Some(what), false) = (&lost, options.accept_loss) {
+        return Err(OpenError::Lost { path, what: what.clone() });
+    }
+    *heads.write() = loaded.heads;
+    let record = begin(loaded.record, options, lost.as_deref());
+    let witness = Witness::open(&folder.witness()).map_err(|error| failed(error.into()))?;
+    let mut writer = Writer { db, record, heads, witness, unnamed, dirty: false, is_full: false };
+    writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
+    std::fs::File::open(folder.path())
+        .and_then(|opened| opened.sync_all())
+        .map_err(|error| failed(error.into()))?;
+    Ok(writer)
+}
+
+fn create(db: &mut Connection, epoch: Epoch) -> Result<(), Fault> {
+    let transaction = db.transaction()?;
+    Record::new(epoch).write(&transaction)?;
+    transaction.commit()?;
+    Ok(())
+}
+
+/// How it is known that commits are gone, if they are.
+fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option<String> {
+    let boot = boot();
+    let same_boot = !boot.is_empty() && boot == record.boot;
+    if record.durability == Durability::Process && !same_boot {
+        // Nothing more was promised; the epoch says so.
+        return None;
+    }
+    let acknowledged = witness::read(&folder.witness(), record.epoch);
+    if acknowledged > record.commits {
+        let lost = acknowledged - record.commits;
+        return Some(format!("its last {lost} commits, which were acknowledged, are gone"));
+    }
+    tail.is_damage(same_boot).then(|| "commits at the end of its write-ahead log can't be read".to_owned())
+}
+
+/// The log's own row for a new run.
+fn begin(record: Record, options: &Options, lost: Option<&str>) -> Record {
+    let boot = boot();
+    let same_boot = !boot.is_empty() && boot == record.boot;
+    let may_have_lost = record.durability == Durability::Process && !record.clean && !same_boot;
+    if let Some(what) = lost {
+        tracing::warn!(what, "going on with what is left, as a new history");
+    } else if may_have_lost {
+        tracing::warn!("the machine stopped before everything was on the disk: this is a new history");
+    }
+    let is_new_history = lost.is_some() || may_have_lost;
+    let epoch = if is_new_history { options.fresh_epoch } else { record.epoch };
+    Record { epoch, durability: options.durability.clone(), boot, clean: false, ..record }
+}
+
+fn explain(path: PathBuf, fault: Fault) -> OpenError {
+    match fault.while_it("opened the database") {
+        StoreError::Damaged { what } => OpenError::Damaged { path, what },
+        source @ StoreError::Io { .. } => OpenError::Store { path, source },
+    }
+}

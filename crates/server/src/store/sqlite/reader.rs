@@ -1,0 +1,71 @@
+//! The readers: a few threads with read-only connections, so that no read waits for a commit or stops the runtime.
+
+use super::fault::Fault;
+use crate::store::StoreError;
+use rusqlite::{Connection, OpenFlags};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that wait for a thread; more wait where they come from.
+const WAITING: usize = 64;
+
+type Job = Box<dyn FnOnce(&Connection) + Send>;
+
+/// The way to the threads. They end when the last of these is gone.
+#[derive(Debug)]
+pub(super) struct Readers(mpsc::Sender<Job>);
+
+impl Readers {
+    /// Starts threads, one for each connection.
+    pub fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+        let (jobs, waiting) = mpsc::channel::<Job>(WAITING);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let start = |db: Connection| {
+            let waiting = waiting.clone();
+            // The one that waits holds the lock; the others wait for that.
+            let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
+            Builder::new().name("reader".to_owned()).spawn(move || {
+                while let Some(job) = next() {
+                    job(&db);
+                }
+            })
+        };
+        let threads = connections.into_iter().map(start).collect::<Result<_, _>>()?;
+        Ok((Self(jobs), threads))
+    }
+
+    /// A way to nobody.
+    pub fn none() -> Self {
+        Self(mpsc::channel(1).0)
+    }
+
+    /// Has a thread do this.
+    pub async fn run<T: Send + 'static>(
+        &self,
+        doing: &'static str,
+        job: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |db| {
+            // Whoever asked may be gone.
+            let _ = answer.send(job(db));
+        });
+        let gone = || Fault::Io(std::io::Error::other("the reader's thread has ended"));
+        self.0.send(job).await.map_err(|_| gone().while_it(doing))?;
+        let answer = answered.await.map_err(|_| gone().while_it(doing))?;
+        answer.map_err(|fault| fault.while_it(doing))
+    }
+}
+
+/// A connection that only reads.
+pub(super) fn connect(path: &Path) -> Result<Connection, Fault> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let db = Connection::open_with_flags(path, flags)?;
+    db.busy_timeout(super::BUSY)?;
+    db.pragma_update(None, "cache_size", -4_096)?;
+    db.pragma_update(None, "cell_size_check", true)?;
+    db.set_prepared_statement_cache_capacity(super::STATEMENTS);
+    Ok(db)
+}

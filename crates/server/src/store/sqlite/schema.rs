@@ -1,0 +1,107 @@
+//! The layout of the database, and how an older one becomes the newest.
+
+use super::fault::Fault;
+use rusqlite::Connection;
+
+/// Marks a file as ours in its header: "nttr".
+const APPLICATION: i32 = 0x6e74_7472;
+
+/// What makes each version out of the one before it. Forward only: a released step never changes.
+const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
+
+/// The version that this program writes.
+pub(super) const VERSION: usize = STEPS.len();
+
+/// Why a database can't be used as it is.
+#[derive(Debug)]
+pub(super) enum Unusable {
+    /// Another program made it.
+    Foreign,
+    /// A later version of this one made it.
+    Newer(usize),
+    /// Reading it failed, or it is not what was written.
+    Fault(Fault),
+}
+
+impl<E: Into<Fault>> From<E> for Unusable {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+/// Brings a database to [`VERSION`], all steps in one transaction each. True if it was empty.
+pub(super) fn migrate(db: &mut Connection) -> Result<bool, Unusable> {
+    let found = version(db)?;
+    for (version, step) in (1_i32..).zip(STEPS).skip(found) {
+        let transaction = db.transaction()?;
+        transaction.execute_batch(step)?;
+        transaction.pragma_update(None, "user_version", version)?;
+        transaction.pragma_update(None, "application_id", APPLICATION)?;
+        transaction.commit()?;
+    }
+    check(db)?;
+    Ok(found == 0)
+}
+
+/// The version of a database of ours; 0 if it is empty.
+pub(super) fn version(db: &Connection) -> Result<usize, Unusable> {
+    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    match (application, usize::try_from(version)) {
+        (0, Ok(0)) if tables == 0 => Ok(0),
+        (APPLICATION, Ok(version)) if (1..=VERSION).contains(&version) => Ok(version),
+        (APPLICATION, Ok(version)) if version > VERSION => Err(Unusable::Newer(version)),
+        _ => Err(Unusable::Foreign),
+    }
+}
+
+/// The layout is read from the file as well, and a flipped bit there could give columns another meaning.
+fn check(db: &Connection) -> Result<(), Fault> {
+    let expected = Connection::open_in_memory()?;
+    STEPS.iter().try_for_each(|step| expected.execute_batch(step))?;
+    if layout(db)? == layout(&expected)? {
+        Ok(())
+    } else {
+        Err(Fault::damaged("the layout of the database is not what was written"))
+    }
+}
+
+fn layout(db: &Connection) -> Result<Vec<(String, String, String)>, Fault> {
+    let mut statement = db.prepare(
+        "SELECT type, name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_file_becomes_ours_and_stays_so() {
+        let mut db = Connection::open_in_memory().unwrap();
+        assert!(migrate(&mut db).unwrap());
+        assert!(!migrate(&mut db).unwrap());
+    }
+
+    #[test]
+    fn what_is_newer_or_foreign_is_left_alone() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        db.pragma_update(None, "user_version", 1 + i32::try_from(VERSION).unwrap()).unwrap();
+        assert!(matches!(migrate(&mut db), Err(Unusable::Newer(version)) if version == VERSION + 1));
+        let mut other = Connection::open_in_memory().unwrap();
+        other.execute_batch("CREATE TABLE recipe (name TEXT)").unwrap();
+        assert!(matches!(migrate(&mut other), Err(Unusable::Foreign)));
+    }
+
+    #[test]
+    fn a_changed_layout_is_damage() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db).unwrap();
+        db.execute_batch("DROP TABLE edit; CREATE TABLE edit (room, target, seq, sum)").unwrap();
+        assert!(matches!(migrate(&mut db), Err(Unusable::Fault(Fault::Damaged(_)))));
+    }
+}

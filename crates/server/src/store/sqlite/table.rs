@@ -1,0 +1,151 @@
+//! Small tables whose rows have checksums, and a seal over all of them that a lost row breaks.
+
+use super::checksum::Fields;
+use super::fault::Fault;
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
+
+/// A table: a few key columns, others, and the checksum of the row at the end.
+#[derive(Debug)]
+pub(super) struct Table {
+    number: u8,
+    /// Its name.
+    pub name: &'static str,
+    keys: usize,
+    columns: usize,
+    put: &'static str,
+    find: &'static str,
+    remove: &'static str,
+    scan: &'static str,
+}
+
+macro_rules! table {
+    ($number:literal, $name:literal, [$($key:literal),*], [$($rest:literal),*]) => {
+        Table {
+            number: $number,
+            name: $name,
+            keys: [$($key),*].len(),
+            columns: [$($key,)* $($rest),*].len(),
+            put: concat!(
+                "INSERT INTO ", $name, " (", $($key, ", ",)* $($rest, ", ",)* "sum) VALUES (",
+                $(table!(@hole $key), ", ",)* $(table!(@hole $rest), ", ",)* "?) ",
+                "ON CONFLICT DO UPDATE SET ", $($rest, " = excluded.", $rest, ", ",)* "sum = excluded.sum"
+            ),
+            find: concat!(
+                "SELECT ", $($key, ", ",)* $($rest, ", ",)* "sum FROM ", $name,
+                " WHERE ", $($key, " = ? AND ",)* "TRUE"
+            ),
+            remove: concat!("DELETE FROM ", $name, " WHERE ", $($key, " = ? AND ",)* "TRUE RETURNING sum"),
+            scan: concat!("SELECT ", $($key, ", ",)* $($rest, ", ",)* "sum FROM ", $name),
+        }
+    };
+    (@hole $column:literal) => { "?" };
+}
+
+/// People.
+pub(super) static PERSON: Table = table!(1, "person", ["person"], ["name", "credential"]);
+/// Devices and their counters.
+pub(super) static DEVICE: Table = table!(2, "device", ["device"], ["id", "person", "counter", "seen"]);
+/// Rooms. `low` and `high` are the two people of a direct one, which has no name.
+pub(super) static ROOM: Table = table!(3, "room", ["room"], ["name", "low", "high", "topic"]);
+/// Where the log of each room begins and ends, and how many bytes it holds.
+pub(super) static HEAD: Table = table!(4, "head", ["room"], ["first", "last", "time", "bytes"]);
+/// Who is in which room, and what they have read.
+pub(super) static MEMBER: Table = table!(5, "member", ["room", "person"], ["read"]);
+/// Entries that name somebody who has not read them.
+pub(super) static MENTION: Table = table!(6, "mention", ["room", "person", "seq"], []);
+/// Entries that name a content.
+pub(super) static FILE: Table = table!(7, "file", ["hash", "room", "seq"], []);
+/// Edits, by what they change.
+pub(super) static EDIT: Table = table!(8, "edit", ["room", "target", "seq"], []);
+
+/// How many rows all tables have, and the sum of their checksums. It stands in the log's own row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Seal {
+    /// Rows.
+    pub rows: i64,
+    /// The wrapping sum of their checksums.
+    pub sums: i64,
+}
+
+impl Seal {
+    fn add(&mut self, sum: i64) {
+        self.rows += 1;
+        self.sums = self.sums.wrapping_add(sum);
+    }
+
+    fn take(&mut self, sum: i64) {
+        self.rows -= 1;
+        self.sums = self.sums.wrapping_sub(sum);
+    }
+}
+
+impl Table {
+    /// Writes a row in the place of one that may be there.
+    pub fn put(&self, db: &Connection, seal: &mut Seal, row: &[&dyn ToSql]) -> Result<(), Fault> {
+        if let Some(old) = self.find(db, &row[..self.keys], |_| Ok(()))? {
+            seal.take(old.1);
+        }
+        let mut fields = Fields::of(self.number);
+        for value in row {
+            fields.parameter(*value)?;
+        }
+        let sum = fields.sum();
+        let values = row.iter().copied().chain([&sum as &dyn ToSql]);
+        db.prepare_cached(self.put)?.execute(params_from_iter(values))?;
+        seal.add(sum);
+        Ok(())
+    }
+
+    /// Takes a row away; false if there is none.
+    pub fn remove(&self, db: &Connection, seal: &mut Seal, key: &[&dyn ToSql]) -> Result<bool, Fault> {
+        let mut statement = db.prepare_cached(self.remove)?;
+        let mut rows = statement.query(key)?;
+        let Some(row) = rows.next()? else { return Ok(false) };
+        seal.take(row.get(0)?);
+        // Only when it has run to its end is the row sure to be gone.
+        while rows.next()?.is_some() {}
+        Ok(true)
+    }
+
+    /// Reads a row and its checksum, and checks the one by the other.
+    pub fn find<T>(
+        &self,
+        db: &Connection,
+        key: &[&dyn ToSql],
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Option<(T, i64)>, Fault> {
+        let mut statement = db.prepare_cached(self.find)?;
+        let mut rows = statement.query(key)?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let sum = self.check(row)?;
+        Ok(Some((read(row)?, sum)))
+    }
+
+    /// Reads all rows in the order of their keys, checks each, and adds them to a seal.
+    pub fn scan(
+        &self,
+        db: &Connection,
+        seal: &mut Seal,
+        mut read: impl FnMut(&Row<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut statement = db.prepare_cached(self.scan)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            seal.add(self.check(row)?);
+            read(row)?;
+        }
+        Ok(())
+    }
+
+    fn check(&self, row: &Row<'_>) -> Result<i64, Fault> {
+        let mut fields = Fields::of(self.number);
+        for column in 0..self.columns {
+            fields.value(row.get_ref(column)?);
+        }
+        let sum: i64 = row.get(self.columns)?;
+        if sum != fields.sum() {
+            return Err(Fault::damaged(format!("a row of table '{}' does not fit its checksum", self.name)));
+        }
+        Ok(sum)
+    }
+}

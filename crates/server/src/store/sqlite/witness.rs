@@ -1,0 +1,74 @@
+//! The witness: how many commits were acknowledged, kept outside the database.
+//!
+//! A bit that flips in the last commits of the write-ahead log makes SQLite drop them, as if they had never been
+//! finished. The witness is written after each sync and before its acknowledgement, without a sync of its own: it
+//! survives the end of the program, and mostly that of the machine. One that is behind says nothing; one that is
+//! ahead of the database proves that commits were lost.
+
+use protocol::id::Epoch;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+const MAGIC: [u8; 8] = *b"nttrack1";
+const LEN: usize = 40;
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct Witness(File);
+
+impl Witness {
+    /// Opens it, to write to it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        OpenOptions::new().write(true).create(true).truncate(false).open(path).map(Self)
+    }
+
+    /// Takes down that so many commits of a log are acknowledged.
+    pub fn write(&self, epoch: Epoch, commits: u64) -> io::Result<()> {
+        self.0.write_all_at(&encode(epoch, commits), 0)
+    }
+}
+
+/// How many commits of this log were acknowledged at least.
+pub(super) fn read(path: &Path, epoch: Epoch) -> u64 {
+    let read = || {
+        let mut bytes = [0; LEN];
+        File::open(path)?.read_exact_at(&mut bytes, 0)?;
+        io::Result::Ok(bytes)
+    };
+    // None, a torn one or that of another log says nothing.
+    let Ok(bytes) = read() else { return 0 };
+    let (commits, _) = bytes[24..].split_first_chunk().expect("a witness has 40 bytes");
+    let commits = u64::from_be_bytes(*commits);
+    if bytes == encode(epoch, commits) { commits } else { 0 }
+}
+
+fn encode(epoch: Epoch, commits: u64) -> [u8; LEN] {
+    let mut bytes = [0; LEN];
+    bytes[..8].copy_from_slice(&MAGIC);
+    bytes[8..24].copy_from_slice(&epoch.0);
+    bytes[24..32].copy_from_slice(&commits.to_be_bytes());
+    let hash = blake3::hash(&bytes[..32]);
+    bytes[32..].copy_from_slice(&hash.as_bytes()[..8]);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_witness_tells_the_commits_of_its_own_log_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("witness");
+        assert_eq!(read(&path, Epoch([1; 16])), 0);
+        let witness = Witness::open(&path).unwrap();
+        witness.write(Epoch([1; 16]), 7).unwrap();
+        witness.write(Epoch([1; 16]), 8).unwrap();
+        assert_eq!(read(&path, Epoch([1; 16])), 8);
+        assert_eq!(read(&path, Epoch([2; 16])), 0);
+        std::fs::write(&path, [0; LEN]).unwrap();
+        assert_eq!(read(&path, Epoch([1; 16])), 0);
+    }
+}

@@ -1,0 +1,242 @@
+//! One batch in the making: what it does to the tables, before it is committed or taken back as a whole.
+
+use super::entry::{self, Kept};
+use super::fault::Fault;
+use super::head::{Head, Heads};
+use super::number::{fits, int};
+use super::record::Record;
+use super::table::{DEVICE, FILE, MEMBER, MENTION, Seal};
+use crate::store::{Batch, Change, Commit, NewEntry, weight};
+use protocol::code::Code;
+use protocol::entry::{Entry, EntryKind, Revision};
+use protocol::id::{ContentHash, Counter, DeviceNo, RoomId, Seq};
+use protocol::limits::MAX_UNREAD_MENTIONS;
+use protocol::message::FileBody;
+use rusqlite::{Connection, params};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A batch in the making.
+#[derive(Debug)]
+pub(super) struct Work<'a> {
+    pub db: &'a Connection,
+    /// The log's own row as it will be.
+    pub record: Record,
+    /// Heads that changed.
+    pub heads: BTreeMap<RoomId, Head>,
+    committed: &'a Heads,
+    counters: BTreeMap<DeviceNo, Counter>,
+    pub trimmed: BTreeMap<RoomId, Seq>,
+    /// Entries whose text is another one now or none, as they were before.
+    pub revised: Vec<Kept>,
+    /// Contents that an entry named and that entry does not any more.
+    released: BTreeSet<ContentHash>,
+}
+
+impl<'a> Work<'a> {
+    /// Nothing yet.
+    pub fn new(db: &'a Connection, record: Record, committed: &'a Heads) -> Self {
+        Self {
+            db,
+            record,
+            heads: BTreeMap::new(),
+            committed,
+            counters: BTreeMap::new(),
+            trimmed: BTreeMap::new(),
+            revised: Vec::new(),
+            released: BTreeSet::new(),
+        }
+    }
+
+    /// Does all of a batch: its changes, then its posts.
+    pub fn apply(&mut self, batch: &Batch) -> Result<Commit, Fault> {
+        for change in &batch.changes {
+            match change {
+                Change::Trim { room, keep } => self.trim(*room, keep)?,
+                change => self.change(change)?,
+            }
+        }
+        let mut refused: Vec<DeviceNo> = Vec::new();
+        let mut posts = Vec::with_capacity(batch.posts.len());
+        for post in &batch.posts {
+            let device = post.origin.map(|(device, _)| device);
+            let done = match device {
+                Some(device) if refused.contains(&device) => Err(Code::OutOfOrder),
+                _ => self.post(post)?,
+            };
+            if done.is_err() {
+                refused.extend(device);
+            }
+            posts.push(done);
+        }
+        let trimmed = self.trimmed.iter().map(|(room, first)| (*room, *first)).collect();
+        Ok(Commit { posts, changes: Ok(()), trimmed })
+    }
+
+    /// Writes heads, counters and the log's own row: once for the whole batch.
+    pub fn finish(&mut self) -> Result<(), Fault> {
+        for (room, head) in &self.heads {
+            head.write(self.db, &mut self.record.seal, *room)?;
+        }
+        for (device, counter) in std::mem::take(&mut self.counters) {
+            self.count(device, counter)?;
+        }
+        self.record.commits += 1;
+        self.record.write(self.db)
+    }
+
+    /// The head of a room as it is by now.
+    pub fn head(&self, room: RoomId) -> Head {
+        self.heads.get(&room).copied().unwrap_or_else(|| self.committed.of(room))
+    }
+
+    /// Contents that were named before this batch and are not now.
+    pub fn unnamed(&mut self) -> Result<Vec<ContentHash>, Fault> {
+        let mut statement = self.db.prepare_cached("SELECT EXISTS (SELECT 1 FROM file WHERE hash = ?)")?;
+        let mut unnamed = Vec::new();
+        for hash in std::mem::take(&mut self.released) {
+            if !statement.query_row([hash.0], |row| row.get::<_, bool>(0))? {
+                unnamed.push(hash);
+            }
+        }
+        Ok(unnamed)
+    }
+
+    /// For writing to small tables.
+    pub fn seal(&mut self) -> (&'a Connection, &mut Seal) {
+        (self.db, &mut self.record.seal)
+    }
+
+    fn post(&mut self, post: &NewEntry) -> Result<Result<Seq, Code>, Fault> {
+        if !fits(post.room) {
+            return Ok(Err(Code::NoMoreRooms));
+        }
+        if post.revises()
+            && let Err(code) = self.revise(post)?
+        {
+            return Ok(Err(code));
+        }
+        let mut head = self.head(post.room);
+        let seq = Seq::after(head.last);
+        let kept = Kept { room: post.room, place: self.record.places, entry: post.numbered(seq) };
+        kept.insert(self.db)?;
+        head.last = Some(seq);
+        head.time = post.time;
+        head.bytes += post.weight() as u64;
+        self.heads.insert(post.room, head);
+        self.record.places += 1;
+        self.record.last_person = self.record.last_person.max(post.person);
+        if let Some((device, counter)) = post.origin {
+            self.record.last_device = self.record.last_device.max(Some(device));
+            self.counters.insert(device, counter);
+        }
+        if let Some(hash) = named(&kept.entry) {
+            let key = (int(post.room.value()), int(seq.value()));
+            let (db, seal) = self.seal();
+            FILE.put(db, seal, &[&hash.0, &key.0, &key.1])?;
+        }
+        self.mention(post, seq)?;
+        Ok(Ok(seq))
+    }
+
+    /// Takes note of whom a new entry names.
+    fn mention(&mut self, post: &NewEntry, seq: Seq) -> Result<(), Fault> {
+        let named = if post.revises() { post.reply_to.unwrap_or(seq) } else { seq };
+        if post.revises() {
+            self.forget_mentions(post.room, named, named)?;
+        }
+        let (room, named) = (int(post.room.value()), int(named.value()));
+        for person in &post.mentions {
+            let person = int(person.value());
+            let (db, seal) = self.seal();
+            let read = MEMBER.find(db, &[&room, &person], |row| row.get::<_, i64>(2))?;
+            if read.is_some_and(|(read, _)| read < named) {
+                MENTION.put(db, seal, &[&room, &person, &named])?;
+                self.bound_mentions(room, person)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody needs to know more than [`MAX_UNREAD_MENTIONS`].
+    fn bound_mentions(&mut self, room: i64, person: i64) -> Result<(), Fault> {
+        let (db, seal) = self.seal();
+        let most = int(MAX_UNREAD_MENTIONS as u64);
+        let mut statement = db.prepare_cached(
+            "SELECT seq FROM mention WHERE room = ? AND person = ? ORDER BY seq DESC LIMIT -1 OFFSET ?",
+        )?;
+        let rows = statement.query_map(params![room, person, most], |row| row.get::<_, i64>(0))?;
+        for seq in rows.collect::<Result<Vec<_>, _>>()? {
+            MENTION.remove(db, seal, &[&room, &person, &seq])?;
+        }
+        Ok(())
+    }
+
+    /// Nobody is named by the entries from `first` to `last` any more.
+    pub fn forget_mentions(&mut self, room: RoomId, first: Seq, last: Seq) -> Result<(), Fault> {
+        let (db, seal) = self.seal();
+        let room = int(room.value());
+        let mut statement =
+            db.prepare_cached("SELECT person, seq FROM mention WHERE room = ? AND seq BETWEEN ? AND ?")?;
+        let range = params![room, int(first.value()), int(last.value())];
+        let rows = statement.query_map(range, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)))?;
+        for (person, seq) in rows.collect::<Result<Vec<_>, _>>()? {
+            MENTION.remove(db, seal, &[&room, &person, &seq])?;
+        }
+        Ok(())
+    }
+
+    /// An entry does not name its content any more.
+    pub fn forget_file(&mut self, room: RoomId, entry: &Entry) -> Result<(), Fault> {
+        if let Some(hash) = named(entry) {
+            let key = (int(room.value()), int(entry.seq.value()));
+            let (db, seal) = self.seal();
+            FILE.remove(db, seal, &[&hash.0, &key.0, &key.1])?;
+            self.released.insert(hash);
+        }
+        Ok(())
+    }
+
+    /// Changes an entry in place.
+    pub fn change_entry(
+        &mut self,
+        kept: &mut Kept,
+        change: impl FnOnce(&mut Entry) -> bool,
+    ) -> Result<(), Fault> {
+        let before = kept.clone();
+        if change(&mut kept.entry) {
+            let mut head = self.head(kept.room);
+            head.bytes = head.bytes.saturating_sub(weight(&before.entry) as u64) + weight(&kept.entry) as u64;
+            self.heads.insert(kept.room, head);
+            kept.update(self.db)?;
+            if kept.entry.revision == Revision::Deleted {
+                self.forget_file(kept.room, &before.entry)?;
+            }
+            self.revised.push(before);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, device: DeviceNo, counter: Counter) -> Result<(), Fault> {
+        let (db, seal) = self.seal();
+        let number = int(device.value());
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(1)?, row.get(2)?, row.get(4)?));
+        let known: Option<((Vec<u8>, i64, i64), i64)> = DEVICE.find(db, &[&number], read)?;
+        // A guest's device ends with its connection and is not kept.
+        let Some(((id, person, seen), _)) = known else { return Ok(()) };
+        DEVICE.put(db, seal, &[&number, &id, &person, &int(counter.value()), &seen])
+    }
+
+    /// The entry with this number, if it is kept.
+    pub fn find(&self, room: RoomId, seq: Option<Seq>) -> Result<Option<Kept>, Fault> {
+        match seq.filter(|seq| self.head(room).keeps(*seq)) {
+            Some(seq) => entry::fetch(self.db, room, seq).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// The content that an entry names.
+pub(super) fn named(entry: &Entry) -> Option<ContentHash> {
+    let is_file = entry.kind == EntryKind::File && entry.revision != Revision::Deleted;
+    is_file.then(|| FileBody::decode(&entry.body).ok()).flatten().map(|file| file.hash)
+}

@@ -1,0 +1,248 @@
+//! The writer: one thread that commits batches, one transaction and one sync for each.
+
+use super::fault::Fault;
+use super::head::{Head, Heads};
+use super::record::Record;
+use super::witness::Witness;
+use super::work::Work;
+use crate::store::{Batch, Commit, StoreError};
+use protocol::code::Code;
+use protocol::entry::EntryKind;
+use protocol::id::{ContentHash, RoomId};
+use protocol::message::Durability;
+use rusqlite::wal::CheckpointMode;
+use rusqlite::{Connection, TransactionBehavior};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::Duration;
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::oneshot;
+
+/// Frames of the write-ahead log from which they are moved into the database: 8 MiB, which is moved in tens of
+/// milliseconds and read again in less after a crash.
+const FRAMES: i32 = 2_000;
+
+/// Frames with which nothing more is written before some were moved, if they can't be for want of space: the index
+/// of the log has to grow with the next one, and that may fail when a commit is half done.
+const MOST_FRAMES: i32 = 3_500;
+
+/// How long nothing must be asked before the log is moved however short it is.
+const IDLE: Duration = Duration::from_millis(500);
+
+/// How long a checkpoint that must be complete waits for readers.
+const PATIENCE: u32 = 20;
+
+/// What is asked of the writer.
+pub(super) enum Request {
+    /// Commit this.
+    Append(Batch, oneshot::Sender<Result<Commit, StoreError>>),
+    /// Leave everything in order, and end.
+    Close(oneshot::Sender<Result<(), StoreError>>),
+}
+
+/// What the writer's thread owns.
+#[derive(Debug)]
+pub(super) struct Writer {
+    pub db: Connection,
+    pub record: Record,
+    pub heads: Arc<Heads>,
+    pub witness: Witness,
+    /// Who is told of contents that no entry names any more.
+    pub unnamed: UnboundedSender<ContentHash>,
+    /// Whether commits were made since the log was last moved.
+    pub dirty: bool,
+    /// Whether the last batch was refused for want of space.
+    pub is_full: bool,
+}
+
+/// A batch that is committed, and what is to be done about it.
+#[derive(Debug)]
+struct Done {
+    commit: Commit,
+    record: Record,
+    heads: BTreeMap<RoomId, Head>,
+    /// Contents that no entry names any more.
+    gone: Vec<ContentHash>,
+    deletes: bool,
+}
+
+impl Writer {
+    /// Serves requests until it is told to end, everybody is gone, or the disk fails. After a failed sync nothing
+    /// is known about what is on the disk, so nothing more is written, and `failed` is told.
+    pub fn run(mut self, requests: &Receiver<Request>, failed: oneshot::Sender<StoreError>) {
+        loop {
+            let result = match requests.recv_timeout(IDLE) {
+                Ok(Request::Append(batch, answer)) => {
+                    let done = self.append(&batch);
+                    let went_wrong = done.is_err();
+                    // Whoever asked may be gone; then nobody is told, which is what a crash does too.
+                    let _ = answer.send(done);
+                    if went_wrong {
+                        return;
+                    }
+                    self.checkpoint_when(FRAMES)
+                }
+                Ok(Request::Close(answer)) => {
+                    let _ = answer.send(self.close().map_err(|fault| fault.while_it("closed its files")));
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => self.rest(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            };
+            if let Err(fault) = result {
+                // If nobody listens any more, the program is ending anyway.
+                let _ = failed.send(fault.while_it("moved commits into the database"));
+                return;
+            }
+        }
+    }
+
+    /// Commits a batch, or refuses it whole where there is no space for it.
+    fn append(&mut self, batch: &Batch) -> Result<Commit, StoreError> {
+        let done = match self.commit(batch) {
+            Ok(done) => done,
+            Err(fault) if fault.is_full() => {
+                if !self.is_full {
+                    tracing::warn!("the disk is full: nothing is stored until there is space");
+                }
+                self.is_full = true;
+                let posts = vec![Err(Code::DiskFull); batch.posts.len()];
+                return Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new() });
+            }
+            Err(fault) => return Err(fault.while_it("committed a batch")),
+        };
+        if std::mem::take(&mut self.is_full) {
+            tracing::info!("there is space on the disk again");
+        }
+        // From here on it is committed, and a refusal would be a lie: what fails now ends the store.
+        self.settle(done).map_err(|fault| fault.while_it("finished a commit"))
+    }
+
+    fn commit(&mut self, batch: &Batch) -> Result<Done, Fault> {
+        let deletes = batch.posts.iter().any(|post| post.kind == EntryKind::Delete);
+        if deletes {
+            // What was deleted has to leave the log before this returns, so let all else leave it now: if there
+            // is no space for that, it can still be refused.
+            self.truncate()?;
+        }
+        if self.frames()? >= MOST_FRAMES {
+            self.checkpoint()?;
+        }
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let mut work = Work::new(&transaction, self.record.clone(), &self.heads);
+        let commit = work.apply(batch)?;
+        work.finish()?;
+        let gone = work.unnamed()?;
+        let Work { record, heads, .. } = work;
+        transaction.commit()?;
+        Ok(Done { commit, record, heads, gone, deletes })
+    }
+
+    /// Makes a commit known.
+    fn settle(&mut self, done: Done) -> Result<Commit, Fault> {
+        self.record = done.record;
+        self.dirty = true;
+        self.witness.write(self.record.epoch, self.record.commits)?;
+        self.heads.write().extend(done.heads);
+        for hash in done.gone {
+            // Whoever keeps the contents may be gone already.
+            let _ = self.unnamed.send(hash);
+        }
+        if done.deletes {
+            self.truncate()?;
+        }
+        Ok(done.commit)
+    }
+
+    /// Moves everything into the database and leaves nothing of it in the log: not a deleted word either.
+    pub fn truncate(&mut self) -> Result<(), Fault> {
+        for _ in 0..PATIENCE {
+            match self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).map_err(Fault::from) {
+                Ok(_) => {
+                    self.dirty = false;
+                    return Ok(());
+                }
+                // Our own readers take milliseconds.
+                Err(fault) if fault.is_busy() => {
+                    tracing::warn!(
+                        "another program reads the database: what was deleted waits for it to end"
+                    );
+                }
+                Err(fault) => return Err(fault),
+            }
+        }
+        tracing::error!("what was deleted is still in the log of the database, as long as somebody reads it");
+        Ok(())
+    }
+
+    /// Frames in the write-ahead log.
+    fn frames(&self) -> Result<i32, Fault> {
+        Ok(self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?.0)
+    }
+
+    fn checkpoint_when(&mut self, long: i32) -> Result<(), Fault> {
+        if self.frames()? < long {
+            return Ok(());
+        }
+        match self.checkpoint() {
+            // The log goes on growing where it can; nothing was synced in vain.
+            Err(fault) if fault.is_full() || fault.is_busy() => Ok(()),
+            result => result,
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<(), Fault> {
+        let (frames, moved) = self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
+        self.dirty = frames != moved;
+        Ok(())
+    }
+
+    fn rest(&mut self) -> Result<(), Fault> {
+        if self.dirty { self.checkpoint_when(0) } else { Ok(()) }
+    }
+
+    fn close(&mut self) -> Result<(), Fault> {
+        self.record.clean = true;
+        self.write_record()?;
+        self.truncate()
+    }
+
+    /// Commits the log's own row alone.
+    pub fn write_record(&mut self) -> Result<(), Fault> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.record.commits += 1;
+        self.record.write(&transaction)?;
+        transaction.commit()?;
+        self.witness.write(self.record.epoch, self.record.commits)?;
+        Ok(())
+    }
+}
+
+/// Makes a connection one that writes, and whose commits survive what `durability` says.
+pub(super) fn prepare(db: &Connection, durability: &Durability) -> Result<(), Fault> {
+    use rusqlite::config::DbConfig;
+    db.busy_timeout(super::BUSY)?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    let synchronous = if *durability == Durability::Disk { "FULL" } else { "NORMAL" };
+    for (name, value) in [
+        ("synchronous", synchronous),
+        // A sync that the drive itself may put off is none; only macOS makes the difference.
+        ("fullfsync", "ON"),
+        ("checkpoint_fullfsync", "ON"),
+        // An automatic checkpoint swallows the error of a failed sync.
+        ("wal_autocheckpoint", "0"),
+        ("secure_delete", "ON"),
+        // Nothing of a batch is written before it is committed, so a refused one leaves little behind.
+        ("cache_spill", "OFF"),
+        ("cache_size", "-32768"),
+        ("temp_store", "MEMORY"),
+        ("cell_size_check", "ON"),
+        ("foreign_keys", "OFF"),
+    ] {
+        db.pragma_update(None, name, value)?;
+    }
+    db.set_prepared_statement_cache_capacity(super::STATEMENTS);
+    Ok(())
+}

@@ -1,0 +1,37 @@
+//! `cargo xtask faults`: what the server does when calls fail, disks fill and bits flip, and in which order it syncs.
+
+pub mod eio;
+pub mod flips;
+pub mod full;
+pub mod order;
+mod strace;
+
+use crate::{failure::Failure, workspace::Workspace};
+use clap::Subcommand;
+
+/// Which fault.
+#[derive(Subcommand)]
+pub enum Options {
+    /// Look at the system calls: each message is written, then synced, then acknowledged and delivered.
+    Order(order::Options),
+    /// Let syncs fail: the server ends, and acknowledged nothing that is not there after a restart.
+    Eio(eio::Options),
+    /// Fill the disk and make room again: refusals carry their code, reading goes on, writing comes back.
+    Full(full::Options),
+    /// Flip bits in the files: each is detected or harmless, and no message is silently wrong.
+    Flips(flips::Options),
+}
+
+/// Runs it.
+///
+/// # Errors
+/// [`Failure::Unproven`] if the claim does not hold.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+    workspace.build_programs()?;
+    match options {
+        Options::Order(options) => order::run(workspace, options),
+        Options::Eio(options) => eio::run(workspace, options),
+        Options::Full(options) => full::run(workspace, options),
+        Options::Flips(options) => flips::run(workspace, options),
+    }
+}
