@@ -14,6 +14,13 @@ pub struct Server {
     home: TempDir,
 }
 
+/// Where a server keeps what is said.
+#[derive(Clone, Copy)]
+enum Kept {
+    InMemory,
+    OnDisk,
+}
+
 impl Server {
     /// Starts one on any free port.
     pub async fn start() -> Self {
@@ -36,8 +43,22 @@ impl Server {
     /// client may connect to itself and then hold the port, so one below that range is taken. Another test may be
     /// faster in taking it: then the next one is tried.
     pub async fn start_to_be_restarted() -> Self {
+        Self::start_on_a_low_port(Kept::InMemory, &[]).await
+    }
+
+    /// The same with a store that a restart finds again.
+    pub async fn start_durable() -> Self {
+        Self::start_durable_with(&[]).await
+    }
+
+    /// The same with more options.
+    pub async fn start_durable_with(args: &[&str]) -> Self {
+        Self::start_on_a_low_port(Kept::OnDisk, args).await
+    }
+
+    async fn start_on_a_low_port(kept: Kept, args: &[&str]) -> Self {
         for _ in 0..20 {
-            if let Some(server) = Self::try_launch("127.0.0.1", free_port(), &[]).await {
+            if let Some(server) = Self::try_launch("127.0.0.1", free_port(), kept, args).await {
                 return server;
             }
         }
@@ -45,19 +66,22 @@ impl Server {
     }
 
     async fn launch(host: &str, port: u16, more: &[&str]) -> Self {
-        let server = Self::try_launch(host, port, more).await;
+        let server = Self::try_launch(host, port, Kept::InMemory, more).await;
         server.expect("the server starts")
     }
 
     /// `None` if it ends at once.
-    async fn try_launch(host: &str, port: u16, more: &[&str]) -> Option<Self> {
+    async fn try_launch(host: &str, port: u16, kept: Kept, more: &[&str]) -> Option<Self> {
         let port = port.to_string();
-        let args: Vec<_> = ["--host", host, "-p", port.as_str(), "--store", "memory"]
-            .iter()
-            .chain(more)
-            .map(|arg| (*arg).to_owned())
-            .collect();
         let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let data = home.path().join("data").display().to_string();
+        let store = match kept {
+            Kept::InMemory => ["--store", "memory"],
+            Kept::OnDisk => ["--data", data.as_str()],
+        };
+        let place = ["--host", host, "-p", port.as_str()];
+        let args = place.iter().chain(&store).chain(more);
+        let args: Vec<_> = args.map(|arg| (*arg).to_owned()).collect();
         let (process, addr) = listening(&args, &home).await?;
         Some(Self { process, addr, args, home })
     }
