@@ -3,8 +3,8 @@
 //!
 //! The driver's contract:
 //! - `handle_*` takes something in, with the time at which it came.
-//! - After each, [`Session::poll_save`] first, until it is empty: what it gives must be kept before anything
-//!   else is sent. [`Session::poll_transmit`] gives nothing before that.
+//! - After each, [`Session::poll_save`] first, until it is empty; [`Session::handle_kept`] or
+//!   [`Session::handle_unkept`] tells how it went. [`Session::poll_transmit`] gives no post that is not kept.
 //! - [`Session::poll_event`] gives what is to be shown; [`Session::handle_shown`] tells how many of these were,
 //!   because only then do the kept cursors move.
 //! - [`Session::handle_tick`] is due at [`Session::timeout`].
