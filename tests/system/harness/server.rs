@@ -3,6 +3,7 @@
 use super::Transcript;
 use super::process::{Finished, Process};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
@@ -23,6 +24,12 @@ impl Server {
     /// Starts one with more options.
     pub async fn start_with(args: &[&str]) -> Self {
         Self::launch("127.0.0.1", 0, args).await
+    }
+
+    /// Starts one that keeps everything in this folder.
+    pub async fn start_in(data: &Path) -> Self {
+        let data = data.to_str().expect("temporary folders have plain names");
+        Self::start_with(&["--store", "sqlite", "--data", data]).await
     }
 
     /// Starts one that listens on every address of this machine; the tests reach it on loopback all the same.
@@ -52,8 +59,11 @@ impl Server {
     /// `None` if it ends at once.
     async fn try_launch(host: &str, port: u16, more: &[&str]) -> Option<Self> {
         let port = port.to_string();
-        let args: Vec<_> = ["--host", host, "-p", port.as_str(), "--store", "memory"]
+        // Nothing is left behind unless a test is about that.
+        let store: &[_] = if more.contains(&"--store") { &[] } else { &["--store", "memory"] };
+        let args: Vec<_> = ["--host", host, "-p", port.as_str()]
             .iter()
+            .chain(store)
             .chain(more)
             .map(|arg| (*arg).to_owned())
             .collect();
