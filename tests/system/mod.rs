@@ -3,6 +3,7 @@
 //! One file for each theme, each test named after the claim that it would refute. What they share is in `harness`.
 
 mod bad_input;
+mod changes;
 mod classic_faults;
 mod classic_mode;
 mod classic_talk;
@@ -10,6 +11,7 @@ mod conversation;
 mod drain;
 mod exactly_once;
 mod files;
+mod forgetting;
 mod harness;
 mod heartbeat;
 mod history;
@@ -19,7 +21,11 @@ mod plug;
 mod presence;
 mod read_marks;
 mod restarts;
+mod retention;
+mod revisions;
 mod rooms;
+mod search;
 mod slow_reader;
+mod slow_store;
 mod startup;
 mod thousand;

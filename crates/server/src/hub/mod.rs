@@ -6,6 +6,7 @@
 
 mod ask;
 mod classic;
+mod classic_lines;
 mod devices;
 mod effect;
 mod files;
@@ -31,7 +32,7 @@ use crate::sequencer::{Sequencer, Turn};
 use crate::store::{Change, Commit, Oldest, RoomShape, Snapshot};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
-use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId};
+use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
 use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
 use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
@@ -73,6 +74,8 @@ struct Session {
     voice: Voice,
     /// What came before `Welcome` could be sent: nothing may be answered in front of it.
     early: Option<Vec<Early>>,
+    /// The last line that a classic user said in each room, for `/edit` and `/delete`.
+    said: BTreeMap<RoomId, Seq>,
 }
 
 /// Frames that wait for their session's `Welcome`.
