@@ -16,6 +16,7 @@ mod harness;
 mod heartbeat;
 mod history;
 mod limits;
+mod operations;
 mod plug;
 mod presence;
 mod read_marks;

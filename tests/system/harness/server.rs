@@ -3,6 +3,7 @@
 use super::Transcript;
 use super::process::{Finished, Process};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
@@ -16,9 +17,12 @@ pub struct Server {
 
 /// Where a server keeps what is said.
 #[derive(Clone, Copy)]
-enum Kept {
+enum Kept<'a> {
     InMemory,
+    /// In a folder of its own.
     OnDisk,
+    /// In this one.
+    In(&'a Path),
 }
 
 impl Server {
@@ -30,6 +34,12 @@ impl Server {
     /// Starts one with more options.
     pub async fn start_with(args: &[&str]) -> Self {
         Self::launch("127.0.0.1", 0, args).await
+    }
+
+    /// Starts one that keeps everything in this folder.
+    pub async fn start_in(data: &Path) -> Self {
+        let server = Self::try_launch("127.0.0.1", free_port(), Kept::In(data), &[]).await;
+        server.expect("the server starts")
     }
 
     /// Starts one that listens on every address of this machine; the tests reach it on loopback all the same.
@@ -56,7 +66,7 @@ impl Server {
         Self::start_on_a_low_port(Kept::OnDisk, args).await
     }
 
-    async fn start_on_a_low_port(kept: Kept, args: &[&str]) -> Self {
+    async fn start_on_a_low_port(kept: Kept<'_>, args: &[&str]) -> Self {
         for _ in 0..20 {
             if let Some(server) = Self::try_launch("127.0.0.1", free_port(), kept, args).await {
                 return server;
@@ -71,13 +81,14 @@ impl Server {
     }
 
     /// `None` if it ends at once.
-    async fn try_launch(host: &str, port: u16, kept: Kept, more: &[&str]) -> Option<Self> {
+    async fn try_launch(host: &str, port: u16, kept: Kept<'_>, more: &[&str]) -> Option<Self> {
         let port = port.to_string();
         let home = tempfile::tempdir().expect("a temporary folder can be made");
         let data = home.path().join("data").display().to_string();
         let store = match kept {
             Kept::InMemory => ["--store", "memory"],
             Kept::OnDisk => ["--data", data.as_str()],
+            Kept::In(folder) => ["--data", folder.to_str().expect("temporary folders have plain names")],
         };
         let place = ["--host", host, "-p", port.as_str()];
         let args = place.iter().chain(&store).chain(more);
