@@ -3,6 +3,7 @@
 //! One file for each theme, each test named after the claim that it would refute. What they share is in `harness`.
 
 mod bad_input;
+mod changes;
 mod classic_faults;
 mod classic_mode;
 mod classic_talk;

@@ -6,7 +6,7 @@ use crate::{
     crash, deny,
     failure::Failure,
     faults::{eio, flips, order},
-    picture, runner, tidy,
+    picture, runner, sim, tidy,
     workspace::Workspace,
 };
 
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -73,6 +73,12 @@ const STEPS: [Step; 12] = [
         run: |workspace| passed(picture::run(workspace, true)),
     },
     Step {
+        name: "sim",
+        proves: "300 simulated minutes of cuts, crashes and slow links lose, double and reorder nothing",
+        hint: "cargo xtask sim --seed SEED",
+        run: |workspace| passed(sim::check(workspace)),
+    },
+    Step {
         name: "crash",
         proves: "20 kill -9 under 200 writers lose, double and reorder nothing that was acknowledged",
         hint: "cargo xtask crash",
@@ -87,7 +93,7 @@ const STEPS: [Step; 12] = [
     Step {
         name: "eio",
         proves: "a sync that fails ends the server before it acknowledges anything that it could not keep",
-        hint: "cargo xtask faults eio --step 28 --idle 2",
+        hint: "cargo xtask faults eio --step 40 --database 4",
         run: |workspace| passed(eio::run(workspace, &eio::Options::short())),
     },
     Step {

@@ -260,9 +260,7 @@ impl Hub {
     }
 
     fn acknowledge(&mut self, device: DeviceNo, last: &Stored) {
-        let Some(conn) = self.by_device.get(&device).copied() else {
-            return;
-        };
+        let Some(conn) = self.told_of_posts(device) else { return };
         match self.sessions.get(&conn).map(|session| session.voice) {
             Some(Voice::Native) => {
                 let (counter, room, seq) = (last.counter, Some(last.room), Some(last.seq));
@@ -273,12 +271,22 @@ impl Hub {
         }
     }
 
+    /// The connection that is told what becomes of a device's posts.
+    ///
+    /// One that waits for its `Welcome` is not: that names an older counter, and an acknowledgement in front of it
+    /// would look like a history that was lost. What it does not know as settled it sends again, and is answered then.
+    fn told_of_posts(&self, device: DeviceNo) -> Option<ConnId> {
+        let conn = self.by_device.get(&device).copied()?;
+        let session = self.sessions.get(&conn)?;
+        session.early.is_none().then_some(conn)
+    }
+
     /// The store refused posts: what the device sent after them can't stand either. Each is answered.
     fn refuse_stored(&mut self, device: DeviceNo, mut posts: Vec<(Waiting, Code)>) {
         self.devices.refuse(device);
         let dropped = self.sequencer.drop_device(device);
         posts.extend(dropped.into_iter().map(|waiting| (waiting, Code::OutOfOrder)));
-        let Some(conn) = self.by_device.get(&device).copied() else { return };
+        let Some(conn) = self.told_of_posts(device) else { return };
         if self.sessions.get(&conn).is_some_and(|session| session.voice != Voice::Native) {
             return self.say_again(conn, device, posts);
         }

@@ -51,6 +51,16 @@ impl Words {
         self.0.is_empty()
     }
 
+    /// The same as an expression of FTS5 over what [`folded`] made. Each word is quoted and has letters and digits
+    /// only, so nothing of what a person types is syntax.
+    pub fn expression(&self) -> String {
+        let word = |word: &Word| {
+            let star = if word.open { " *" } else { "" };
+            format!("\"{}\"{star}", word.parts.join(" "))
+        };
+        self.0.iter().map(word).collect::<Vec<_>>().join(" AND ")
+    }
+
     /// Whether a text has all of them; never if there are none.
     pub fn match_text(&self, text: &str) -> bool {
         !self.is_empty() && self.0.iter().all(|word| word.is_in(text))
@@ -81,6 +91,11 @@ fn is_same(piece: &str, part: &str, open: bool) -> bool {
     }
     let piece = fold(piece);
     if open { piece.starts_with(part) } else { piece == part }
+}
+
+/// The words of a text as they are compared, with a space between them: what an index takes in.
+pub fn folded(text: &str) -> String {
+    parts(text).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs of letters and digits, as they are compared.
@@ -129,6 +144,14 @@ mod tests {
         check("foo-bar", "foo, bar", true);
         check("foo-bar", "bar foo", false);
         check("foo-bar", "foo and bar", false);
+    }
+
+    #[test]
+    fn an_index_is_asked_for_quoted_words_only() {
+        let expression = |text| Words::parse(text).expression();
+        assert_eq!(expression("Lunch NOT (near*) \"x"), r#""lunch" AND "not" AND "near" * AND "x""#);
+        assert_eq!(expression("foo-b* \u{0}\""), r#""foo b" *"#);
+        assert_eq!(folded("LÜNCH, at\tnoon!"), "lunch at noon");
     }
 
     #[test]

@@ -3,14 +3,26 @@
 use super::fault::Fault;
 use rusqlite::Connection;
 
-/// Marks a file as ours in its header: "nttr".
+/// Marks a log as ours in its header: "nttr".
 const APPLICATION: i32 = 0x6e74_7472;
+
+/// Marks a backup: "nttb".
+pub(super) const BACKUP: i32 = 0x6e74_7462;
 
 /// What makes each version out of the one before it. Forward only: a released step never changes.
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();
+
+/// What a database is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A log.
+    Log,
+    /// A log with the contents of its files.
+    Backup,
+}
 
 /// Why a database can't be used as it is.
 #[derive(Debug)]
@@ -39,27 +51,41 @@ pub(super) fn migrate(db: &mut Connection) -> Result<bool, Unusable> {
         transaction.pragma_update(None, "application_id", APPLICATION)?;
         transaction.commit()?;
     }
-    check(db)?;
+    check(db, Kind::Log)?;
     Ok(found == 0)
 }
 
-/// The version of a database of ours; 0 if it is empty.
+/// The version of a log; 0 if it is empty.
 pub(super) fn version(db: &Connection) -> Result<usize, Unusable> {
-    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    version_of(db, Kind::Log)
+}
+
+/// The version of a database of ours; 0 if it is empty.
+pub(super) fn version_of(db: &Connection, kind: Kind) -> Result<usize, Unusable> {
+    let ours = if kind == Kind::Log { APPLICATION } else { BACKUP };
+    let application: i32 = match db.pragma_query_value(None, "application_id", |row| row.get(0)) {
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
+            return Err(Unusable::Foreign);
+        }
+        result => result?,
+    };
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application, usize::try_from(version)) {
         (0, Ok(0)) if tables == 0 => Ok(0),
-        (APPLICATION, Ok(version)) if (1..=VERSION).contains(&version) => Ok(version),
-        (APPLICATION, Ok(version)) if version > VERSION => Err(Unusable::Newer(version)),
+        (found, Ok(version)) if found == ours && (1..=VERSION).contains(&version) => Ok(version),
+        (found, Ok(version)) if found == ours && version > VERSION => Err(Unusable::Newer(version)),
         _ => Err(Unusable::Foreign),
     }
 }
 
 /// The layout is read from the file as well, and a flipped bit there could give columns another meaning.
-fn check(db: &Connection) -> Result<(), Fault> {
+pub(super) fn check(db: &Connection, kind: Kind) -> Result<(), Fault> {
     let expected = Connection::open_in_memory()?;
     STEPS.iter().try_for_each(|step| expected.execute_batch(step))?;
+    if kind == Kind::Backup {
+        expected.execute_batch(super::backup::extra())?;
+    }
     if layout(db)? == layout(&expected)? {
         Ok(())
     } else {
