@@ -25,25 +25,43 @@ async fn kept(client: &mut Native, room: RoomId) -> Vec<String> {
     found.iter().map(|found| found.entry.text().into_owned()).collect()
 }
 
+/// A room that keeps five entries, and one that keeps all.
+const FIVE: [&str; 4] = ["--keep-count", "5", "--keep-room", "log=all"];
+
+async fn check_five(server: &Server) {
+    let mut alice = Native::enter(server.addr(), "alice").await;
+    let (lobby, log) = (alice.lobby(), alice.join("log").await);
+    alice.say_all(log, (1..=20).map(|n| n.to_string())).await;
+    alice.say_all(lobby, (1..=20).map(|n| n.to_string())).await;
+    begins(&alice, lobby, 16).await;
+    assert_eq!(kept(&mut alice, lobby).await, ["16", "17", "18", "19", "20"]);
+    assert_eq!(kept(&mut alice, log).await.len(), 20, "a room may have a rule of its own");
+    let epoch = alice.epoch;
+    let opened = alice.open(lobby, OpenFrom::After { epoch, seq: Some(seq(3)) }).await;
+    assert_eq!((opened.oldest, opened.next), (seq(16), seq(16)));
+    let trims = alice.view(|view| view.open[&lobby].trims.clone());
+    assert_eq!(trims, [(TrimReason::Trimmed, seq(16))]);
+    let bob = Native::login(server.addr(), &Identity::new("bob")).await;
+    let info = bob.view(|view| view.rooms[&lobby].clone());
+    assert_eq!((info.oldest, info.unread), (seq(16), 5), "what is gone is not unread");
+}
+
 #[tokio::test]
 async fn a_room_keeps_its_newest_entries_and_says_where_they_begin() {
+    bounded(60, async { check_five(&Server::start_with(&FIVE).await).await }).await;
+}
+
+#[tokio::test]
+async fn a_room_on_disk_begins_there_after_a_restart_as_well() {
     bounded(60, async {
-        let server = Server::start_with(&["--keep-count", "5", "--keep-room", "log=all"]).await;
-        let mut alice = Native::enter(server.addr(), "alice").await;
-        let (lobby, log) = (alice.lobby(), alice.join("log").await);
-        alice.say_all(log, (1..=20).map(|n| n.to_string())).await;
-        alice.say_all(lobby, (1..=20).map(|n| n.to_string())).await;
-        begins(&alice, lobby, 16).await;
-        assert_eq!(kept(&mut alice, lobby).await, ["16", "17", "18", "19", "20"]);
-        assert_eq!(kept(&mut alice, log).await.len(), 20, "a room may have a rule of its own");
-        let epoch = alice.epoch;
-        let opened = alice.open(lobby, OpenFrom::After { epoch, seq: Some(seq(3)) }).await;
-        assert_eq!((opened.oldest, opened.next), (seq(16), seq(16)));
-        let trims = alice.view(|view| view.open[&lobby].trims.clone());
-        assert_eq!(trims, [(TrimReason::Trimmed, seq(16))]);
-        let info = Native::login(server.addr(), &Identity::new("bob")).await;
-        let lobby_info = info.view(|view| view.rooms[&lobby].clone());
-        assert_eq!((lobby_info.oldest, lobby_info.unread), (seq(16), 5), "what is gone is not unread");
+        let mut server = Server::start_durable_with(&FIVE).await;
+        check_five(&server).await;
+        server.restart().await;
+        let mut carol = Native::enter(server.addr(), "carol").await;
+        let lobby = carol.lobby();
+        assert_eq!(kept(&mut carol, lobby).await, ["16", "17", "18", "19", "20"]);
+        carol.say_all(lobby, ["21".to_owned()]).await;
+        begins(&carol, lobby, 17).await;
     })
     .await;
 }

@@ -184,3 +184,32 @@ async fn what_a_guest_said_belongs_to_nobody_of_the_same_name() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_line_of_a_conversation_is_changed_by_naming_the_other_one() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let mut alice = Native::enter(server.addr(), "alice").await;
+        let bob = Native::enter(server.addr(), "bob").await;
+        let to = Target::Person { person: bob.person };
+        let said = alice.post(to.clone(), EntryKind::Text, "psst");
+        alice.acked(said.value()).await;
+        let revise = |kind, text: &'static str| {
+            alice.post_with(|counter| ClientMsg::Post {
+                counter,
+                target: to,
+                kind,
+                reply_to: Some(seq(1)),
+                written: Millis(0),
+                body: Bytes::from_static(text.as_bytes()),
+            })
+        };
+        let counter = revise(EntryKind::Edit, "psssst");
+        alice.acked(counter.value()).await;
+        let room = alice.room("bob").expect("the conversation is there");
+        let page = alice.ask(|req| ClientMsg::Fetch { req, room, range: Range::Latest, limit: 9 }).await;
+        let Ok(ServerMsg::Page { found, .. }) = page else { panic!("not a page: {page:?}") };
+        assert_eq!(found[0].entry.text(), "psssst");
+    })
+    .await;
+}
