@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Entries that are looked at without the index, for one search: a tenth of a second. More are skipped, when the
 /// index is that far behind.
-const SCAN: u64 = 50_000;
+const SCAN: u64 = 20_000;
 
 /// Entries that are read at once.
 const CHUNK: u64 = 256;
