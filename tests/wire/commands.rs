@@ -3,9 +3,11 @@
 use super::arbitrary::text;
 use super::cases;
 use proptest::prelude::*;
-use protocol::command::{Argument, COMMANDS, Command, CommandError, HistorySpan, Line, Spec, find, nearest};
+use protocol::command::{
+    Argument, COMMANDS, Command, CommandError, HistorySpan, Jump, Line, Search, Spec, find, nearest,
+};
 use protocol::id::Seq;
-use protocol::limits::MAX_FETCH;
+use protocol::limits::{MAX_FETCH, MAX_QUERY};
 use protocol::name::{NameError, PersonName, RoomName};
 
 /// The least that can stand behind a command: one word for each argument that is not in brackets.
@@ -54,11 +56,11 @@ proptest! {
     #[test]
     fn a_history_is_bounded(count in prop_oneof![0..3_000_u64, any::<u64>()], unit in "[smhdx]?") {
         match Line::parse(&format!("/history {count}{unit}")) {
-            Ok(Line::Command(Command::History(HistorySpan::Count(n)))) => {
+            Ok(Line::Command(Command::History(Some(HistorySpan::Count(n))))) => {
                 prop_assert_eq!(u64::from(n), count.min(MAX_FETCH.into()));
                 prop_assert!(n > 0 && unit.is_empty());
             }
-            Ok(Line::Command(Command::History(HistorySpan::Ms(ms)))) => {
+            Ok(Line::Command(Command::History(Some(HistorySpan::Ms(ms))))) => {
                 prop_assert_eq!(ms % count, 0);
                 prop_assert!(ms / count >= 1_000);
             }
@@ -154,9 +156,22 @@ fn lines_are_read_as_people_mean_them() {
         ("/topic", Command::Topic(None)),
         ("/topic new things", Command::Topic(Some(text("new things")))),
         ("/users", Command::Who(None)),
-        ("/history", Command::History(HistorySpan::Count(20))),
-        ("/history 30m", Command::History(HistorySpan::Ms(1_800_000))),
-        ("/history 2d", Command::History(HistorySpan::Ms(172_800_000))),
+        ("/edit #7 no", Command::Edit { to: Seq::new(7), text: text("no") }),
+        ("/edit no, 7", Command::Edit { to: None, text: text("no, 7") }),
+        ("/edit #7th street", Command::Edit { to: None, text: text("#7th street") }),
+        ("/delete", Command::Delete(None)),
+        ("/del #7", Command::Delete(Seq::new(7))),
+        ("/delete 7", Command::Delete(Seq::new(7))),
+        ("/history", Command::History(None)),
+        ("/history 30m", Command::History(Some(HistorySpan::Ms(1_800_000)))),
+        ("/history 2d", Command::History(Some(HistorySpan::Ms(172_800_000)))),
+        ("/search", Command::Search(Search::More)),
+        ("/search tea  cups", Command::Search(Search::Words { everywhere: false, words: text("tea  cups") })),
+        ("/search -a tea", Command::Search(Search::Words { everywhere: true, words: text("tea") })),
+        ("/search -answer", Command::Search(Search::Words { everywhere: false, words: text("-answer") })),
+        ("/jump", Command::Jump(Jump::Next)),
+        ("/jump 3", Command::Jump(Jump::Found(3))),
+        ("/jump #3", Command::Jump(Jump::Line(Seq::new(3).unwrap()))),
         ("/send  my cat.png ", Command::Send(text("my cat.png"))),
         ("/upload ~/a b", Command::Send(text("~/a b"))),
         ("/help /join", Command::Help(Some(text("join")))),
@@ -168,6 +183,27 @@ fn lines_are_read_as_people_mean_them() {
     for empty in ["", " ", "\t\r\n"] {
         assert_eq!(Line::parse(empty), Ok(Line::Empty), "{empty:?}");
     }
+}
+
+#[test]
+fn a_number_alone_changes_no_line() {
+    for name in ["edit", "reply"] {
+        let missing = CommandError::Missing(find(name).unwrap());
+        for rest in ["", " ", " #7", " #7  "] {
+            assert_eq!(Line::parse(&format!("/{name}{rest}")), Err(missing.clone()), "/{name}{rest}");
+        }
+    }
+    for line in ["/delete last", "/delete #0", "/jump 0", "/jump #", "/jump -1"] {
+        assert!(matches!(Line::parse(line), Err(CommandError::Number(_))), "{line}");
+    }
+}
+
+#[test]
+fn a_search_has_words_and_not_too_many() {
+    assert_eq!(Line::parse("/search -a"), Err(CommandError::Missing(find("search").unwrap())));
+    let words = "x".repeat(MAX_QUERY);
+    assert!(matches!(Line::parse(&format!("/search {words}")), Ok(Line::Command(Command::Search(_)))));
+    assert_eq!(Line::parse(&format!("/search -a {words}y")), Err(CommandError::Query(MAX_QUERY + 1)));
 }
 
 #[test]

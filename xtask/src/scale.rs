@@ -232,8 +232,8 @@ fn find(caller: &mut Caller, word: &str, room: Option<RoomId>) -> Result<Option<
         room,
         words,
         limit: PAGE,
-        before: None,
         before_room: None,
+        before: None,
     }) {
         Ok(ServerMsg::Page { found, .. }) => Ok(Some(found.len())),
         Ok(other) => Err(unproven(&format!("{other:?} to a search"))),

@@ -18,6 +18,7 @@ use crate::profile::{Profile, ProfileError};
 use crate::session::Session;
 use crate::session::event::{End, Loss};
 use rand::Rng;
+use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 use thiserror::Error;
@@ -45,9 +46,6 @@ pub enum DriveError {
     /// The first attempt to connect failed. Later ones are repeated for ever.
     #[error("can't connect")]
     Connect(#[source] io::Error),
-    /// The profile can't be kept, so nothing more may be sent.
-    #[error(transparent)]
-    Profile(#[from] ProfileError),
 }
 
 /// A client: a session and all that drives it.
@@ -78,13 +76,13 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
         self.session.handle_tick(self.clock.now());
         while let Some(stream) = self.drive_until_connected(wait).await? {
             let served = self.session.logins();
-            self.drive_connection(stream).await?;
+            self.drive_connection(stream).await;
             if self.session.logins() > served {
                 backoff = Backoff::default();
             }
             wait = u64::from(self.session.take_stay_away()) + backoff.next_wait(&mut self.rng);
         }
-        self.say_farewell().await?;
+        self.say_farewell().await;
         Ok(self.session.end().cloned().unwrap_or(End::Quit))
     }
 
@@ -95,7 +93,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
             let attempt = attempt(Duration::from_millis(wait), self.connect.connect());
             tokio::pin!(attempt);
             let result = loop {
-                self.settle()?;
+                self.settle();
                 if self.session.end().is_some() {
                     return Ok(None);
                 }
@@ -116,17 +114,14 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
     }
 
     /// Drives one connection until it ends; the session knows then.
-    ///
-    /// # Errors
-    /// [`DriveError::Profile`]
-    pub async fn drive_connection<S>(&mut self, stream: S) -> Result<(), DriveError>
+    pub async fn drive_connection<S>(&mut self, stream: S)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
         let mut transport = Transport::new(stream);
         self.session.handle_connected(self.clock.now());
         let loss = loop {
-            self.settle()?;
+            self.settle();
             let now = self.clock.now();
             self.transmit(&mut transport, now);
             if self.session.end().is_some() {
@@ -155,7 +150,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
             }
         };
         self.session.handle_disconnected(loss, self.clock.now());
-        self.settle()
+        self.settle();
     }
 
     fn transmit<S: AsyncRead + AsyncWrite + Unpin>(&mut self, transport: &mut Transport<S>, now: Now) {
@@ -204,22 +199,29 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
     }
 
     /// Keeps what must be kept, and shows the session's new picture.
-    fn settle(&mut self) -> Result<(), DriveError> {
+    fn settle(&mut self) {
         while let Some(save) = self.session.poll_save() {
-            self.profile.save(&save)?;
+            match self.profile.save(&save) {
+                Ok(()) => self.session.handle_kept(&save),
+                Err(error) => self.session.handle_unkept(&save, reason(&error), self.clock.now()),
+            }
         }
         self.ports.dispatch(&mut self.session);
         self.ports.picture(&self.session);
-        Ok(())
     }
 
     /// Lets the face show what is left, then keeps how far it came.
-    async fn say_farewell(&mut self) -> Result<(), DriveError> {
+    async fn say_farewell(&mut self) {
         let _ = tokio::time::timeout(FAREWELL, self.ports.finish(&mut self.session)).await;
         let (shown, now) = (self.ports.shown(), self.clock.now());
         self.session.handle_shown(shown, now);
-        self.settle()
+        self.settle();
     }
+}
+
+/// Why something can't be kept, in words.
+fn reason(error: &ProfileError) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }
 
 /// Waits so long, then connects; an answer that does not come in time is an error.

@@ -2,12 +2,15 @@
 
 mod classic;
 mod completion;
+mod excerpt;
 mod failure;
 mod help;
 mod hint;
 mod lists;
 mod notices;
+mod outbox;
 mod prompt;
+mod reading;
 mod said;
 mod size;
 mod style;
@@ -26,6 +29,7 @@ pub use zone::Zone;
 
 use crate::session::event::{Classic, Event, Transfer, TransferStep};
 use chrono::{NaiveDate, Timelike};
+use said::Number;
 
 /// Where a line goes when there is no terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,11 +61,13 @@ impl Renderer {
     /// The lines of an event, made safe for a terminal; `Clear` has none.
     pub fn render(&mut self, event: &Event) -> Vec<String> {
         match event {
-            Event::Said(said) => self.said(said, false),
-            Event::History { place, entries, more } => self.history(place, entries, *more),
-            Event::Context { place: _, entries } => {
-                entries.iter().flat_map(|said| self.said(said, false)).collect()
-            }
+            Event::Said(said) => self.said(said, Number::Hidden),
+            Event::Context { .. }
+            | Event::History { .. }
+            | Event::Around { .. }
+            | Event::Found { .. }
+            | Event::News { .. }
+            | Event::Elsewhere { .. } => self.reading(event),
             Event::People { place, people } => self.people(place, people),
             Event::Rooms { rooms } => self.rooms(rooms),
             Event::Whois { person, rooms, seen, agent } => self.whois(person, rooms, *seen, agent),
@@ -79,6 +85,8 @@ impl Renderer {
             | Event::Person { .. }
             | Event::Context { .. }
             | Event::History { .. }
+            | Event::Around { .. }
+            | Event::Found { .. }
             | Event::People { .. }
             | Event::Rooms { .. }
             | Event::Whois { .. }
@@ -92,6 +100,9 @@ impl Renderer {
             Event::Gap { .. }
             | Event::Refused { .. }
             | Event::Uncertain { .. }
+            | Event::Void { .. }
+            | Event::Unkept { .. }
+            | Event::Gone { .. }
             | Event::Mistake { .. }
             | Event::Transfer(Transfer { step: TransferStep::Failed(_), .. })
             | Event::Classic(Classic::MayBeLost { .. })
@@ -108,7 +119,11 @@ impl Renderer {
             | Event::Switched { .. }
             | Event::Left { .. }
             | Event::Unread { .. }
+            | Event::News { .. }
+            | Event::Elsewhere { .. }
             | Event::Pending { .. }
+            | Event::Withdrawn { .. }
+            | Event::KeptAgain
             | Event::Named { .. }
             | Event::Away { .. }
             | Event::Ignoring { .. }

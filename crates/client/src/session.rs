@@ -11,6 +11,7 @@
 //! - Once [`Session::end`] is there, the last messages are sent and the session is over.
 
 mod answers;
+mod changes;
 mod commands;
 mod cursors;
 mod entries;
@@ -21,18 +22,24 @@ mod ignored;
 mod leaving;
 mod listing;
 mod login;
+mod marks;
+mod news;
 mod outbox;
 mod place;
 mod poll;
 mod posting;
+mod reading;
+mod recent;
 mod requests;
 mod resume;
 mod rooms;
 mod roster;
 mod save;
+mod search;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod unkept;
 mod view;
 
 pub(crate) use entries::mentions;
@@ -44,18 +51,22 @@ pub use save::{Kept, KeptRoom, Save};
 pub use view::View;
 
 use crate::clock::{Now, after};
+use changes::Deferred;
 use event::{End, Event, Loss, Welcome};
 use heartbeat::Heartbeat;
 use ignored::Ignored;
 use leaving::Leaving;
+use marks::Marks;
 use outbox::Outbox;
 use protocol::id::{DeviceId, DeviceNo, Epoch, Millis, PersonId};
 use protocol::limits::MAX_BODY;
 use protocol::message::{ClientMsg, RoomInfo, Secret, ServerMsg};
+use reading::Reading;
 use requests::{Asked, Requests};
 use resume::Resume;
 use rooms::Rooms;
 use save::Keeper;
+use search::Searched;
 use std::collections::VecDeque;
 use transfers::Transfers;
 
@@ -64,6 +75,9 @@ const LOGIN_MS: u64 = 10_000;
 
 /// What was said before is shown first, but for at most so long, in ms, before lines are taken.
 const CATCH_UP_MS: u64 = 3_000;
+
+/// Lines that `/history` shows at first.
+const HISTORY: u16 = 20;
 
 /// Posts that may wait before more input is read.
 const MAX_WAITING: usize = 256;
@@ -146,6 +160,14 @@ pub struct Session {
     leaving: Leaving,
     transfers: Transfers,
     keeper: Keeper,
+    marks: Marks,
+    unkept: unkept::Unsaved,
+    /// A change of my last line, until it is known which that is. Nothing more is read from the user meanwhile.
+    deferred: Option<Deferred>,
+    reading: Option<Reading>,
+    /// Lines that `/history` shows unless it is told.
+    last_count: u16,
+    searched: Searched,
     lines: u64,
     /// Lines that could not be done, and lines that the server refused.
     mistakes: u64,
@@ -194,6 +216,12 @@ impl Session {
             leaving: Leaving::default(),
             transfers: Transfers::default(),
             keeper: Keeper::new(kept),
+            marks: Marks::default(),
+            unkept: unkept::Unsaved::default(),
+            deferred: None,
+            reading: None,
+            last_count: HISTORY,
+            searched: Searched::default(),
             lines: 0,
             mistakes: 0,
             refusals: 0,
@@ -297,6 +325,7 @@ impl Session {
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
         self.advance_transfers();
+        self.advance_deferred(now);
         self.advance_posts(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up
@@ -306,6 +335,7 @@ impl Session {
             self.catching_up = false;
             tally.into_iter().for_each(|tally| self.tell_resumed(tally));
         }
+        self.advance_marks(now.steady, false);
         self.advance_leaving(now);
         self.keeper.advance(now.steady, self.end().is_some());
     }

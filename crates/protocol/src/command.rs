@@ -2,7 +2,7 @@
 
 mod parse;
 
-pub use parse::{Command, CommandError, HistorySpan, Line};
+pub use parse::{Command, CommandError, HistorySpan, Jump, Line, Search};
 
 /// What stands behind a command, for help and completion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +57,8 @@ pub const COMMANDS: &[Spec] = &[
     spec("query", &[], "[NAME]", "talk to one person from here on", Argument::Person, true),
     spec("reply", &[], "[#N] TEXT", "answer line N, or the last line of somebody else", Argument::Text, true),
     spec("me", &[], "TEXT", "say what you do", Argument::Text, true),
+    spec("edit", &[], "[#N] TEXT", "change your line N, or your last line here", Argument::Text, true),
+    spec("delete", &["del"], "[#N]", "take your line N back, or your last line here", Argument::Text, true),
     spec("nick", &["name"], "NAME", "change your name", Argument::Text, true),
     spec("away", &[], "[TEXT]", "say that you are away", Argument::Text, true),
     spec("back", &[], "", "say that you are back", Argument::None, true),
@@ -64,7 +66,30 @@ pub const COMMANDS: &[Spec] = &[
     spec("who", &["users", "names"], "[ROOM]", "show who is online", Argument::Room, true),
     spec("whois", &[], "NAME", "show what is known of a person", Argument::Person, true),
     spec("list", &["rooms"], "", "show all rooms", Argument::None, true),
-    spec("history", &[], "[COUNT|30m|1h|2d]", "show what was said before", Argument::Text, true),
+    spec(
+        "history",
+        &[],
+        "[COUNT|30m|1h|2d]",
+        "show what was said before; again: further back",
+        Argument::Text,
+        true,
+    ),
+    spec(
+        "search",
+        &["find"],
+        "[-a] [WORDS]",
+        "find lines with all WORDS here or (-a) in all rooms; again: more",
+        Argument::Text,
+        true,
+    ),
+    spec(
+        "jump",
+        &[],
+        "[N|#N]",
+        "show what was said around result N, or around line #N",
+        Argument::Text,
+        false,
+    ),
     spec("send", &["upload"], "PATH", "send a file", Argument::Path, false),
     spec("ignore", &[], "[NAME]", "hide what a person says, or list whom you hide", Argument::Person, false),
     spec("unignore", &[], "NAME", "show again what a person says", Argument::Person, false),

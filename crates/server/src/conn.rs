@@ -33,6 +33,8 @@ pub struct Conn {
     pub kick: Notify,
     /// Wakes the reading half: answers were written.
     pub drained: Notify,
+    /// Wakes whoever waits for either half: the connection is to end.
+    pub closing: Notify,
     /// Bytes of posts that may still be accepted; a small post counts as a full share of the window.
     pub window: Arc<Semaphore>,
     /// Bundles that may still be handed to the hub.
@@ -58,6 +60,7 @@ impl Conn {
             outlet: Mutex::new(Outlet::new(socket)),
             kick: Notify::new(),
             drained: Notify::new(),
+            closing: Notify::new(),
             window: Arc::new(Semaphore::new(WINDOW_BYTES as usize)),
             bundles: Arc::new(Semaphore::new(BUNDLES as usize)),
             heard: AtomicU64::new(now.0),
@@ -84,6 +87,7 @@ impl Conn {
         self.outlet().close();
         self.kick.notify_one();
         self.drained.notify_one();
+        self.closing.notify_one();
     }
 
     /// Whether there is room for more answers.

@@ -18,7 +18,7 @@ use protocol::message::{Purpose, Range, ServerMsg, TrimReason};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
@@ -123,12 +123,26 @@ async fn serve_chat<St: Store, F: FileSystem>(
             biased;
             () = &mut reads => {}
             () = &mut writes => {}
+            () = conn.closing.notified() => Box::pin(end_writes(conn, writes)).await,
         }
     }
     // The hub may have ended the session itself; then it does not mind to hear it again.
     let _ = shared.events.send(Event::Gone { conn: conn.id }).await;
     conn.close();
     Box::pin(finish(conn, inbox, shared)).await;
+}
+
+/// Lets what is queued be written for as long as the peer takes some of it. One that is gone without a word, with its
+/// socket full, would be waited for until the system's own patience ends.
+async fn end_writes(conn: &Conn, mut writes: Pin<&mut impl Future<Output = ()>>) {
+    let mut before = conn.outlet().written();
+    while timeout(LAST_WORDS, writes.as_mut()).await.is_err() {
+        let written = conn.outlet().written();
+        if written == before {
+            return conn.outlet().abandon();
+        }
+        before = written;
+    }
 }
 
 /// Writes what is left, says that this was all, and waits a moment for the peer to see it.

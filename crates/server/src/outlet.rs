@@ -50,6 +50,8 @@ pub struct Outlet {
     /// A file whose frame is being written: until it is complete nothing else is.
     file: Option<Arc<ClassicFile>>,
     closing: bool,
+    /// Bytes that the socket ever took.
+    written: u64,
 }
 
 /// Where a reader stands in a room.
@@ -121,6 +123,7 @@ impl Outlet {
             cursors: Vec::new(),
             file: None,
             closing: false,
+            written: 0,
         }
     }
 
@@ -137,6 +140,11 @@ impl Outlet {
     /// Whether the connection ends when all is written.
     pub fn is_closing(&self) -> bool {
         self.closing
+    }
+
+    /// Bytes that the socket ever took: whether it makes progress.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Adds an answer.
@@ -275,6 +283,7 @@ impl Outlet {
             if written == 0 && total > 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.written += written as u64;
             self.advance(pieces, written);
         }
     }

@@ -1,8 +1,8 @@
 //! A deterministic simulation: the real server and the real clients over turmoil's network.
 //!
-//! Only time, randomness, the network and the store are handed in; everything else is what people run. What
-//! is here so far is the world ([`world`]): a server on a simulated host. Plans of faults, a workload and an
-//! oracle stand on it.
+//! Only time, randomness, the network, the store and the files are handed in; everything else is what people run. A
+//! [`plan::Plan`] says what happens, [`run::run`] lets it happen, and a [`run::Report`] says which of the
+//! [`rule::Rule`]s was broken, if any.
 
 #[cfg(not(tokio_unstable))]
 compile_error!(
@@ -10,6 +10,20 @@ compile_error!(
      unset RUSTFLAGS, so that .cargo/config.toml counts"
 );
 
-pub mod files;
-pub mod net;
-pub mod world;
+mod actor;
+pub mod coverage;
+mod disk;
+mod driver;
+mod net;
+mod panics;
+pub mod plan;
+mod record;
+pub mod rule;
+pub mod run;
+mod seed;
+mod sight;
+mod store;
+pub mod trace;
+mod truth;
+mod verdict;
+mod world;

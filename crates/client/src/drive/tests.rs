@@ -1,5 +1,6 @@
 //! A whole client, driven over pipes in memory against a small server, in paused time.
 
+mod kept;
 mod server;
 
 use super::*;
@@ -128,39 +129,29 @@ async fn cut_connections_lose_and_double_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_killed_client_goes_on_from_its_journal() {
+async fn what_was_shown_is_told_as_read_together_and_only_forward() {
     let server = Server::start();
-    let files = MemoryFiles::default();
-    for round in 0..20_usize {
-        // Killed at another moment each time, and the machine with it.
-        server.break_after(&[round % 3]);
-        let (client, face) = client(&server, &files);
-        let talk = async {
-            for n in 0..5 {
-                type_line(&face, &format!("{round}.{n}")).await;
-            }
-            std::future::pending::<()>().await;
-        };
-        let killed = Duration::from_millis(100 + 37 * round as u64);
-        let run = async { tokio::join!(run(client), talk) };
-        let _ = tokio::time::timeout(killed, run).await;
-        files.crash();
-    }
-    server.break_after(&[]);
-    let (client, mut face) = client(&server, &files);
-    drop(std::mem::replace(&mut face.input, tokio::sync::mpsc::channel(1).0));
-    let (end, _) = tokio::join!(run(client), read_all(&mut face));
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "one").await;
+        until(&mut face, is_said("one")).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        assert_eq!(server.marks(), [1]);
+        for n in 0..20 {
+            server.append(&n.to_string());
+        }
+        until(&mut face, is_said("9")).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(server.marks(), [1, 11], "what came and was not shown is not read");
+        until(&mut face, is_said("19")).await;
+        server.cut();
+        tokio::time::sleep(Duration::from_secs(20)).await;
+        assert_eq!(server.marks(), [1, 11, 21]);
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
     assert_eq!(end.expect("a good end"), End::Quit);
-    let log = server.log();
-    let unique: std::collections::BTreeSet<_> = log.iter().collect();
-    assert_eq!(unique.len(), log.len(), "nothing twice: {log:?}");
-    assert!(log.len() > 50, "{}", log.len());
-    for round in 0..20 {
-        // A line that was taken is there, and so is all that was typed before it.
-        let of_round: Vec<_> = log.iter().filter(|text| text.starts_with(&format!("{round}."))).collect();
-        let expected: Vec<_> = (0..of_round.len()).map(|n| format!("{round}.{n}")).collect();
-        assert!(of_round.iter().copied().eq(&expected), "{of_round:?}");
-    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,16 @@
 
 use protocol::code::Code;
 
+/// What to do about the refusal of a change of an earlier line, where that is something else than for a new one.
+pub(super) fn hint_of_change(code: Option<Code>) -> Option<&'static str> {
+    match code? {
+        Code::NotAllowed => Some("only who wrote a line can change it or take it back"),
+        Code::NoSuchEntry => Some("it is deleted, or no longer kept; /history shows the numbers"),
+        Code::BadKind => Some("only what was said can be changed, and a file only taken back"),
+        _ => None,
+    }
+}
+
 /// What to do about a refusal with this code; `None` for a code of a later version.
 pub fn hint(code: Option<Code>, detail: u64) -> String {
     let Some(code) = code else {

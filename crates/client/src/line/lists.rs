@@ -3,8 +3,9 @@
 use super::Renderer;
 use super::said::safe;
 use crate::session::Place;
+use crate::session::event::Listed;
 use protocol::id::Millis;
-use protocol::message::{RoomListing, RosterItem};
+use protocol::message::RosterItem;
 
 impl Renderer {
     pub(super) fn people(&self, place: &Place, people: &[RosterItem]) -> Vec<String> {
@@ -27,15 +28,21 @@ impl Renderer {
         }
     }
 
-    pub(super) fn rooms(&self, rooms: &[RoomListing]) -> Vec<String> {
+    pub(super) fn rooms(&self, rooms: &[Listed]) -> Vec<String> {
         if rooms.is_empty() {
             return vec![self.info("there are no rooms; type /join ROOM to make one")];
         }
         let mut out = vec![self.info(&count(rooms.len() as u64, "room"))];
-        for room in rooms {
+        for Listed { listing: room, unread } in rooms {
+            let mine = match unread {
+                None => String::new(),
+                Some(0) => "; you are in it".to_owned(),
+                Some(new) => format!("; you are in it, {new} new"),
+            };
             let topic =
                 if room.topic.is_empty() { String::new() } else { format!(": {}", safe(&room.topic)) };
-            let line = format!("#{} ({} of {} online){topic}", safe(&room.name), room.online, room.members);
+            let line =
+                format!("#{} ({} of {} online{mine}){topic}", safe(&room.name), room.online, room.members);
             out.push(self.look.pad(&format!("   {line}")));
         }
         out

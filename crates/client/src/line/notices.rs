@@ -1,12 +1,10 @@
 //! How things go, in a line or two each.
 
 use super::Renderer;
-use super::hint::hint;
 use super::lists::count;
 use super::said::safe;
-use crate::session::event::{Entered, Event, Loss, Refusal, Welcome};
+use crate::session::event::{Entered, Event, Loss, Welcome};
 use crate::session::{Change, Place, Tally};
-use protocol::entry::EntryKind;
 use protocol::name::NameKey;
 
 /// A longer list of people is only counted.
@@ -53,18 +51,6 @@ impl Renderer {
     /// What became of what the user did.
     fn own(&self, event: &Event) -> Vec<String> {
         match event {
-            Event::Pending { place: _, kind, text } => {
-                let action = if *kind == EntryKind::Action { "/me " } else { "" };
-                vec![self.look.pad(&self.look.faint(&format!("… {action}{} (pending)", safe(text))))]
-            }
-            Event::Refused { place, text, refusal } => {
-                let what = format!("not sent to {} '{}'", safe(&place.to_string()), safe(text));
-                self.refused(&what, refusal)
-            }
-            Event::Uncertain { place, text } => self.failed(
-                &format!("may not have arrived in {} '{}'", safe(&place.to_string()), safe(text)),
-                Some("the server's history was lost right then; say it again if nobody has read it"),
-            ),
             Event::Topic { place, topic } if topic.is_empty() => {
                 vec![self.info(&format!("{} has no topic", safe(&place.to_string())))]
             }
@@ -87,16 +73,13 @@ impl Renderer {
             Event::Motd { text } => self.motd(text),
             Event::Mistake { text, hint } => self.failed(&safe(text), Some(&safe(hint))),
             Event::Error { about, refusal } if about.is_empty() => {
-                self.refused("the server refused that", refusal)
+                self.refused("the server refused that", refusal, None)
             }
-            Event::Error { about, refusal } => self.refused(&format!("refused '{}'", safe(about)), refusal),
-            Event::Leaving { pending } => vec![self.info(&format!(
-                "{} not acknowledged; kept here, and sent the next time",
-                count(*pending as u64, "line"),
-            ))],
+            Event::Error { about, refusal } => {
+                self.refused(&format!("refused '{}'", safe(about)), refusal, None)
+            }
             Event::Notice { text } => vec![self.info(&safe(text))],
-            // `notice` and `render` have shown all others.
-            _ => Vec::new(),
+            other => self.outbox(other),
         }
     }
 
@@ -108,15 +91,6 @@ impl Renderer {
     pub(super) fn failed(&self, text: &str, hint: Option<&str>) -> Vec<String> {
         let first = self.look.pad(&self.look.bad(&format!("natter: {text}")));
         std::iter::once(first).chain(hint.map(|hint| self.look.pad(&format!("hint: {hint}")))).collect()
-    }
-
-    fn refused(&self, what: &str, refusal: &Refusal) -> Vec<String> {
-        let known = refusal.known();
-        let sentence = match known {
-            Some(code) => code.text().to_owned(),
-            None => format!("{} (code {})", safe(&refusal.text), refusal.code),
-        };
-        self.failed(&format!("{what}: {sentence}"), Some(&hint(known, refusal.detail)))
     }
 
     fn welcome(&self, welcome: &Welcome) -> Vec<String> {

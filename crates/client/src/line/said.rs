@@ -2,8 +2,7 @@
 
 use super::Renderer;
 use super::size::human_size;
-use crate::session::Place;
-use crate::session::event::{Quote, Said};
+use crate::session::event::{Quote, Quoted, Said};
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::Millis;
 use protocol::text::{sanitize, sanitize_line};
@@ -11,29 +10,41 @@ use protocol::text::{sanitize, sanitize_line};
 /// Who speaks where there is no person.
 const SERVER: &str = "server";
 
+/// Whether the number of an entry is shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Number {
+    /// No: it is said now, or was a moment ago.
+    Hidden,
+    /// Yes, as for all in a part of a history.
+    Shown,
+    /// Yes, and it is the one that was asked for.
+    Marked,
+}
+
 impl Renderer {
-    /// The lines of an entry; with its number in front if `numbered`.
-    pub(super) fn said(&mut self, said: &Said, numbered: bool) -> Vec<String> {
+    /// The lines of an entry.
+    pub(super) fn said(&mut self, said: &Said, number: Number) -> Vec<String> {
         let mut out = Vec::new();
         let stamp = self.stamp(said.time, &mut out);
-        let label = if said.here || numbered {
-            String::new()
-        } else {
-            format!("[{}] ", safe(&said.place.to_string()))
+        let label = match number {
+            Number::Hidden if said.here => String::new(),
+            Number::Hidden => format!("[{}] ", safe(&said.place.to_string())),
+            Number::Shown => format!("#{} ", said.seq),
+            Number::Marked => format!("> #{} ", said.seq),
         };
-        let number = if numbered { format!("#{} ", said.seq) } else { String::new() };
-        let head = format!("{stamp}{}", self.look.faint(&format!("{number}{label}")));
-        if let Some(quote) = &said.reply {
+        let head = format!("{stamp}{}", self.look.faint(&label));
+        if let Some(quote) = said.reply.as_ref().filter(|_| !is_change(said.kind)) {
             out.push(format!("{head}{}", self.look.faint(&quoted(quote))));
         }
-        let text = self.sentence(said);
+        let live = number == Number::Hidden;
+        let text = if is_change(said.kind) { self.change(said, live) } else { self.sentence(said) };
         let mut lines = text.split('\n');
         out.extend(lines.next().map(|first| format!("{head}{first}")));
         // Later lines are marked, so that nobody can make them look like somebody else's.
         out.extend(lines.map(|line| self.look.pad(&format!("│ {line}"))));
         if let Some(last) = out.last_mut() {
             let bell = if said.mention && self.look.bell { "\x07" } else { "" };
-            *last = format!("{last}{}{bell}", self.look.faint(&self.remark(said)));
+            *last = format!("{last}{}{bell}", self.look.faint(&self.remark(said, live)));
         }
         out
     }
@@ -51,8 +62,6 @@ impl Renderer {
             EntryKind::Topic if said.text.is_empty() => format!("* {name} took the topic away"),
             EntryKind::Topic => format!("* {name} set the topic: {body}"),
             EntryKind::Reaction => format!("* {name} reacted to {target} with {body}"),
-            EntryKind::Edit => format!("* {name} changed {target}: {body}"),
-            EntryKind::Delete => format!("* {name} deleted {target}"),
             EntryKind::FileOffer => format!("* {name} offers a file: {body}"),
             EntryKind::File => match &said.file {
                 Some(file) => format!("* {name} sends '{}' ({})", safe(&file.name), human_size(file.size)),
@@ -60,34 +69,51 @@ impl Renderer {
             },
             EntryKind::System => format!("-- {body}"),
             EntryKind::Opaque => format!("{name}: (encrypted)"),
-            EntryKind::Other(_) => format!("{name}: (something that this version of natter can't show)"),
+            EntryKind::Edit | EntryKind::Delete | EntryKind::Other(_) => {
+                format!("{name}: (something that this version of natter can't show)")
+            }
         }
     }
 
-    fn remark(&self, said: &Said) -> String {
+    /// What became of an earlier line. On the way by it is told as it is now; among the lines of a history, where
+    /// the line itself tells that, in short.
+    fn change(&self, said: &Said, live: bool) -> String {
+        let name = self.look.name(&safe(said.name.as_deref().unwrap_or(SERVER)), said.mine);
+        let line = said.reply.as_ref().map_or_else(|| "a line".to_owned(), |quote| format!("#{}", quote.seq));
+        let was = said.reply.as_ref().and_then(|quote| quote.said.as_ref()).filter(|_| live);
+        let body = sanitize(&said.text);
+        let body = if said.mention { self.look.strong(&body) } else { body.into_owned() };
+        match (said.kind, was) {
+            (EntryKind::Edit, Some(was)) if was.kind == EntryKind::Action => format!("* {name} {body}"),
+            (EntryKind::Edit, _) if live => format!("{name}: {body}"),
+            (EntryKind::Edit, _) => format!("* {name} changed {line}"),
+            (_, Some(was)) => {
+                let time = self.zone.local(was.time);
+                let same = time.date() == self.zone.local(said.time).date();
+                let time = time.format(if same { "%H:%M" } else { "%Y-%m-%d %H:%M" });
+                format!("* {name} deleted what was said at {time}")
+            }
+            (_, None) => format!("* {name} deleted {line}"),
+        }
+    }
+
+    fn remark(&self, said: &Said, live: bool) -> String {
         let written = if said.written == Millis(0) {
             String::new()
         } else {
             self.zone.local(said.written).format(" (written at %H:%M)").to_string()
         };
-        let edited = if said.revision == Revision::Edited { " (edited)" } else { "" };
+        let edited = match (&said.reply, said.revision) {
+            (Some(Quote { said: Some(was), .. }), _) if said.kind == EntryKind::Edit && live => {
+                format!(" (edited; it was '{}')", safe(&was.text))
+            }
+            (Some(Quote { seq, .. }), _) if said.kind == EntryKind::Edit && live => {
+                format!(" (edited; it was #{seq})")
+            }
+            (_, Revision::Edited) => " (edited)".to_owned(),
+            _ => String::new(),
+        };
         format!("{edited}{written}")
-    }
-
-    /// The answer to `/history`, with numbers for `/reply`.
-    pub(super) fn history(&mut self, place: &Place, entries: &[Said], more: bool) -> Vec<String> {
-        let place = safe(&place.to_string());
-        if entries.is_empty() {
-            return vec![self.info(&format!("nothing was said in {place} in that time"))];
-        }
-        (self.day, self.minute) = (None, None);
-        let mut out = vec![self.info(&format!("from the history of {place}:"))];
-        for said in entries {
-            out.extend(self.said(said, true));
-        }
-        let end = if more { "end of this part; there is more" } else { "end of the history" };
-        out.push(self.info(end));
-        out
     }
 }
 
@@ -96,9 +122,14 @@ pub(super) fn safe(text: &str) -> String {
     sanitize_line(text).into_owned()
 }
 
+/// Whether it is about an earlier line.
+fn is_change(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Edit | EntryKind::Delete)
+}
+
 fn quoted(quote: &Quote) -> String {
     match &quote.said {
-        Some((name, text)) => format!("↪ {}: {}", safe(name), safe(text)),
+        Some(Quoted { name, text, .. }) => format!("↪ {}: {}", safe(name), safe(text)),
         None => format!("↪ #{}", quote.seq),
     }
 }

@@ -3,7 +3,9 @@
 mod transfers;
 
 use super::*;
-use crate::session::event::{Classic, Entered, Loss, Quote, Refusal, Said, Welcome};
+use crate::session::event::{
+    Classic, Entered, Listed, Loss, Quote, Quoted, Refusal, Rest, Said, Unkept, Unread, Welcome,
+};
 use crate::session::{Change, Place, Tally};
 use protocol::code::Code;
 use protocol::entry::{EntryKind, Revision};
@@ -18,6 +20,10 @@ const COLORED: Look = Look { color: true, screen: true, bell: true };
 
 fn lobby() -> Place {
     Place::Room("lobby".into())
+}
+
+fn dev() -> Place {
+    Place::Room("dev".into())
 }
 
 fn bob() -> Place {
@@ -67,8 +73,6 @@ fn entries() -> Vec<Said> {
         (EntryKind::Topic, "tea"),
         (EntryKind::Topic, ""),
         (EntryKind::Reaction, "+1"),
-        (EntryKind::Edit, "hello"),
-        (EntryKind::Delete, ""),
         (EntryKind::FileOffer, "cat.jpg"),
         (EntryKind::File, "cat.jpg"),
         (EntryKind::System, "the disk is nearly full"),
@@ -76,6 +80,9 @@ fn entries() -> Vec<Said> {
         (EntryKind::Other(200), "?"),
     ];
     let quote = |said| Some(Quote { seq: seq(3), said });
+    let was = |text: &str, kind, time| Quoted { name: "carol\u{7}".into(), text: text.into(), time, kind };
+    let earlier = Millis(TIME.0 - 3_600_000);
+    let change = |kind, text: &str, was| Said { reply: quote(was), ..said(kind, text) };
     let mut all = vec![
         text.clone(),
         Said { name: None, ..text.clone() },
@@ -84,10 +91,16 @@ fn entries() -> Vec<Said> {
         Said { here: false, place: Place::Room("dev".into()), ..text.clone() },
         Said { here: false, place: bob(), ..text.clone() },
         Said { text: "one\n12:00 alice: forged\ttab".into(), ..text.clone() },
-        Said { reply: quote(Some(("carol\u{7}".into(), "is it up?".into()))), ..text.clone() },
+        Said { reply: quote(Some(was("is it up?", EntryKind::Text, earlier))), ..text.clone() },
         Said { reply: quote(None), ..text.clone() },
         Said { written: Millis(TIME.0 - 3_600_000), time: Millis(TIME.0 + 60_000), ..text.clone() },
         Said { revision: Revision::Edited, time: Millis(TIME.0 + 60_000), ..text.clone() },
+        change(EntryKind::Edit, "it is\nup", Some(was("is it up?\u{1b}", EntryKind::Text, earlier))),
+        change(EntryKind::Edit, "waves", Some(was("waevs", EntryKind::Action, earlier))),
+        change(EntryKind::Edit, "it is up", None),
+        change(EntryKind::Delete, "", Some(was("is it up?", EntryKind::Text, earlier))),
+        change(EntryKind::Delete, "", Some(was("is it up?", EntryKind::Text, Millis(0)))),
+        change(EntryKind::Delete, "", None),
         Said { revision: Revision::Deleted, time: Millis(TIME.0 + 86_400_000), ..text },
     ];
     all.extend(kinds.map(|(kind, text)| said(kind, text)));
@@ -139,10 +152,19 @@ fn number(event: &Event) -> usize {
         Event::Transfer(_) => 35,
         Event::Classic(Classic::Help) => 36,
         Event::Classic(Classic::MayBeLost { .. }) => 37,
+        Event::News { .. } => 38,
+        Event::Elsewhere { .. } => 39,
+        Event::Withdrawn { .. } => 40,
+        Event::Void { .. } => 41,
+        Event::Found { .. } => 42,
+        Event::Around { .. } => 43,
+        Event::Unkept { .. } => 44,
+        Event::KeptAgain => 45,
+        Event::Gone { .. } => 46,
     }
 }
 
-const KINDS: usize = 38;
+const KINDS: usize = 47;
 
 fn connection_events() -> Vec<Event> {
     let welcome = Welcome {
@@ -188,6 +210,7 @@ fn room_events() -> Vec<Event> {
     };
     let many: Vec<_> = (1..15).map(|n| format!("p{n}")).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
+    let new = |place, count, mentions| Unread { place, count, mentions };
     let mut events = vec![
         Event::Entered(entered.clone()),
         Event::Entered(with(&["bob"], 2)),
@@ -199,6 +222,8 @@ fn room_events() -> Vec<Event> {
         Event::Switched { place: bob() },
         Event::Left { place: lobby() },
         Event::Unread { place: lobby(), count: 1 },
+        Event::Elsewhere { place: lobby(), count: 60 },
+        Event::News { rooms: vec![new(lobby(), 3, 0), new(bob(), 1, 1), new(dev(), 1_200, 2)] },
     ];
     let changes = [
         Change::Came,
@@ -221,22 +246,31 @@ fn answers() -> Vec<Event> {
         item(3, "carol", away, ""),
         item(4, "dan", guest, ""),
     ];
-    let listing = |name: &str, topic: &str| RoomListing {
-        room: RoomId::FIRST,
-        name: name.into(),
-        topic: topic.into(),
-        members: 5,
-        online: 3,
+    let listed = |name: &str, topic: &str, unread| {
+        let (name, topic) = (name.into(), topic.into());
+        Listed { listing: RoomListing { room: RoomId::FIRST, name, topic, members: 5, online: 3 }, unread }
     };
     let entries = vec![said(EntryKind::Text, "one"), said(EntryKind::Action, "waves")];
+    let part = |rest| Event::History { place: lobby(), entries: entries.clone(), rest };
     let offline = item(2, "bob", Presence::default(), "");
     vec![
         Event::Context { place: lobby(), entries: entries.clone() },
-        Event::History { place: lobby(), entries, more: true },
-        Event::History { place: lobby(), entries: Vec::new(), more: false },
+        part(Rest::Older),
+        part(Rest::Newer),
+        part(Rest::Now),
+        part(Rest::Begins(Some(Seq::FIRST))),
+        part(Rest::Begins(Some(seq(12)))),
+        Event::History { place: lobby(), entries: Vec::new(), rest: Rest::Now },
+        Event::History { place: lobby(), entries: Vec::new(), rest: Rest::Begins(None) },
         Event::People { place: lobby(), people },
         Event::People { place: bob(), people: Vec::new() },
-        Event::Rooms { rooms: vec![listing("lobby", ""), listing("dev", "tea\u{1b}")] },
+        Event::Rooms {
+            rooms: vec![
+                listed("lobby", "", Some(0)),
+                listed("dev", "tea\u{1b}", None),
+                listed("ops", "", Some(12)),
+            ],
+        },
         Event::Rooms { rooms: Vec::new() },
         Event::Whois {
             person: item(1, "alice", online(), ""),
@@ -263,11 +297,54 @@ fn answers() -> Vec<Event> {
     ]
 }
 
-fn failures() -> Vec<Event> {
+/// Parts of histories with changed lines, and what was found.
+fn readings() -> Vec<Event> {
+    let quote = |said| Some(Quote { seq: seq(3), said });
+    let line = |n, kind, text: &str| Said { seq: seq(n), ..said(kind, text) };
+    let entries = vec![
+        Said { revision: Revision::Edited, ..line(12, EntryKind::Text, "tea") },
+        Said { revision: Revision::Deleted, ..line(13, EntryKind::Text, "") },
+        Said { reply: quote(None), ..line(14, EntryKind::Edit, "tea") },
+        Said { reply: quote(None), ..line(15, EntryKind::Delete, "") },
+    ];
+    let hits = vec![
+        Said { time: Millis(TIME.0 + 60_000), ..line(40, EntryKind::Text, "more Tea\nfor \u{1b}all") },
+        Said { here: false, place: dev(), ..line(30, EntryKind::Action, "makes tea") },
+        line(20, EntryKind::File, "tea.png"),
+        Said { mine: true, ..line(10, EntryKind::Topic, "tea") },
+    ];
+    let found = |place, first, hits: &[Said], more| {
+        let (words, hits) = ("tea\u{1b}".into(), hits.to_vec());
+        Event::Found { place, words, first, hits, more }
+    };
     vec![
-        Event::Pending { place: lobby(), kind: EntryKind::Text, text: "hi\nthere".into() },
-        Event::Pending { place: lobby(), kind: EntryKind::Action, text: "waves".into() },
-        Event::Refused { place: bob(), text: "hi".into(), refusal: refusal(Code::NoSuchPerson.number(), 0) },
+        Event::Around { place: dev(), seq: seq(13), entries },
+        found(None, 1, &hits, true),
+        found(Some(lobby()), 9, &hits[..2], false),
+        found(Some(lobby()), 1, &[], false),
+        found(None, 11, &[], false),
+    ]
+}
+
+fn failures() -> Vec<Event> {
+    let change = |kind, text: &str, code: Code| Event::Refused {
+        place: lobby(),
+        kind,
+        text: text.into(),
+        refusal: refusal(code.number(), 0),
+    };
+    vec![
+        Event::Pending { place: lobby(), text: "hi\nthere".into() },
+        Event::Withdrawn { place: lobby(), text: "hi".into() },
+        change(EntryKind::Text, "hi", Code::NoSuchPerson),
+        change(EntryKind::Edit, "/edit #3 hi", Code::NotAllowed),
+        change(EntryKind::Delete, "/delete #3", Code::NoSuchEntry),
+        change(EntryKind::Delete, "/delete #3", Code::TooFast),
+        Event::Void { place: lobby(), text: "/delete #3".into() },
+        Event::Unkept { what: Unkept::Outbox, reason: "No space left on device".into() },
+        Event::Unkept { what: Unkept::Cursors, reason: "No space left on device".into() },
+        Event::KeptAgain,
+        Event::Gone { lines: vec!["hi\u{1b}".into(), "there".into()] },
         Event::Classic(Classic::Help),
         Event::Classic(Classic::MayBeLost { lines: vec!["hi\u{1b}".into(), "/users".into()] }),
         Event::Uncertain { place: lobby(), text: "hi".into() },
@@ -279,7 +356,7 @@ fn failures() -> Vec<Event> {
 
 fn everything() -> Vec<Event> {
     let said = entries().into_iter().map(Event::Said);
-    let others = [connection_events(), room_events(), answers(), failures(), transfers()];
+    let others = [connection_events(), room_events(), answers(), readings(), failures(), transfers()];
     said.chain(others.into_iter().flatten()).collect()
 }
 
@@ -317,6 +394,7 @@ fn every_event_is_rendered_in_colour() {
 fn every_refusal_is_told_with_a_hint() {
     let error = |code: &Code| Event::Refused {
         place: lobby(),
+        kind: EntryKind::Text,
         text: "hi".into(),
         refusal: refusal(code.number(), 1_500),
     };

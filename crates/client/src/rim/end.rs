@@ -14,10 +14,8 @@ use std::io;
 
 /// The failure of a client that could not go on.
 pub(super) fn drive_failure(error: &DriveError, address: &Address) -> Failure {
-    match error {
-        DriveError::Connect(error) => connect_failure(error, address),
-        DriveError::Profile(error) => profile_failure(error),
-    }
+    let DriveError::Connect(error) = error;
+    connect_failure(error, address)
 }
 
 /// The failure of a profile.

@@ -1,42 +1,65 @@
 //! Answers to questions.
 
 use super::Session;
+use super::entries::names_me;
 use super::event::{Event, Said};
 use super::place::Place;
+use super::recent::Recent;
 use super::requests::{Asked, Why, last_person};
+use protocol::entry::EntryKind;
 use protocol::id::{Millis, Req, RoomId};
 use protocol::message::{ClientMsg, Found, Question, Reply, RoomListing, RosterItem};
+use std::collections::BTreeMap;
 
 impl Session {
     pub(super) fn handle_page(&mut self, req: Req, more: bool, found: &[Found]) {
         match self.requests.take(req) {
-            Some(Asked::History { place }) => {
-                let entries = self.shown(&place, found);
-                self.tell(Event::History { place, entries, more });
-            }
+            Some(Asked::History { gather }) => self.handle_gathered(gather, more, found),
+            Some(Asked::Around { room, line }) => self.handle_around(room, line, found),
+            Some(Asked::Search) => self.handle_found(more, found),
             Some(Asked::Context { room }) => self.handle_context(room, found),
             _ => {}
         }
     }
 
     fn handle_context(&mut self, id: RoomId, found: &[Found]) {
+        let name = self.name.clone();
         let Some(room) = self.rooms.by_id(id) else {
             return;
         };
         let place = room.place();
-        found.iter().for_each(|found| room.remember(&found.entry));
-        let entries = self.shown(&place, found);
+        for found in found {
+            room.remember(&found.entry, names_me(&found.entry, &name));
+        }
+        let seen = self.keeper.position(id).flatten();
+        let missed = found.iter().filter(|found| Some(found.entry.seq) > seen).count();
+        self.tell_elsewhere(id, missed as u64);
+        let mut entries = self.shown(found);
+        // What a change led to stands in the line itself.
+        entries.retain(|said| !matches!(said.kind, EntryKind::Edit | EntryKind::Delete));
         if !entries.is_empty() {
             self.tell(Event::Context { place, entries });
         }
         self.open(id);
     }
 
-    /// The entries, without those of hidden people.
-    fn shown(&mut self, place: &Place, found: &[Found]) -> Vec<Said> {
-        let mut shown: Vec<&Found> = found.iter().collect();
-        shown.retain(|found| !self.ignored.hides(found.entry.person, &found.entry.name));
-        shown.iter().map(|found| self.said(place, &found.entry)).collect()
+    /// The entries of rooms that I know, without those of hidden people. They can quote each other.
+    pub(super) fn shown(&mut self, found: &[Found]) -> Vec<Said> {
+        let mut lines: BTreeMap<RoomId, Recent> = BTreeMap::new();
+        let mut shown = Vec::new();
+        for Found { room: id, entry } in found {
+            let hidden = self.ignored.hides(entry.person, &entry.name);
+            let Some(room) = self.rooms.find(*id) else {
+                continue;
+            };
+            let quote = |seq| room.recent.quote(seq).or_else(|| lines.get(id)?.quote(seq));
+            let quoted = entry.reply_to.and_then(quote);
+            if !hidden {
+                shown.push(self.said(&room.place(), entry, quoted));
+            }
+            lines.entry(*id).or_default().handle_entry(entry, None, false);
+        }
+        shown
     }
 
     pub(super) fn handle_answer(&mut self, req: Req, more: bool, reply: Reply) {
@@ -65,7 +88,10 @@ impl Session {
                 req,
                 question: Question::Rooms { after },
             }),
-            None => self.tell(Event::Rooms { rooms: so_far }),
+            None => {
+                let rooms = so_far.into_iter().map(|listing| self.listed(listing)).collect();
+                self.tell(Event::Rooms { rooms });
+            }
         }
     }
 

@@ -1,15 +1,16 @@
 //! What the user types.
 
+use super::changes::Change;
 use super::event::Event;
 use super::place::Place;
 use super::requests::{Asked, Why};
 use super::{Phase, Session};
-use crate::clock::{Now, since};
-use protocol::command::{Command, HistorySpan, Line, find, nearest};
+use crate::clock::Now;
+use protocol::command::{Command, Line, find, nearest};
 use protocol::entry::EntryKind;
-use protocol::id::{Millis, RoomId, Seq};
-use protocol::limits::{MAX_AWAY, MAX_FETCH, MAX_TOPIC};
-use protocol::message::{Action, ClientMsg, Question, Range, StateChange};
+use protocol::id::{RoomId, Seq};
+use protocol::limits::{MAX_AWAY, MAX_TOPIC};
+use protocol::message::{Action, ClientMsg, Question, StateChange};
 use protocol::name::RoomName;
 
 /// Leaving a prompt waits so long for what is not acknowledged, in ms.
@@ -42,6 +43,8 @@ impl Session {
             Command::Query(Some(name)) => self.query(name.as_str().to_owned()),
             Command::Reply { to, text } => self.reply(here, to, text, now),
             Command::Me(text) => self.post(here, EntryKind::Action, None, text, now),
+            Command::Edit { to, text } => self.change(here, to, Change::Edit(text), now),
+            Command::Delete(to) => self.change(here, to, Change::Delete, now),
             Command::Nick(name) => {
                 self.state(Asked::Nick, StateChange::Name { name: name.as_str().to_owned() });
             }
@@ -55,6 +58,8 @@ impl Session {
             Command::Whois(_) => {}
             Command::List => self.list(),
             Command::History(span) => self.history(here, span, now),
+            Command::Search(search) => self.search(&here, search),
+            Command::Jump(to) => self.jump(&here, to),
             Command::Send(path) => self.send_file(here, path, now),
             Command::Ignore(None) => self.tell(Event::Ignored { names: self.ignored.names() }),
             Command::Ignore(Some(name)) => self.ignore(name.as_str(), true),
@@ -67,7 +72,7 @@ impl Session {
     }
 
     /// Whether a question can be asked now; tells if not.
-    fn is_online(&mut self) -> bool {
+    pub(super) fn is_online(&mut self) -> bool {
         if self.phase != Phase::Up {
             self.mistake("not connected", "this works again when the connection is back");
         }
@@ -115,7 +120,7 @@ impl Session {
     }
 
     fn reply(&mut self, here: Place, to: Option<Seq>, text: String, now: Now) {
-        let last = || self.rooms.by_place(&here)?.last_of_others(self.me);
+        let last = || self.rooms.by_place(&here)?.recent.last_of_others(self.me);
         match to.or_else(last) {
             Some(seq) => self.post(here, EntryKind::Text, Some(seq), text, now),
             None => {
@@ -177,23 +182,6 @@ impl Session {
         }
     }
 
-    fn history(&mut self, here: Place, span: HistorySpan, now: Now) {
-        let Some(room) = self.room_at(&here) else {
-            return self.mistake(format!("nothing was said in {here} yet"), "say something");
-        };
-        let (range, limit) = match span {
-            HistorySpan::Count(count) => (Range::Latest, count),
-            HistorySpan::Ms(ms) => {
-                let (told, at) = self.server_time;
-                let server_now = told.0 + since(now.steady, at);
-                (Range::SinceTime { time: Millis(server_now.saturating_sub(ms)) }, MAX_FETCH)
-            }
-        };
-        if self.is_online() {
-            self.ask(Asked::History { place: here }, |req| ClientMsg::Fetch { req, room, range, limit });
-        }
-    }
-
     fn ignore(&mut self, name: &str, on: bool) {
         let person = self.person(name);
         if on {
@@ -222,7 +210,7 @@ impl Session {
         }
     }
 
-    fn room_at(&self, place: &Place) -> Option<RoomId> {
+    pub(super) fn room_at(&self, place: &Place) -> Option<RoomId> {
         self.rooms.by_place(place).map(|room| room.info.room)
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Session;
 use super::cursors::Step;
-use super::event::{Event, Quote, Said};
+use super::event::{Event, Quote, Quoted, Said};
 use super::place::Place;
+use super::recent::News;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::RoomId;
 use protocol::message::FileBody;
@@ -43,30 +44,48 @@ impl Session {
         let Some(room) = self.rooms.by_id(id) else {
             return;
         };
-        room.remember(entry);
-        let unread = room.unread.take();
+        let news = room.remember(entry, names_me(entry, &self.name));
+        let unread = room.unread.take_if(|(first, _)| entry.seq >= *first);
         let room_is_read = room.history;
-        if self.ignored.hides(entry.person, &entry.name) {
+        if self.ignored.hides(entry.person, &entry.name) || news == News::Known {
+            // The line in front of what is new waits for something that is shown.
+            room.unread = unread.or(room.unread.take());
             return;
         }
-        if let Some(count) = unread {
+        if let Some((_, newest)) = unread {
+            let count = newest.value().saturating_sub(entry.seq.value()) + 1;
             self.tell(Event::Unread { place: place.clone(), count });
         }
-        let said = self.said(place, entry);
-        let news = room_is_read.is_none_or(|last| entry.seq > last) && !said.mine;
-        let sent = said.file.clone().filter(|_| news).zip(said.name.clone());
+        let said = self.news(place, entry, news);
+        let sent = said.file.clone().zip(said.name.clone());
+        let is_news = room_is_read.is_none_or(|last| entry.seq > last) && !said.mine;
         self.tell(Event::Said(said));
-        if let Some((file, from)) = sent {
+        if let Some((file, from)) = sent.filter(|_| is_news) {
             self.receive(file, from);
         }
     }
 
+    /// An entry that just came. A change shows what was there before, and names me only if that did not.
+    fn news(&self, place: &Place, entry: &Entry, news: News) -> Said {
+        match news {
+            News::Changed(line) => {
+                let said = self.said(place, entry, Some(line.quoted));
+                Said { mention: said.mention && !line.mention, ..said }
+            }
+            News::Elsewhere => self.said(place, entry, None),
+            News::New | News::Known => {
+                let room = self.rooms.by_place(place);
+                let quoted = entry.reply_to.and_then(|seq| room?.recent.quote(seq));
+                self.said(place, entry, quoted)
+            }
+        }
+    }
+
     /// An entry with all that is known about it.
-    pub(super) fn said(&self, place: &Place, entry: &Entry) -> Said {
+    pub(super) fn said(&self, place: &Place, entry: &Entry, quoted: Option<Quoted>) -> Said {
         let file = (entry.kind == EntryKind::File).then(|| FileBody::decode(&entry.body).ok()).flatten();
         let text = file.as_ref().map_or_else(|| entry.text().into_owned(), |file| file.name.clone());
         let mine = entry.person.is_some() && entry.person == self.me;
-        let room = self.rooms.by_place(place);
         Said {
             here: place.is(&self.current),
             seq: entry.seq,
@@ -74,15 +93,20 @@ impl Session {
             written: entry.written,
             name: entry.person.map(|_| entry.name.clone()),
             mine,
-            mention: !mine && entry.kind != EntryKind::File && mentions(&text, &self.name),
+            mention: !mine && names_me(entry, &self.name),
             kind: entry.kind,
             revision: entry.revision,
-            reply: entry.reply_to.map(|seq| Quote { seq, said: room.and_then(|room| room.quote(seq)) }),
+            reply: entry.reply_to.map(|seq| Quote { seq, said: quoted }),
             text,
             file,
             place: place.clone(),
         }
     }
+}
+
+/// Whether what somebody says holds this name, which is mine.
+pub(super) fn names_me(entry: &Entry, name: &str) -> bool {
+    entry.kind != EntryKind::File && mentions(&entry.text(), name)
 }
 
 /// Whether `name` stands in `text` as a word of its own.

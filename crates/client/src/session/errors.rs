@@ -54,6 +54,8 @@ impl Session {
             }
             // Without the old lines, then.
             Asked::Context { room } => return self.open(*room),
+            // Told again with the next line that is read.
+            Asked::Mark => return,
             Asked::Join { name } => {
                 self.joining.retain(|joining| joining != name);
                 self.fail_place(&Place::Room(name.clone()), &refusal);

@@ -43,20 +43,32 @@ pub enum Event {
     Said(Said),
     /// Something happened to a person in the current room.
     Person { name: String, change: Change },
+    /// What is new in my rooms, at the first login.
+    News { rooms: Vec<Unread> },
+    /// So many lines were read on another device, and are not shown here.
+    Elsewhere { place: Place, count: u64 },
     /// A post waits: it is not acknowledged yet.
-    Pending { place: Place, kind: EntryKind, text: String },
+    Pending { place: Place, text: String },
+    /// A post that had not gone out was taken back.
+    Withdrawn { place: Place, text: String },
     /// A post was refused for good.
-    Refused { place: Place, text: String, refusal: Refusal },
+    Refused { place: Place, kind: EntryKind, text: String, refusal: Refusal },
+    /// A post was never sent, because what it is about is not in the server's new history.
+    Void { place: Place, text: String },
     /// A post was sent before the server's history was lost: nobody knows whether it arrived.
     Uncertain { place: Place, text: String },
     /// The last of what was read before, to go on from.
     Context { place: Place, entries: Vec<Said> },
     /// The answer to `/history`.
-    History { place: Place, entries: Vec<Said>, more: bool },
+    History { place: Place, entries: Vec<Said>, rest: Rest },
+    /// The answer to `/search`, newest first; `first` is the number of the first. `place` is `None` for all rooms.
+    Found { place: Option<Place>, words: String, first: usize, hits: Vec<Said>, more: bool },
+    /// The answer to `/jump`.
+    Around { place: Place, seq: Seq, entries: Vec<Said> },
     /// The answer to `/who`.
     People { place: Place, people: Vec<RosterItem> },
     /// The answer to `/list`.
-    Rooms { rooms: Vec<RoomListing> },
+    Rooms { rooms: Vec<Listed> },
     /// The answer to `/whois`.
     Whois { person: RosterItem, rooms: Vec<String>, seen: Millis, agent: String },
     /// The answer to `/topic`.
@@ -83,10 +95,25 @@ pub enum Event {
     Transfer(Transfer),
     /// Something that there is only in the classic mode.
     Classic(Classic),
+    /// The profile can't be kept for this reason, until it can.
+    Unkept { what: Unkept, reason: String },
+    /// It is kept again.
+    KeptAgain,
+    /// The session ends, and these were neither sent nor kept.
+    Gone { lines: Vec<String> },
     /// The session ends; so many posts wait for the next time.
     Leaving { pending: usize },
     /// Something about this process that its user should know.
     Notice { text: String },
+}
+
+/// What of a profile can't be kept.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unkept {
+    /// What is typed: it is not sent before it is kept.
+    Outbox,
+    /// How far rooms were read: lines are shown again after the next start.
+    Cursors,
 }
 
 /// A login.
@@ -174,13 +201,59 @@ pub struct Said {
     pub file: Option<FileBody>,
 }
 
-/// The beginning of an entry that another one refers to.
+/// An entry that another one refers to.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Quote {
     /// Its number.
     pub seq: Seq,
-    /// Who said it and how it began, if it is not too long ago.
-    pub said: Option<(String, String)>,
+    /// What it says, if it is not too long ago. To a change: what it said before.
+    pub said: Option<Quoted>,
+}
+
+/// The beginning of an entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Quoted {
+    /// Who said it.
+    pub name: String,
+    /// How it begins.
+    pub text: String,
+    /// When it was said.
+    pub time: Millis,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// Where a part of a history ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rest {
+    /// There is more before it.
+    Older,
+    /// There is more after it.
+    Newer,
+    /// It reaches from its first line to now.
+    Now,
+    /// Nothing older is kept. It begins at this entry, if there is any.
+    Begins(Option<Seq>),
+}
+
+/// A room that may be joined, and how far I have read it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listed {
+    /// As everybody sees it.
+    pub listing: RoomListing,
+    /// How much of it is new to me; `None` if I am not in it.
+    pub unread: Option<u64>,
+}
+
+/// What is new in a room.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unread {
+    /// Which.
+    pub place: Place,
+    /// Lines that I have not read.
+    pub count: u64,
+    /// Those of them that name me.
+    pub mentions: u32,
 }
 
 /// What there is only in the classic mode.

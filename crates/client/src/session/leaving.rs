@@ -2,6 +2,7 @@
 
 use super::event::{End, Event};
 use super::outbox::Pending;
+use super::requests::Asked;
 use super::{Phase, Session};
 use crate::clock::{Now, after, since};
 use protocol::id::{Counter, Millis};
@@ -40,6 +41,16 @@ impl Leaving {
         self.unseen.remove(&counter);
     }
 
+    /// Whether something is acknowledged that the log has not shown yet.
+    pub(super) fn has_unseen(&self) -> bool {
+        !self.unseen.is_empty()
+    }
+
+    /// Whether what is acknowledged was shown, or is not going to be.
+    pub(super) fn is_all_seen(&self, now: Now) -> bool {
+        self.unseen.is_empty() || since(now.steady, self.last_ack) >= UNSEEN_MS
+    }
+
     pub(super) fn forget_unseen(&mut self) {
         self.unseen.clear();
     }
@@ -61,14 +72,14 @@ impl Session {
 
     /// Whether everything that was typed has been done, answered and shown.
     pub fn is_settled(&self, now: Now) -> bool {
-        let seen = self.leaving.unseen.is_empty() || since(now.steady, self.leaving.last_ack) >= UNSEEN_MS;
         self.phase == Phase::Up
             && self.outbox.len() == 0
             && self.transfers.is_empty()
-            && self.requests.is_empty()
+            && !self.requests.any(|asked| *asked != Asked::Mark)
             && self.joining.is_empty()
             && !self.resume.is_active()
-            && seen
+            && self.deferred.is_none()
+            && self.leaving.is_all_seen(now)
     }
 
     pub(super) fn advance_leaving(&mut self, now: Now) {
@@ -76,13 +87,17 @@ impl Session {
             return;
         };
         let offline = wish.until.is_some() && !self.is_connected();
-        if offline || wish.until.is_some_and(|until| now.steady >= until) || self.is_settled(now) {
+        // Nothing can be sent any more, and nobody types again.
+        let stuck = self.unkept.is_outbox();
+        if offline || stuck || wish.until.is_some_and(|until| now.steady >= until) || self.is_settled(now) {
             self.abandon_transfers();
+            self.advance_marks(now.steady, true);
             if self.is_connected() {
                 self.out.push_back(ClientMsg::Bye {});
             }
-            if self.outbox.len() > 0 {
-                self.tell(Event::Leaving { pending: self.outbox.len() });
+            let gone = self.tell_gone();
+            if self.outbox.len() > gone {
+                self.tell(Event::Leaving { pending: self.outbox.len() - gone });
             }
             self.end_with(End::Quit, now);
         }

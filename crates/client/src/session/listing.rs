@@ -7,6 +7,7 @@ use super::requests::Asked;
 use super::roster::{Outcome, Page};
 use super::{Phase, Session};
 use protocol::id::{Req, RoomId, Seq};
+use protocol::limits::MAX_FETCH;
 use protocol::message::{ClientMsg, OpenFrom, Range, RoomInfo, RoomsChange, TrimReason};
 use protocol::name::NameKey;
 
@@ -33,11 +34,11 @@ impl Session {
         let listed = std::mem::take(&mut self.listing);
         self.rooms.retain(|id| listed.iter().any(|info| info.room == id));
         self.keeper.retain(|id| listed.iter().any(|info| info.room == id));
-        for info in listed {
-            let id = info.room;
-            self.keep_place(info);
-            self.recall(id);
-        }
+        let rooms: Vec<_> = listed.iter().map(|info| info.room).collect();
+        listed.into_iter().for_each(|info| self.keep_place(info));
+        self.tell_news();
+        self.marks.handle_shown(rooms.iter().copied());
+        rooms.into_iter().for_each(|id| self.recall(id));
         self.returning = true;
         for name in self.joining.clone() {
             self.join(name);
@@ -53,6 +54,7 @@ impl Session {
     fn keep_place(&mut self, info: RoomInfo) {
         let cursor = self.keeper.position(info.room).map(Cursor::at).unwrap_or_default();
         let room = self.rooms.take(info, cursor);
+        room.marked = None;
         let (id, place) = (room.info.room, room.place());
         self.keeper.note_room(id, place);
     }
@@ -147,6 +149,7 @@ impl Session {
         if matches!(place, Place::Room(_)) {
             self.back_to = place.clone();
         }
+        self.reading = None;
         self.current = place.clone();
         self.tell(Event::Switched { place });
         if let Some(id) = self.rooms.by_place(&self.current).map(|room| room.info.room) {
@@ -156,11 +159,18 @@ impl Session {
 
     /// Opens a room; a person who comes back to where they were is shown the last lines that they have read first.
     fn recall(&mut self, id: RoomId) {
-        let wanted = self.config.interactive && self.config.history > 0 && self.logins == 1;
+        let wanted = self.config.interactive && self.logins == 1;
+        if wanted {
+            self.skip_what_was_read(id);
+        }
         let room = self.rooms.by_id(id);
         let here = room.filter(|room| room.place().is(&self.current));
-        match here.and_then(|room| room.cursor.position().flatten()).filter(|_| wanted) {
-            None => self.open(id),
+        let seen = here.and_then(|room| room.cursor.position().flatten());
+        match seen.filter(|_| wanted && self.config.history > 0) {
+            None => {
+                self.tell_elsewhere(id, 0);
+                self.open(id);
+            }
             Some(seen) => {
                 let (range, limit) = (Range::Before { seq: seen.next() }, self.config.history);
                 self.ask(Asked::Context { room: id }, |req| ClientMsg::Fetch { req, room: id, range, limit });
@@ -183,7 +193,7 @@ impl Session {
         let from = match kept {
             Some(seq) => OpenFrom::After { epoch, seq },
             None if news => OpenFrom::After { epoch, seq: None },
-            None => OpenFrom::Last { count: self.config.history },
+            None => OpenFrom::Last { count: room.unread_count().clamp(self.config.history, MAX_FETCH) },
         };
         room.first_look = matches!(from, OpenFrom::Last { .. });
         self.resume.handle_opening(kept.is_some());
@@ -212,8 +222,8 @@ impl Session {
         }
         let seen = room.cursor.position().flatten();
         let behind = newest.filter(|newest| Some(*newest) > seen);
-        if kept.is_some() && !room.entered {
-            room.unread = behind.map(|newest| newest.value() - seen.map_or(0, Seq::value));
+        if !room.entered {
+            room.unread = room.what_is_new(kept.is_some());
         }
         let place = room.place();
         self.resume.handle_opened(id, behind);
@@ -239,8 +249,7 @@ impl Session {
             }
         }
         if let Some(room) = self.rooms.by_id(id) {
-            room.unread = room.info.newest.map(|newest| (newest.value() + 1).saturating_sub(first.value()));
-            room.unread = room.unread.filter(|unread| *unread > 0 && !room.entered);
+            room.unread = room.what_is_new(true).filter(|_| !room.entered);
             if room.info.newest < Some(first) {
                 self.resume.forget(id);
             }

@@ -71,6 +71,10 @@ impl Session {
             let text = pending.post.words();
             self.tell(Event::Uncertain { place: pending.post.place, text });
         }
+        for pending in settled.void {
+            let text = pending.post.words();
+            self.tell(Event::Void { place: pending.post.place, text });
+        }
         self.resume.begin();
     }
 

@@ -11,15 +11,16 @@ mod flight;
 mod record;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 pub use record::{Content, Pending, Post, Record};
 
-use crate::clock::{Now, after, since};
+use crate::clock::{Now, after};
 use flight::{Answer, Flight};
 use protocol::code::Code;
 use protocol::id::{Counter, Epoch, Millis};
 use protocol::limits::{WINDOW_BYTES, WINDOW_POSTS};
-use protocol::message::{ClientMsg, Target};
+use protocol::message::ClientMsg;
 use std::collections::VecDeque;
 
 /// A post that is not acknowledged after so long is shown as pending, in ms.
@@ -46,6 +47,8 @@ pub(crate) struct Settled {
     pub(crate) arrived: Vec<Pending>,
     /// These may have arrived in a history that is gone; they are not sent again.
     pub(crate) unknown: Vec<Pending>,
+    /// These are about lines of a history that is gone, and were never sent.
+    pub(crate) void: Vec<Pending>,
 }
 
 /// The posts of one device that are not settled.
@@ -66,6 +69,10 @@ pub(crate) struct Outbox {
     journalled: usize,
     rewrite: bool,
     next_serial: u64,
+    /// Posts before this serial are in the journal.
+    kept: u64,
+    /// The same, once what was given out last has been kept.
+    offered: u64,
 }
 
 impl Outbox {
@@ -77,6 +84,7 @@ impl Outbox {
         }
         // A crash may have come between an acknowledgement and its record, never the other way round.
         outbox.records.clear();
+        (outbox.kept, outbox.offered) = (outbox.next_serial, outbox.next_serial);
         outbox
     }
 
@@ -117,14 +125,29 @@ impl Outbox {
         } else {
             let sent = self.pending.iter().take_while(|pending| pending.counter.is_some()).count();
             settled.unknown = self.pending.drain(..sent).collect();
-            for pending in &mut self.pending {
-                pending.post.target = None;
-            }
+            let renewed = self.epoch.is_some_and(|known| known != epoch);
+            settled.void = self.renew(renewed);
             self.rewrite = true;
         }
         (self.epoch, self.acked) = (Some(epoch), last.max(self.acked.filter(|_| same)));
         self.flight.open(WINDOW_POSTS, WINDOW_BYTES);
         settled
+    }
+
+    /// Nothing that waits has a target any more. In another history the numbers of lines mean other lines: gives
+    /// what can't be said without them.
+    fn renew(&mut self, renewed: bool) -> Vec<Pending> {
+        let mut void = Vec::new();
+        for mut pending in std::mem::take(&mut self.pending) {
+            if renewed && pending.post.is_about_a_line() {
+                void.push(pending);
+                continue;
+            }
+            pending.post.target = None;
+            pending.post.reply_to = pending.post.reply_to.filter(|_| !renewed);
+            self.pending.push_back(pending);
+        }
+        void
     }
 
     /// Takes the server's window.
@@ -241,26 +264,6 @@ impl Outbox {
         self.pending.drain(..done).collect()
     }
 
-    /// The place of the next post, if its number is not known yet.
-    pub(crate) fn unresolved(&self) -> Option<&Place> {
-        let next = self.pending.get(self.flight.len())?;
-        next.post.target.is_none().then_some(&next.post.place)
-    }
-
-    /// The next post goes to this room or person.
-    pub(crate) fn resolve(&mut self, target: Target) {
-        if let Some(next) = self.pending.get_mut(self.flight.len()) {
-            next.post.target = Some(target);
-        }
-    }
-
-    /// The next post can't be sent: takes it out.
-    pub(crate) fn drop_next(&mut self) -> Option<Pending> {
-        let pending = self.pending.remove(self.flight.len())?;
-        self.record(Record::Gone { serial: pending.serial });
-        Some(pending)
-    }
-
     /// Puts as many posts on the wire as the window takes.
     pub(crate) fn advance(&mut self, now: Now) {
         if self.flight.is_refused() || self.hold_until.is_some_and(|until| now.steady < until) {
@@ -291,17 +294,6 @@ impl Outbox {
         self.ready.pop_front()
     }
 
-    /// The posts that have waited long enough to be shown as pending, or all (`at_once`), once each.
-    pub(crate) fn announce(&mut self, now: Millis, at_once: bool) -> Vec<Post> {
-        let waited = |pending: &Pending| at_once || since(now, pending.typed) >= PENDING_AFTER_MS;
-        let late = self.pending.iter_mut().filter(|pending| !pending.announced && waited(pending));
-        late.map(|pending| {
-            pending.announced = true;
-            pending.post.clone()
-        })
-        .collect()
-    }
-
     /// When there is something to do: a pause ends, or a post becomes late.
     pub(crate) fn timeout(&self) -> Option<Millis> {
         let late = self.pending.iter().find(|pending| !pending.announced);
@@ -330,6 +322,9 @@ impl Outbox {
 
     /// What must be in the journal before anything else is sent.
     pub(crate) fn poll_save(&mut self) -> Option<JournalSave> {
+        // Whoever asks for more has kept what was given before.
+        self.kept = self.offered;
+        self.offered = self.next_serial;
         let compact = self.pending.is_empty() && self.journalled > COMPACT_AFTER;
         if std::mem::take(&mut self.rewrite) || compact {
             self.records.clear();
@@ -342,6 +337,17 @@ impl Outbox {
         }
         self.journalled += self.records.len();
         Some(JournalSave::Append(std::mem::take(&mut self.records)))
+    }
+
+    /// What was given out last could not be kept, and may stand in the journal by half: it is written anew.
+    pub(crate) fn handle_unkept(&mut self) {
+        self.offered = self.kept;
+        self.rewrite = true;
+    }
+
+    /// Posts that are not in the journal.
+    pub(crate) fn unkept(&self) -> impl Iterator<Item = &Pending> {
+        self.pending.iter().filter(|pending| pending.serial >= self.kept)
     }
 
     fn snapshot(&self) -> Vec<Record> {
@@ -358,5 +364,3 @@ pub(crate) enum JournalSave {
     /// Replace all by these.
     Replace(Vec<Record>),
 }
-
-use super::place::Place;

@@ -1,6 +1,6 @@
 //! What comes out of a session, and when it wants to be called again.
 
-use super::event::{End, Event};
+use super::event::{End, Event, Unkept};
 use super::requests::Asked;
 use super::save::Save;
 use super::{CATCH_UP_MS, LOGIN_MS, MAX_UNSHOWN, MAX_WAITING, Pending, Phase, Session, outbox};
@@ -33,8 +33,11 @@ impl Session {
         let outbox = self.outbox.timeout().filter(|_| self.phase == Phase::Up);
         let catching_up =
             (self.catching_up && self.logins > 0).then(|| after(self.server_time.1, CATCH_UP_MS));
-        [heart, slow, catching_up, outbox, self.keeper.timeout(), self.leaving.timeout()]
+        let own =
+            [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
+        [heart, slow, catching_up, outbox]
             .into_iter()
+            .chain(own)
             .flatten()
             // What was due at the last tick and is still there waits for something else than time.
             .filter(|due| self.ticked.is_none_or(|ticked| *due > ticked))
@@ -43,16 +46,21 @@ impl Session {
 
     /// What must be kept before anything else is sent.
     pub fn poll_save(&mut self) -> Option<Save> {
-        let journal = self.outbox.poll_save().map(Save::from);
-        journal.or_else(|| self.keeper.poll(&self.name, self.epoch, self.ignored.names()).map(Save::Kept))
+        let journal = if self.waits_to_keep(Unkept::Outbox) { None } else { self.outbox.poll_save() };
+        journal.map(Save::from).or_else(|| {
+            let rest = !self.waits_to_keep(Unkept::Cursors);
+            rest.then(|| self.keeper.poll(&self.name, self.epoch, self.ignored.names()))?.map(Save::Kept)
+        })
     }
 
-    /// The next message for the server; nothing while something is to be kept.
+    /// The next message for the server; no post while something of the outbox is to be kept.
     pub fn poll_transmit(&mut self, now: Now) -> Option<ClientMsg> {
-        if self.outbox.is_dirty() {
-            return None;
-        }
-        let message = self.out.pop_front().or_else(|| self.outbox.poll_transmit())?;
+        let kept = !self.outbox.is_dirty();
+        let message = match self.out.pop_front() {
+            Some(message) => message,
+            None if kept => self.outbox.poll_transmit()?,
+            None => return None,
+        };
         self.heartbeat.handle_sent(now.steady);
         Some(message)
     }
@@ -67,7 +75,8 @@ impl Session {
     /// The face has shown the first `shown` of all events that were given out.
     pub fn handle_shown(&mut self, shown: u64, now: Now) {
         self.shown = shown.min(self.given);
-        self.keeper.handle_shown(self.shown);
+        let moved = self.keeper.handle_shown(self.shown);
+        self.marks.handle_shown(moved);
         self.advance(now);
     }
 
@@ -91,8 +100,13 @@ impl Session {
     pub fn wants_input(&self) -> bool {
         let room =
             self.outbox.len() + self.transfers.sending() < MAX_WAITING && self.events.len() < MAX_UNSHOWN;
-        let settled = self.logins > 0 && !self.catching_up && !self.requests.any(Asked::moves);
+        let settled = self.logins > 0 && !self.catching_up && self.is_done();
         settled && room && !self.leaving.is_leaving()
+    }
+
+    /// Whether everything that was typed has had its effect on what may be typed next.
+    pub(super) fn is_done(&self) -> bool {
+        self.deferred.is_none() && !self.requests.any(Asked::is_awaited)
     }
 
     /// Whether to read from the server; a face that does not keep up makes this client a lagging cursor.

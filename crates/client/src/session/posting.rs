@@ -23,6 +23,8 @@ impl Session {
         body: String,
         now: Now,
     ) {
+        // What is said ends the reading of what was said.
+        self.reading = None;
         if body.len() > self.max_body {
             let text = format!("that text is too long: {} bytes of at most {}", body.len(), self.max_body);
             return self.mistake(text, "say it in several lines");
@@ -52,7 +54,7 @@ impl Session {
         if self.welcome.is_some() {
             for post in self.outbox.announce(now.steady, offline) {
                 let text = post.words();
-                self.tell(Event::Pending { place: post.place, kind: post.kind, text });
+                self.tell(Event::Pending { place: post.place, text });
             }
         }
     }
@@ -109,7 +111,8 @@ impl Session {
     pub(super) fn tell_refused(&mut self, pending: Pending, refusal: Refusal) {
         self.refusals += 1;
         let text = pending.post.words();
-        self.tell(Event::Refused { place: pending.post.place, text, refusal });
+        let Post { place, kind, .. } = pending.post;
+        self.tell(Event::Refused { place, kind, text, refusal });
     }
 
     pub(super) fn handle_ack(&mut self, counter: Counter, now: Now) {

@@ -1,7 +1,8 @@
 //! Questions that wait for their answers.
 
 use super::place::Place;
-use protocol::id::{PersonId, Req, RoomId};
+use super::reading::Gather;
+use protocol::id::{PersonId, Req, RoomId, Seq};
 use protocol::message::{RoomListing, RosterItem};
 use std::collections::BTreeMap;
 
@@ -22,8 +23,16 @@ pub(crate) enum Asked {
         room: RoomId,
     },
     History {
-        place: Place,
+        gather: Gather,
     },
+    /// The lines around this one.
+    Around {
+        room: RoomId,
+        line: Seq,
+    },
+    Search,
+    /// How far I have read.
+    Mark,
     Rooms {
         so_far: Vec<RoomListing>,
     },
@@ -63,10 +72,15 @@ impl Asked {
         Some(match self {
             Self::Join { name } => format!("/join {name}"),
             Self::Part { .. } => "/part".into(),
-            Self::Open { .. } | Self::Context { .. } | Self::Whois { why: Why::Post | Why::Send, .. } => {
+            Self::Open { .. }
+            | Self::Context { .. }
+            | Self::Mark
+            | Self::Whois { why: Why::Post | Why::Send, .. } => {
                 return None;
             }
             Self::History { .. } => "/history".into(),
+            Self::Around { .. } => "/jump".into(),
+            Self::Search => "/search".into(),
             Self::Rooms { .. } => "/list".into(),
             Self::People { .. } => "/who".into(),
             Self::Whois { name, why: Why::Show } => format!("/whois {name}"),
@@ -81,6 +95,11 @@ impl Asked {
     /// Whether its answer decides where what is typed next goes.
     pub(crate) fn moves(&self) -> bool {
         matches!(self, Self::Join { .. } | Self::Part { .. } | Self::Whois { why: Why::Query, .. })
+    }
+
+    /// Whether what is typed next may build on its answer.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.moves() || matches!(self, Self::History { .. } | Self::Around { .. } | Self::Search)
     }
 }
 
@@ -108,11 +127,6 @@ impl Requests {
     /// Whether such a question is open.
     pub(crate) fn any(&self, wanted: impl Fn(&Asked) -> bool) -> bool {
         self.open.values().any(wanted)
-    }
-
-    /// Whether nothing is open.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.open.is_empty()
     }
 
     /// Forgets all; gives those that were open.

@@ -2,17 +2,12 @@
 
 use super::cursors::Cursor;
 use super::place::Place;
+use super::recent::{News, Recent};
 use super::roster::Roster;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{PersonId, RoomId, Seq};
 use protocol::message::{RoomInfo, RoomKind, RosterItem};
-use std::collections::{BTreeMap, VecDeque};
-
-/// Entries of each room that are remembered, so that replies can quote them.
-const RECENT: usize = 200;
-
-/// Characters of a quote.
-const QUOTE: usize = 40;
+use std::collections::BTreeMap;
 
 /// A room of mine.
 #[derive(Clone, Debug)]
@@ -22,13 +17,15 @@ pub(crate) struct Room {
     pub(crate) roster: Roster,
     /// Shown once in this process, so that a reconnection does not introduce it again.
     pub(crate) entered: bool,
-    /// The line in front of what is new has been shown, or nothing was new.
-    pub(crate) unread: Option<u64>,
+    /// The first entry that is new to me, and the newest, until that is told.
+    pub(crate) unread: Option<(Seq, Seq)>,
     /// It is being opened for this profile's first time.
     pub(crate) first_look: bool,
     /// The last entry that was there when this profile first came: what is up to it is history.
     pub(crate) history: Option<Seq>,
-    recent: VecDeque<(Seq, PersonId, String, String)>,
+    /// How far the server was told that I have read.
+    pub(crate) marked: Option<Seq>,
+    pub(crate) recent: Recent,
 }
 
 impl Room {
@@ -41,7 +38,8 @@ impl Room {
             unread: None,
             first_look: false,
             history: None,
-            recent: VecDeque::new(),
+            marked: None,
+            recent: Recent::default(),
         }
     }
 
@@ -61,39 +59,31 @@ impl Room {
         }
     }
 
-    /// Keeps the beginning of an entry for quotes, and takes a new topic.
-    pub(crate) fn remember(&mut self, entry: &Entry) {
+    /// The first entry behind all that I have read, here (`kept`: the cursor goes on from there) or on another
+    /// device, and the newest; nothing if I have never been here, or nothing is new.
+    pub(crate) fn what_is_new(&self, kept: bool) -> Option<(Seq, Seq)> {
+        let here = self.cursor.position().filter(|_| kept);
+        let read = here.flatten().max(self.info.read);
+        let first = Seq::after(read);
+        let known = here.is_some() || self.info.read.is_some();
+        let newest = self.info.newest.filter(|newest| known && *newest >= first)?;
+        Some((first, newest))
+    }
+
+    /// How many entries are behind what I have read; 0 if I have never read here.
+    pub(crate) fn unread_count(&self) -> u16 {
+        let new = self.what_is_new(false);
+        let count = new.map_or(0, |(first, newest)| newest.value() - first.value() + 1);
+        u16::try_from(count).unwrap_or(u16::MAX)
+    }
+
+    /// Takes a new topic, and remembers what was said. `mention` tells whether it names me.
+    pub(crate) fn remember(&mut self, entry: &Entry, mention: bool) -> News {
         if entry.kind == EntryKind::Topic {
             self.info.topic = entry.text().into_owned();
         }
-        let Some(person) = entry.person.filter(|_| matches!(entry.kind, EntryKind::Text | EntryKind::Action))
-        else {
-            return;
-        };
-        if self.recent.len() == RECENT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back((entry.seq, person, entry.name.clone(), shorten(&entry.text())));
-    }
-
-    /// Who said this entry, and how it began.
-    pub(crate) fn quote(&self, seq: Seq) -> Option<(String, String)> {
-        let found = self.recent.iter().find(|(known, ..)| *known == seq)?;
-        Some((found.2.clone(), found.3.clone()))
-    }
-
-    /// The last thing that somebody else said.
-    pub(crate) fn last_of_others(&self, me: Option<PersonId>) -> Option<Seq> {
-        self.recent.iter().rev().find(|(_, person, ..)| Some(*person) != me).map(|(seq, ..)| *seq)
-    }
-}
-
-fn shorten(text: &str) -> String {
-    let line = text.lines().next().unwrap_or_default();
-    match line.char_indices().nth(QUOTE) {
-        Some((end, _)) => format!("{}…", line[..end].trim_end()),
-        None if line.len() < text.len() => format!("{line}…"),
-        None => line.to_owned(),
+        let head = self.info.newest.max(self.cursor.position().flatten());
+        self.recent.handle_entry(entry, head, mention)
     }
 }
 
@@ -115,6 +105,11 @@ impl Rooms {
     /// The room with this number.
     pub(crate) fn by_id(&mut self, id: RoomId) -> Option<&mut Room> {
         self.rooms.get_mut(&id)
+    }
+
+    /// The room with this number, to look at.
+    pub(crate) fn find(&self, id: RoomId) -> Option<&Room> {
+        self.rooms.get(&id)
     }
 
     /// The room with this name, or the one with this person.
@@ -143,17 +138,5 @@ impl Rooms {
         let seen = seen.map(|item: &RosterItem| (item.person, item.name.as_str()));
         let direct = self.rooms.values().filter_map(|room| Some((room.peer()?, room.info.name.as_str())));
         seen.chain(direct)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shorten;
-
-    #[test]
-    fn a_quote_is_short_and_says_that_it_is_cut() {
-        assert_eq!(shorten("hi"), "hi");
-        assert_eq!(shorten("one\ntwo"), "one…");
-        assert_eq!(shorten(&"ä".repeat(50)).chars().count(), 41);
     }
 }

@@ -4,7 +4,7 @@ use super::outbox::{JournalSave, Record};
 use super::place::Place;
 use crate::clock::{after, since};
 use protocol::id::{Epoch, Millis, RoomId, Seq};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Cursors are kept at most so often, in ms: being behind only shows lines again after a crash.
 const KEEP_EVERY_MS: u64 = 250;
@@ -60,6 +60,8 @@ pub(super) struct Keeper {
     /// Positions that count once so many events have been shown, in order.
     waiting: VecDeque<(u64, RoomId, Option<Seq>)>,
     shown: u64,
+    /// Rooms whose position was moved.
+    moved: BTreeSet<RoomId>,
     name: String,
     dirty: bool,
     due: bool,
@@ -123,15 +125,18 @@ impl Keeper {
         self.move_cursors();
     }
 
-    pub(super) fn handle_shown(&mut self, shown: u64) {
+    /// Gives the rooms of which more was shown since this was called last.
+    pub(super) fn handle_shown(&mut self, shown: u64) -> BTreeSet<RoomId> {
         self.shown = shown;
         self.move_cursors();
+        std::mem::take(&mut self.moved)
     }
 
     fn move_cursors(&mut self) {
         while let Some((_, room, seen)) = self.waiting.pop_front_if(|(queued, ..)| *queued <= self.shown) {
             if let Some(kept) = self.rooms.get_mut(&room) {
                 kept.1 = kept.1.max(seen);
+                self.moved.insert(room);
                 self.dirty = true;
             }
         }

@@ -1,6 +1,8 @@
 //! The session against a server that says what a test wants.
 
-mod scripted;
+mod changes;
+mod reading;
+pub(super) mod scripted;
 mod transfers;
 
 use super::event::{End, Event, Loss, Said};
@@ -325,6 +327,8 @@ fn every_command_does_something() {
         let argument = match spec.name {
             "join" | "part" | "who" => "lobby",
             "history" => "1h",
+            "edit" => "#1 eve",
+            "delete" | "jump" => "#1",
             "help" => "help",
             "msg" => "eve hi",
             "unignore" => "eve",

@@ -2,7 +2,6 @@
 
 use super::Session;
 use super::place::Place;
-use super::requests::Asked;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -45,7 +44,8 @@ impl Session {
             name: self.name.clone(),
             people: Arc::clone(&self.names.people),
             rooms: Arc::clone(&self.names.rooms),
-            lines: self.lines - u64::from(self.requests.any(Asked::moves)),
+            // A room may be asked for before any line was typed: one that was mine in a history that is gone.
+            lines: self.lines.saturating_sub(u64::from(!self.is_done())),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Spec, find, nearest};
 use crate::id::Seq;
+use crate::limits::{MAX_FETCH, MAX_QUERY};
 use crate::name::{NameError, PersonName, RoomName};
 use thiserror::Error;
 
@@ -26,6 +27,8 @@ pub enum Command {
     Query(Option<PersonName>),
     Reply { to: Option<Seq>, text: String },
     Me(String),
+    Edit { to: Option<Seq>, text: String },
+    Delete(Option<Seq>),
     Nick(PersonName),
     Away(String),
     Back,
@@ -33,7 +36,9 @@ pub enum Command {
     Who(Option<RoomName>),
     Whois(PersonName),
     List,
-    History(HistorySpan),
+    History(Option<HistorySpan>),
+    Search(Search),
+    Jump(Jump),
     Send(String),
     Ignore(Option<PersonName>),
     Unignore(PersonName),
@@ -46,10 +51,42 @@ pub enum Command {
 /// How far back to look.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HistorySpan {
-    /// So many entries, 1 ..= [`MAX_FETCH`](crate::limits::MAX_FETCH).
+    /// So many entries, 1 ..= [`MAX_FETCH`].
     Count(u16),
     /// What was said in the last so many ms.
     Ms(u64),
+}
+
+impl Default for HistorySpan {
+    /// What is shown where nothing is said about it.
+    fn default() -> Self {
+        Self::Count(20)
+    }
+}
+
+/// What to look for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Search {
+    /// More of what was found last.
+    More,
+    /// All of these words.
+    Words {
+        /// In all rooms that I may read, not only in this one.
+        everywhere: bool,
+        /// Not empty, at most [`MAX_QUERY`] bytes.
+        words: String,
+    },
+}
+
+/// Which line to show among those around it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Jump {
+    /// The one after the last that was jumped to.
+    Next,
+    /// A line that was found, from 1.
+    Found(usize),
+    /// A line of this room.
+    Line(Seq),
 }
 
 /// Why a slash line is no command. Nothing is sent.
@@ -77,6 +114,12 @@ pub enum CommandError {
     /// Neither a count nor a duration.
     #[error("'{0}' is neither a count nor a time such as 30m, 1h or 2d")]
     Span(String),
+    /// No number of a line.
+    #[error("'{0}' is no line's number")]
+    Number(String),
+    /// Too many words.
+    #[error("that is too much to look for: {0} bytes of at most {MAX_QUERY}")]
+    Query(usize),
 }
 
 impl CommandError {
@@ -90,6 +133,8 @@ impl CommandError {
             Self::Missing(spec) => format!("type {}", spec.synopsis()),
             Self::Name { .. } => "names have 1 to 32 characters, without spaces or commas".into(),
             Self::Span(_) => "type /history 50 or /history 1h".into(),
+            Self::Number(_) => "type /history or /search WORDS to see the numbers".into(),
+            Self::Query(_) => "leave out some words".into(),
         }
     }
 }
@@ -133,8 +178,16 @@ impl Command {
                 Self::Msg { to: person(to)?, text: text.trim_start().to_owned() }
             }
             "query" => Self::Query(first.map(person).transpose()?),
-            "reply" => reply(spec, rest)?,
+            "reply" => {
+                let (to, text) = numbered(spec, rest)?;
+                Self::Reply { to, text }
+            }
             "me" => Self::Me(required()?),
+            "edit" => {
+                let (to, text) = numbered(spec, rest)?;
+                Self::Edit { to, text }
+            }
+            "delete" => Self::Delete(first.map(line_number).transpose()?),
             "nick" => Self::Nick(person(&required()?)?),
             "away" => Self::Away(rest.to_owned()),
             "back" => Self::Back,
@@ -142,7 +195,9 @@ impl Command {
             "who" => Self::Who(first.map(room).transpose()?),
             "whois" => Self::Whois(person(&required()?)?),
             "list" => Self::List,
-            "history" => Self::History(span(first)?),
+            "history" => Self::History(first.map(span).transpose()?),
+            "search" => Self::Search(search(spec, rest)?),
+            "jump" => Self::Jump(jump(first)?),
             "send" => Self::Send(required()?),
             "ignore" => Self::Ignore(first.map(person).transpose()?),
             "unignore" => Self::Unignore(person(&required()?)?),
@@ -165,23 +220,54 @@ fn person(text: &str) -> Result<PersonName, CommandError> {
     PersonName::parse(bare).map_err(|error| CommandError::Name { text: text.to_owned(), error })
 }
 
-/// `#N TEXT` or `TEXT`.
-fn reply(spec: &'static Spec, rest: &str) -> Result<Command, CommandError> {
-    let numbered = rest.strip_prefix('#').and_then(|rest| rest.split_once(char::is_whitespace));
-    let numbered =
-        numbered.and_then(|(n, text)| Some((n.parse().ok().and_then(Seq::new)?, text.trim_start())));
-    let (to, text) = numbered.map_or((None, rest), |(seq, text)| (Some(seq), text));
-    if text.is_empty() {
-        return Err(CommandError::Missing(spec));
-    }
-    Ok(Command::Reply { to, text: text.to_owned() })
+/// `#N TEXT` or `TEXT`. A number alone is no text: who forgot it does not mean to say `#7`.
+fn numbered(spec: &'static Spec, rest: &str) -> Result<(Option<Seq>, String), CommandError> {
+    let (first, text) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
+    let (to, text) = match first.strip_prefix('#').and_then(number) {
+        Some(seq) => (Some(seq), text.trim_start()),
+        None => (None, rest),
+    };
+    if text.is_empty() { Err(CommandError::Missing(spec)) } else { Ok((to, text.to_owned())) }
 }
 
-/// `50`, `30m`, `1h`, `2d`; 20 entries if nothing is said.
-fn span(text: Option<&str>) -> Result<HistorySpan, CommandError> {
-    let Some(text) = text else {
-        return Ok(HistorySpan::Count(20));
+/// The number of a line, from 1.
+fn number(text: &str) -> Option<Seq> {
+    text.parse().ok().and_then(Seq::new)
+}
+
+/// `#7` or `7`.
+fn line_number(text: &str) -> Result<Seq, CommandError> {
+    number(text.strip_prefix('#').unwrap_or(text)).ok_or_else(|| CommandError::Number(text.to_owned()))
+}
+
+/// `WORDS`, `-a WORDS` or nothing.
+fn search(spec: &'static Spec, rest: &str) -> Result<Search, CommandError> {
+    let (everywhere, words) = match rest.split_once(char::is_whitespace) {
+        _ if rest == "-a" => return Err(CommandError::Missing(spec)),
+        Some(("-a", words)) => (true, words.trim_start()),
+        _ => (false, rest),
     };
+    match words.len() {
+        0 => Ok(Search::More),
+        1..=MAX_QUERY => Ok(Search::Words { everywhere, words: words.to_owned() }),
+        len => Err(CommandError::Query(len)),
+    }
+}
+
+/// `3`, `#3` or nothing.
+fn jump(text: Option<&str>) -> Result<Jump, CommandError> {
+    let Some(text) = text else {
+        return Ok(Jump::Next);
+    };
+    if let Some(line) = text.strip_prefix('#').and_then(number) {
+        return Ok(Jump::Line(line));
+    }
+    let found = text.parse().ok().filter(|found| *found > 0).map(Jump::Found);
+    found.ok_or_else(|| CommandError::Number(text.to_owned()))
+}
+
+/// `50`, `30m`, `1h`, `2d`.
+fn span(text: &str) -> Result<HistorySpan, CommandError> {
     let bad = || CommandError::Span(text.to_owned());
     let unit: u64 = match text.chars().last() {
         Some('s') => 1_000,
@@ -192,7 +278,7 @@ fn span(text: Option<&str>) -> Result<HistorySpan, CommandError> {
     };
     if unit == 0 {
         let count: u64 = text.parse().map_err(|_| bad())?;
-        let count = count.min(u64::from(crate::limits::MAX_FETCH));
+        let count = count.min(u64::from(MAX_FETCH));
         return u16::try_from(count).ok().filter(|n| *n > 0).map(HistorySpan::Count).ok_or_else(bad);
     }
     let count: u64 = text[..text.len() - 1].parse().map_err(|_| bad())?;

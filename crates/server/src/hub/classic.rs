@@ -114,9 +114,13 @@ impl Hub {
             Command::Me(text) => self.say(speaker, current, EntryKind::Action, None, &text, held),
             Command::Topic(None) => self.tell_topic(speaker),
             Command::List => self.tell_rooms_list(speaker),
-            Command::History(span) => self.history_lines(speaker, span),
+            Command::History(span) => self.history_lines(speaker, span.unwrap_or_default()),
             Command::Motd => self.tell_motd(speaker),
-            Command::Ignore(_) | Command::Unignore(_) | Command::Send(_) | Command::Clear => {
+            Command::Ignore(_)
+            | Command::Unignore(_)
+            | Command::Send(_)
+            | Command::Jump(_)
+            | Command::Clear => {
                 self.send_bytes(conn, voice::error_frame(UNKNOWN_COMMAND));
             }
             may_fail => {

@@ -55,6 +55,15 @@ pub struct Settings {
     pub keep: Retention,
 }
 
+/// The store has no room.
+#[derive(Clone, Copy, Debug)]
+struct Full {
+    /// What posts are told meanwhile.
+    code: Code,
+    /// It is not tried again before this time.
+    until: Millis,
+}
+
 /// A connection that has logged in.
 #[derive(Debug)]
 struct Session {
@@ -126,8 +135,8 @@ pub struct Hub {
     next_telling: Millis,
     next_forgetting: Millis,
     draining: bool,
-    /// The store refuses: posts are refused at once until it takes something again.
-    store_full: Option<Code>,
+    /// The store refused: posts are refused at once, and it is left alone for a moment.
+    full: Option<Full>,
     history: Arc<dyn Oldest>,
     contents: Arc<dyn ContentIndex>,
     files: files::FileRights,
@@ -191,7 +200,7 @@ impl Hub {
             next_telling: now,
             next_forgetting: now,
             draining: false,
-            store_full: None,
+            full: None,
             history,
             contents,
             files: files::FileRights::default(),
@@ -285,12 +294,13 @@ impl Hub {
     /// When the next tick is due.
     pub fn next_tick(&self) -> Millis {
         let rosters = self.stirred.iter().filter_map(|room| self.rooms.find(*room)?.roster.due()).min();
-        rosters.map_or(self.next_sweep, |due| due.min(self.next_sweep))
+        let retry = self.full.map(|full| full.until).filter(|_| !self.sequencer.is_empty());
+        [rosters, retry].into_iter().flatten().fold(self.next_sweep, Millis::min)
     }
 
     /// What is to be committed next, if anything waits.
     pub fn next_turn(&mut self, now: Millis) -> Option<Turn> {
-        if self.sequencer.is_empty() {
+        if self.sequencer.is_empty() || self.full.is_some_and(|full| now < full.until) {
             return None;
         }
         let mut turn = self.sequencer.take();
@@ -305,10 +315,10 @@ impl Hub {
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
     pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Millis) {
         let Turn { posts, changes, replies } = turn;
-        self.store_full = commit.changes.err();
+        self.full = commit.changes.err().map(|code| Full { code, until: Millis(now.0 + FULL_MS) });
         let trims: Vec<_> =
             changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
-        if self.store_full.is_some() {
+        if self.full.is_some() {
             self.sequencer.put_back(changes, replies);
         } else {
             let told: BTreeSet<_> = replies.iter().map(|reply| reply.conn.id).collect();
@@ -450,6 +460,9 @@ const FORGET_EVERY_MS: u64 = 3_600_000;
 
 /// A room without an entry for so long lets go of its blocks.
 const QUIET_MS: u64 = 60_000;
+
+/// A store that refused is left alone for so long, in ms: space does not come back sooner.
+const FULL_MS: u64 = 250;
 
 /// When clients may come back after a shutdown, in ms: a restart takes less.
 const GO_AWAY_MS: u32 = 500;

@@ -94,9 +94,8 @@ impl Hub {
             return Err((Code::NotAllowed, 0));
         };
         let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
-        // While nothing waits that is tried again anyway, this post is what shows whether there is room by now.
-        if let Some(code) = self.store_full.filter(|_| !self.sequencer.is_empty()) {
-            return Err((code, 0));
+        if let Some(full) = self.full.filter(|full| now < full.until) {
+            return Err((full.code, 0));
         }
         let file = match post.kind {
             EntryKind::File => Some(self.check_file(person, &post.body).map_err(|code| (code, 0))?),

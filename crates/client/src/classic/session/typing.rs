@@ -42,7 +42,7 @@ impl ClassicSession {
             return self.mistake(error.to_string(), "leave that character out");
         }
         if self.phase != Phase::Up {
-            self.tell(Event::Pending { place: place(), kind: EntryKind::Text, text: line.to_owned() });
+            self.tell(Event::Pending { place: place(), text: line.to_owned() });
         }
         self.waiting.push_back(line.to_owned());
         self.send_waiting(now);

@@ -6,7 +6,7 @@ use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::frame::{Deframer, Item};
 use protocol::id::{Counter, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq};
 use protocol::message::{
-    ClientMsg, Durability, Limits, OpenFrom, RoomInfo, RoomKind, RoomsChange, ServerMsg,
+    ClientMsg, Durability, Limits, OpenFrom, Reply, RoomInfo, RoomKind, RoomsChange, ServerMsg,
 };
 use std::collections::VecDeque;
 use std::io;
@@ -19,7 +19,9 @@ const PIPE: usize = 4_096;
 
 #[derive(Debug, Default)]
 struct State {
-    log: Vec<(u64, String)>,
+    log: Vec<Entry>,
+    /// How far the client has said that it has read, each time.
+    marks: Vec<u64>,
     last: u64,
     refuse: usize,
     nonsense: bool,
@@ -68,11 +70,38 @@ impl Server {
     }
 
     pub(super) fn log(&self) -> Vec<String> {
-        self.lock().log.iter().map(|(_, text)| text.clone()).collect()
+        self.lock().log.iter().map(|entry| entry.text().into_owned()).collect()
+    }
+
+    /// What the lines say after all changes.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let log = self.lock().log.clone();
+        let mut lines: Vec<Option<String>> = Vec::new();
+        for entry in log {
+            let target = entry.reply_to.and_then(|seq| usize::try_from(seq.value() - 1).ok());
+            let text = entry.text().into_owned();
+            match (entry.kind, target) {
+                (EntryKind::Edit, Some(at)) => lines[at] = lines[at].is_some().then_some(text),
+                (EntryKind::Delete, Some(at)) => lines[at] = None,
+                _ => {
+                    lines.push(Some(text));
+                    continue;
+                }
+            }
+            lines.push(None);
+        }
+        lines.into_iter().flatten().collect()
+    }
+
+    pub(super) fn marks(&self) -> Vec<u64> {
+        self.lock().marks.clone()
     }
 
     pub(super) fn append(&self, text: &str) {
-        self.lock().log.push((0, text.to_owned()));
+        let mut state = self.lock();
+        let entry = entry(state.log.len(), None, EntryKind::Text, None, text.as_bytes());
+        state.log.push(entry);
+        drop(state);
         self.grown.send_modify(|grown| *grown += 1);
     }
 
@@ -169,13 +198,11 @@ impl Connection {
     /// Sends the entries behind the cursor.
     async fn flow(&mut self) -> io::Result<()> {
         while let Some(at) = self.cursor {
-            let next: Vec<_> = self.server.lock().log.iter().skip(at).take(50).cloned().collect();
-            if next.is_empty() {
+            let entries: Vec<_> = self.server.lock().log.iter().skip(at).take(50).cloned().collect();
+            if entries.is_empty() {
                 break;
             }
-            self.cursor = Some(at + next.len());
-            let entries = next.iter().enumerate().map(|(n, (counter, text))| entry(at + n, *counter, text));
-            let entries = entries.collect();
+            self.cursor = Some(at + entries.len());
             self.say(&ServerMsg::Entries { room: RoomId::FIRST, entries }).await?;
         }
         Ok(())
@@ -185,7 +212,13 @@ impl Connection {
         match message {
             ClientMsg::Hello { .. } => self.log_in().await,
             ClientMsg::Open { req, from, .. } => self.open(req, &from).await,
-            ClientMsg::Post { counter, body, .. } => self.take(counter, &body).await,
+            ClientMsg::Post { counter, kind, reply_to, body, .. } => {
+                self.take(counter, kind, reply_to, &body).await
+            }
+            ClientMsg::Mark { req, seq, .. } => {
+                self.server.lock().marks.push(seq.value());
+                self.say(&ServerMsg::Answer { req, more: false, reply: Reply::Done }).await
+            }
             ClientMsg::Ping { nonce } => self.say(&ServerMsg::Pong { nonce, time: Millis(0) }).await,
             ClientMsg::Bye {} => Err(io::ErrorKind::ConnectionReset.into()),
             other => panic!("this server does not know {other:?}"),
@@ -215,7 +248,13 @@ impl Connection {
     }
 
     /// Keeps a post that is next; breaks when it is time, before this is acknowledged or before it is kept.
-    async fn take(&mut self, counter: Counter, body: &Bytes) -> io::Result<()> {
+    async fn take(
+        &mut self,
+        counter: Counter,
+        kind: EntryKind,
+        reply_to: Option<Seq>,
+        body: &Bytes,
+    ) -> io::Result<()> {
         let broken = || Err(io::ErrorKind::ConnectionReset.into());
         if self.breaks_after == 0 && counter.value().is_multiple_of(2) {
             return broken();
@@ -225,8 +264,8 @@ impl Connection {
         if counter.value() == expected {
             let mut state = self.server.lock();
             state.last = expected;
-            let text = String::from_utf8(body.to_vec()).expect("tests post text");
-            state.log.push((expected, text));
+            let entry = entry(state.log.len(), Some(counter), kind, reply_to, body);
+            state.log.push(entry);
         }
         if self.breaks_after == 0 {
             return broken();
@@ -236,7 +275,7 @@ impl Connection {
     }
 }
 
-fn entry(at: usize, counter: u64, text: &str) -> Entry {
+fn entry(at: usize, counter: Option<Counter>, kind: EntryKind, reply_to: Option<Seq>, body: &[u8]) -> Entry {
     Entry {
         seq: Seq::new(at as u64 + 1).expect("at least 1"),
         time: Millis(1_783_000_000_000),
@@ -244,11 +283,11 @@ fn entry(at: usize, counter: u64, text: &str) -> Entry {
         person: Some(PersonId::FIRST),
         name: "alice".into(),
         device: Some(DeviceNo::FIRST),
-        counter: Counter::new(counter),
-        kind: EntryKind::Text,
+        counter,
+        kind,
         revision: Revision::Original,
-        reply_to: None,
-        body: Bytes::copy_from_slice(text.as_bytes()),
+        reply_to,
+        body: Bytes::copy_from_slice(body),
     }
 }
 

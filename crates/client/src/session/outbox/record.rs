@@ -41,10 +41,21 @@ pub struct Content {
 impl Post {
     /// What its author would type to say it again.
     pub fn words(&self) -> String {
-        match self.file {
-            None => self.body.clone(),
-            Some(_) => format!("/send {}", self.body),
-        }
+        let line = self.reply_to.map(|seq| format!("#{seq} ")).unwrap_or_default();
+        let command = match self.kind {
+            _ if self.file.is_some() => "/send ".into(),
+            EntryKind::Action => "/me ".into(),
+            EntryKind::Edit => format!("/edit {line}"),
+            EntryKind::Delete => format!("/delete {line}"),
+            _ if self.reply_to.is_some() => format!("/reply {line}"),
+            _ => String::new(),
+        };
+        format!("{command}{}", self.body).trim_end().to_owned()
+    }
+
+    /// Whether it means nothing without the line that it is about.
+    pub(super) fn is_about_a_line(&self) -> bool {
+        matches!(self.kind, EntryKind::Edit | EntryKind::Delete | EntryKind::Reaction)
     }
 
     /// About as many bytes as it takes on the wire.

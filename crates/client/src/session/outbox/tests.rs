@@ -1,8 +1,10 @@
 //! The outbox against a naive server, by random steps of many seeds.
 
 use super::*;
+use crate::session::place::Place;
 use protocol::entry::EntryKind;
-use protocol::id::RoomId;
+use protocol::id::{RoomId, Seq};
+use protocol::message::Target;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use std::collections::BTreeSet;
@@ -138,6 +140,36 @@ fn a_server_that_forgot_the_device_gets_nothing_twice() {
     assert_eq!(bodies(&outbox.handle_welcome(EPOCH, None).unknown), ["b"]);
 }
 
+#[test]
+fn a_new_history_gets_no_change_of_a_line_of_the_old_one() {
+    let about = |kind, body: &str| Post { kind, reply_to: Seq::new(1), ..post(body) };
+    let mut outbox = with_posts(&[]);
+    for kind in [EntryKind::Edit, EntryKind::Text, EntryKind::Delete] {
+        outbox.push(about(kind, "x"), now(0));
+    }
+    outbox.handle_disconnected();
+    let again = outbox.handle_welcome(EPOCH, Some(counter(7)));
+    assert_eq!(again.void, [], "the same history");
+    outbox.handle_disconnected();
+    let settled = outbox.handle_welcome(Epoch([2; 16]), None);
+    let kinds: Vec<_> = settled.void.iter().map(|pending| pending.post.kind).collect();
+    assert_eq!(kinds, [EntryKind::Edit, EntryKind::Delete]);
+    let left: Vec<_> = outbox.pending().map(|pending| (pending.post.kind, pending.post.reply_to)).collect();
+    assert_eq!(left, [(EntryKind::Text, None)]);
+}
+
+#[test]
+fn only_what_was_never_sent_can_be_taken_back() {
+    let mut outbox = with_posts(&["a", "b"]);
+    outbox.set_window(1, 1_000);
+    assert_eq!(send_all(&mut outbox), [(1, "a".into())]);
+    assert_eq!(outbox.withdraw(0), None);
+    assert_eq!(outbox.withdraw(1).map(|post| post.body), Some("b".into()));
+    assert_eq!(outbox.withdraw(1), None);
+    outbox.handle_ack(counter(1));
+    assert_eq!(send_all(&mut outbox), []);
+}
+
 /// A server as the protocol describes it, with one connection's frames still unread.
 #[derive(Default)]
 struct Server {
@@ -183,6 +215,8 @@ struct World {
     posted: usize,
     refused: BTreeSet<String>,
     unknown: BTreeSet<String>,
+    /// What was taken back.
+    withdrawn: BTreeSet<String>,
     /// Entries of histories that are gone.
     old: Vec<String>,
 }
@@ -198,6 +232,7 @@ impl World {
             posted: 0,
             refused: BTreeSet::new(),
             unknown: BTreeSet::new(),
+            withdrawn: BTreeSet::new(),
             old: Vec::new(),
         }
     }
@@ -223,6 +258,9 @@ impl World {
         }
         self.save();
         while let Some(message) = self.outbox.poll_transmit() {
+            if let ClientMsg::Post { reply_to: Some(seq), .. } = &message {
+                assert_eq!(seq.value(), u64::from(self.server.epoch) + 1, "of another history");
+            }
             self.server.unread.push_back(sent(&message));
         }
     }
@@ -232,7 +270,8 @@ impl World {
         let settled =
             self.outbox.handle_welcome(Epoch([self.server.epoch; 16]), Counter::new(self.server.last));
         self.outbox.set_window(4, 1_000);
-        self.unknown.extend(settled.unknown.into_iter().map(|pending| pending.post.body));
+        let told = settled.unknown.into_iter().chain(settled.void);
+        self.unknown.extend(told.map(|pending| pending.post.body));
     }
 
     fn disconnect(&mut self, rng: &mut SmallRng) {
@@ -258,11 +297,24 @@ impl World {
         }
     }
 
+    /// Says something, or changes a line of the history that the outbox knows.
+    fn post(&mut self, rng: &mut SmallRng) {
+        let plain = post(&self.posted.to_string());
+        let line = self.outbox.epoch.and_then(|epoch| Seq::new(u64::from(epoch.0[0]) + 1));
+        let change = Post { kind: EntryKind::Delete, reply_to: line, ..plain.clone() };
+        let changes = line.is_some() && rng.random_ratio(1, 3);
+        self.outbox.push(if changes { change } else { plain }, now(self.time));
+        self.posted += 1;
+    }
+
     fn step(&mut self, rng: &mut SmallRng) {
         match rng.random_range(0..20) {
-            0..5 => {
-                self.outbox.push(post(&self.posted.to_string()), now(self.time));
-                self.posted += 1;
+            0..5 => self.post(rng),
+            14 if rng.random() => {
+                let last = self.outbox.last_in(&Place::Room("lobby".into()), |_| true);
+                let last = last.map(|pending| pending.serial);
+                let withdrawn = last.and_then(|serial| self.outbox.withdraw(serial));
+                self.withdrawn.extend(withdrawn.map(|post| post.body));
             }
             5..10 => self.server.read_one(rng, &mut self.refused),
             10..15 => self.answer(rng),
@@ -270,6 +322,10 @@ impl World {
             17 => self.disconnect(rng),
             18 => {
                 self.disconnect(rng);
+                // Acknowledgements need not be on the disk.
+                while matches!(self.journal.last(), Some(Record::Acked { .. })) && rng.random() {
+                    self.journal.pop();
+                }
                 self.outbox = Outbox::restore(&self.journal);
             }
             19 if rng.random_ratio(1, 4) => {
@@ -302,7 +358,9 @@ impl World {
         }
         for n in (0..self.posted).map(|n| n.to_string()) {
             let told = self.refused.contains(&n) || self.unknown.contains(&n);
-            assert!(seen.contains(&n) || told, "seed {seed}: {n} is lost");
+            let withdrawn = self.withdrawn.contains(&n);
+            assert!(!withdrawn || !seen.contains(&n), "seed {seed}: {n} was taken back");
+            assert!(seen.contains(&n) || told || withdrawn, "seed {seed}: {n} is lost");
         }
         let numbers: Vec<usize> = self.old.iter().filter_map(|body| body.parse().ok()).collect();
         assert!(numbers.is_sorted(), "seed {seed}: out of order: {numbers:?}");

@@ -7,14 +7,15 @@ use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{Counter, Req, RoomId, Seq};
 use protocol::message::{
-    Durability, Limits, OpenFrom, Presence, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Target, ty,
+    Durability, Found, Limits, OpenFrom, Presence, Range, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem,
+    Target, ty,
 };
 use std::ops::RangeInclusive;
 
 pub(super) const EPOCH: Epoch = Epoch([1; 16]);
 pub(super) const LOBBY: RoomId = RoomId::FIRST;
 
-pub(super) fn seq(value: u64) -> Seq {
+pub(in super::super) fn seq(value: u64) -> Seq {
     Seq::new(value).expect("tests count from 1")
 }
 
@@ -27,7 +28,7 @@ fn person(value: u64) -> PersonId {
 }
 
 /// An entry of eve's, or of this client if it has a counter.
-pub(super) fn entry(at: u64, text: &str, own: Option<u64>) -> Entry {
+pub(in super::super) fn entry(at: u64, text: &str, own: Option<u64>) -> Entry {
     Entry {
         seq: seq(at),
         time: Millis(1_000),
@@ -82,15 +83,20 @@ pub(super) struct Scripted {
 
 impl Scripted {
     pub(super) fn new() -> Self {
+        Self::with(false, Kept::default())
+    }
+
+    /// A client that goes on from what it kept, with a person at its prompt or without.
+    pub(super) fn with(interactive: bool, kept: Kept) -> Self {
         let config = Config {
             name: "alice".into(),
             device: DeviceId([1; 16]),
             secret: Secret([1; 32]),
             agent: "test".into(),
             history: 20,
-            interactive: false,
+            interactive,
         };
-        let session = Session::new(config, Kept::default(), &[]);
+        let session = Session::new(config, kept, &[]);
         let now = Now::default();
         Self { session, now, epoch: EPOCH, sent: Vec::new(), kept: Kept::default(), given: 0 }
     }
@@ -149,6 +155,11 @@ impl Scripted {
 
     /// `Welcome`, and the lobby as the only room.
     pub(super) fn log_in(&mut self, last: Option<u64>) {
+        self.log_in_with(last, vec![info(LOBBY, "lobby")]);
+    }
+
+    /// `Welcome`, and these rooms.
+    pub(super) fn log_in_with(&mut self, last: Option<u64>, rooms: Vec<RoomInfo>) {
         self.say(ServerMsg::Welcome {
             version: 1,
             features: 0,
@@ -163,7 +174,6 @@ impl Scripted {
             storage: String::new(),
             motd: String::new(),
         });
-        let rooms = vec![info(LOBBY, "lobby")];
         self.say(ServerMsg::Rooms { req: Req(0), change: RoomsChange::All, more: false, rooms });
     }
 
@@ -192,6 +202,61 @@ impl Scripted {
     pub(super) fn entries(&mut self, room: RoomId, seqs: RangeInclusive<u64>) {
         let entries = seqs.map(|at| entry(at, &format!("line {at}"), None)).collect();
         self.say(ServerMsg::Entries { room, entries });
+    }
+
+    /// The answer to the last request.
+    pub(super) fn page(&mut self, more: bool, found: Vec<(RoomId, Entry)>) {
+        let req = self.last_req();
+        let found = found.into_iter().map(|(room, entry)| Found { room, entry }).collect();
+        self.say(ServerMsg::Page { req, more, found });
+    }
+
+    /// The answer to the last request: these entries of the lobby.
+    pub(super) fn lobby_page(&mut self, more: bool, seqs: RangeInclusive<u64>) {
+        let entries = seqs.map(|at| (LOBBY, entry(at, &format!("line {at}"), None)));
+        self.page(more, entries.collect());
+    }
+
+    pub(super) fn ack(&mut self, number: u64) {
+        self.say(ServerMsg::Ack { counter: counter(number), room: None, seq: None });
+    }
+
+    /// A line of this client is acknowledged and comes back.
+    pub(super) fn comes_back(&mut self, at: u64, number: u64, text: &str) {
+        self.ack(number);
+        self.say(ServerMsg::Entries { room: LOBBY, entries: vec![entry(at, text, Some(number))] });
+    }
+
+    /// Everything in the posts that were sent but their place: counter, kind, what they refer to, body.
+    pub(super) fn whole_posts(&mut self) -> Vec<(u64, EntryKind, Option<u64>, String)> {
+        let post = |message| match message {
+            ClientMsg::Post { counter, kind, reply_to, body, .. } => Some((
+                counter.value(),
+                kind,
+                reply_to.map(Seq::value),
+                String::from_utf8_lossy(&body).into_owned(),
+            )),
+            _ => None,
+        };
+        self.sent().into_iter().filter_map(post).collect()
+    }
+
+    /// The ranges and limits that were asked for.
+    pub(super) fn fetches(&mut self) -> Vec<(Range, u16)> {
+        let fetch = |message| match message {
+            ClientMsg::Fetch { range, limit, .. } => Some((range, limit)),
+            _ => None,
+        };
+        self.sent.iter().cloned().filter_map(fetch).collect()
+    }
+
+    /// How far it was told that rooms were read.
+    pub(super) fn marks(&self) -> Vec<(RoomId, u64)> {
+        let mark = |message: &ClientMsg| match message {
+            ClientMsg::Mark { room, seq, .. } => Some((*room, seq.value())),
+            _ => None,
+        };
+        self.sent.iter().filter_map(mark).collect()
     }
 
     pub(super) fn added(&mut self, room: RoomId, name: &str) {
@@ -239,6 +304,7 @@ impl Scripted {
             | ClientMsg::Part { req, .. }
             | ClientMsg::Open { req, .. }
             | ClientMsg::Fetch { req, .. }
+            | ClientMsg::Search { req, .. }
             | ClientMsg::State { req, .. }
             | ClientMsg::Ask { req, .. }
             | ClientMsg::Do { req, .. } => Some(*req),

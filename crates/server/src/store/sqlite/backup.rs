@@ -34,7 +34,7 @@ pub fn backup(folder: &Folder, file: &Path, task: &mut Task<'_>) -> Result<Repor
     }
     let part = with_suffix(file, ".part");
     let failed = |path: &Path, fault: Fault| OperateError::from_fault(path, fault);
-    fs::remove_file(&part).or_else(ignore_missing).map_err(|error| failed(&part, error.into()))?;
+    remove_database(&part).map_err(|error| failed(&part, error.into()))?;
     let written = write(folder, &part, task).and_then(|()| verify::verify_backup(&part, task));
     let report = match written {
         Ok(report) if report.findings.is_empty() => report,
@@ -152,10 +152,7 @@ pub fn restore(
     }
     let failed = |fault| OperateError::from_fault(folder.path(), fault);
     let part = with_suffix(&database, ".part");
-    for suffix in ["", "-wal", "-shm"] {
-        let left = with_suffix(&part, suffix);
-        fs::remove_file(left).or_else(ignore_missing).map_err(|error| failed(error.into()))?;
-    }
+    remove_database(&part).map_err(|error| failed(error.into()))?;
     fill(file, folder, &part, epoch, task).map_err(failed)?;
     fs::rename(&part, &database)
         .and_then(|()| sync_parent(&database))
@@ -176,6 +173,8 @@ fn fill(file: &Path, folder: &Folder, part: &Path, epoch: Epoch, task: &mut Task
     copy(&from, &mut to, &mut loaded, |n| task.advance(n))?;
     super::checkpoint::truncate(&to)?;
     drop(to);
+    // Its log is empty, and would belong to nobody under its later name.
+    remove_all(part, &["-wal", "-shm"])?;
     restore_contents(&from, &folder.contents(), task)?;
     File::open(part)?.sync_all()?;
     Ok(())
@@ -208,6 +207,15 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+fn remove_database(path: &Path) -> io::Result<()> {
+    remove_all(path, &["", "-wal", "-shm"])
+}
+
+fn remove_all(path: &Path, suffixes: &[&str]) -> io::Result<()> {
+    let mut paths = suffixes.iter().map(|suffix| with_suffix(path, suffix));
+    paths.try_for_each(|path| fs::remove_file(path).or_else(ignore_missing))
 }
 
 fn ignore_missing(error: io::Error) -> io::Result<()> {

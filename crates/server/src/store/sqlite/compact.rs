@@ -26,7 +26,7 @@ pub fn compact(folder: &Folder, task: &mut Task<'_>) -> Result<Compacted, Operat
     if !log.is_file() {
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
     }
-    let before = size(&log) + size(&index);
+    let before = size(&log) + size(&folder.wal()) + size(&index);
     task.begin("compacting", "messages", 0);
     compact_log(&log).map_err(|error| match error {
         schema::Unusable::Fault(fault) => OperateError::from_fault(&log, fault),

@@ -132,7 +132,7 @@ fn write_line(entry: &Entry, out: &mut impl Write) -> io::Result<()> {
             Revision::Edited => Some("edited"),
             Revision::Deleted => Some("deleted"),
         },
-        text: text.filter(|_| entry.revision != Revision::Deleted),
+        text: text.filter(|text| !text.is_empty()),
         file: file.map(|file| FileLine {
             name: file.name,
             size: file.size,

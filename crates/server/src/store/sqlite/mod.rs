@@ -159,7 +159,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]
     pub async fn contents(&self) -> Result<BTreeSet<ContentHash>, StoreError> {
-        self.0.readers.run("read which contents are named", |db| Ok(load::contents(db)?)).await
+        self.0.readers.run("read which contents are named", load::contents).await
     }
 
     /// Tells which contents no entry names any more, from now on. There is one of these for each store.

@@ -104,7 +104,7 @@ pub(super) fn open(
         return Err(OpenError::Lost { path, what: what.clone() });
     }
     *heads.write() = loaded.heads;
-    let record = begin(loaded.record, options, lost.as_deref());
+    let record = begin(&loaded.record, options, lost.as_deref());
     let witness = Witness::open(&folder.witness()).map_err(|error| failed(error.into()))?;
     let log = reader::connect(&path).map_err(failed)?;
     let index = Index::open(&folder.index(), log, record.epoch).map_err(failed)?;
@@ -141,7 +141,7 @@ pub(super) fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option
 }
 
 /// The log's own row for a new run.
-fn begin(record: Record, options: &Options, lost: Option<&str>) -> Record {
+fn begin(record: &Record, options: &Options, lost: Option<&str>) -> Record {
     let boot = boot();
     let same_boot = !boot.is_empty() && boot == record.boot;
     let may_have_lost = record.durability == Durability::Process && !record.clean && !same_boot;
@@ -152,7 +152,7 @@ fn begin(record: Record, options: &Options, lost: Option<&str>) -> Record {
     }
     let is_new_history = lost.is_some() || may_have_lost;
     let epoch = if is_new_history { options.fresh_epoch } else { record.epoch };
-    Record { epoch, durability: options.durability.clone(), boot, clean: false, ..record }
+    Record { epoch, durability: options.durability.clone(), boot, clean: false, ..record.clone() }
 }
 
 fn explain(path: PathBuf, fault: Fault) -> OpenError {

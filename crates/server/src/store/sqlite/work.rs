@@ -223,8 +223,9 @@ impl<'a> Work<'a> {
     fn count(&mut self, device: DeviceNo, counter: Counter) -> Result<(), Fault> {
         let (db, seal) = self.seal();
         let number = int(device.value());
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(1)?, row.get(2)?, row.get(4)?));
-        let known: Option<((Vec<u8>, i64, i64), i64)> = DEVICE.find(db, &[&number], read)?;
+        let known = DEVICE.find(db, &[&number], |row| {
+            Ok((row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(4)?))
+        })?;
         // A guest's device ends with its connection and is not kept.
         let Some(((id, person, seen), _)) = known else { return Ok(()) };
         DEVICE.put(db, seal, &[&number, &id, &person, &int(counter.value()), &seen])

@@ -1,0 +1,188 @@
+//! A classic client, written from the dialect's table: it has no heartbeat, no cursor and no memory.
+
+use super::lines::{Typed, Typist};
+use super::{Actor, Ended, Phase, name_of};
+use crate::net::{Owner, Shaped, SimConnect};
+use crate::record::Pages;
+use crate::rule::Rule;
+use crate::trace::{Token, Who};
+use client::drive::Connect;
+use protocol::classic::{ClassicMsg, QUIT_ACK, SEPARATOR, ty};
+use protocol::frame::{Deframer, Item};
+use protocol::limits::MAX_FRAME;
+use std::collections::BTreeSet;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
+
+/// How long its user waits for a connection.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Runs until its connection breaks or its user leaves; its owner then starts it again.
+pub(super) async fn process(actor: &Actor, typist: &mut Typist) -> Ended {
+    let owner = Owner { client: actor.id, bulk: false, classic: true };
+    let connect = SimConnect { net: actor.net.clone(), owner };
+    let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, connect.connect()).await else {
+        return Ended::Failed;
+    };
+    let mut talk =
+        Talk { actor, typist, phase: Phase::Talk, leaving: None, from: None, typed: BTreeSet::new() };
+    match talk.run(stream).await {
+        Ok(away) => Ended::Left(away),
+        Err(_) => Ended::Failed,
+    }
+}
+
+struct Talk<'a> {
+    actor: &'a Actor,
+    typist: &'a mut Typist,
+    phase: Phase,
+    leaving: Option<u64>,
+    /// Entries of the lobby after this one are shown.
+    from: Option<u64>,
+    /// What was typed on this connection: only that counts as its own.
+    typed: BTreeSet<Token>,
+}
+
+impl Talk<'_> {
+    async fn run(&mut self, stream: Shaped) -> io::Result<u64> {
+        let (mut read, mut write) = tokio::io::split(stream);
+        write.write_all(&ClassicMsg::Join(&name_of(self.actor.plan.person)).encode()).await?;
+        let mut deframer = Deframer::new(MAX_FRAME);
+        deframer.set_streamed(ty::FILE);
+        let mut buffer = vec![0; 4096];
+        loop {
+            self.type_what_is_due(&mut write).await?;
+            let now = self.now();
+            let wait = self.typist.due().map_or(10_000, |due| due.saturating_sub(now)).max(1);
+            tokio::select! {
+                biased;
+                n = read.read(&mut buffer) => {
+                    let n = n?;
+                    if n == 0 {
+                        return self.leaving.ok_or_else(|| io::ErrorKind::UnexpectedEof.into());
+                    }
+                    self.hear(&mut deframer, &buffer[..n]);
+                }
+                phase = self.actor.orders.later_than(self.phase) => self.enter(phase),
+                () = tokio::time::sleep(Duration::from_millis(wait)) => {}
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.actor.net.record.pages().now() / 1_000
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.typist.stop();
+        if phase == Phase::Leave {
+            self.typist.put_back(Typed::Leave(0));
+        }
+    }
+
+    async fn type_what_is_due(&mut self, write: &mut WriteHalf<Shaped>) -> io::Result<()> {
+        // Nobody speaks before they were let in, or after they have said goodbye.
+        while self.from.is_some() && self.leaving.is_none() {
+            let Some(typed) = self.typist.take(self.now()) else { break };
+            match typed {
+                Typed::Line(line, token) => {
+                    self.actor.typed(token);
+                    self.typed.extend(token);
+                    write.write_all(&ClassicMsg::Text(&line).encode()).await?;
+                }
+                Typed::Leave(away) => {
+                    self.leaving = Some(away);
+                    write.write_all(&ClassicMsg::Text("/quit").encode()).await?;
+                }
+                Typed::File(..) | Typed::LookAway(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, deframer: &mut Deframer, mut bytes: &[u8]) {
+        let record = self.actor.net.record.clone();
+        let mut pages = record.pages();
+        loop {
+            match deframer.next(&mut bytes) {
+                Ok(Some(Item::Frame(frame))) => {
+                    let text = String::from_utf8_lossy(frame.payload).into_owned();
+                    self.take(frame.ty, &text, &mut pages);
+                }
+                Ok(Some(Item::Oversized { .. })) => {}
+                Ok(None) => return,
+                Err(error) => return pages.fail(Rule::ClassicOrder, format!("c{}: {error}", self.actor.id)),
+            }
+        }
+    }
+
+    fn take(&mut self, ty: u8, text: &str, pages: &mut Pages) {
+        let at = usize::from(self.actor.id);
+        match ty {
+            ty::TEXT if text.starts_with("Welcome!") => {
+                // The greeting is written together with the cursor: what is stored from here on is shown. What was
+                // stored while it was on its way is shown as well.
+                self.from = Some(0);
+                pages.sights[at].online = true;
+                pages.sights[at].name = name_of(self.actor.plan.person);
+                pages.sights[at].classic = Some((pages.truth.head(1), 0));
+                pages.note(Who::Client(self.actor.id), "is greeted", None, 0);
+            }
+            ty::TEXT => {
+                if let Some((_, name)) =
+                    text.strip_prefix("[Server] ").and_then(|text| text.split_once(": you are "))
+                {
+                    name.trim_end_matches('.').clone_into(&mut pages.sights[at].name);
+                }
+                if let Some(token) = sent_file(text) {
+                    self.shown("", token, pages);
+                }
+                if let Some((from, line)) = text.split_once(SEPARATOR)
+                    && let Some(token) =
+                        Token::find(line.trim_start_matches("* ").trim_start_matches("set the topic: "))
+                {
+                    self.shown(from, token, pages);
+                }
+            }
+            ty::COMMAND if text == QUIT_ACK => pages.sights[at].online = false,
+            _ => {}
+        }
+    }
+
+    /// A line of somebody else is shown; those of the lobby come in the order of the log.
+    fn shown(&mut self, from: &str, token: Token, pages: &mut Pages) {
+        let id = self.actor.id;
+        if from.starts_with('[') {
+            return;
+        }
+        let Some(spot) = pages.truth.spot(token) else {
+            return pages
+                .fail(Rule::ClassicOrder, format!("c{id} was shown {token}, which is not in the log"));
+        };
+        pages.note(Who::Client(id), "is shown", Some(token), spot.seq);
+        let last = self.from.unwrap_or(0);
+        if self.typed.contains(&token) {
+            pages.fail(Rule::ClassicOrder, format!("c{id} was shown its own {token}"));
+        }
+        if last > 0 && spot.epoch == pages.truth.epoch() {
+            let skipped = pages.truth.between(spot.room, last, spot.seq);
+            let foreign = skipped.iter().find(|skipped| !self.typed.contains(skipped));
+            if spot.seq <= last || foreign.is_some() {
+                let what =
+                    format!("c{id} was shown {token} ({}) after entry {last}, without {foreign:?}", spot.seq);
+                pages.fail(Rule::ClassicOrder, what);
+            }
+        }
+        self.from = Some(spot.seq);
+        let sight = &mut pages.sights[usize::from(id)];
+        sight.classic = sight.classic.map(|(greeted, _)| (greeted, spot.seq));
+    }
+}
+
+/// The token of a file that the server says was sent to this room.
+fn sent_file(text: &str) -> Option<Token> {
+    let (who, name) = text.strip_prefix("[Server] ")?.split_once(" sends '")?;
+    if who.starts_with('[') { None } else { Token::find(name) }
+}

@@ -1,0 +1,264 @@
+//! Who sits in front of a client: reads what it shows, and types.
+
+use super::lines::{Typed, Typist, content};
+use super::{Actor, Phase};
+use crate::record::Pages;
+use crate::rule::Rule;
+use crate::trace::{Token, Who};
+use client::drive::{Face, Input};
+use client::session::event::{Event, Said, TransferStep};
+use client::session::{Place, Tally};
+use std::time::Duration;
+use tokio::sync::mpsc::error::TrySendError;
+
+/// How often an onlooker tries again what could not be typed.
+const RETRY: u64 = 50;
+
+/// How often everybody asks who is there while the world settles.
+const ASK_EVERY: u64 = 5_000;
+
+/// The user of one process.
+pub(super) struct Onlooker<'a> {
+    actor: &'a Actor,
+    typist: &'a mut Typist,
+    phase: Phase,
+    shown: u64,
+    /// Nothing is looked at before this time, in ms.
+    away_until: u64,
+    /// Nothing is typed before this time.
+    type_at: u64,
+    /// How long it stays away after it has left.
+    pub(super) away: u64,
+}
+
+impl<'a> Onlooker<'a> {
+    pub(super) fn new(actor: &'a Actor, typist: &'a mut Typist) -> Self {
+        Self { actor, typist, phase: Phase::Talk, shown: 0, away_until: 0, type_at: 0, away: 0 }
+    }
+
+    /// Looks until the events end.
+    pub(super) async fn look(&mut self, mut face: Face) {
+        loop {
+            let now = self.now();
+            self.type_what_is_due(&face, now);
+            let wait = Duration::from_millis(self.wake_at(now).saturating_sub(now).max(1));
+            let looking = self.away_until <= now;
+            tokio::select! {
+                biased;
+                event = face.events.recv(), if looking => match event {
+                    Some(event) => self.read(event, &mut face),
+                    None => return,
+                },
+                phase = self.actor.orders.later_than(self.phase) => self.enter(phase),
+                () = tokio::time::sleep(wait) => {}
+            }
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.actor.net.record.pages().now() / 1_000
+    }
+
+    fn wake_at(&self, now: u64) -> u64 {
+        let due = self.typist.due().map_or(now + 10_000, |due| due.max(self.type_at));
+        if self.away_until > now { due.min(self.away_until) } else { due }
+    }
+
+    fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.away_until = 0;
+        self.typist.stop();
+        self.type_at = 0;
+        match phase {
+            Phase::Talk => {}
+            Phase::Settle => {
+                self.typist.put_back(ask());
+                // Whoever can't say this has not recovered.
+                let last = self.typist.last_line();
+                self.typist.put_back(last);
+            }
+            Phase::Leave => self.typist.put_back(Typed::Leave(0)),
+        }
+    }
+
+    fn type_what_is_due(&mut self, face: &Face, now: u64) {
+        while self.type_at <= now {
+            let Some(typed) = self.typist.take(now) else { return };
+            let line = match &typed {
+                Typed::Line(line, _) => line.clone(),
+                Typed::File(bytes, token) => match self.lay_down(*bytes, *token) {
+                    Some(line) => line,
+                    None => continue,
+                },
+                Typed::Leave(away) => {
+                    self.away = *away;
+                    "/quit".to_owned()
+                }
+                Typed::LookAway(ms) => {
+                    self.away_until = now + ms;
+                    continue;
+                }
+            };
+            match face.input.try_send(Input::Line(line)) {
+                Ok(()) => self.was_typed(&typed, now),
+                Err(TrySendError::Full(_)) => {
+                    self.typist.put_back(typed);
+                    self.type_at = now + RETRY;
+                }
+                Err(TrySendError::Closed(_)) => return,
+            }
+        }
+    }
+
+    fn was_typed(&mut self, typed: &Typed, now: u64) {
+        match typed {
+            Typed::Line(line, token) => {
+                self.actor.typed(*token);
+                if self.phase == Phase::Settle && token.is_some() {
+                    self.actor.net.record.pages().sights[usize::from(self.actor.id)].last_line = *token;
+                }
+                if line.starts_with("/topic") {
+                    self.actor.net.record.pages().unordered.extend(*token);
+                }
+            }
+            Typed::File(_, token) => {
+                self.actor.typed(Some(*token));
+                self.actor.net.record.pages().unordered.insert(*token);
+            }
+            // Nothing is typed behind a farewell.
+            Typed::Leave(_) => self.type_at = u64::MAX,
+            Typed::LookAway(_) => {}
+        }
+        if self.phase == Phase::Settle && self.typist.due().is_none() {
+            self.typist.put_back(ask());
+            self.type_at = now + ASK_EVERY;
+        }
+    }
+
+    /// Puts a file where the client can find it.
+    fn lay_down(&self, bytes: u32, token: Token) -> Option<String> {
+        let path = self.actor.folder.as_ref()?.join(format!("{token}_file.bin"));
+        match std::fs::write(&path, content(token, bytes)) {
+            Ok(()) => {
+                self.actor.net.record.pages().files.insert(token, bytes);
+                Some(format!("/send {}", path.display()))
+            }
+            Err(error) => {
+                self.actor.net.record.fail(Rule::WholeFiles, format!("no real disk for files: {error}"));
+                None
+            }
+        }
+    }
+
+    fn read(&mut self, event: Event, face: &mut Face) {
+        self.take(event);
+        self.shown += 1;
+        while let Ok(event) = face.events.try_recv() {
+            self.take(event);
+            self.shown += 1;
+        }
+        face.shown.send_replace(self.shown);
+        let mut pages = self.actor.net.record.pages();
+        let sight = &mut pages.sights[usize::from(self.actor.id)];
+        let view = face.view.borrow_and_update();
+        (sight.rooms, sight.people) = (view.rooms.clone(), view.people.clone());
+    }
+
+    fn take(&mut self, event: Event) {
+        let id = self.actor.id;
+        let mut pages = self.actor.net.record.pages();
+        let pages = &mut *pages;
+        let at = usize::from(id);
+        match event {
+            Event::Welcome(welcome) => {
+                pages.sights[at].online = true;
+                pages.sights[at].name = welcome.name;
+            }
+            Event::Reconnected => pages.sights[at].online = true,
+            Event::Named { name } => pages.sights[at].name = name,
+            Event::Lost(_) => {
+                pages.note(Who::Client(id), "loses its connection", None, 0);
+                pages.sights[at].online = false;
+            }
+            Event::Said(said) => take_said(id, &said, pages),
+            Event::Refused { text, refusal, .. } => {
+                if let Some(token) = find(&text) {
+                    pages.refused(token, refusal.code);
+                }
+            }
+            Event::Uncertain { text, .. } => {
+                if let Some(token) = find(&text) {
+                    pages.uncertain(token);
+                }
+            }
+            Event::Gap { place, missing } => {
+                pages.fail(Rule::OneOrder, format!("c{id} misses {missing} entries of {place}"));
+            }
+            Event::Resumed(Tally { lost, doubled, .. }) if lost + doubled > 0 => {
+                pages.fail(Rule::OneOrder, format!("c{id} resumed with {lost} lost and {doubled} doubled"));
+            }
+            Event::Trimmed { place, .. } | Event::Left { place } => {
+                pages.sights[at].forget(&place.to_string())
+            }
+            Event::NewHistory => pages.sights[at].forget_all(),
+            Event::People { people, .. } => {
+                let online = people.into_iter().filter(|item| item.presence.online);
+                pages.sights[at].who = Some(online.map(|item| item.name).collect());
+            }
+            Event::Transfer(transfer) => {
+                if let TransferStep::Received { path } = transfer.step {
+                    check_file(id, &transfer.name, &path, pages);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+fn ask() -> Typed {
+    Typed::Line("/who lobby".to_owned(), None)
+}
+
+/// The token in what the client says about a post, which may have words around it.
+fn find(text: &str) -> Option<Token> {
+    text.split([' ', '\'', '/']).find_map(Token::find)
+}
+
+fn take_said(id: u16, said: &Said, pages: &mut Pages) {
+    let Some(token) = Token::find(&said.text) else {
+        return pages.fail(Rule::OneOrder, format!("c{id} was shown '{}', which nobody wrote", said.text));
+    };
+    let seq = said.seq.value();
+    pages.note(Who::Client(id), "is shown", Some(token), seq);
+    let place = said.place.to_string();
+    let sight = &mut pages.sights[usize::from(id)];
+    if let Place::Person(name) = &said.place {
+        sight.peers.insert(name.clone());
+    }
+    if let Some(wrong) = sight.show(&place, seq, token) {
+        pages.fail(Rule::OneOrder, format!("c{id} {wrong}"));
+    }
+    match pages.truth.spot(token) {
+        Some(spot) if spot.seq == seq => {
+            let sight = &mut pages.sights[usize::from(id)];
+            let head = sight.heads.entry(spot.room).or_default();
+            *head = seq.max(*head);
+        }
+        // What was on its way when a memory store forgot it.
+        Some(spot) if spot.epoch > 0 => {}
+        spot => pages
+            .fail(Rule::OneOrder, format!("c{id} was shown {token} as entry {seq}, the log has {spot:?}")),
+    }
+}
+
+fn check_file(id: u16, name: &str, path: &str, pages: &mut Pages) {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let whole = Token::find(name).is_some_and(|token| {
+        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        blake3::hash(&content(token, size)) == blake3::hash(&bytes) && pages.files.get(&token) == Some(&size)
+    });
+    pages.note(Who::Client(id), "received a file", Token::find(name), bytes.len() as u64);
+    if !whole {
+        pages.fail(Rule::WholeFiles, format!("c{id} received {name} with other bytes than were sent"));
+    }
+}

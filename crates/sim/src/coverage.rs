@@ -1,0 +1,94 @@
+//! Faults that took effect, counted: a fault that is planned and changes nothing proves nothing.
+
+use std::collections::BTreeMap;
+
+macro_rules! sometimes {
+    ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
+        /// Something that should happen in some runs.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum Sometimes {
+            $($(#[$doc])* #[doc = $text] $name),*
+        }
+
+        impl Sometimes {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// In words.
+            pub const fn text(self) -> &'static str {
+                match self { $(Self::$name => $text),* }
+            }
+        }
+    };
+}
+
+sometimes! {
+    CutMidSend = "a cut dropped bytes that were on their way",
+    CutMidFile = "a cut dropped bytes of a file",
+    LongOneWayCut = "a cut in one direction outlasted the heartbeat",
+    HeldAndReleased = "bytes were held back and then arrived",
+    HalfOpenReaped = "the server gave up a connection whose other end was gone",
+    ResetUnread = "a reset threw away bytes that were not read yet",
+    ReconnectUnknown = "a client came back with a post of which it did not know whether it had arrived",
+    ReconnectArrived = "a client learned at login that a post had arrived",
+    ResumeBehind = "a client resumed behind the head",
+    ResumeBehindTail = "a reader was served from the store, behind what is kept in memory",
+    LiveDuringHistory = "an entry was stored while a reader was given older ones",
+    CrashUnsynced = "the server lost its power with a batch that was not synced",
+    CrashSynced = "the server crashed between a sync and its acknowledgement",
+    CrashFile = "the server crashed while a file arrived",
+    LostName = "a power loss took a file's new name away",
+    ClientUnsynced = "a client's machine lost its power with bytes that were not synced",
+    ClientResent = "a client sent after its crash what it had written before",
+    ReaderAtCap = "a reader took nothing until its window was full",
+    WriterParked = "a writer had to wait for a reader",
+    SlowLink = "a writer had to wait for a slow link",
+    Storm = "32 clients or more came back within a second",
+    DiskFull = "the store refused a post because its disk was full",
+    StoreFailed = "a failed sync ended the server",
+    SlowSync = "a sync took longer than half a second",
+    Drained = "the server was stopped with posts in flight",
+    Fenced = "a device came back before its old connection was gone",
+    NewHistory = "a client found a new history",
+    ClassicCut = "a classic client's connection was reset after a cut",
+    ShortRead = "bytes came in pieces of a few",
+    FullClientDisk = "a client could not keep its journal",
+}
+
+/// How often each of them happened.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Coverage(BTreeMap<Sometimes, u64>);
+
+impl Coverage {
+    /// It happened.
+    pub fn hit(&mut self, what: Sometimes) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    /// How often it happened.
+    pub fn count(&self, what: Sometimes) -> u64 {
+        self.0.get(&what).copied().unwrap_or(0)
+    }
+
+    /// Whether anything did.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Those that happened.
+    pub fn iter(&self) -> impl Iterator<Item = (Sometimes, u64)> {
+        self.0.iter().map(|(what, count)| (*what, *count))
+    }
+
+    /// Adds what happened in another run.
+    pub fn add(&mut self, other: &Self) {
+        for (what, count) in other.iter() {
+            *self.0.entry(what).or_default() += count;
+        }
+    }
+
+    /// Counts those of another run, each once.
+    pub fn add_run(&mut self, other: &Self) {
+        other.iter().for_each(|(what, _)| self.hit(what));
+    }
+}

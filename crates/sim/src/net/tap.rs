@@ -1,0 +1,219 @@
+//! A tap on a client's connection: what the server promised on the wire, whatever the client makes of it.
+
+use crate::coverage::Sometimes;
+use crate::record::{Fate, Pages, Record};
+use crate::rule::Rule;
+use crate::trace::{Token, Who};
+use protocol::frame::{Deframer, Item};
+use protocol::id::{RoomId, Seq};
+use protocol::limits::MAX_FRAME;
+use protocol::message::{ClientMsg, OpenFrom, ServerMsg, ty};
+use std::collections::BTreeMap;
+
+/// What a device has on the wire, over all its connections.
+#[derive(Debug, Default)]
+pub(crate) struct Wire {
+    epoch: Option<[u8; 16]>,
+    /// The line that each counter stood for when it was last sent.
+    sent: BTreeMap<u64, Token>,
+    /// Counters up to this one are acknowledged.
+    acked: u64,
+    /// The newest entry that came over the wire, by room.
+    got: BTreeMap<RoomId, u64>,
+}
+
+/// The tap on one connection.
+#[derive(Debug)]
+pub(crate) struct Tap {
+    record: Record,
+    client: u16,
+    down: Deframer,
+    up: Deframer,
+    /// The entry that comes next in each open room.
+    next: BTreeMap<RoomId, Option<Seq>>,
+    /// The head of each room when it was opened, until it has come.
+    behind: BTreeMap<RoomId, Seq>,
+}
+
+impl Tap {
+    pub(crate) fn new(record: Record, client: u16) -> Self {
+        let deframer = || Deframer::new(MAX_FRAME);
+        Self {
+            record,
+            client,
+            down: deframer(),
+            up: deframer(),
+            next: BTreeMap::new(),
+            behind: BTreeMap::new(),
+        }
+    }
+
+    /// Bytes came from the server.
+    pub(crate) fn hear(&mut self, mut bytes: &[u8]) {
+        let record = self.record.clone();
+        loop {
+            let message = match self.down.next(&mut bytes) {
+                Ok(Some(Item::Frame(frame))) if is_told(frame.ty) => {
+                    ServerMsg::decode(frame.ty, frame.payload)
+                }
+                Ok(Some(_)) => continue,
+                Ok(None) => return,
+                Err(error) => return record.fail(Rule::OneOrder, format!("the server sent {error}")),
+            };
+            match message {
+                Ok(Some(message)) => self.take(&message, &mut record.pages()),
+                Ok(None) => {}
+                Err(error) => {
+                    record.fail(Rule::OneOrder, format!("the server sent what can't be read: {error}"))
+                }
+            }
+        }
+    }
+
+    /// Bytes go to the server.
+    pub(crate) fn say(&mut self, mut bytes: &[u8]) {
+        let record = self.record.clone();
+        while let Ok(Some(item)) = self.up.next(&mut bytes) {
+            let Item::Frame(frame) = item else { continue };
+            if !matches!(frame.ty, ty::POST | ty::OPEN) {
+                continue;
+            }
+            match ClientMsg::decode(frame.ty, frame.payload) {
+                Ok(Some(ClientMsg::Post { counter, body, .. })) => {
+                    if let Some(token) = token_of(&body) {
+                        self.wire(&mut record.pages()).sent.insert(counter.value(), token);
+                    }
+                }
+                Ok(Some(ClientMsg::Open { room, from: OpenFrom::After { epoch, seq }, .. })) => {
+                    self.check_cursor(room, epoch.0, seq, &mut record.pages());
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn wire<'a>(&self, pages: &'a mut Pages) -> &'a mut Wire {
+        &mut pages.sights[usize::from(self.client)].wire
+    }
+
+    fn take(&mut self, message: &ServerMsg, pages: &mut Pages) {
+        match message {
+            ServerMsg::Welcome { epoch, last_counter, person, .. } => {
+                pages.sights[usize::from(self.client)].person = Some(person.value());
+                self.welcome(epoch.0, last_counter.map_or(0, protocol::id::Counter::value), pages);
+            }
+            ServerMsg::Ack { counter, .. } => self.ack(counter.value(), pages),
+            ServerMsg::Opened { room, newest, next, .. } => {
+                self.next.insert(*room, Some(*next));
+                if let Some(newest) = newest.filter(|newest| newest >= next) {
+                    pages.coverage.hit(Sometimes::ResumeBehind);
+                    self.behind.insert(*room, newest);
+                }
+            }
+            ServerMsg::Trimmed { room, first, .. } => drop(self.next.insert(*room, Some(*first))),
+            ServerMsg::Entries { room, entries } => {
+                for entry in entries {
+                    self.entry(*room, entry.seq, pages);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn welcome(&mut self, epoch: [u8; 16], last: u64, pages: &mut Pages) {
+        pages.logged_in();
+        pages.note(Who::Client(self.client), "is welcome", None, last);
+        let wire = self.wire(pages);
+        if wire.epoch.replace(epoch).is_some_and(|known| known != epoch) {
+            (wire.sent, wire.acked, wire.got) = Default::default();
+            pages.coverage.hit(Sometimes::NewHistory);
+            return;
+        }
+        let unknown = wire.sent.range(wire.acked + 1..).next().is_some();
+        let arrived = last > wire.acked;
+        if unknown {
+            pages.coverage.hit(Sometimes::ReconnectUnknown);
+        }
+        if arrived {
+            pages.coverage.hit(Sometimes::ReconnectArrived);
+        }
+        self.ack(last, pages);
+    }
+
+    fn ack(&mut self, counter: u64, pages: &mut Pages) {
+        let wire = self.wire(pages);
+        if counter <= wire.acked {
+            return;
+        }
+        let acked: Vec<_> = wire.sent.range(wire.acked + 1..=counter).map(|(_, token)| *token).collect();
+        wire.acked = counter;
+        wire.sent = wire.sent.split_off(&(counter + 1));
+        for token in acked {
+            pages.acked(token);
+        }
+    }
+
+    fn entry(&mut self, room: RoomId, seq: Seq, pages: &mut Pages) {
+        let client = self.client;
+        match self.next.insert(room, Some(seq.next())) {
+            Some(Some(next)) if next == seq => {}
+            Some(next) => pages.fail(
+                Rule::OneOrder,
+                format!("c{client} was sent entry {seq} of room {room} where {next:?} comes next"),
+            ),
+            // A room that was just left: what was on its way still comes.
+            None => drop(self.next.remove(&room)),
+        }
+        if let Some(newest) = self.behind.get(&room).copied() {
+            if pages.truth.head(room.value()) > newest.value() {
+                pages.coverage.hit(Sometimes::LiveDuringHistory);
+                self.behind.remove(&room);
+            } else if seq >= newest {
+                self.behind.remove(&room);
+            }
+        }
+        if seq.value() > pages.truth.head(room.value()) && pages.truth.epoch() == 0 {
+            pages.fail(
+                Rule::Durable,
+                format!("c{client} was sent entry {seq} of room {room}, which is not durable"),
+            );
+        }
+        self.wire(pages).got.insert(room, seq.value());
+    }
+
+    fn check_cursor(&self, room: RoomId, epoch: [u8; 16], seq: Option<Seq>, pages: &mut Pages) {
+        let wire = self.wire(pages);
+        if wire.epoch != Some(epoch) {
+            return;
+        }
+        let (got, seq) = (wire.got.get(&room).copied(), seq.map_or(0, Seq::value));
+        // What a client never got over the wire it may know from the time before its profile was made.
+        if got.is_some_and(|got| seq > got) {
+            let client = self.client;
+            pages.fail(
+                Rule::CursorMovesOn,
+                format!("c{client} resumes room {room} after {seq}, but got no more than {got:?}"),
+            );
+        }
+    }
+}
+
+/// Which messages of the server count.
+fn is_told(ty: u8) -> bool {
+    matches!(ty, ty::WELCOME | ty::ACK | ty::OPENED | ty::ENTRIES | ty::TRIMMED)
+}
+
+pub(crate) fn token_of(body: &[u8]) -> Option<Token> {
+    if let Some(token) = std::str::from_utf8(body).ok().and_then(Token::find) {
+        return Some(token);
+    }
+    // A file: its name is the token.
+    Token::find(&protocol::message::FileBody::decode(body).ok()?.name)
+}
+
+impl Wire {
+    /// Whether everything that was sent is settled.
+    pub(crate) fn is_settled(&self, fates: &BTreeMap<Token, Fate>) -> bool {
+        self.sent.values().all(|token| !matches!(fates.get(token), Some(Fate::Typed)))
+    }
+}

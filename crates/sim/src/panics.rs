@@ -1,0 +1,33 @@
+//! Panics inside a run, which are violations: kept quietly, with their place.
+
+use std::cell::RefCell;
+use std::sync::Once;
+
+thread_local! {
+    static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Keeps the panics of every thread that runs plans, and prints none of them.
+pub(crate) fn keep_quietly() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if turmoil::in_simulation() {
+                // The runtime that ends because of it panics as well: the first one says why.
+                LAST.with_borrow_mut(|last| {
+                    if last.is_empty() {
+                        *last = info.to_string().replace('\n', " ");
+                    }
+                });
+            } else {
+                before(info);
+            }
+        }));
+    });
+}
+
+/// The first panic of this thread since the last one was taken.
+pub(crate) fn take() -> String {
+    LAST.take()
+}

@@ -1,0 +1,114 @@
+//! What one client does, as data.
+
+use serde::{Deserialize, Serialize};
+
+/// A client.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ClientPlan {
+    /// Where it runs.
+    pub host: usize,
+    /// Whose it is: two clients of one person are two devices.
+    pub person: u16,
+    /// It speaks the classic dialect.
+    pub classic: bool,
+    /// A person sits in front of it, not a script.
+    pub interactive: bool,
+    /// What it does, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Something that is done at a time.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Step {
+    /// When, in ms; later if what comes before it takes longer.
+    pub at: u64,
+    /// What.
+    pub op: Op,
+}
+
+/// Something that a client does.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub enum Op {
+    /// Says so many lines of so many bytes, where it is.
+    Say {
+        /// Lines.
+        lines: u32,
+        /// Bytes of each beside its token.
+        bytes: usize,
+    },
+    /// `/me`.
+    Act,
+    /// `/reply` to the last line of somebody else.
+    Reply,
+    /// A direct message to a person.
+    Msg {
+        /// Whom.
+        person: u16,
+    },
+    /// `/join`, which also goes there.
+    Join {
+        /// Which room, by its number.
+        room: u16,
+    },
+    /// `/part`.
+    Part {
+        /// Which room, by its number.
+        room: u16,
+    },
+    /// `/nick`: one's own name with this number behind it.
+    Nick {
+        /// The number.
+        n: u16,
+    },
+    /// `/away`.
+    Away,
+    /// `/back`.
+    Back,
+    /// `/topic`.
+    Topic,
+    /// `/history`.
+    History,
+    /// `/who`.
+    Who,
+    /// `/list`.
+    List,
+    /// `/whois` a person.
+    Whois {
+        /// Whom.
+        person: u16,
+    },
+    /// Sends a file of so many bytes.
+    Send {
+        /// Bytes.
+        bytes: u32,
+    },
+    /// Leaves with `/quit` and comes back.
+    Leave {
+        /// After so many ms.
+        away_ms: u64,
+    },
+    /// Looks away: nothing is shown for a while, so that it becomes a slow reader.
+    LookAway {
+        /// So many ms.
+        ms: u64,
+    },
+}
+
+impl ClientPlan {
+    /// How many posts it plans.
+    pub fn posts(&self) -> usize {
+        let posts = self.steps.iter().map(|step| match step.op {
+            Op::Say { lines, .. } => lines as usize,
+            Op::Act | Op::Reply | Op::Msg { .. } | Op::Topic | Op::Send { .. } => 1,
+            _ => 0,
+        });
+        posts.sum()
+    }
+
+    /// How many bytes of files it plans to send.
+    pub fn file_bytes(&self) -> u64 {
+        let bytes =
+            self.steps.iter().map(|step| if let Op::Send { bytes } = step.op { u64::from(bytes) } else { 0 });
+        bytes.sum()
+    }
+}

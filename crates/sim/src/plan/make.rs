@@ -1,0 +1,262 @@
+//! A plan from a seed.
+//!
+//! Each seed turns on a random subset of what can go wrong (swarm testing: Groce and others, 2012), since a run in which
+//! everything happens at once hides what a single thing does: a tenth of the seeds have no fault, a tenth one kind, and
+//! a tenth only crashes.
+
+use super::{ClientPlan, Fault, Kind, Link, NetPlan, Op, Plan, Step, StorePlan, When};
+use crate::seed::stream;
+use rand::RngExt;
+use rand::rngs::SmallRng;
+
+/// Every so many seeds there is a crowd.
+const CROWD_EVERY: u64 = 10;
+
+/// Bytes that one entry is on the wire, roughly.
+const ENTRY: u64 = 180;
+
+/// What kinds of faults there are; the first ones are the crashes.
+const KINDS: u64 = 17;
+const CRASHES: u64 = 5;
+
+impl Plan {
+    /// The plan of a seed: the same whenever it is asked for.
+    pub fn random(seed: u64) -> Self {
+        let mut rng = stream(seed, "shape", 0);
+        let crowd = seed % CROWD_EVERY == 3;
+        let hosts = if crowd { 7 } else { rng.random_range(5..=9) };
+        let clients = if crowd { 256 } else { rng.random_range(14..=44) };
+        let safety_ms = rng.random_range(40_000..=60_000);
+        let world = Shape { seed, hosts, clients, safety_ms, crowd };
+        let clients = world.clients();
+        let mut plan = Self {
+            name: format!("seed {seed}"),
+            seed,
+            safety_ms,
+            links: Vec::new(),
+            net: NetPlan {
+                window: *pick(&mut rng, &[16_384, 65_536, 93_440]),
+                short: rng.random_ratio(1, 5),
+            },
+            store: StorePlan {
+                memory: rng.random_ratio(1, 12),
+                sync_ms: *pick(&mut rng, &[(0, 2), (1, 10), (5, 40), (20, 120)]),
+            },
+            faults: world.faults(),
+            clients,
+        };
+        plan.links = world.links(&plan);
+        plan
+    }
+}
+
+struct Shape {
+    seed: u64,
+    hosts: usize,
+    clients: usize,
+    safety_ms: u64,
+    crowd: bool,
+}
+
+fn pick<'a, T>(rng: &mut SmallRng, from: &'a [T]) -> &'a T {
+    &from[rng.random_range(0..from.len())]
+}
+
+impl Shape {
+    fn rng(&self, purpose: &str, index: u64) -> SmallRng {
+        stream(self.seed, purpose, index)
+    }
+
+    /// Links that can carry what is said within the time that the world may take to settle.
+    fn links(&self, plan: &Plan) -> Vec<Link> {
+        let link = |host: usize| {
+            let mut rng = self.rng("link", host as u64);
+            let readers = plan.clients.iter().filter(|client| client.host == host).count() as u64;
+            let said =
+                plan.posts() as u64 * ENTRY + plan.clients.iter().map(ClientPlan::file_bytes).sum::<u64>();
+            let least = said * readers.max(1) / 15 + 16_000;
+            let slow = rng.random_ratio(1, 3);
+            let down = if slow { least * rng.random_range(1..=4) } else { 0 };
+            let up = if slow && rng.random() { (down / 4).max(8_000) } else { 0 };
+            Link { up, down, latency_ms: *pick(&mut rng, &[5, 20, 20, 50, 150]) }
+        };
+        (0..self.hosts).map(link).collect()
+    }
+
+    fn clients(&self) -> Vec<ClientPlan> {
+        let mut rng = self.rng("people", 0);
+        let classics = rng.random_ratio(1, 2);
+        let pairs = rng.random_ratio(1, 3);
+        let posts = if self.crowd { 2 } else { rng.random_range(260..560) / self.clients + 1 };
+        let files = rng.random_ratio(1, 6) && !self.crowd;
+        let client = |at: usize| {
+            let mut rng = self.rng("client", at as u64);
+            let classic = classics && rng.random_ratio(1, 5);
+            let second = pairs && at > 0 && !classic && rng.random_ratio(1, 6);
+            let person = if second { at - 1 } else { at };
+            ClientPlan {
+                host: at % self.hosts,
+                person: u16::try_from(person).unwrap_or(u16::MAX),
+                classic,
+                interactive: rng.random(),
+                steps: self.steps(&mut rng, posts, classic, files && at < 4),
+            }
+        };
+        let mut clients: Vec<_> = (0..self.clients).map(client).collect();
+        // A second device needs a native first one.
+        for at in 1..clients.len() {
+            if clients[usize::from(clients[at].person)].classic != clients[at].classic {
+                clients[at].person = u16::try_from(at).unwrap_or(u16::MAX);
+            }
+        }
+        clients
+    }
+
+    fn steps(&self, rng: &mut SmallRng, posts: usize, classic: bool, files: bool) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let last = self.safety_ms - 2_000;
+        let mut said = 0;
+        while said < posts {
+            let op = if classic { classic_op(rng) } else { self.native_op(rng) };
+            let step = Step { at: rng.random_range(500..last), op };
+            said += usize::try_from(posts_in(&step.op)).unwrap_or(0);
+            steps.push(step);
+        }
+        if files {
+            let bytes = rng.random_range(1_000..200_000);
+            steps.push(Step { at: rng.random_range(3_000..last / 2), op: Op::Send { bytes } });
+        }
+        steps.sort_by_key(|step| step.at);
+        steps
+    }
+
+    fn native_op(&self, rng: &mut SmallRng) -> Op {
+        let person = u16::try_from(rng.random_range(0..self.clients)).unwrap_or(0);
+        let room = rng.random_range(1..=3);
+        match rng.random_range(0..100) {
+            0..54 => Op::Say { lines: 1, bytes: rng.random_range(0..120) },
+            54..64 => Op::Say { lines: rng.random_range(2..=8), bytes: rng.random_range(0..60) },
+            64..66 => Op::Say { lines: 1, bytes: rng.random_range(2_000..12_000) },
+            66..71 => Op::Msg { person },
+            71..75 => Op::Join { room },
+            75..77 => Op::Part { room },
+            77..80 => Op::Act,
+            80..83 => Op::Reply,
+            83..85 => Op::Topic,
+            85..87 => Op::Nick { n: rng.random_range(0..4) },
+            87..89 => Op::Away,
+            89..90 => Op::Back,
+            90..92 => Op::History,
+            92..94 => Op::Who,
+            94..95 => Op::List,
+            95..96 => Op::Whois { person },
+            96..98 => Op::LookAway { ms: rng.random_range(2_000..25_000) },
+            _ => Op::Leave { away_ms: rng.random_range(500..8_000) },
+        }
+    }
+
+    fn faults(&self) -> Vec<Fault> {
+        let mut rng = self.rng("faults", 0);
+        let (kinds, count) = match rng.random_range(0..10) {
+            0 => return Vec::new(),
+            1 => (vec![rng.random_range(0..KINDS)], rng.random_range(2..=6)),
+            2 => ((0..CRASHES).collect(), rng.random_range(2..=6)),
+            _ => {
+                let mut kinds: Vec<_> = (0..KINDS).filter(|_| rng.random_ratio(2, 5)).collect();
+                if kinds.is_empty() {
+                    kinds.push(rng.random_range(0..KINDS));
+                }
+                (kinds, rng.random_range(3..=12))
+            }
+        };
+        let fault = |at: u64| {
+            let mut rng = self.rng("fault", at);
+            let kind = *pick(&mut rng, &kinds);
+            self.fault(&mut rng, kind)
+        };
+        (0..count).map(fault).collect()
+    }
+
+    fn fault(&self, rng: &mut SmallRng, kind: u64) -> Fault {
+        let at = When::At(rng.random_range(2_000..self.safety_ms - 1_000));
+        let client = u16::try_from(rng.random_range(0..self.clients)).unwrap_or(0);
+        let host = rng.random_range(0..self.hosts);
+        let ms = rng.random_range(200..25_000);
+        let down_ms = rng.random_range(50..6_000);
+        let (when, kind) = match kind {
+            0 => (at, Kind::ServerCrash { down_ms, power: false }),
+            1 => (at, Kind::ServerCrash { down_ms, power: true }),
+            2 => (self.anchor(rng), Kind::ServerCrash { down_ms, power: rng.random() }),
+            3 => (at, Kind::ClientCrash { client, down_ms, power: false }),
+            4 => (at, Kind::ClientCrash { client, down_ms, power: true }),
+            5 => (at, Kind::ServerStop { down_ms }),
+            6 => (at, Kind::Hold { host, ms }),
+            7 => (at, Kind::Cut { host, ms, up: true, down: true }),
+            8 => (at, Kind::Cut { host, ms, up: true, down: false }),
+            9 => (at, Kind::Cut { host, ms, up: false, down: true }),
+            10 => (at, Kind::Reset { client }),
+            11 => (at, Kind::ResetAll),
+            12 => (at, Kind::Stall { client, ms }),
+            13 => (at, Kind::HalfOpen { client }),
+            14 => (at, Kind::SlowSync { ms, sync_ms: rng.random_range(300..1_500) }),
+            15 => (at, if rng.random() { Kind::SyncFails } else { Kind::DiskFull { ms: ms / 3 } }),
+            _ => (at, Kind::Clock { by_ms: rng.random_range(-20_000..20_000) }),
+        };
+        Fault { when, kind }
+    }
+
+    /// A moment of the server's work instead of a time.
+    fn anchor(&self, rng: &mut SmallRng) -> When {
+        if rng.random_ratio(1, 5) {
+            When::Chunk { nth: rng.random_range(1..20) }
+        } else {
+            When::Append { nth: rng.random_range(10..250), synced: rng.random() }
+        }
+    }
+}
+
+fn classic_op(rng: &mut SmallRng) -> Op {
+    match rng.random_range(0..20) {
+        0..16 => Op::Say { lines: 1, bytes: rng.random_range(0..100) },
+        16..18 => Op::Say { lines: 3, bytes: 20 },
+        18 => Op::Act,
+        _ => Op::Leave { away_ms: rng.random_range(500..5_000) },
+    }
+}
+
+fn posts_in(op: &Op) -> u32 {
+    match op {
+        Op::Say { lines, .. } => *lines,
+        Op::Act | Op::Reply | Op::Msg { .. } | Op::Topic | Op::Send { .. } => 1,
+        // Whatever is not a post counts a little, so that nobody does nothing else for ever.
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_plan_of_a_seed_is_always_the_same_and_survives_a_file() {
+        for seed in 0..50 {
+            let plan = Plan::random(seed);
+            assert_eq!(plan, Plan::random(seed));
+            let text = serde_json::to_string(&plan).unwrap();
+            assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+        }
+    }
+
+    #[test]
+    fn most_plans_are_work_and_a_tenth_has_a_crowd() {
+        let plans: Vec<_> = (0..100).map(Plan::random).collect();
+        let mut clients: Vec<_> = plans.iter().map(|plan| plan.clients.len()).collect();
+        let mut posts: Vec<_> = plans.iter().map(Plan::posts).collect();
+        clients.sort_unstable();
+        posts.sort_unstable();
+        assert!(clients[50] >= 20 && posts[50] >= 200, "{} clients, {} posts", clients[50], posts[50]);
+        assert!(plans.iter().filter(|plan| plan.clients.len() == 256).count() >= 10);
+        let calm = plans.iter().filter(|plan| plan.faults.is_empty()).count();
+        assert!((3..=20).contains(&calm), "{calm} plans without a fault");
+    }
+}

@@ -1,0 +1,190 @@
+//! Runs a plan: faults and talk first, then everything is healed and must converge, then everybody leaves.
+
+use crate::actor::Phase;
+use crate::coverage::Coverage;
+use crate::driver::Driver;
+use crate::plan::{Op, Plan};
+use crate::record::Record;
+use crate::rule::{Rule, Violation};
+use crate::trace::Happened;
+use crate::verdict::{judge_contents, judge_log, unsettled};
+use crate::world::{TICK_MS, World};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// How long everybody may take to catch up once all is healed, in ms.
+const SETTLE_MS: u64 = 30_000;
+
+/// How long everybody may take to leave, and the server to give up what was half open when they did, in ms.
+const LEAVE_MS: u64 = 25_000;
+
+/// The server's tasks when nobody is there: the hub's loop is its host's own, the listener is one.
+const IDLE_TASKS: usize = 1;
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The rule that was broken.
+    pub violation: Option<Violation>,
+    /// What took effect.
+    pub coverage: Coverage,
+    /// Two runs have it in common only if all that happened is the same.
+    pub digest: u64,
+    /// How many events there were.
+    pub events: u64,
+    /// The newest of them.
+    pub newest: Vec<Happened>,
+    /// All, if that was asked for.
+    pub all: Vec<Happened>,
+    /// Simulated ms.
+    pub simulated_ms: u64,
+    /// Lines that were typed.
+    pub typed: u64,
+    /// Entries that became durable.
+    pub entries: u64,
+    /// Entries that were shown to somebody.
+    pub shown: u64,
+}
+
+/// Runs a plan. Everything that happens is kept if `keep_all`.
+pub fn run(plan: &Plan, keep_all: bool) -> Report {
+    crate::panics::keep_quietly();
+    let record = Record::new(plan.clients.len(), keep_all);
+    let folder = Folder::of(plan);
+    let simulated_ms = {
+        let mut run = Run::new(plan, &record, folder.as_ref());
+        run.all();
+        run.now
+    };
+    let mut pages = record.pages();
+    let pages = &mut *pages;
+    Report {
+        violation: pages.broken.take(),
+        coverage: std::mem::take(&mut pages.coverage),
+        digest: pages.trace.digest(),
+        events: pages.trace.count(),
+        newest: pages.trace.newest().cloned().collect(),
+        all: pages.trace.all().to_vec(),
+        simulated_ms,
+        typed: pages.fates.len() as u64,
+        entries: pages.truth.entries(),
+        shown: pages.sights.iter().map(|sight| sight.shown).sum(),
+    }
+}
+
+/// A real folder for files, if any are sent; removed at the end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn of(plan: &Plan) -> Option<Self> {
+        static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+        let sends = |op: &Op| matches!(op, Op::Send { .. });
+        plan.clients.iter().flat_map(|client| &client.steps).any(|step| sends(&step.op)).then(|| {
+            let number = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            let name = format!("natter-sim-{}-{number}", std::process::id());
+            let path = std::env::temp_dir().join(name);
+            // A folder that can't be made shows as the first file that can't be written.
+            let _ = std::fs::create_dir_all(&path);
+            Self(path)
+        })
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+struct Run<'a> {
+    plan: &'a Plan,
+    record: Record,
+    world: World,
+    driver: Driver,
+    now: u64,
+}
+
+impl<'a> Run<'a> {
+    fn new(plan: &'a Plan, record: &Record, folder: Option<&Folder>) -> Self {
+        let world = World::new(plan, record, folder.map(|folder| folder.0.clone()));
+        Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0 }
+    }
+
+    fn all(&mut self) {
+        self.until(self.plan.safety_ms, |_| false);
+        if self.is_broken() {
+            return;
+        }
+        self.driver.heal(&mut self.world, self.now);
+        let healed = self.now;
+        let settled = self.until(healed + SETTLE_MS, |run| run.now % 100 == 0 && run.unsettled().is_none());
+        if !settled && let Some((rule, what)) = self.unsettled() {
+            self.record.fail(rule, format!("after {SETTLE_MS} ms in which everything worked, {what}"));
+        }
+        self.judge();
+        if !self.is_broken() {
+            self.leave();
+        }
+    }
+
+    /// Steps until this time, or until `done`; whether it was done.
+    fn until(&mut self, end: u64, done: impl Fn(&Self) -> bool) -> bool {
+        while self.now < end && !self.is_broken() {
+            self.step();
+            if done(self) {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn step(&mut self) {
+        self.driver.act(&mut self.world, self.now);
+        let stepped = catch_unwind(AssertUnwindSafe(|| self.world.sim.step()));
+        self.now += TICK_MS;
+        self.record.pages().step(self.now * 1_000);
+        match stepped {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => self.record.fail(Rule::NoPanic, format!("a host ended: {error}")),
+            Err(_) => self.record.fail(Rule::NoPanic, crate::panics::take()),
+        }
+    }
+
+    fn is_broken(&self) -> bool {
+        self.record.pages().broken.is_some()
+    }
+
+    fn unsettled(&self) -> Option<(Rule, String)> {
+        if !self.driver.server_is_up() {
+            return Some((Rule::Converges, "the server is not up".to_owned()));
+        }
+        unsettled(self.plan, &self.record.pages(), &self.world.store)
+    }
+
+    fn judge(&self) {
+        let mut pages = self.record.pages();
+        let wrong = judge_log(&pages, self.plan.store.memory);
+        let wrong = wrong.or_else(|| judge_contents(&self.world.disk.contents()));
+        if let Some((rule, what)) = wrong {
+            pages.fail(rule, what);
+        }
+    }
+
+    /// Everybody leaves; the server is then as it was before anybody came.
+    fn leave(&mut self) {
+        self.world.orders.set_phase(Phase::Leave);
+        let deserted = |run: &Self| {
+            run.now % 100 == 0
+                && run.record.pages().sights.iter().all(|sight| !sight.running)
+                && run.world.server.tasks() <= IDLE_TASKS
+        };
+        if !self.until(self.now + LEAVE_MS, deserted) {
+            let here = self.record.pages().sights.iter().filter(|sight| sight.running).count();
+            let tasks = self.world.server.tasks();
+            let what = format!(
+                "when everybody had left, {here} clients still ran and {tasks} tasks of the server, with connections of {:?}",
+                self.world.net.left()
+            );
+            self.record.fail(Rule::NothingLeft, what);
+        }
+    }
+}

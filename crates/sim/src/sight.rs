@@ -1,0 +1,109 @@
+//! What one client has seen, and what it may see next.
+
+use crate::net::Wire;
+use crate::trace::Token;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The sight of one client, over all its processes.
+#[derive(Debug, Default)]
+pub(crate) struct Sight {
+    /// Its process runs.
+    pub(crate) running: bool,
+    /// It has logged in and not lost its connection since, as far as it knows.
+    pub(crate) online: bool,
+    /// The number of its person, if it ever logged in as one that has a secret.
+    pub(crate) person: Option<u64>,
+    /// The name that it goes by.
+    pub(crate) name: String,
+    /// The number in each room that is shown next, by the room's name as this client knows it.
+    next: BTreeMap<String, Next>,
+    /// The newest entry that was shown, by the log's own number of the room.
+    pub(crate) heads: BTreeMap<u64, u64>,
+    /// Names of its rooms and of the people that it knows.
+    pub(crate) rooms: Arc<[String]>,
+    pub(crate) people: Arc<[String]>,
+    /// Names of the people with whom it has talked.
+    pub(crate) peers: std::collections::BTreeSet<String>,
+    /// The newest answer to `/who`.
+    pub(crate) who: Option<Vec<String>>,
+    /// The line that it says once all is healed.
+    pub(crate) last_line: Option<Token>,
+    /// Lines shown.
+    pub(crate) shown: u64,
+    /// Of a classic client: the lobby's head when it was greeted, and the newest entry that it was shown.
+    pub(crate) classic: Option<(u64, u64)>,
+    /// What its device has on the wire.
+    pub(crate) wire: Wire,
+    /// Attempts to connect lately.
+    connects: Vec<u64>,
+}
+
+/// What may be shown next in a room.
+#[derive(Clone, Copy, Debug)]
+enum Next {
+    /// Exactly this.
+    Exactly(u64),
+    /// This or something before it: a crash may have lost how far it was shown.
+    AtMost(u64),
+}
+
+impl Sight {
+    /// An entry is shown: what is wrong with that, if something is.
+    pub(crate) fn show(&mut self, place: &str, seq: u64, token: Token) -> Option<String> {
+        let wrong = match self.next.get(place) {
+            Some(Next::Exactly(next)) if *next != seq => {
+                Some(format!("was shown {token} as entry {seq} of {place} where {next} comes next"))
+            }
+            Some(Next::AtMost(next)) if *next < seq => Some(format!(
+                "was shown {token} as entry {seq} of {place} after a restart: {next} comes next at the latest"
+            )),
+            _ => None,
+        };
+        self.next.insert(place.to_owned(), Next::Exactly(seq + 1));
+        self.shown += 1;
+        wrong
+    }
+
+    /// What comes next in a room is not known any more: it was left, or its history is cut.
+    pub(crate) fn forget(&mut self, place: &str) {
+        self.next.remove(place);
+    }
+
+    /// The history is another one.
+    pub(crate) fn forget_all(&mut self) {
+        self.next.clear();
+        self.heads.clear();
+    }
+
+    /// The process ended: the next one may show some lines again, but skip none.
+    pub(crate) fn restart(&mut self, cursors_kept: bool) {
+        self.running = false;
+        self.online = false;
+        self.who = None;
+        self.classic = None;
+        for next in self.next.values_mut() {
+            let (Next::Exactly(seq) | Next::AtMost(seq)) = *next;
+            *next = Next::AtMost(seq);
+        }
+        if !cursors_kept {
+            self.next.clear();
+        }
+    }
+
+    /// Whether this client has talked with somebody of this name, or of an earlier one: those it goes on knowing.
+    pub(crate) fn talked_with(&self, name: &str) -> bool {
+        let first = |name: &str| name.split(['n', '-']).next().unwrap_or_default().to_owned();
+        name.is_empty() || self.peers.iter().any(|peer| first(peer) == first(name))
+    }
+
+    /// It connects: whether it did so too often lately.
+    pub(crate) fn connect(&mut self, now: u64) -> bool {
+        self.connects.retain(|at| at + 10_000_000 > now);
+        self.connects.push(now);
+        self.connects.len() > MAX_CONNECTS
+    }
+}
+
+/// Connections of one client in 10 s: full jitter below 250, 500 … 8,000 ms makes about 10, files add theirs.
+const MAX_CONNECTS: usize = 400;

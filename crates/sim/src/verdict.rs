@@ -1,0 +1,151 @@
+//! What must hold when a world has settled, and at its end.
+
+use crate::plan::Plan;
+use crate::record::{Fate, Pages};
+use crate::rule::Rule;
+use crate::sight::Sight;
+use crate::store::SimStore;
+use crate::trace::Token;
+use server::store::Snapshot;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Beyond so many people a roster tells only how many there are.
+const NAMED: usize = 200;
+
+/// What has not settled yet, if anything.
+pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<(Rule, String)> {
+    let known = Known::of(&store.known());
+    let online = pages.sights.iter().filter(|sight| sight.online).map(|sight| known.name_of(sight));
+    let online: BTreeSet<&str> = online.collect();
+    for (id, (client, sight)) in plan.clients.iter().zip(&pages.sights).enumerate() {
+        let wrong = if !sight.running || !sight.online {
+            Some((Rule::Converges, "is not online".to_owned()))
+        } else if client.classic {
+            classic_is_behind(pages, sight, id)
+        } else {
+            is_behind(pages, sight, &known).or_else(|| misjudges_people(sight, known.name_of(sight), &online))
+        };
+        if let Some((rule, what)) = wrong {
+            return Some((rule, format!("c{id} ({}) {what}", sight.name)));
+        }
+    }
+    None
+}
+
+/// What is durable about people.
+struct Known {
+    names: BTreeMap<u64, String>,
+    rooms: BTreeMap<u64, Vec<u64>>,
+}
+
+impl Known {
+    fn of(snapshot: &Snapshot) -> Self {
+        let names = snapshot.people.iter().map(|(person, name, _)| (person.value(), name.clone())).collect();
+        let mut rooms: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+        for room in &snapshot.rooms {
+            for member in &room.members {
+                rooms.entry(member.person.value()).or_default().push(room.room.value());
+            }
+        }
+        Self { names, rooms }
+    }
+
+    /// The name that the others see; classic clients have no other than what they were told.
+    fn name_of<'a>(&'a self, sight: &'a Sight) -> &'a str {
+        sight.person.and_then(|person| self.names.get(&person)).unwrap_or(&sight.name)
+    }
+}
+
+fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, String)> {
+    if sight.last_line.is_none_or(|token| pages.fates.get(&token) != Some(&Fate::Acked)) {
+        return Some((Rule::Converges, "could not say a last line".to_owned()));
+    }
+    if !sight.wire.is_settled(&pages.fates) {
+        return Some((Rule::Converges, "has posts on the wire that are not settled".to_owned()));
+    }
+    for room in sight.person.and_then(|person| known.rooms.get(&person)).into_iter().flatten() {
+        let (head, seen) = (pages.truth.head(*room), sight.heads.get(room).copied().unwrap_or(0));
+        if seen != head {
+            return Some((
+                Rule::ReachesAll,
+                format!("has seen entry {seen} of room {room}, whose head is {head}"),
+            ));
+        }
+    }
+    None
+}
+
+fn classic_is_behind(pages: &Pages, sight: &Sight, id: usize) -> Option<(Rule, String)> {
+    let Some((greeted, shown)) = sight.classic else {
+        return Some((Rule::Converges, "was not greeted".to_owned()));
+    };
+    let lobby = pages.truth.rooms().get(&1).map(Vec::as_slice).unwrap_or_default();
+    let foreign = lobby.iter().rposition(|token| token.is_some_and(|token| usize::from(token.client) != id));
+    let last = foreign.map_or(0, |at| at as u64 + 1);
+    let behind = last > greeted && shown < last;
+    behind.then(|| {
+        (Rule::ClassicOrder, format!("was shown entry {shown} of the lobby, the last for it is {last}"))
+    })
+}
+
+fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<(Rule, String)> {
+    let Some(who) = &sight.who else {
+        return Some((Rule::NoGhosts, "has not learned who is there".to_owned()));
+    };
+    let who: BTreeSet<_> = who.iter().map(String::as_str).collect();
+    if who != *online {
+        let ghosts: Vec<_> = who.difference(online).take(5).collect();
+        let missing: Vec<_> = online.difference(&who).take(5).collect();
+        return Some((
+            Rule::NoGhosts,
+            format!("is told that {ghosts:?} are there, and that {missing:?} are not"),
+        ));
+    }
+    let known: BTreeSet<_> = sight.people.iter().map(String::as_str).collect();
+    let ghost = known.iter().find(|name| !online.contains(**name) && !sight.talked_with(name));
+    if let Some(ghost) = ghost {
+        return Some((Rule::NoGhosts, format!("takes {ghost} for somebody who is there")));
+    }
+    let missing = online.iter().find(|name| !known.contains(**name) && **name != me && **name != sight.name);
+    match missing {
+        Some(missing) if online.len() <= NAMED => {
+            Some((Rule::NoGhosts, format!("does not know that {missing} is there")))
+        }
+        _ => None,
+    }
+}
+
+/// What is wrong with the log as a whole, if anything.
+pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
+    for (room, lines) in pages.truth.rooms() {
+        let mut last: BTreeMap<u16, u32> = BTreeMap::new();
+        for token in lines.iter().flatten() {
+            if pages.unordered.contains(token) {
+                continue;
+            }
+            let before = last.insert(token.client, token.n);
+            if before.is_some_and(|before| before >= token.n) {
+                return Some((
+                    Rule::SenderOrder,
+                    format!("{token} of room {room} stands behind n = {before:?}"),
+                ));
+            }
+        }
+    }
+    let fate = |(token, fate): (&Token, &Fate)| match fate {
+        Fate::Acked if !memory && !pages.truth.has(*token) => {
+            Some((Rule::Durable, format!("{token} was acknowledged, and is not in the log")))
+        }
+        Fate::Refused if pages.truth.has(*token) => {
+            Some((Rule::AtMostOnce, format!("{token} was refused, and is in the log")))
+        }
+        _ => None,
+    };
+    pages.fates.iter().find_map(fate)
+}
+
+/// The contents on the server's disk that are not what their names say.
+pub(crate) fn judge_contents(contents: &[(String, Vec<u8>)]) -> Option<(Rule, String)> {
+    let wrong = contents.iter().find(|(name, bytes)| blake3::hash(bytes).to_hex().as_str() != name)?;
+    Some((Rule::WholeFiles, format!("the server keeps {} bytes under the hash {}", wrong.1.len(), wrong.0)))
+}
