@@ -8,6 +8,7 @@
 mod claims;
 mod disk;
 mod histories;
+mod layouts;
 mod model;
 mod posts;
 

@@ -6,7 +6,7 @@ use crate::{
     crash, deny,
     failure::Failure,
     faults::{eio, flips, order},
-    picture, runner, tidy,
+    picture, runner, sim, tidy,
     workspace::Workspace,
 };
 
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 13] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -71,6 +71,12 @@ const STEPS: [Step; 12] = [
         proves: "the conversation in the README is what the programs print today",
         hint: "cargo xtask picture, then look at it",
         run: |workspace| passed(picture::run(workspace, true)),
+    },
+    Step {
+        name: "sim",
+        proves: "300 simulated minutes of cuts, crashes and slow links lose, double and reorder nothing",
+        hint: "cargo xtask sim --seed SEED",
+        run: |workspace| passed(sim::check(workspace)),
     },
     Step {
         name: "crash",

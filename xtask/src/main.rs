@@ -16,6 +16,7 @@ mod picture;
 mod proof;
 mod runner;
 mod scale;
+mod sim;
 mod tidy;
 mod workspace;
 
@@ -66,6 +67,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Run the real server and clients in a simulated world, seed by seed.
+    Sim(sim::Options),
     /// Format the whole workspace.
     Fmt,
 }
@@ -97,6 +100,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Drain(options) => drain::run(&workspace, &options),
         Task::Faults { fault } => faults::run(&workspace, &fault),
         Task::Picture { check } => picture::run(&workspace, check),
+        Task::Sim(options) => sim::run(&workspace, &options),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
     }
 }

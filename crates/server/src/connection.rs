@@ -300,13 +300,16 @@ async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Co
 /// Frames for a reader whose next entry is no longer in memory, and the entry after them.
 pub async fn read_lagging<St: Store>(store: &St, lag: &Lag) -> Option<(Bytes, Seq)> {
     let range = Range::After { seq: lag.next.before() };
-    let read = match store.read(lag.log.room, range, usize::MAX, STORE_READ).await {
+    let mut read = match store.read(lag.log.room, range, usize::MAX, STORE_READ).await {
         Ok(read) => read,
         Err(error) => {
             tracing::error!(%error, "a reader could not be served");
             return None;
         }
     };
+    // The store may have what the room does not show yet: that comes from the room, behind its acknowledgement.
+    let head = lag.log.head();
+    read.entries.retain(|entry| Some(entry.seq) <= head);
     let first = read.entries.first().map_or(read.oldest, |entry| entry.seq);
     let next = read.entries.last().map_or(first, |entry| entry.seq.next());
     let mut bytes = BytesMut::new();

@@ -70,9 +70,24 @@ impl Coverage {
         self.0.get(&what).copied().unwrap_or(0)
     }
 
-    /// Whether anything did.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// Whether a fault took effect: all but what happens in calm runs as well.
+    pub fn felt(&self) -> bool {
+        use Sometimes::{
+            ClientResent, Fenced, LiveDuringHistory, ReconnectArrived, ResumeBehind, ResumeBehindTail,
+            ShortRead, SlowLink, WriterParked,
+        };
+        let calm = [
+            ClientResent,
+            Fenced,
+            LiveDuringHistory,
+            ReconnectArrived,
+            ResumeBehind,
+            ResumeBehindTail,
+            ShortRead,
+            SlowLink,
+            WriterParked,
+        ];
+        self.0.keys().any(|what| !calm.contains(what))
     }
 
     /// Those that happened.

@@ -11,9 +11,11 @@ compile_error!(
 );
 
 mod actor;
+pub mod cli;
 pub mod coverage;
 mod disk;
 mod driver;
+mod lanes;
 mod net;
 mod panics;
 pub mod plan;
@@ -21,6 +23,7 @@ mod record;
 pub mod rule;
 pub mod run;
 mod seed;
+pub mod shrink;
 mod sight;
 mod store;
 pub mod trace;

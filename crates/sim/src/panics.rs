@@ -5,10 +5,12 @@ use std::sync::Once;
 
 thread_local! {
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
+    static PLAN: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
 /// Keeps the panics of every thread that runs plans, and prints none of them.
-pub(crate) fn keep_quietly() {
+pub(crate) fn keep_quietly(plan: &str) {
+    PLAN.replace(plan.to_owned());
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
@@ -17,6 +19,8 @@ pub(crate) fn keep_quietly() {
                 // The runtime that ends because of it panics as well: the first one says why.
                 LAST.with_borrow_mut(|last| {
                     if last.is_empty() {
+                        // Said at once: what follows may end the whole process.
+                        eprintln!("in the run of {}: {info}", PLAN.with_borrow(Clone::clone));
                         *last = info.to_string().replace('\n', " ");
                     }
                 });

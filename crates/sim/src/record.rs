@@ -147,6 +147,15 @@ impl Pages {
     pub(crate) fn uncertain(&mut self, token: Token) {
         self.note(Who::Client(token.client), "can't know about", Some(token), 0);
         self.fates.insert(token, Fate::Uncertain);
+        if self.truth.epoch() == 0 {
+            self.fail(
+                Rule::Durable,
+                format!(
+                    "c{} is told that nobody knows about {token}, in a history that was never lost",
+                    token.client
+                ),
+            );
+        }
     }
 
     /// A login worked.

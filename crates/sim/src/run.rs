@@ -47,7 +47,7 @@ pub struct Report {
 
 /// Runs a plan. Everything that happens is kept if `keep_all`.
 pub fn run(plan: &Plan, keep_all: bool) -> Report {
-    crate::panics::keep_quietly();
+    crate::panics::keep_quietly(&plan.name);
     let record = Record::new(plan.clients.len(), keep_all);
     let folder = Folder::of(plan);
     let simulated_ms = {

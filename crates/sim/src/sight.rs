@@ -2,7 +2,7 @@
 
 use crate::net::Wire;
 use crate::trace::Token;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The sight of one client, over all its processes.
@@ -16,15 +16,17 @@ pub(crate) struct Sight {
     pub(crate) person: Option<u64>,
     /// The name that it goes by.
     pub(crate) name: String,
-    /// The number in each room that is shown next, by the room's name as this client knows it.
-    next: BTreeMap<String, Next>,
+    /// The number that is shown next in each room, by the log's own number of the room.
+    next: BTreeMap<u64, Next>,
+    /// The room that each name stood for when something was last shown there: names change.
+    places: BTreeMap<String, u64>,
     /// The newest entry that was shown, by the log's own number of the room.
     pub(crate) heads: BTreeMap<u64, u64>,
     /// Names of its rooms and of the people that it knows.
     pub(crate) rooms: Arc<[String]>,
     pub(crate) people: Arc<[String]>,
-    /// Names of the people with whom it has talked.
-    pub(crate) peers: std::collections::BTreeSet<String>,
+    /// Names of the people with whom it has talked: it goes on knowing them.
+    pub(crate) peers: BTreeSet<String>,
     /// The newest answer to `/who`.
     pub(crate) who: Option<Vec<String>>,
     /// The line that it says once all is healed.
@@ -50,8 +52,8 @@ enum Next {
 
 impl Sight {
     /// An entry is shown: what is wrong with that, if something is.
-    pub(crate) fn show(&mut self, place: &str, seq: u64, token: Token) -> Option<String> {
-        let wrong = match self.next.get(place) {
+    pub(crate) fn show(&mut self, place: &str, room: u64, seq: u64, token: Token) -> Option<String> {
+        let wrong = match self.next.get(&room) {
             Some(Next::Exactly(next)) if *next != seq => {
                 Some(format!("was shown {token} as entry {seq} of {place} where {next} comes next"))
             }
@@ -60,14 +62,17 @@ impl Sight {
             )),
             _ => None,
         };
-        self.next.insert(place.to_owned(), Next::Exactly(seq + 1));
+        self.next.insert(room, Next::Exactly(seq + 1));
+        self.places.insert(place.to_owned(), room);
         self.shown += 1;
         wrong
     }
 
     /// What comes next in a room is not known any more: it was left, or its history is cut.
     pub(crate) fn forget(&mut self, place: &str) {
-        self.next.remove(place);
+        if let Some(room) = self.places.get(place) {
+            self.next.remove(room);
+        }
     }
 
     /// The history is another one.
@@ -89,12 +94,6 @@ impl Sight {
         if !cursors_kept {
             self.next.clear();
         }
-    }
-
-    /// Whether this client has talked with somebody of this name, or of an earlier one: those it goes on knowing.
-    pub(crate) fn talked_with(&self, name: &str) -> bool {
-        let first = |name: &str| name.split(['n', '-']).next().unwrap_or_default().to_owned();
-        name.is_empty() || self.peers.iter().any(|peer| first(peer) == first(name))
     }
 
     /// It connects: whether it did so too often lately.

@@ -91,6 +91,11 @@ impl SimStore {
         self.platter().trap = trap;
     }
 
+    /// Whether it forgets everything when a server starts.
+    pub(crate) fn forgets(&self) -> bool {
+        self.plan.memory
+    }
+
     /// Whether a batch is on its way to the disk.
     pub(crate) fn is_busy(&self) -> bool {
         self.platter().under_way.is_some()

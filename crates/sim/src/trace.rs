@@ -88,6 +88,9 @@ impl fmt::Display for Happened {
     }
 }
 
+/// Spreads the bytes that are mixed in; odd.
+const PRIME: u64 = 0x9e37_79b1_85eb_ca87;
+
 /// Events that are kept to explain a failure.
 const KEPT: usize = 400;
 
@@ -122,6 +125,17 @@ impl Trace {
             self.newest.pop_front();
         }
         self.newest.push_back(event);
+    }
+
+    /// Lets bytes that somebody read count, without an event of their own.
+    pub fn mix_bytes(&mut self, at: u64, bytes: &[u8]) {
+        let words = bytes.chunks(8).map(|chunk| {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            u64::from_le_bytes(word)
+        });
+        self.digest = words
+            .fold(mix(self.digest ^ at), |digest, word| (digest ^ word).wrapping_mul(PRIME).rotate_left(29));
     }
 
     /// A number that two runs have in common only if all their events are the same.

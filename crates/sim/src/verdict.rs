@@ -18,6 +18,9 @@ pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<
     let online = pages.sights.iter().filter(|sight| sight.online).map(|sight| known.name_of(sight));
     let online: BTreeSet<&str> = online.collect();
     for (id, (client, sight)) in plan.clients.iter().zip(&pages.sights).enumerate() {
+        if client.absent {
+            continue;
+        }
         let wrong = if !sight.running || !sight.online {
             Some((Rule::Converges, "is not online".to_owned()))
         } else if client.classic {
@@ -57,7 +60,10 @@ impl Known {
 }
 
 fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, String)> {
-    if sight.last_line.is_none_or(|token| pages.fates.get(&token) != Some(&Fate::Acked)) {
+    if sight
+        .last_line
+        .is_none_or(|token| !matches!(pages.fates.get(&token), Some(Fate::Acked | Fate::Uncertain)))
+    {
         return Some((Rule::Converges, "could not say a last line".to_owned()));
     }
     if !sight.wire.is_settled(&pages.fates) {
@@ -102,7 +108,14 @@ fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<
         ));
     }
     let known: BTreeSet<_> = sight.people.iter().map(String::as_str).collect();
-    let ghost = known.iter().find(|name| !online.contains(**name) && !sight.talked_with(name));
+    // Whom it has talked with it goes on knowing, by the name of that time.
+    let is_known = |name: &str| {
+        let is_same = |other: &str| first_name(other) == first_name(name);
+        name.is_empty()
+            || online.iter().any(|other| is_same(other))
+            || sight.peers.iter().any(|peer| is_same(peer))
+    };
+    let ghost = known.iter().find(|name| !is_known(name));
     if let Some(ghost) = ghost {
         return Some((Rule::NoGhosts, format!("takes {ghost} for somebody who is there")));
     }
@@ -113,6 +126,11 @@ fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<
         }
         _ => None,
     }
+}
+
+/// A name without what `/nick` or a taken name put behind it.
+fn first_name(name: &str) -> &str {
+    name.split(['n', '-']).next().unwrap_or_default()
 }
 
 /// What is wrong with the log as a whole, if anything.

@@ -5,6 +5,7 @@ use crate::disk::{ClientDisk, ServerDisk};
 use crate::net::{Bucket, Host, Net, SERVER, ServerClock, SimListener};
 use crate::plan::{Link, Plan};
 use crate::record::Record;
+use crate::rule::Rule;
 use crate::seed::stream;
 use crate::store::SimStore;
 use crate::trace::Who;
@@ -14,6 +15,7 @@ use server::config::Plaintext;
 use server::files::Contents;
 use server::hub::Settings;
 use server::run::serve_until;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -153,7 +155,7 @@ fn actors(
     disks: &[ClientDisk],
     folder: Option<&PathBuf>,
 ) -> Vec<Actor> {
-    let here = plan.clients.iter().enumerate().filter(|(_, client)| client.host == host);
+    let here = plan.clients.iter().enumerate().filter(|(_, client)| client.host == host && !client.absent);
     let actor = |(at, client): (usize, &crate::plan::ClientPlan)| Actor {
         net: net.clone(),
         id: u16::try_from(at).unwrap_or(u16::MAX),
@@ -186,11 +188,32 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
         offset: utc,
         keep: server::keep::Retention::default(),
     };
-    let contents = Contents::new(disk, PathBuf::from(format!("/{start}")), 1 << 30);
+    let contents = open_contents(&net, &store, disk);
     let clock = Arc::new(ServerClock(net.clone()));
     let listener = SimListener { net: net.clone(), listener };
     let served = serve_until(listener, store, contents, clock, settings, Plaintext::Anywhere, stopped).await;
     net.record.note(Who::Server, if served.is_ok() { "stops" } else { "fails" }, start);
     server.process().ended = Some(served.is_ok());
     std::future::pending().await
+}
+
+/// The contents that entries name. All of them must be there, whole, whatever has crashed.
+fn open_contents(net: &Net, store: &SimStore, disk: ServerDisk) -> Contents<ServerDisk> {
+    // A store that forgets is about to.
+    let files = if store.forgets() { Vec::new() } else { store.known().files };
+    let named: BTreeSet<_> = files.into_iter().map(|(_, hash)| hash).collect();
+    let found = disk.open_contents(&named);
+    let bytes = disk.contents();
+    for hash in &named {
+        let name = blake3::Hash::from_bytes(hash.0).to_hex();
+        let whole =
+            bytes.iter().any(|(found, bytes)| *found == *name && blake3::hash(bytes).to_hex() == name);
+        if !whole {
+            net.record.fail(
+                Rule::WholeFiles,
+                format!("an entry names the content {name}, which is lost or damaged"),
+            );
+        }
+    }
+    Contents::restore(disk, PathBuf::from("/"), 1 << 30, found)
 }

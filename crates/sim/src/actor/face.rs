@@ -14,6 +14,9 @@ use tokio::sync::mpsc::error::TrySendError;
 /// How often an onlooker tries again what could not be typed.
 const RETRY: u64 = 50;
 
+/// How long somebody who ended a client by force stays away, in ms.
+const IMPATIENCE: u64 = 200;
+
 /// How often everybody asks who is there while the world settles.
 const ASK_EVERY: u64 = 5_000;
 
@@ -27,16 +30,27 @@ pub(super) struct Onlooker<'a> {
     away_until: u64,
     /// Nothing is typed before this time.
     type_at: u64,
+    /// It has said farewell.
+    leaving: bool,
     /// How long it stays away after it has left.
     pub(super) away: u64,
 }
 
 impl<'a> Onlooker<'a> {
     pub(super) fn new(actor: &'a Actor, typist: &'a mut Typist) -> Self {
-        Self { actor, typist, phase: Phase::Talk, shown: 0, away_until: 0, type_at: 0, away: 0 }
+        Self {
+            actor,
+            typist,
+            phase: Phase::Talk,
+            shown: 0,
+            away_until: 0,
+            type_at: 0,
+            leaving: false,
+            away: 0,
+        }
     }
 
-    /// Looks until the events end.
+    /// Looks until the events end, or its patience does.
     pub(super) async fn look(&mut self, mut face: Face) {
         loop {
             let now = self.now();
@@ -49,7 +63,14 @@ impl<'a> Onlooker<'a> {
                     Some(event) => self.read(event, &mut face),
                     None => return,
                 },
-                phase = self.actor.orders.later_than(self.phase) => self.enter(phase),
+                phase = self.actor.orders.later_than(self.phase) => {
+                    if phase == Phase::Settle && self.leaving {
+                        // Whoever waits for a farewell when all is healed has waited long enough.
+                        self.away = IMPATIENCE;
+                        return;
+                    }
+                    self.enter(phase);
+                }
                 () = tokio::time::sleep(wait) => {}
             }
         }
@@ -126,7 +147,7 @@ impl<'a> Onlooker<'a> {
                 self.actor.net.record.pages().unordered.insert(*token);
             }
             // Nothing is typed behind a farewell.
-            Typed::Leave(_) => self.type_at = u64::MAX,
+            Typed::Leave(_) => (self.type_at, self.leaving) = (u64::MAX, true),
             Typed::LookAway(_) => {}
         }
         if self.phase == Phase::Settle && self.typist.due().is_none() {
@@ -235,11 +256,12 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     if let Place::Person(name) = &said.place {
         sight.peers.insert(name.clone());
     }
-    if let Some(wrong) = sight.show(&place, seq, token) {
-        pages.fail(Rule::OneOrder, format!("c{id} {wrong}"));
-    }
     match pages.truth.spot(token) {
         Some(spot) if spot.seq == seq => {
+            let sight = &mut pages.sights[usize::from(id)];
+            if let Some(wrong) = sight.show(&place, spot.room, seq, token) {
+                pages.fail(Rule::OneOrder, format!("c{id} {wrong}"));
+            }
             let sight = &mut pages.sights[usize::from(id)];
             let head = sight.heads.entry(spot.room).or_default();
             *head = seq.max(*head);

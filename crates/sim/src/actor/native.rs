@@ -57,7 +57,7 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist, rng: &mut SmallR
     let driven = tokio::select! {
         biased;
         driven = client.drive() => driven,
-        () = onlooker.look(face) => std::future::pending().await,
+        () = onlooker.look(face) => return Ended::Left(onlooker.away),
         () = carried => std::future::pending().await,
     };
     ended(actor, driven, onlooker.away)

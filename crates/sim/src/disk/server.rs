@@ -2,10 +2,11 @@
 
 use crate::coverage::Sometimes;
 use crate::record::Record;
+use protocol::id::ContentHash;
 use rand::RngExt;
 use rand::rngs::SmallRng;
 use server::files::FileSystem;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -79,6 +80,18 @@ impl ServerDisk {
             state.names = state.synced_names.clone();
         }
         state.synced_names = state.names.clone();
+    }
+
+    /// What a server finds that starts: partial uploads and what no entry names are removed, as the real one does.
+    pub(crate) fn open_contents(&self, named: &BTreeSet<ContentHash>) -> Vec<(ContentHash, u64)> {
+        let mut state = self.state();
+        let hash_of = |path: &Path| {
+            let hash = blake3::Hash::from_hex(path.file_name()?.to_str()?).ok()?;
+            Some(ContentHash(*hash.as_bytes()))
+        };
+        state.names.retain(|path, _| hash_of(path).is_some_and(|hash| named.contains(&hash)));
+        let found = state.names.iter();
+        found.filter_map(|(path, node)| Some((hash_of(path)?, content(node).now.len() as u64))).collect()
     }
 
     /// Every content under its final name, with its bytes.

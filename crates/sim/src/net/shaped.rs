@@ -125,6 +125,7 @@ impl AsyncRead for Reading {
         }
         let from = buf.filled().len();
         buf.advance(n);
+        this.net.record.pages().trace.mix_bytes(now, &buf.filled()[from..]);
         this.take_note(&buf.filled()[from..]);
         Poll::Ready(Ok(()))
     }

@@ -11,6 +11,9 @@ pub struct ClientPlan {
     pub person: u16,
     /// It speaks the classic dialect.
     pub classic: bool,
+    /// It never comes: a plan that was made smaller keeps the numbers of those who are left.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub absent: bool,
     /// A person sits in front of it, not a script.
     pub interactive: bool,
     /// What it does, in order.

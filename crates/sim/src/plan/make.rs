@@ -98,6 +98,7 @@ impl Shape {
                 host: at % self.hosts,
                 person: u16::try_from(person).unwrap_or(u16::MAX),
                 classic,
+                absent: false,
                 interactive: rng.random(),
                 steps: self.steps(&mut rng, posts, classic, files && at < 4),
             }

@@ -57,7 +57,7 @@ fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<(), Operat
     schema::version(&from).map_err(|unusable| OperateError::from_unusable(&source, unusable))?;
     let mut loaded = load(&from).map_err(failed)?;
     loaded.record.clean = true;
-    let mut to = create(part).map_err(|fault| OperateError::from_fault(part, fault))?;
+    let mut to = create(part, loaded.record.epoch).map_err(|fault| OperateError::from_fault(part, fault))?;
     let entries = loaded.heads.values().map(super::head::Head::len).sum();
     task.begin("copying", "entries", entries);
     copy(&from, &mut to, &mut loaded, |n| task.advance(n)).map_err(failed)?;
@@ -71,12 +71,12 @@ fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<(), Operat
         .map_err(|error| OperateError::from_fault(part, error.into()))
 }
 
-fn create(path: &Path) -> Result<Connection, Fault> {
+fn create(path: &Path, epoch: Epoch) -> Result<Connection, Fault> {
     let mut db = Connection::open(path)?;
     db.pragma_update(None, "journal_mode", "OFF")?;
     db.pragma_update(None, "synchronous", "OFF")?;
     db.set_prepared_statement_cache_capacity(super::STATEMENTS);
-    schema::migrate(&mut db).map_err(|unusable| match unusable {
+    schema::migrate(&mut db, epoch).map_err(|unusable| match unusable {
         Unusable::Fault(fault) => fault,
         other => Fault::damaged(format!("{other:?}")),
     })?;
@@ -167,7 +167,7 @@ fn fill(file: &Path, folder: &Folder, part: &Path, epoch: Epoch, task: &mut Task
     loaded.record.clean = true;
     let mut to = Connection::open(part)?;
     writer::prepare(&to, &Durability::Process)?;
-    schema::migrate(&mut to).map_err(|_| Fault::damaged("a new database is not what it should be"))?;
+    schema::migrate(&mut to, epoch).map_err(|_| Fault::damaged("a new database is not what it should be"))?;
     let entries = loaded.heads.values().map(super::head::Head::len).sum();
     task.begin("restoring", "entries", entries);
     copy(&from, &mut to, &mut loaded, |n| task.advance(n))?;

@@ -12,7 +12,7 @@ use super::witness::{self, Witness};
 use super::writer::{self, Writer};
 use super::{Heads, Options, wal};
 use crate::store::StoreError;
-use protocol::id::{ContentHash, Epoch};
+use protocol::id::ContentHash;
 use protocol::message::Durability;
 use rusqlite::Connection;
 use std::path::PathBuf;
@@ -94,10 +94,7 @@ pub(super) fn open(
     let mut db = Connection::open(&path).map_err(|error| failed(error.into()))?;
     schema::version(&db).map_err(unusable)?;
     writer::prepare(&db, &options.durability).map_err(failed)?;
-    let is_new = schema::migrate(&mut db).map_err(unusable)?;
-    if is_new {
-        create(&mut db, options.fresh_epoch).map_err(failed)?;
-    }
+    schema::migrate(&mut db, options.fresh_epoch).map_err(unusable)?;
     let loaded = load(&db).map_err(failed)?;
     let lost = judge(folder, &loaded.record, tail);
     if let (Some(what), false) = (&lost, options.accept_loss) {
@@ -115,13 +112,6 @@ pub(super) fn open(
         .and_then(|opened| opened.sync_all())
         .map_err(|error| failed(error.into()))?;
     Ok(writer)
-}
-
-fn create(db: &mut Connection, epoch: Epoch) -> Result<(), Fault> {
-    let transaction = db.transaction()?;
-    Record::new(epoch).write(&transaction)?;
-    transaction.commit()?;
-    Ok(())
 }
 
 /// How it is known that commits are gone, if they are.

@@ -1,6 +1,8 @@
 //! The layout of the database, and how an older one becomes the newest.
 
 use super::fault::Fault;
+use super::record::Record;
+use protocol::id::Epoch;
 use rusqlite::Connection;
 
 /// Marks a log as ours in its header: "nttr".
@@ -41,18 +43,23 @@ impl<E: Into<Fault>> From<E> for Unusable {
     }
 }
 
-/// Brings a database to [`VERSION`], all steps in one transaction each. True if it was empty.
-pub(super) fn migrate(db: &mut Connection) -> Result<bool, Unusable> {
+/// Brings a database to [`VERSION`], in one transaction. An empty one becomes a log with this epoch: a crash must not
+/// leave one that has tables and does not know which history it is.
+pub(super) fn migrate(db: &mut Connection, epoch: Epoch) -> Result<(), Unusable> {
     let found = version(db)?;
-    for (version, step) in (1_i32..).zip(STEPS).skip(found) {
+    if found < VERSION {
         let transaction = db.transaction()?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", version)?;
+        for (version, step) in (1_i32..).zip(STEPS).skip(found) {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", version)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION)?;
+        if found == 0 {
+            Record::new(epoch).write(&transaction)?;
+        }
         transaction.commit()?;
     }
-    check(db, Kind::Log)?;
-    Ok(found == 0)
+    Ok(check(db, Kind::Log)?)
 }
 
 /// The version of a log; 0 if it is empty.
@@ -105,29 +112,32 @@ fn layout(db: &Connection) -> Result<Vec<(String, String, String)>, Fault> {
 mod tests {
     use super::*;
 
+    const EPOCH: Epoch = Epoch([1; 16]);
+
     #[test]
-    fn an_empty_file_becomes_ours_and_stays_so() {
+    fn an_empty_file_becomes_ours_at_once_and_stays_so() {
         let mut db = Connection::open_in_memory().unwrap();
-        assert!(migrate(&mut db).unwrap());
-        assert!(!migrate(&mut db).unwrap());
+        migrate(&mut db, EPOCH).unwrap();
+        migrate(&mut db, Epoch([2; 16])).unwrap();
+        assert_eq!(Record::read(&db).unwrap().epoch, EPOCH);
     }
 
     #[test]
     fn what_is_newer_or_foreign_is_left_alone() {
         let mut db = Connection::open_in_memory().unwrap();
-        migrate(&mut db).unwrap();
+        migrate(&mut db, EPOCH).unwrap();
         db.pragma_update(None, "user_version", 1 + i32::try_from(VERSION).unwrap()).unwrap();
-        assert!(matches!(migrate(&mut db), Err(Unusable::Newer(version)) if version == VERSION + 1));
+        assert!(matches!(migrate(&mut db, EPOCH), Err(Unusable::Newer(version)) if version == VERSION + 1));
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE recipe (name TEXT)").unwrap();
-        assert!(matches!(migrate(&mut other), Err(Unusable::Foreign)));
+        assert!(matches!(migrate(&mut other, EPOCH), Err(Unusable::Foreign)));
     }
 
     #[test]
     fn a_changed_layout_is_damage() {
         let mut db = Connection::open_in_memory().unwrap();
-        migrate(&mut db).unwrap();
+        migrate(&mut db, EPOCH).unwrap();
         db.execute_batch("DROP TABLE edit; CREATE TABLE edit (room, target, seq, sum)").unwrap();
-        assert!(matches!(migrate(&mut db), Err(Unusable::Fault(Fault::Damaged(_)))));
+        assert!(matches!(migrate(&mut db, EPOCH), Err(Unusable::Fault(Fault::Damaged(_)))));
     }
 }

@@ -1,0 +1,148 @@
+//! Many seeds at once, and what they sum up to.
+
+use super::Many;
+use crate::coverage::{Coverage, Sometimes};
+use crate::plan::Plan;
+use crate::run::{Report, run};
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// What remains of one run.
+struct Row {
+    clients: usize,
+    typed: u64,
+    entries: u64,
+    shown: u64,
+    simulated_ms: u64,
+    faults: usize,
+    coverage: Coverage,
+    broken: Option<String>,
+}
+
+/// A median run has at least so many clients and posts, and so many percent of those with faults felt one.
+const CLIENTS: u64 = 20;
+const POSTS: u64 = 200;
+const FELT: u64 = 80;
+
+/// In how many runs of a full check each effect must be seen.
+const SEEN: u64 = 3;
+
+/// Runs the seeds: whether all that was asked for held, and the summary.
+pub fn run_many(many: &Many) -> (bool, String) {
+    let start = now();
+    let rows = rows(many);
+    let took = now().duration_since(start);
+    let mut summary = String::new();
+    let held = sum_up(many, &rows, took, &mut summary);
+    (held, summary)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the speed of the simulation is what is measured here")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn rows(many: &Many) -> BTreeMap<u64, Row> {
+    let next = AtomicU64::new(many.from);
+    let stop = AtomicBool::new(false);
+    let rows = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..many.jobs.max(1) {
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= many.from + many.seeds {
+                        return;
+                    }
+                    let row = row(seed);
+                    stop.fetch_or(row.broken.is_some() && many.first, Ordering::Relaxed);
+                    let mut rows = rows.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    rows.insert(seed, row);
+                    progress(rows.len() as u64, many.seeds);
+                }
+            });
+        }
+    });
+    rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+fn row(seed: u64) -> Row {
+    let plan = Plan::random(seed);
+    let Report { violation, coverage, simulated_ms, typed, entries, shown, .. } = run(&plan, false);
+    let broken = violation.map(|violation| violation.to_string());
+    Row {
+        clients: plan.clients.len(),
+        typed,
+        entries,
+        shown,
+        simulated_ms,
+        faults: plan.faults.len(),
+        coverage,
+        broken,
+    }
+}
+
+/// On a terminal only: a log needs no progress.
+fn progress(done: u64, of: u64) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r{done} of {of} seeds");
+        if done == of {
+            let _ = writeln!(stderr);
+        }
+    }
+}
+
+fn median(numbers: impl Iterator<Item = u64>) -> u64 {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_unstable();
+    numbers.get(numbers.len() / 2).copied().unwrap_or(0)
+}
+
+fn sum_up(many: &Many, rows: &BTreeMap<u64, Row>, took: Duration, out: &mut String) -> bool {
+    use std::fmt::Write;
+    let broken: Vec<_> = rows.iter().filter_map(|(seed, row)| Some((seed, row.broken.as_ref()?))).collect();
+    for (seed, what) in &broken {
+        let _ = writeln!(out, "seed {seed} breaks {what}\n  replay: cargo xtask sim --seed {seed}");
+    }
+    let hours = rows.values().map(|row| row.simulated_ms).sum::<u64>() as f64 / 3_600_000.0;
+    let minutes = took.as_secs_f64() / 60.0;
+    let clients = median(rows.values().map(|row| row.clients as u64));
+    let posts = median(rows.values().map(|row| row.typed));
+    let mut coverage = Coverage::default();
+    rows.values().for_each(|row| coverage.add_run(&row.coverage));
+    let with_faults = rows.values().filter(|row| row.faults > 0).count() as u64;
+    let felt = rows.values().filter(|row| row.faults > 0 && row.coverage.felt()).count() as u64;
+    let felt = felt * 100 / with_faults.max(1);
+    let entries: u64 = rows.values().map(|row| row.entries).sum();
+    let shown: u64 = rows.values().map(|row| row.shown).sum();
+    let _ = writeln!(
+        out,
+        "{} seeds, {} broke something; {hours:.2} simulated hours in {:.1} s: {:.1} h/min",
+        rows.len(),
+        broken.len(),
+        took.as_secs_f64(),
+        hours / minutes.max(1e-9)
+    );
+    let _ =
+        writeln!(out, "{entries} entries stored, {shown} shown; median {clients} clients and {posts} posts");
+    let _ = writeln!(
+        out,
+        "{with_faults} seeds with faults, {felt} % of them felt one; runs in which it happened that"
+    );
+    for what in Sometimes::ALL {
+        let _ = writeln!(out, "{:>6}  {}", coverage.count(*what), what.text());
+    }
+    let is_work = clients >= CLIENTS && posts >= POSTS && felt >= FELT;
+    let unseen: Vec<_> = Sometimes::ALL.iter().filter(|what| coverage.count(**what) < SEEN).collect();
+    if many.meta && !is_work {
+        let _ = writeln!(out, "these runs are no work");
+    }
+    if many.meta && !unseen.is_empty() {
+        let _ = writeln!(out, "too rarely seen: {unseen:?}");
+    }
+    broken.is_empty() && (!many.meta || is_work && unseen.is_empty())
+}

@@ -1,0 +1,82 @@
+//! The gate of the simulation: fixed and fresh seeds, the plans that once broke something, and determinism.
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use sim::cli::{Many, run_many};
+use sim::plan::Plan;
+use sim::run::run;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Runs at the same time.
+const JOBS: usize = 2;
+
+fn check(from: u64, seeds: u64) {
+    let many = Many { seeds, from, jobs: JOBS, first: false, meta: false };
+    let (held, summary) = run_many(&many);
+    assert!(held, "{summary}");
+}
+
+#[test]
+fn nothing_breaks_in_32_fixed_seeds() {
+    check(0, 32);
+}
+
+#[test]
+fn nothing_breaks_in_16_fresh_seeds() {
+    // Another day, other seeds; the summary names those that break something, so they can be run again.
+    let day = fs::metadata(env!("CARGO_BIN_EXE_natter-sim")).unwrap().modified().unwrap();
+    let from = day.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    check(from.next_multiple_of(10) + 4, 16);
+}
+
+fn plans() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
+    let mut plans: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    plans.sort();
+    plans
+}
+
+#[test]
+fn no_committed_plan_breaks_anything_again() {
+    let plans = plans();
+    assert!(!plans.is_empty());
+    for path in plans {
+        let plan: Plan = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        if let Some(violation) = run(&plan, false).violation {
+            panic!("{}: {violation}", path.display());
+        }
+    }
+}
+
+/// The digests of these seeds, made by a process of its own.
+fn digests(seeds: &[&str]) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_natter-sim")).arg("digest").args(seeds).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// The events of a seed, made by a process of its own.
+fn trace(seed: &str) -> Vec<String> {
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_natter-sim")).args(["seed", seed, "--trace"]).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run_in_another_process() {
+    let seeds = ["0", "1", "4", "5", "6", "7", "8", "9"];
+    let (first, second) = (digests(&seeds), digests(&seeds));
+    assert_eq!(first.len(), seeds.len());
+    for (at, seed) in seeds.iter().enumerate() {
+        if first[at] != second[at] {
+            let (one, other) = (trace(seed), trace(seed));
+            let differing = one.iter().zip(&other).find(|(one, other)| one != other);
+            panic!("seed {seed} has two runs; they differ first in {differing:?}");
+        }
+    }
+    let mut unlike: Vec<_> = first.iter().map(|line| line.split(' ').nth(1).unwrap()).collect();
+    unlike.sort_unstable();
+    unlike.dedup();
+    assert_eq!(unlike.len(), seeds.len(), "two seeds have one run: {first:?}");
+}
