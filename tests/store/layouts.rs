@@ -57,13 +57,3 @@ fn each_layout_that_was_ever_released_opens() {
         }
     }
 }
-
-#[test]
-fn make() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    tell(&store);
-    block_on(store.close()).unwrap();
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");
-    std::fs::copy(folder.path().join("natter.db"), fixtures.join("layout-1.db")).unwrap();
-}

@@ -69,20 +69,20 @@ async fn a_backup_of_a_running_server_is_restored_elsewhere() {
         let alice = Native::enter(server.addr(), "alice").await;
         alice.say_all(alice.lobby(), texts.clone()).await;
         alice.acked(50).await;
-        check(&natterd(data.path(), &["backup", saved]).await, 0, &["50 messages in 1 rooms", "ok\n"]);
+        check(&natterd(data.path(), &["backup", saved]).await, 0, &["50 messages in 1 rooms", "\nok"]);
         check(&natterd(data.path(), &["backup", saved]).await, 1, &["is there already", "hint: "]);
-        check(&natterd(data.path(), &["verify"]).await, 0, &["a server is running", "ok\n"]);
+        check(&natterd(data.path(), &["verify"]).await, 0, &["a server is running", "\nok"]);
         let exported = natterd(data.path(), &["export", "LOBBY", "--jsonl"]).await;
-        check(&exported, 0, &["\"text\":\"line 49\"}\n"]);
+        check(&exported, 0, &["\"text\":\"line 49\"}"]);
         assert_eq!(exported.out.lines().count(), 50);
         check(&natterd(data.path(), &["export", "nowhere", "--jsonl"]).await, 1, &["no room 'nowhere'"]);
         let epoch = alice.epoch;
         assert_eq!(server.stop().await.code, Some(0));
 
         check(&natterd(data.path(), &["compact"]).await, 0, &["bytes before"]);
-        check(&natterd(data.path(), &["verify"]).await, 0, &["50 messages", "ok\n"]);
+        check(&natterd(data.path(), &["verify"]).await, 0, &["50 messages", "\nok"]);
         let restored = elsewhere.path().join("restored");
-        check(&natterd(&restored, &["restore", saved]).await, 0, &["50 messages", "ok\n"]);
+        check(&natterd(&restored, &["restore", saved]).await, 0, &["50 messages", "\nok"]);
         check(&natterd(&restored, &["restore", saved]).await, 1, &["is there already"]);
         let server = Server::start_in(&restored).await;
         assert_eq!(history(&server, 50).await, texts);
@@ -123,7 +123,40 @@ async fn help_tells_what_each_command_does() {
             all += help.out.split("\nOptions:").next().unwrap_or_default();
             all += "\n";
         }
-        insta::assert_snapshot!(all, @"");
+        insta::assert_snapshot!(all, @r"
+        A chat server: rooms that lose nothing, one port, no accounts
+
+        Usage: natterd [OPTIONS] [COMMAND]
+
+        Commands:
+          backup   Write everything, files included, to one new file; the server may be running
+          restore  Make a data folder out of a backup; clients are told that it is a new history
+          verify   Read everything and tell what is damaged; the server may be running
+          export   Write all messages of a room to stdout
+          compact  Write the databases anew without what is free in them; the server must not be running
+          help     Print this message or the help of the given subcommand(s)
+
+        Write everything, files included, to one new file; the server may be running
+
+        Usage: natterd backup [OPTIONS] <FILE>
+
+        Arguments:
+          <FILE>  The file
+
+        Read everything and tell what is damaged; the server may be running
+
+        Usage: natterd verify [OPTIONS] [PATH]
+
+        Arguments:
+          [PATH]  A data folder or a backup [default: the data folder]
+
+        Write all messages of a room to stdout
+
+        Usage: natterd export [OPTIONS] --jsonl <ROOM>
+
+        Arguments:
+          <ROOM>  Its name, or the number of a conversation of two
+        ");
     })
     .await;
 }

@@ -55,6 +55,12 @@ impl Fault {
         }
     }
 
+    /// Whether a file is no database at all.
+    pub fn is_foreign(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
+    }
+
     /// Whether somebody else holds what it needs.
     pub fn is_busy(&self) -> bool {
         let Self::Sql(error) = self else { return false };

@@ -83,6 +83,9 @@ impl OperateError {
         if fault.is_full() {
             return Self::Full { path };
         }
+        if fault.is_foreign() {
+            return Self::Foreign { path };
+        }
         Self::Store { path, source: fault.while_it("read or wrote it") }
     }
 

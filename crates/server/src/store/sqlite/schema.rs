@@ -70,10 +70,9 @@ pub(super) fn version(db: &Connection) -> Result<usize, Unusable> {
 /// The version of a database of ours; 0 if it is empty.
 pub(super) fn version_of(db: &Connection, kind: Kind) -> Result<usize, Unusable> {
     let ours = if kind == Kind::Log { APPLICATION } else { BACKUP };
-    let application: i32 = match db.pragma_query_value(None, "application_id", |row| row.get(0)) {
-        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
-            return Err(Unusable::Foreign);
-        }
+    let application = db.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    let application = match application.map_err(Fault::from) {
+        Err(fault) if fault.is_foreign() => return Err(Unusable::Foreign),
         result => result?,
     };
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
