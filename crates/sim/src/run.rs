@@ -15,7 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const SETTLE_MS: u64 = 30_000;
 
 /// How long everybody may take to leave, and the server to give up what was half open when they did, in ms.
-const LEAVE_MS: u64 = 25_000;
+/// A file's connection is given up after a minute without progress.
+const LEAVE_MS: u64 = 90_000;
 
 /// The server's tasks when nobody is there: the hub's loop is its host's own, the listener is one.
 const IDLE_TASKS: usize = 1;

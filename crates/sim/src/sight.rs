@@ -51,8 +51,14 @@ enum Next {
 }
 
 impl Sight {
-    /// An entry is shown: what is wrong with that, if something is.
-    pub(crate) fn show(&mut self, place: &str, room: u64, seq: u64, token: Token) -> Option<String> {
+    /// Whether an entry that is shown now leaves out what this client has not shown before.
+    pub(crate) fn skips(&self, room: u64, seq: u64) -> bool {
+        matches!(self.next.get(&room), Some(Next::AtMost(next)) if *next < seq)
+    }
+
+    /// An entry is shown: what is wrong with that, if something is. Entries before `elsewhere` were shown by another
+    /// device of the same person.
+    pub(crate) fn show(&mut self, place: &str, room: u64, seq: u64, elsewhere: u64, token: Token) -> Option<String> {
         let wrong = match self.next.get(&room) {
             Some(Next::Exactly(next)) if *next != seq => {
                 Some(format!("was shown {token} as entry {seq} of {place} where {next} comes next"))

@@ -249,8 +249,9 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     }
     match pages.truth.spot(token) {
         Some(spot) if spot.seq == seq => {
+            let elsewhere = read_elsewhere(id, spot.room, seq, pages);
             let sight = &mut pages.sights[usize::from(id)];
-            if let Some(wrong) = sight.show(&place, spot.room, seq, token) {
+            if let Some(wrong) = sight.show(&place, spot.room, seq, elsewhere, token) {
                 pages.fail(Rule::OneOrder, format!("c{id} {wrong}"));
             }
             let sight = &mut pages.sights[usize::from(id)];
@@ -262,6 +263,16 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
         spot => pages
             .fail(Rule::OneOrder, format!("c{id} was shown {token} as entry {seq}, the log has {spot:?}")),
     }
+}
+
+/// Up to where the person behind a client was shown a room by any device, and one more.
+fn read_elsewhere(id: u16, room: u64, seq: u64, pages: &Pages) -> u64 {
+    let me = &pages.sights[usize::from(id)];
+    if !me.skips(room, seq) {
+        return 0;
+    }
+    let mine = pages.sights.iter().filter(|sight| sight.person.is_some() && sight.person == me.person);
+    mine.filter_map(|sight| sight.heads.get(&room)).max().map_or(0, |head| head + 1)
 }
 
 fn check_file(id: u16, name: &str, path: &str, pages: &mut Pages) {
