@@ -63,7 +63,7 @@ impl Sight {
             Some(Next::Exactly(next)) if *next != seq => {
                 Some(format!("was shown {token} as entry {seq} of {place} where {next} comes next"))
             }
-            Some(Next::AtMost(next)) if *next < seq => Some(format!(
+            Some(Next::AtMost(next)) if (*next).max(elsewhere) < seq => Some(format!(
                 "was shown {token} as entry {seq} of {place} after a restart: {next} comes next at the latest"
             )),
             _ => None,
