@@ -48,6 +48,12 @@ pub enum Failure {
         /// What was found.
         why: String,
     },
+    /// Planted bugs that the simulation did not see.
+    #[error("{count} planted bugs were not seen")]
+    Unseen {
+        /// How many.
+        count: usize,
+    },
     /// A client of a proof could not go on.
     #[error("a client could not go on")]
     Client(#[from] load::fault::Fault),

@@ -1,6 +1,6 @@
 //! `cargo xtask sim`: the simulation, built once and handed its arguments.
 
-use crate::{failure::Failure, workspace::Workspace};
+use crate::{failure::Failure, mutants, workspace::Workspace};
 use clap::Args;
 
 /// What is run, and how. Without anything: 100 seeds.
@@ -58,6 +58,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
 /// # Errors
 /// Fails if a rule is broken, or the runs are no work.
 pub fn check(workspace: &Workspace) -> Result<(), Failure> {
+    mutants::check(workspace)?;
     start(workspace, &many(CI_SEEDS, 10_000, 2, true))
 }
 
