@@ -140,6 +140,7 @@ impl Failure {
                 "say it by hand: cargo run -p server, cargo run -p client -- 127.0.0.1 -u bob".into()
             }
             Failure::MissingTool { tool } => format!("cargo install --locked cargo-{tool}"),
+            Failure::Unseen { .. } => "the lines above say which; more seeds, or a stronger rule".into(),
             Failure::Untidy { .. } => "each finding above has its own hint".into(),
             Failure::Tests => "see the runner's summary".into(),
             Failure::Step { hint, source, .. } => match **source {
