@@ -2,6 +2,7 @@
 
 use super::lines::{Typed, Typist, content};
 use super::{Actor, Phase};
+use crate::coverage::Sometimes;
 use crate::record::Pages;
 use crate::rule::Rule;
 use crate::trace::{Token, Who};
@@ -242,6 +243,9 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     };
     let seq = said.seq.value();
     pages.note(Who::Client(id), "is shown", Some(token), seq);
+    if crate::net::EPOCH_MS + pages.now() / 1_000 > said.time.0 + 60_000 {
+        pages.coverage.hit(Sometimes::LateReader);
+    }
     let place = said.place.to_string();
     let sight = &mut pages.sights[usize::from(id)];
     if let Place::Person(name) = &said.place {
