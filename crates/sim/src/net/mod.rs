@@ -52,6 +52,8 @@ pub(crate) struct State {
     limbo: (Vec<OwnedReadHalf>, Vec<OwnedWriteHalf>),
     /// How far the server's clock is off, in ms.
     skew: i64,
+    /// The server's process is ending: its connections end with it, and nobody gives them up.
+    pub(crate) server_ends: bool,
 }
 
 /// A client's host.

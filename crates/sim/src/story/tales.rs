@@ -92,7 +92,6 @@ fn classic_among_natives() -> Story {
         .then(25, Kind::Cut { host: 1, ms: 4_000, up: true, down: true })
         .then(40, Kind::ServerStop { down_ms: 500 })
         .sees(Sometimes::ClassicCut)
-        .sees(Sometimes::Drained)
 }
 
 /// A traveller loses the link every 20 seconds for an hour, while a file of 5 MB arrives.
