@@ -16,8 +16,8 @@ mod mutants;
 mod picture;
 mod proof;
 mod runner;
-mod sim;
 mod scale;
+mod sim;
 mod tidy;
 mod workspace;
 

@@ -85,7 +85,9 @@ fn copy(workspace: &Workspace) -> Result<(), Failure> {
     shell.remove_path(COPY)?;
     shell.create_dir(COPY)?;
     cmd!(shell, "git archive --output target/mutants/tree.tar HEAD").quiet().run()?;
-    Ok(cmd!(shell, "tar --extract --touch --file target/mutants/tree.tar --directory {COPY}").quiet().run()?)
+    Ok(cmd!(shell, "tar --extract --touch --file target/mutants/tree.tar --directory {COPY}")
+        .quiet()
+        .run()?)
 }
 
 /// After how many seeds the bug is seen, and what it breaks.
@@ -96,12 +98,14 @@ fn plant(workspace: &Workspace, patch: &Path, options: &Options) -> Result<Strin
     let builds = workspace.root.join(BUILDS);
     let copy = shell.push_dir(COPY);
     cmd!(shell, "patch --strip 1 --silent --input {patch}").quiet().run()?;
-    let built = workspace.cargo().args(["build", "--quiet", "--package", "sim", "--target-dir"]).arg(builds).run();
+    let built =
+        workspace.cargo().args(["build", "--quiet", "--package", "sim", "--target-dir"]).arg(builds).run();
     cmd!(shell, "patch --strip 1 --silent --reverse --input {patch}").quiet().run()?;
     drop(copy);
     built?;
     let (seeds, jobs) = (options.seeds.to_string(), options.jobs.to_string());
-    let run = cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}").quiet().ignore_status().read()?;
+    let run =
+        cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}").quiet().ignore_status().read()?;
     if let Some((seed, rule)) = run.lines().filter_map(broken).min() {
         return Ok(format!("{} | {rule}", seed + 1));
     }

@@ -125,7 +125,7 @@ impl Pages {
         match self.fates.insert(token, Fate::Acked) {
             Some(Fate::Acked) => return,
             Some(Fate::Refused) => {
-                self.fail(Rule::AtMostOnce, format!("{token} was refused, then acknowledged"))
+                self.fail(Rule::AtMostOnce, format!("{token} was refused, then acknowledged"));
             }
             _ => {}
         }
@@ -148,7 +148,13 @@ impl Pages {
         self.note(Who::Client(token.client), "can't know about", Some(token), 0);
         self.fates.insert(token, Fate::Uncertain);
         if self.truth.epoch() == 0 {
-            self.fail(Rule::Durable, format!("c{} is told that nobody knows about {token}, in a history that was never lost", token.client));
+            self.fail(
+                Rule::Durable,
+                format!(
+                    "c{} is told that nobody knows about {token}, in a history that was never lost",
+                    token.client
+                ),
+            );
         }
     }
 

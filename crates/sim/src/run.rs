@@ -117,7 +117,8 @@ impl<'a> Run<'a> {
         }
         self.driver.heal(&mut self.world, self.now);
         let healed = self.now;
-        let settled = self.until(healed + SETTLE_MS, |run| run.now % 100 == 0 && run.unsettled().is_none());
+        let settled =
+            self.until(healed + SETTLE_MS, |run| run.now.is_multiple_of(100) && run.unsettled().is_none());
         if !settled && let Some((rule, what)) = self.unsettled() {
             self.record.fail(rule, format!("after {SETTLE_MS} ms in which everything worked, {what}"));
         }
@@ -174,7 +175,7 @@ impl<'a> Run<'a> {
     fn leave(&mut self) {
         self.world.orders.set_phase(Phase::Leave);
         let deserted = |run: &Self| {
-            run.now % 100 == 0
+            run.now.is_multiple_of(100)
                 && run.record.pages().sights.iter().all(|sight| !sight.running)
                 && run.world.server.tasks() <= IDLE_TASKS
         };

@@ -141,7 +141,9 @@ fn halve(kind: &mut Kind) -> bool {
         | Kind::Stall { ms, .. }
         | Kind::SlowSync { ms, .. }
         | Kind::DiskFull { ms } => ms,
-        Kind::ClientCrash { down_ms, .. } | Kind::ServerCrash { down_ms, .. } | Kind::ServerStop { down_ms } => down_ms,
+        Kind::ClientCrash { down_ms, .. }
+        | Kind::ServerCrash { down_ms, .. }
+        | Kind::ServerStop { down_ms } => down_ms,
         _ => return false,
     };
     let long = *ms > 200;

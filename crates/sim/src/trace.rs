@@ -134,7 +134,8 @@ impl Trace {
             word[..chunk.len()].copy_from_slice(chunk);
             u64::from_le_bytes(word)
         });
-        self.digest = words.fold(mix(self.digest ^ at), |digest, word| (digest ^ word).wrapping_mul(PRIME).rotate_left(29));
+        self.digest = words
+            .fold(mix(self.digest ^ at), |digest, word| (digest ^ word).wrapping_mul(PRIME).rotate_left(29));
     }
 
     /// A number that two runs have in common only if all their events are the same.

@@ -60,7 +60,10 @@ impl Known {
 }
 
 fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, String)> {
-    if sight.last_line.is_none_or(|token| !matches!(pages.fates.get(&token), Some(Fate::Acked | Fate::Uncertain))) {
+    if sight
+        .last_line
+        .is_none_or(|token| !matches!(pages.fates.get(&token), Some(Fate::Acked | Fate::Uncertain)))
+    {
         return Some((Rule::Converges, "could not say a last line".to_owned()));
     }
     if !sight.wire.is_settled(&pages.fates) {
@@ -115,7 +118,9 @@ fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<
     // Whom it has talked with it goes on knowing, by the name of that time.
     let is_known = |name: &str| {
         let is_same = |other: &str| first_name(other) == first_name(name);
-        name.is_empty() || online.iter().any(|other| is_same(other)) || sight.peers.iter().any(|peer| is_same(peer))
+        name.is_empty()
+            || online.iter().any(|other| is_same(other))
+            || sight.peers.iter().any(|peer| is_same(peer))
     };
     let ghost = known.iter().find(|name| !is_known(name));
     if let Some(ghost) = ghost {

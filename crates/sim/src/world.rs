@@ -89,16 +89,16 @@ impl World {
             }
         });
         let mut world = Self { sim, net, store, disk, orders: Orders::default(), server };
-        world.add_clients(plan, record, folder);
+        world.add_clients(plan, record, folder.as_ref());
         world
     }
 
-    fn add_clients(&mut self, plan: &Plan, record: &Record, folder: Option<PathBuf>) {
+    fn add_clients(&mut self, plan: &Plan, record: &Record, folder: Option<&PathBuf>) {
         let disks: Vec<_> = (0..plan.clients.len()).map(|at| disk_of(plan, at, record)).collect();
         for (host, link) in plan.links.iter().enumerate() {
             let (net, orders, plan, disks) =
                 (self.net.clone(), self.orders.clone(), plan.clone(), disks.clone());
-            let folder = folder.clone();
+            let folder = folder.cloned();
             self.sim.host(host_name(host), move || {
                 let actors = actors(host, &plan, &net, &orders, &disks, folder.as_ref());
                 async move {
@@ -206,9 +206,13 @@ fn open_contents(net: &Net, store: &SimStore, disk: ServerDisk) -> Contents<Serv
     let bytes = disk.contents();
     for hash in &named {
         let name = blake3::Hash::from_bytes(hash.0).to_hex();
-        let whole = bytes.iter().any(|(found, bytes)| *found == *name && blake3::hash(bytes).to_hex() == name);
+        let whole =
+            bytes.iter().any(|(found, bytes)| *found == *name && blake3::hash(bytes).to_hex() == name);
         if !whole {
-            net.record.fail(Rule::WholeFiles, format!("an entry names the content {name}, which is lost or damaged"));
+            net.record.fail(
+                Rule::WholeFiles,
+                format!("an entry names the content {name}, which is lost or damaged"),
+            );
         }
     }
     Contents::restore(disk, PathBuf::from("/"), 1 << 30, found)

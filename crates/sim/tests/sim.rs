@@ -40,7 +40,12 @@ fn every_story_that_need_not_wait_ends_well() {
             panic!("{}: {violation}", story.plan.name);
         }
         for what in story.sees {
-            assert!(report.coverage.count(what) > 0, "{}: it never happened that {}", story.plan.name, what.text());
+            assert!(
+                report.coverage.count(what) > 0,
+                "{}: it never happened that {}",
+                story.plan.name,
+                what.text()
+            );
         }
     }
 }
@@ -73,7 +78,8 @@ fn digests(seeds: &[&str]) -> Vec<String> {
 
 /// The events of a seed, made by a process of its own.
 fn trace(seed: &str) -> Vec<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_natter-sim")).args(["seed", seed, "--trace"]).output().unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_natter-sim")).args(["seed", seed, "--trace"]).output().unwrap();
     String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect()
 }
 

@@ -3,7 +3,7 @@
 use super::lines::{Typed, Typist, content};
 use super::{Actor, Phase};
 use crate::coverage::Sometimes;
-use crate::record::Pages;
+use crate::record::{Fate, Pages};
 use crate::rule::Rule;
 use crate::trace::{Token, Who};
 use client::drive::{Face, Input};
@@ -39,7 +39,16 @@ pub(super) struct Onlooker<'a> {
 
 impl<'a> Onlooker<'a> {
     pub(super) fn new(actor: &'a Actor, typist: &'a mut Typist) -> Self {
-        Self { actor, typist, phase: Phase::Talk, shown: 0, away_until: 0, type_at: 0, leaving: false, away: 0 }
+        Self {
+            actor,
+            typist,
+            phase: Phase::Talk,
+            shown: 0,
+            away_until: 0,
+            type_at: 0,
+            leaving: false,
+            away: 0,
+        }
     }
 
     /// Looks until the events end, or its patience does.
@@ -130,6 +139,9 @@ impl<'a> Onlooker<'a> {
                 if self.phase == Phase::Settle && token.is_some() {
                     self.actor.net.record.pages().sights[usize::from(self.actor.id)].last_line = *token;
                 }
+                if let Some(room) = line.strip_prefix("/part ") {
+                    self.actor.net.record.pages().sights[usize::from(self.actor.id)].part(format!("#{room}"));
+                }
                 if line.starts_with("/topic") {
                     self.actor.net.record.pages().unordered.extend(*token);
                 }
@@ -145,7 +157,18 @@ impl<'a> Onlooker<'a> {
         if self.phase == Phase::Settle && self.typist.due().is_none() {
             self.typist.put_back(ask());
             self.type_at = now + ASK_EVERY;
+            if self.was_refused() {
+                let last = self.typist.last_line();
+                self.typist.put_back(last);
+            }
         }
+    }
+
+    /// Whether the last line was refused, as it is by a store that has had no room until just now.
+    fn was_refused(&self) -> bool {
+        let pages = self.actor.net.record.pages();
+        let last = pages.sights[usize::from(self.actor.id)].last_line;
+        last.is_some_and(|token| pages.fates.get(&token) == Some(&Fate::Refused))
     }
 
     /// Puts a file where the client can find it.
@@ -211,7 +234,7 @@ impl<'a> Onlooker<'a> {
                 pages.fail(Rule::OneOrder, format!("c{id} resumed with {lost} lost and {doubled} doubled"));
             }
             Event::Trimmed { place, .. } | Event::Left { place } => {
-                pages.sights[at].forget(&place.to_string())
+                pages.sights[at].forget(&place.to_string());
             }
             Event::NewHistory => pages.sights[at].forget_all(),
             Event::People { people, .. } => {

@@ -127,8 +127,12 @@ fn sum_up(many: &Many, rows: &BTreeMap<u64, Row>, took: Duration, out: &mut Stri
         took.as_secs_f64(),
         hours / minutes.max(1e-9)
     );
-    let _ = writeln!(out, "{entries} entries stored, {shown} shown; median {clients} clients and {posts} posts");
-    let _ = writeln!(out, "{with_faults} seeds with faults, {felt} % of them felt one; runs in which it happened that");
+    let _ =
+        writeln!(out, "{entries} entries stored, {shown} shown; median {clients} clients and {posts} posts");
+    let _ = writeln!(
+        out,
+        "{with_faults} seeds with faults, {felt} % of them felt one; runs in which it happened that"
+    );
     for what in Sometimes::ALL {
         let _ = writeln!(out, "{:>6}  {}", coverage.count(*what), what.text());
     }

@@ -127,7 +127,10 @@ fn run(task: &Task) -> io::Result<bool> {
         }
         Task::Story { name: Some(name) } => {
             let told = story::all().into_iter().filter(|story| story.plan.name.contains(name.as_str()));
-            Ok(told.fold(true, |held, story| one::explain(&story.plan, "cargo xtask sim --story NAME", false) && held))
+            let command = format!("cargo xtask sim --story '{name}'");
+            Ok(told
+                .map(|story| one::explain(&story.plan, &command, false))
+                .fold(true, |held, one| held && one))
         }
         Task::Shrink { what, into } => {
             let plan = match what.parse() {

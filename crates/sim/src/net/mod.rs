@@ -91,7 +91,7 @@ impl Net {
         let pipe = Arc::new(Pipe::new(host));
         state.pipes.insert(peer, Arc::downgrade(&pipe));
         state.opened += 1;
-        if state.opened % 256 == 0 {
+        if state.opened.is_multiple_of(256) {
             state.pipes.retain(|_, pipe| pipe.strong_count() > 0);
         }
         pipe

@@ -64,7 +64,7 @@ impl Tap {
                 Ok(Some(message)) => self.take(&message, &mut record.pages()),
                 Ok(None) => {}
                 Err(error) => {
-                    record.fail(Rule::OneOrder, format!("the server sent what can't be read: {error}"))
+                    record.fail(Rule::OneOrder, format!("the server sent what can't be read: {error}"));
                 }
             }
         }
@@ -191,7 +191,10 @@ impl Tap {
         let most = wire.got.get(&room).copied().unwrap_or(0).max(pages.truth.head(room.value()));
         if seq > most {
             let client = self.client;
-            pages.fail(Rule::CursorMovesOn, format!("c{client} resumes room {room} after {seq}, past its head {most}"));
+            pages.fail(
+                Rule::CursorMovesOn,
+                format!("c{client} resumes room {room} after {seq}, past its head {most}"),
+            );
         }
     }
 }

@@ -40,7 +40,10 @@ impl Story {
     /// All links carry so many bytes a second down, and a quarter of it up.
     #[must_use]
     pub fn slow(mut self, down: u64) -> Self {
-        self.plan.links.iter_mut().for_each(|link| (link.up, link.down, link.latency_ms) = (down / 4, down, 150));
+        self.plan
+            .links
+            .iter_mut()
+            .for_each(|link| (link.up, link.down, link.latency_ms) = (down / 4, down, 150));
         self
     }
 
@@ -61,7 +64,14 @@ impl Story {
             let person = u16::try_from(self.plan.clients.len()).unwrap_or(u16::MAX);
             let host = hosts.start + at % hosts.len();
             let interactive = at % 2 == 0;
-            self.plan.clients.push(ClientPlan { host, person, classic, absent: false, interactive, steps: Vec::new() });
+            self.plan.clients.push(ClientPlan {
+                host,
+                person,
+                classic,
+                absent: false,
+                interactive,
+                steps: Vec::new(),
+            });
         }
         self
     }
@@ -72,14 +82,22 @@ impl Story {
         let person = self.plan.clients[of].person;
         let interactive = false;
         let steps = Vec::new();
-        self.plan.clients.push(ClientPlan { host, person, classic: false, absent: false, interactive, steps });
+        self.plan.clients.push(ClientPlan {
+            host,
+            person,
+            classic: false,
+            absent: false,
+            interactive,
+            steps,
+        });
         self
     }
 
     /// From one second to another, everybody of these says a line so often, in turns.
     #[must_use]
     pub fn talk(mut self, who: std::ops::Range<usize>, seconds: std::ops::Range<u64>, every_ms: u64) -> Self {
-        let times = (seconds.start * 1_000..seconds.end * 1_000).step_by(usize::try_from(every_ms).unwrap_or(1_000));
+        let times =
+            (seconds.start * 1_000..seconds.end * 1_000).step_by(usize::try_from(every_ms).unwrap_or(1_000));
         for (turn, at) in times.enumerate() {
             let client = who.start + turn % who.len();
             self.plan.clients[client].steps.push(Step { at, op: Op::Say { lines: 1, bytes: 40 } });

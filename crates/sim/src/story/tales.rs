@@ -62,10 +62,12 @@ fn the_stuck_reader() -> Story {
 
 /// The server dies at the worst moments: when a batch is synced and nobody knows, and when it is not.
 fn crash_between_append_and_acknowledge() -> Story {
-    let mut story = Story::new("crash between append and acknowledge", 60, 3).people(9, 0..3).talk(0..9, 5..55, 120);
+    let mut story =
+        Story::new("crash between append and acknowledge", 60, 3).people(9, 0..3).talk(0..9, 5..55, 120);
     for (at, nth) in (20..200).step_by(30).enumerate() {
         let power = at % 2 == 1;
-        story = story.when(When::Append { nth, synced: at % 3 != 2 }, Kind::ServerCrash { down_ms: 400, power });
+        story =
+            story.when(When::Append { nth, synced: at % 3 != 2 }, Kind::ServerCrash { down_ms: 400, power });
     }
     story.sees(Sometimes::CrashSynced).sees(Sometimes::CrashUnsynced).sees(Sometimes::ReconnectArrived)
 }
@@ -101,7 +103,11 @@ fn the_train() -> Story {
         story = story.then(second, Kind::Cut { host: 1, ms: 5_000, up: true, down: true });
     }
     let file = Op::Send { bytes: 5_000_000 };
-    story.does(0, 10, file).talk(0..3, 5..3_590, 15_000).sees(Sometimes::CutMidFile).waits_for("resumable files")
+    story
+        .does(0, 10, file)
+        .talk(0..3, 5..3_590, 15_000)
+        .sees(Sometimes::CutMidFile)
+        .waits_for("resumable files")
 }
 
 /// A file arrives, though the link is cut ten times on its way.
