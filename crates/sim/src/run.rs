@@ -106,7 +106,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(plan: &'a Plan, record: &Record, folder: Option<&Folder>) -> Self {
-        let world = World::new(plan, record, folder.map(|folder| folder.0.clone()));
+        let world = World::new(plan, record, folder.map(|folder| &folder.0));
         Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0 }
     }
 

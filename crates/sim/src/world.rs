@@ -71,7 +71,7 @@ pub(crate) fn host_name(host: usize) -> String {
 
 impl World {
     /// The world of a plan, before anything has happened.
-    pub(crate) fn new(plan: &Plan, record: &Record, folder: Option<PathBuf>) -> Self {
+    pub(crate) fn new(plan: &Plan, record: &Record, folder: Option<&PathBuf>) -> Self {
         let mut sim = build(plan);
         let hosts = plan.links.iter().map(Host::new).collect();
         let net = Net::new(record.clone(), plan.net, plan.seed, hosts);
@@ -89,7 +89,7 @@ impl World {
             }
         });
         let mut world = Self { sim, net, store, disk, orders: Orders::default(), server };
-        world.add_clients(plan, record, folder.as_ref());
+        world.add_clients(plan, record, folder);
         world
     }
 
