@@ -48,6 +48,12 @@ pub enum Failure {
         /// What was found.
         why: String,
     },
+    /// Planted bugs that the simulation did not see.
+    #[error("{count} planted bugs were not seen")]
+    Unseen {
+        /// How many.
+        count: usize,
+    },
     /// A client of a proof could not go on.
     #[error("a client could not go on")]
     Client(#[from] load::fault::Fault),
@@ -134,6 +140,7 @@ impl Failure {
                 "say it by hand: cargo run -p server, cargo run -p client -- 127.0.0.1 -u bob".into()
             }
             Failure::MissingTool { tool } => format!("cargo install --locked cargo-{tool}"),
+            Failure::Unseen { .. } => "the lines above say which; more seeds, or a stronger rule".into(),
             Failure::Untidy { .. } => "each finding above has its own hint".into(),
             Failure::Tests => "see the runner's summary".into(),
             Failure::Step { hint, source, .. } => match **source {

@@ -12,6 +12,7 @@ mod deny;
 mod drain;
 mod failure;
 mod faults;
+mod mutants;
 mod picture;
 mod proof;
 mod runner;
@@ -69,6 +70,8 @@ enum Task {
     },
     /// Run the real server and clients in a simulated world, seed by seed.
     Sim(sim::Options),
+    /// Plant bugs in a copy of natter, and count the seeds until the simulation sees each.
+    Mutants(mutants::Options),
     /// Format the whole workspace.
     Fmt,
 }
@@ -101,6 +104,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Faults { fault } => faults::run(&workspace, &fault),
         Task::Picture { check } => picture::run(&workspace, check),
         Task::Sim(options) => sim::run(&workspace, &options),
+        Task::Mutants(options) => mutants::run(&workspace, &options),
         Task::Fmt => Ok(workspace.cargo().args(["fmt", "--all"]).run()?),
     }
 }

@@ -1,6 +1,6 @@
 //! `cargo xtask sim`: the simulation, built once and handed its arguments.
 
-use crate::{failure::Failure, workspace::Workspace};
+use crate::{failure::Failure, mutants, workspace::Workspace};
 use clap::Args;
 
 /// What is run, and how. Without anything: 100 seeds.
@@ -24,6 +24,9 @@ pub struct Options {
     /// Run this plan, and explain what it breaks
     #[arg(long, value_name = "PLAN")]
     replay: Option<String>,
+    /// Run the stories whose name contains this
+    #[arg(long, value_name = "NAME")]
+    story: Option<String>,
     /// Print every event of the one run
     #[arg(long)]
     trace: bool,
@@ -40,6 +43,9 @@ pub const CI_SEEDS: u64 = 300;
 /// # Errors
 /// Fails if a rule is broken.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+    if let Some(story) = &options.story {
+        return start(workspace, &["story".into(), story.clone()]);
+    }
     let one = options.seed.map(|seed| seed.to_string()).or_else(|| options.replay.clone());
     let args: Vec<String> = match one {
         Some(what) if options.shrink => vec!["shrink".into(), what],
@@ -58,6 +64,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
 /// # Errors
 /// Fails if a rule is broken, or the runs are no work.
 pub fn check(workspace: &Workspace) -> Result<(), Failure> {
+    mutants::check(workspace)?;
     start(workspace, &many(CI_SEEDS, 10_000, 2, true))
 }
 

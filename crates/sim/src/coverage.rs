@@ -32,7 +32,6 @@ sometimes! {
     ReconnectUnknown = "a client came back with a post of which it did not know whether it had arrived",
     ReconnectArrived = "a client learned at login that a post had arrived",
     ResumeBehind = "a client resumed behind the head",
-    ResumeBehindTail = "a reader was served from the store, behind what is kept in memory",
     LiveDuringHistory = "an entry was stored while a reader was given older ones",
     CrashUnsynced = "the server lost its power with a batch that was not synced",
     CrashSynced = "the server crashed between a sync and its acknowledgement",
@@ -40,7 +39,7 @@ sometimes! {
     LostName = "a power loss took a file's new name away",
     ClientUnsynced = "a client's machine lost its power with bytes that were not synced",
     ClientResent = "a client sent after its crash what it had written before",
-    ReaderAtCap = "a reader took nothing until its window was full",
+    LateReader = "a reader was shown what was stored a minute before",
     WriterParked = "a writer had to wait for a reader",
     SlowLink = "a writer had to wait for a slow link",
     Storm = "32 clients or more came back within a second",
@@ -48,11 +47,9 @@ sometimes! {
     StoreFailed = "a failed sync ended the server",
     SlowSync = "a sync took longer than half a second",
     Drained = "the server was stopped with posts in flight",
-    Fenced = "a device came back before its old connection was gone",
     NewHistory = "a client found a new history",
     ClassicCut = "a classic client's connection was reset after a cut",
     ShortRead = "bytes came in pieces of a few",
-    FullClientDisk = "a client could not keep its journal",
 }
 
 /// How often each of them happened.
@@ -73,16 +70,15 @@ impl Coverage {
     /// Whether a fault took effect: all but what happens in calm runs as well.
     pub fn felt(&self) -> bool {
         use Sometimes::{
-            ClientResent, Fenced, LiveDuringHistory, ReconnectArrived, ResumeBehind, ResumeBehindTail,
-            ShortRead, SlowLink, WriterParked,
+            ClientResent, LateReader, LiveDuringHistory, ReconnectArrived, ResumeBehind, ShortRead, SlowLink,
+            WriterParked,
         };
         let calm = [
             ClientResent,
-            Fenced,
+            LateReader,
             LiveDuringHistory,
             ReconnectArrived,
             ResumeBehind,
-            ResumeBehindTail,
             ShortRead,
             SlowLink,
             WriterParked,

@@ -240,7 +240,9 @@ impl Driver {
     fn end_server(&mut self, world: &mut World, now: u64, down_ms: u64) {
         self.server_up = false;
         self.stopping = None;
+        world.net.state().server_ends = true;
         world.sim.crash(SERVER);
+        world.net.state().server_ends = false;
         world.store.crash();
         self.later(now + down_ms, Deed::StartServer);
     }

@@ -26,6 +26,7 @@ mod seed;
 pub mod shrink;
 mod sight;
 mod store;
+pub mod story;
 pub mod trace;
 mod truth;
 mod verdict;

@@ -125,7 +125,7 @@ impl Pages {
         match self.fates.insert(token, Fate::Acked) {
             Some(Fate::Acked) => return,
             Some(Fate::Refused) => {
-                self.fail(Rule::AtMostOnce, format!("{token} was refused, then acknowledged"))
+                self.fail(Rule::AtMostOnce, format!("{token} was refused, then acknowledged"));
             }
             _ => {}
         }

@@ -15,7 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 const SETTLE_MS: u64 = 30_000;
 
 /// How long everybody may take to leave, and the server to give up what was half open when they did, in ms.
-const LEAVE_MS: u64 = 25_000;
+/// A file's connection is given up after a minute without progress.
+const LEAVE_MS: u64 = 90_000;
 
 /// The server's tasks when nobody is there: the hub's loop is its host's own, the listener is one.
 const IDLE_TASKS: usize = 1;
@@ -105,7 +106,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(plan: &'a Plan, record: &Record, folder: Option<&Folder>) -> Self {
-        let world = World::new(plan, record, folder.map(|folder| folder.0.clone()));
+        let world = World::new(plan, record, folder.map(|folder| &folder.0));
         Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0 }
     }
 
@@ -116,7 +117,8 @@ impl<'a> Run<'a> {
         }
         self.driver.heal(&mut self.world, self.now);
         let healed = self.now;
-        let settled = self.until(healed + SETTLE_MS, |run| run.now % 100 == 0 && run.unsettled().is_none());
+        let settled =
+            self.until(healed + SETTLE_MS, |run| run.now.is_multiple_of(100) && run.unsettled().is_none());
         if !settled && let Some((rule, what)) = self.unsettled() {
             self.record.fail(rule, format!("after {SETTLE_MS} ms in which everything worked, {what}"));
         }
@@ -173,7 +175,7 @@ impl<'a> Run<'a> {
     fn leave(&mut self) {
         self.world.orders.set_phase(Phase::Leave);
         let deserted = |run: &Self| {
-            run.now % 100 == 0
+            run.now.is_multiple_of(100)
                 && run.record.pages().sights.iter().all(|sight| !sight.running)
                 && run.world.server.tasks() <= IDLE_TASKS
         };

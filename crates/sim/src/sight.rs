@@ -18,6 +18,8 @@ pub(crate) struct Sight {
     pub(crate) name: String,
     /// The number that is shown next in each room, by the log's own number of the room.
     next: BTreeMap<u64, Next>,
+    /// Names of rooms that it once wanted to leave: what it says there may bring it back at any time.
+    loose: BTreeSet<String>,
     /// The room that each name stood for when something was last shown there: names change.
     places: BTreeMap<String, u64>,
     /// The newest entry that was shown, by the log's own number of the room.
@@ -51,17 +53,31 @@ enum Next {
 }
 
 impl Sight {
-    /// An entry is shown: what is wrong with that, if something is.
-    pub(crate) fn show(&mut self, place: &str, room: u64, seq: u64, token: Token) -> Option<String> {
+    /// Whether an entry that is shown now leaves out what this client has not shown before.
+    pub(crate) fn skips(&self, room: u64, seq: u64) -> bool {
+        matches!(self.next.get(&room), Some(Next::AtMost(next)) if *next < seq)
+    }
+
+    /// An entry is shown: what is wrong with that, if something is. Entries before `elsewhere` were shown by another
+    /// device of the same person.
+    pub(crate) fn show(
+        &mut self,
+        place: &str,
+        room: u64,
+        seq: u64,
+        elsewhere: u64,
+        token: Token,
+    ) -> Option<String> {
         let wrong = match self.next.get(&room) {
             Some(Next::Exactly(next)) if *next != seq => {
                 Some(format!("was shown {token} as entry {seq} of {place} where {next} comes next"))
             }
-            Some(Next::AtMost(next)) if *next < seq => Some(format!(
+            Some(Next::AtMost(next)) if (*next).max(elsewhere) < seq => Some(format!(
                 "was shown {token} as entry {seq} of {place} after a restart: {next} comes next at the latest"
             )),
             _ => None,
         };
+        let wrong = wrong.filter(|_| !self.loose.contains(place));
         self.next.insert(room, Next::Exactly(seq + 1));
         self.places.insert(place.to_owned(), room);
         self.shown += 1;
@@ -73,6 +89,11 @@ impl Sight {
         if let Some(room) = self.places.get(place) {
             self.next.remove(room);
         }
+    }
+
+    /// It wants to leave a room. The answer may be lost with the connection, and what it says there joins it again.
+    pub(crate) fn part(&mut self, place: String) {
+        self.loose.insert(place);
     }
 
     /// The history is another one.

@@ -70,7 +70,7 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
         return Some((Rule::Converges, "has posts on the wire that are not settled".to_owned()));
     }
     for room in sight.person.and_then(|person| known.rooms.get(&person)).into_iter().flatten() {
-        let (head, seen) = (pages.truth.head(*room), sight.heads.get(room).copied().unwrap_or(0));
+        let (head, seen) = (pages.truth.head(*room), seen_of(pages, sight, *room));
         if seen != head {
             return Some((
                 Rule::ReachesAll,
@@ -79,6 +79,13 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
         }
     }
     None
+}
+
+/// The newest entry of a room that a client was shown. Somebody at a prompt is not shown again what another of their
+/// devices has shown.
+fn seen_of(pages: &Pages, sight: &Sight, room: u64) -> u64 {
+    let mine = pages.sights.iter().filter(|other| other.person == sight.person);
+    mine.filter_map(|sight| sight.heads.get(&room)).max().copied().unwrap_or(0)
 }
 
 fn classic_is_behind(pages: &Pages, sight: &Sight, id: usize) -> Option<(Rule, String)> {

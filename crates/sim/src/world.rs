@@ -71,7 +71,7 @@ pub(crate) fn host_name(host: usize) -> String {
 
 impl World {
     /// The world of a plan, before anything has happened.
-    pub(crate) fn new(plan: &Plan, record: &Record, folder: Option<PathBuf>) -> Self {
+    pub(crate) fn new(plan: &Plan, record: &Record, folder: Option<&PathBuf>) -> Self {
         let mut sim = build(plan);
         let hosts = plan.links.iter().map(Host::new).collect();
         let net = Net::new(record.clone(), plan.net, plan.seed, hosts);
@@ -93,12 +93,12 @@ impl World {
         world
     }
 
-    fn add_clients(&mut self, plan: &Plan, record: &Record, folder: Option<PathBuf>) {
+    fn add_clients(&mut self, plan: &Plan, record: &Record, folder: Option<&PathBuf>) {
         let disks: Vec<_> = (0..plan.clients.len()).map(|at| disk_of(plan, at, record)).collect();
         for (host, link) in plan.links.iter().enumerate() {
             let (net, orders, plan, disks) =
                 (self.net.clone(), self.orders.clone(), plan.clone(), disks.clone());
-            let folder = folder.clone();
+            let folder = folder.cloned();
             self.sim.host(host_name(host), move || {
                 let actors = actors(host, &plan, &net, &orders, &disks, folder.as_ref());
                 async move {

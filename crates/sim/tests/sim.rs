@@ -30,6 +30,26 @@ fn nothing_breaks_in_16_fresh_seeds() {
     check(from.next_multiple_of(10) + 4, 16);
 }
 
+#[test]
+fn every_story_that_need_not_wait_ends_well() {
+    let stories: Vec<_> = sim::story::all().into_iter().filter(|story| story.waits_for.is_none()).collect();
+    assert!(stories.len() >= 7);
+    for story in stories {
+        let report = run(&story.plan, false);
+        if let Some(violation) = report.violation {
+            panic!("{}: {violation}", story.plan.name);
+        }
+        for what in story.sees {
+            assert!(
+                report.coverage.count(what) > 0,
+                "{}: it never happened that {}",
+                story.plan.name,
+                what.text()
+            );
+        }
+    }
+}
+
 fn plans() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("plans");
     let mut plans: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

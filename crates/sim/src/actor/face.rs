@@ -2,7 +2,8 @@
 
 use super::lines::{Typed, Typist, content};
 use super::{Actor, Phase};
-use crate::record::Pages;
+use crate::coverage::Sometimes;
+use crate::record::{Fate, Pages};
 use crate::rule::Rule;
 use crate::trace::{Token, Who};
 use client::drive::{Face, Input};
@@ -138,6 +139,9 @@ impl<'a> Onlooker<'a> {
                 if self.phase == Phase::Settle && token.is_some() {
                     self.actor.net.record.pages().sights[usize::from(self.actor.id)].last_line = *token;
                 }
+                if let Some(room) = line.strip_prefix("/part ") {
+                    self.actor.net.record.pages().sights[usize::from(self.actor.id)].part(format!("#{room}"));
+                }
                 if line.starts_with("/topic") {
                     self.actor.net.record.pages().unordered.extend(*token);
                 }
@@ -153,7 +157,18 @@ impl<'a> Onlooker<'a> {
         if self.phase == Phase::Settle && self.typist.due().is_none() {
             self.typist.put_back(ask());
             self.type_at = now + ASK_EVERY;
+            if self.was_refused() {
+                let last = self.typist.last_line();
+                self.typist.put_back(last);
+            }
         }
+    }
+
+    /// Whether the last line was refused, as it is by a store that has had no room until just now.
+    fn was_refused(&self) -> bool {
+        let pages = self.actor.net.record.pages();
+        let last = pages.sights[usize::from(self.actor.id)].last_line;
+        last.is_some_and(|token| pages.fates.get(&token) == Some(&Fate::Refused))
     }
 
     /// Puts a file where the client can find it.
@@ -219,7 +234,7 @@ impl<'a> Onlooker<'a> {
                 pages.fail(Rule::OneOrder, format!("c{id} resumed with {lost} lost and {doubled} doubled"));
             }
             Event::Trimmed { place, .. } | Event::Left { place } => {
-                pages.sights[at].forget(&place.to_string())
+                pages.sights[at].forget(&place.to_string());
             }
             Event::NewHistory => pages.sights[at].forget_all(),
             Event::People { people, .. } => {
@@ -251,6 +266,9 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     };
     let seq = said.seq.value();
     pages.note(Who::Client(id), "is shown", Some(token), seq);
+    if crate::net::EPOCH_MS + pages.now() / 1_000 > said.time.0 + 60_000 {
+        pages.coverage.hit(Sometimes::LateReader);
+    }
     let place = said.place.to_string();
     let sight = &mut pages.sights[usize::from(id)];
     if let Place::Person(name) = &said.place {
@@ -258,8 +276,9 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     }
     match pages.truth.spot(token) {
         Some(spot) if spot.seq == seq => {
+            let elsewhere = read_elsewhere(id, spot.room, seq, pages);
             let sight = &mut pages.sights[usize::from(id)];
-            if let Some(wrong) = sight.show(&place, spot.room, seq, token) {
+            if let Some(wrong) = sight.show(&place, spot.room, seq, elsewhere, token) {
                 pages.fail(Rule::OneOrder, format!("c{id} {wrong}"));
             }
             let sight = &mut pages.sights[usize::from(id)];
@@ -271,6 +290,16 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
         spot => pages
             .fail(Rule::OneOrder, format!("c{id} was shown {token} as entry {seq}, the log has {spot:?}")),
     }
+}
+
+/// Up to where the person behind a client was shown a room by any device, and one more.
+fn read_elsewhere(id: u16, room: u64, seq: u64, pages: &Pages) -> u64 {
+    let me = &pages.sights[usize::from(id)];
+    if !me.skips(room, seq) {
+        return 0;
+    }
+    let mine = pages.sights.iter().filter(|sight| sight.person.is_some() && sight.person == me.person);
+    mine.filter_map(|sight| sight.heads.get(&room)).max().map_or(0, |head| head + 1)
 }
 
 fn check_file(id: u16, name: &str, path: &str, pages: &mut Pages) {

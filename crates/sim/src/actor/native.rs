@@ -13,7 +13,6 @@ use client::session::{Config, Session};
 use client::transfer::{Carrier, Login, Received};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use std::path::PathBuf;
 
 /// Runs until it ends; dropping it is its sudden death.
 pub(super) async fn process(actor: &Actor, typist: &mut Typist, rng: &mut SmallRng) -> Ended {
@@ -60,10 +59,10 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist, rng: &mut SmallR
         () = onlooker.look(face) => return Ended::Left(onlooker.away),
         () = carried => std::future::pending().await,
     };
-    ended(actor, driven, onlooker.away)
+    ended(actor, &driven, onlooker.away)
 }
 
-fn ended(actor: &Actor, driven: Result<End, DriveError>, away: u64) -> Ended {
+fn ended(actor: &Actor, driven: &Result<End, DriveError>, away: u64) -> Ended {
     match driven {
         Ok(End::Quit) => Ended::Left(away),
         Ok(End::Fenced) => {
@@ -89,12 +88,8 @@ async fn carry(actor: &Actor, freight: Option<Freight>, login: Login, rng: &mut 
     };
     let (up, down) = (carrier(), carrier());
     drop(news);
-    let received = Received::new(received_folder(actor, folder.clone()));
+    let received = Received::new(folder.join(format!("received{}", actor.id)));
     // What is left of a process that died is removed, as the real program does.
     let _ = received.clean();
     tokio::join!(up.drive_uploads(uploads, None), down.drive_downloads(downloads, received));
-}
-
-pub(super) fn received_folder(actor: &Actor, folder: PathBuf) -> PathBuf {
-    folder.join(format!("received{}", actor.id))
 }

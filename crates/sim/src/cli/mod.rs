@@ -6,6 +6,7 @@ mod one;
 pub use many::run_many;
 
 use crate::plan::Plan;
+use crate::story;
 use clap::{Args, Parser, Subcommand};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,11 @@ enum Task {
         plan: PathBuf,
         #[command(flatten)]
         show: Show,
+    },
+    /// Run a story, or tell which there are
+    Story {
+        /// A part of its name
+        name: Option<String>,
     },
     /// Make the failing plan of a seed or file as small as it can be
     Shrink {
@@ -111,6 +117,19 @@ fn run(task: &Task) -> io::Result<bool> {
         Task::Replay { plan, show } => {
             let command = format!("cargo xtask sim --replay {}", plan.display());
             Ok(one::explain(&read(plan)?, &command, show.trace))
+        }
+        Task::Story { name: None } => {
+            for story in story::all() {
+                let waits = story.waits_for.map_or(String::new(), |what| format!(" (waits for {what})"));
+                println!("{}{waits}", story.plan.name);
+            }
+            Ok(true)
+        }
+        Task::Story { name: Some(name) } => {
+            let told = story::all().into_iter().filter(|story| story.plan.name.contains(name.as_str()));
+            let command = format!("cargo xtask sim --story '{name}'");
+            let broken = told.filter(|story| !one::explain(&story.plan, &command, false));
+            Ok(broken.count() == 0)
         }
         Task::Shrink { what, into } => {
             let plan = match what.parse() {

@@ -35,9 +35,9 @@ mod tests {
     fn the_rate_is_kept_within_five_percent_however_it_is_asked() {
         for rate in [8_000, 128_000, 1_000_000] {
             let mut bucket = Bucket::new(rate);
-            let (mut now, mut sent) = (0, 0);
+            let (mut now, mut sent) = (0, 0_u64);
             while now < 10_000_000 {
-                let size = 1 + (sent as usize * 7) % 1_460;
+                let size = usize::try_from(1 + (sent * 7) % 1_460).unwrap();
                 // A waiter is woken up to one millisecond late.
                 now = bucket.reserve(size, now).div_ceil(1_000) * 1_000;
                 sent += size as u64;

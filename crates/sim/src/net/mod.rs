@@ -52,6 +52,8 @@ pub(crate) struct State {
     limbo: (Vec<OwnedReadHalf>, Vec<OwnedWriteHalf>),
     /// How far the server's clock is off, in ms.
     skew: i64,
+    /// The server's process is ending: its connections end with it, and nobody gives them up.
+    pub(crate) server_ends: bool,
 }
 
 /// A client's host.
@@ -89,7 +91,7 @@ impl Net {
         let pipe = Arc::new(Pipe::new(host));
         state.pipes.insert(peer, Arc::downgrade(&pipe));
         state.opened += 1;
-        if state.opened % 256 == 0 {
+        if state.opened.is_multiple_of(256) {
             state.pipes.retain(|_, pipe| pipe.strong_count() > 0);
         }
         pipe

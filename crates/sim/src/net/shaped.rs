@@ -293,7 +293,7 @@ impl Drop for Writing {
             let state = self.pipe.state();
             (state.dark || state.reset, state.dark && self.end == End::Server)
         };
-        if reaped && turmoil::in_simulation() {
+        if reaped && turmoil::in_simulation() && !self.net.state().server_ends {
             self.net.record.hit(Sometimes::HalfOpenReaped);
         }
         if silent {

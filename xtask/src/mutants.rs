@@ -1,0 +1,149 @@
+//! `cargo xtask mutants`: the simulation is tested itself, by bugs that are planted in a copy of the product.
+//!
+//! Each patch in `crates/sim/mutants` is one bug. It is applied to a scratch copy, so that the product's code carries no
+//! trace of it, and seeds are run until one of them breaks a rule.
+
+use crate::{failure::Failure, workspace::Workspace};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use xshell::cmd;
+
+/// Which bugs are planted, and how long they may stay unseen.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// Only those whose name contains this
+    only: Option<String>,
+    /// Give up after so many seeds
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    seeds: u64,
+    /// Runs at the same time
+    #[arg(long, value_name = "J", default_value_t = 2)]
+    jobs: usize,
+}
+
+/// Where the patches are.
+const FOLDER: &str = "crates/sim/mutants";
+
+/// Where the table goes.
+const TABLE: &str = "crates/sim/mutants/README.md";
+
+/// The scratch copy and its builds, which all bugs share.
+const COPY: &str = "target/mutants/tree";
+const BUILDS: &str = "target/mutants/target";
+
+/// Seeds that are run in two processes when no rule breaks: their digests must be equal.
+const TWICE: [&str; 3] = ["0", "1", "4"];
+
+/// Plants each bug and counts the seeds until it is seen.
+///
+/// # Errors
+/// Fails if a bug stays unseen, or a patch does not apply.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    copy(workspace)?;
+    for patch in patches(workspace)? {
+        let name = name_of(&patch);
+        if options.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+            continue;
+        }
+        let row = plant(workspace, &patch, options)?;
+        eprintln!("{name}: {row}");
+        rows.push((name, row));
+    }
+    let unseen = rows.iter().filter(|(_, row)| row.starts_with("not ")).count();
+    if options.only.is_none() {
+        workspace.shell.write_file(TABLE, table(&rows, options.seeds))?;
+    }
+    if unseen > 0 { Err(Failure::Unseen { count: unseen }) } else { Ok(()) }
+}
+
+/// Whether each patch still applies to the product as it is.
+///
+/// # Errors
+/// Fails with the first that does not.
+pub fn check(workspace: &Workspace) -> Result<(), Failure> {
+    for patch in patches(workspace)? {
+        cmd!(workspace.shell, "git apply --check {patch}").quiet().run()?;
+    }
+    Ok(())
+}
+
+fn patches(workspace: &Workspace) -> Result<Vec<PathBuf>, Failure> {
+    let mut patches = workspace.shell.read_dir(FOLDER)?;
+    patches.retain(|path| path.extension().is_some_and(|extension| extension == "patch"));
+    patches.sort();
+    Ok(patches)
+}
+
+fn name_of(patch: &Path) -> String {
+    patch.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// A copy of the commit that is checked out. Its files are new, so that nothing of an earlier bug is taken for built.
+fn copy(workspace: &Workspace) -> Result<(), Failure> {
+    let shell = &workspace.shell;
+    shell.remove_path(COPY)?;
+    shell.create_dir(COPY)?;
+    cmd!(shell, "git archive --output target/mutants/tree.tar HEAD").quiet().run()?;
+    Ok(cmd!(shell, "tar --extract --touch --file target/mutants/tree.tar --directory {COPY}")
+        .quiet()
+        .run()?)
+}
+
+/// After how many seeds the bug is seen, and what it breaks.
+fn plant(workspace: &Workspace, patch: &Path, options: &Options) -> Result<String, Failure> {
+    let shell = &workspace.shell;
+    let patch = workspace.root.join(patch);
+    let program = workspace.root.join(BUILDS).join("debug/natter-sim");
+    let builds = workspace.root.join(BUILDS);
+    let copy = shell.push_dir(COPY);
+    cmd!(shell, "patch --strip 1 --silent --input {patch}").quiet().run()?;
+    let built =
+        workspace.cargo().args(["build", "--quiet", "--package", "sim", "--target-dir"]).arg(builds).run();
+    cmd!(shell, "patch --strip 1 --silent --reverse --input {patch}").quiet().run()?;
+    drop(copy);
+    built?;
+    let (seeds, jobs) = (options.seeds.to_string(), options.jobs.to_string());
+    let run =
+        cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}").quiet().ignore_status().read()?;
+    if let Some((seed, rule)) = run.lines().filter_map(broken).min() {
+        return Ok(format!("{} | {rule}", seed + 1));
+    }
+    let digests = || cmd!(shell, "{program} digest {TWICE...}").quiet().read();
+    let (one, other) = (digests()?, digests()?);
+    let differing = one.lines().zip(other.lines()).position(|(one, other)| one != other);
+    Ok(match differing {
+        Some(at) => format!("{} | the digests of two processes", at + 1),
+        None => format!("not within {} | ", options.seeds),
+    })
+}
+
+/// The seed and the rule's number of a line of the summary.
+fn broken(line: &str) -> Option<(u64, String)> {
+    let (seed, rest) = line.strip_prefix("seed ")?.split_once(" breaks ")?;
+    Some((seed.parse().ok()?, rest.split(':').next()?.to_owned()))
+}
+
+fn table(rows: &[(String, String)], seeds: u64) -> String {
+    let mut table = format!(
+        "# Planted bugs\n\nEach patch is a bug that the simulation must see within {seeds} seeds. This table is what \
+         `cargo xtask mutants`\nfound last: how many seeds it took, counted from seed 0, and what broke.\n\n\
+         | bug | seeds | seen as |\n|---|---|---|\n"
+    );
+    for (name, row) in rows {
+        table.push_str(&format!("| {name} | {row} |\n"));
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broken_seed_is_read_from_the_summary() {
+        let line = "seed 17 breaks I2: all views are … — at 3.000 s c1 was shown";
+        assert_eq!(broken(line), Some((17, "I2".to_owned())));
+        assert_eq!(broken("200 seeds, 1 broke something"), None);
+    }
+}
