@@ -33,6 +33,8 @@ sometimes! {
     ReconnectArrived = "a client learned at login that a post had arrived",
     ResumeBehind = "a client resumed behind the head",
     LiveDuringHistory = "an entry was stored while a reader was given older ones",
+    ServerDied = "the server's process or machine died",
+    ClientDied = "a client's process or machine died",
     CrashUnsynced = "the server lost its power with a batch that was not synced",
     CrashSynced = "the server crashed between a sync and its acknowledgement",
     CrashFile = "the server crashed while a file arrived",

@@ -230,6 +230,7 @@ impl Driver {
         if !self.server_up {
             return;
         }
+        self.record.hit(Sometimes::ServerDied);
         if power {
             world.net.pipes().iter().for_each(|pipe| pipe.darken());
             world.disk.lose_power(&mut crate::seed::stream(now, "power", 0));

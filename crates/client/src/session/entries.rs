@@ -52,7 +52,11 @@ impl Session {
             room.unread = unread.or(room.unread.take());
             return;
         }
-        if let Some((_, newest)) = unread {
+        let mine = entry.person.is_some() && entry.person == self.me;
+        if mine {
+            // What I said myself, here or on another device, is not new to me.
+            room.unread = unread.or(room.unread.take());
+        } else if let Some((_, newest)) = unread {
             let count = newest.value().saturating_sub(entry.seq.value()) + 1;
             self.tell(Event::Unread { place: place.clone(), count });
         }

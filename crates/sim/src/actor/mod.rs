@@ -57,6 +57,7 @@ impl Actor {
                 Ok(Ended::Left(away)) => self.end(true, away),
                 Ok(Ended::Failed) => self.end(true, rng.random_range(300..1_500)),
                 Err(crash) => {
+                    self.hit(Sometimes::ClientDied);
                     let kept = if crash.power { self.disk.lose_power(&mut rng) } else { true };
                     typist.forget();
                     self.end(kept, crash.down_ms)

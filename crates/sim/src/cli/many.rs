@@ -119,6 +119,9 @@ fn sum_up(many: &Many, rows: &BTreeMap<u64, Row>, took: Duration, out: &mut Stri
     let felt = felt * 100 / with_faults.max(1);
     let entries: u64 = rows.values().map(|row| row.entries).sum();
     let shown: u64 = rows.values().map(|row| row.shown).sum();
+    let died = |what| rows.values().map(|row| row.coverage.count(what)).sum::<u64>();
+    let (servers, people) = (died(Sometimes::ServerDied), died(Sometimes::ClientDied));
+    let _ = writeln!(out, "{servers} crashes of servers and {people} of clients");
     let _ = writeln!(
         out,
         "{} seeds, {} broke something; {hours:.2} simulated hours in {:.1} s: {:.1} h/min",

@@ -1,6 +1,6 @@
 //! A plan: everything that happens to a world, as data, made before it runs.
 //!
-//! A plan is made from a seed ([`Plan::random`]), told as a story ([`crate::scenario`]) or read from a file. Whatever
+//! A plan is made from a seed ([`Plan::random`]), told as a story ([`crate::story`]) or read from a file. Whatever
 //! else is random in a run (latencies, pieces of reads, times of syncs) comes from its seed as well, from streams of
 //! their own, so that striking out a fault or a client leaves the rest as it was.
 

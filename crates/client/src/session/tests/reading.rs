@@ -261,6 +261,20 @@ fn a_script_is_given_every_line_whoever_has_read_it() {
 }
 
 #[test]
+fn what_i_said_myself_is_not_announced_as_new() {
+    let mut client = returning(true, 97, 97);
+    client.opened(LOBBY, Some(100), 98);
+    let entries = vec![entry(98, "mine", Some(1)), entry(99, "yours", None), entry(100, "mine again", Some(2))];
+    client.say(ServerMsg::Entries { room: LOBBY, entries });
+    let events = client.events();
+    let at = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted);
+    let news = at(&|event| *event == Event::Unread { place: lobby(), count: 2 });
+    let theirs = at(&|event| matches!(event, Event::Said(Said { mine: false, .. })));
+    assert!(news.is_some(), "{events:?}");
+    assert_eq!(news.map(|at| at + 1), theirs, "what is new begins with what somebody else said");
+}
+
+#[test]
 fn what_names_me_is_counted_when_i_come_in() {
     let mut client = returning(true, 97, 10);
     let events = client.events();
