@@ -264,7 +264,8 @@ fn a_script_is_given_every_line_whoever_has_read_it() {
 fn what_i_said_myself_is_not_announced_as_new() {
     let mut client = returning(true, 97, 97);
     client.opened(LOBBY, Some(100), 98);
-    let entries = vec![entry(98, "mine", Some(1)), entry(99, "yours", None), entry(100, "mine again", Some(2))];
+    let entries =
+        vec![entry(98, "mine", Some(1)), entry(99, "yours", None), entry(100, "mine again", Some(2))];
     client.say(ServerMsg::Entries { room: LOBBY, entries });
     let events = client.events();
     let at = |wanted: &dyn Fn(&Event) -> bool| events.iter().position(wanted);
