@@ -203,7 +203,7 @@ impl Flip {
         match self.damage {
             Damage::Bit => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << self.bit),
             Damage::Sector => {
-                bytes.iter_mut().skip(at / SECTOR * SECTOR).take(SECTOR).for_each(|byte| *byte = 0)
+                bytes.iter_mut().skip(at / SECTOR * SECTOR).take(SECTOR).for_each(|byte| *byte = 0);
             }
             Damage::End => bytes.truncate(at),
         }
