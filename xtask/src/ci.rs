@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     crash, deny,
     failure::Failure,
-    faults::{eio, flips, order},
+    faults::{eio, flips, order, power},
     picture, runner, sim, tidy,
     workspace::Workspace,
 };
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 13] = [
+const STEPS: [Step; 14] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -95,6 +95,12 @@ const STEPS: [Step; 13] = [
         proves: "a sync that fails ends the server before it acknowledges anything that it could not keep",
         hint: "cargo xtask faults eio --step 40 --database 4",
         run: |workspace| passed(eio::run(workspace, &eio::Options::short())),
+    },
+    Step {
+        name: "power",
+        proves: "whatever a cut of the power leaves of the files is opened, with all that anybody was told",
+        hint: "cargo xtask faults power --cuts 100",
+        run: |workspace| passed(power::run(workspace, &power::Options::short())),
     },
     Step {
         name: "flips",

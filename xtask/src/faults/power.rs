@@ -39,6 +39,13 @@ pub struct Options {
     pub seed: u64,
 }
 
+impl Options {
+    /// What CI has time for.
+    pub fn short() -> Self {
+        Self { cuts: 100, posts: 3_000, seed: 1 }
+    }
+}
+
 /// Traces a server, and opens what a loss of power may leave of its files.
 ///
 /// # Errors
