@@ -1,7 +1,7 @@
 //! What every proof is made of: a real server, a company that writes and reads, and an oracle that judges.
 //!
 //! A [`Writer`](writer::Writer) keeps its journal outside the server: what it sent and what was acknowledged. The
-//! [`Oracle`](oracle::Oracle) reads the whole log and holds it against all journals.
+//! [`Oracle`] reads the whole log and holds it against all journals.
 
 pub mod body;
 pub mod chance;
