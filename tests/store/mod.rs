@@ -6,7 +6,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod claims;
+mod disk;
 mod histories;
+mod layouts;
 mod model;
 mod posts;
 
@@ -122,6 +124,27 @@ impl StoreFactory for Sqlite {
     }
 }
 
+/// The same when its index of words is up to date at each search: what was looked at entry by entry is asked for.
+struct Settled(Sqlite);
+
+impl StoreFactory for Settled {
+    type Store = SqliteStore;
+
+    fn create(&mut self) -> SqliteStore {
+        self.0.create()
+    }
+
+    fn reopen(&mut self, store: SqliteStore) -> SqliteStore {
+        self.0.reopen(store)
+    }
+
+    fn settle(&mut self, store: &SqliteStore) {
+        block_on(store.settle()).unwrap();
+    }
+}
+
 contract_tests!(sqlite, Sqlite::new(Durability::Disk));
+
+contract_tests!(sqlite_settled, Settled(Sqlite::new(Durability::Process)));
 
 contract_tests!(sqlite_process, Sqlite::new(Durability::Process));

@@ -3,6 +3,7 @@
 //! One file for each theme, each test named after the claim that it would refute. What they share is in `harness`.
 
 mod bad_input;
+mod changes;
 mod classic_faults;
 mod classic_mode;
 mod classic_talk;
@@ -10,15 +11,21 @@ mod conversation;
 mod drain;
 mod exactly_once;
 mod files;
+mod forgetting;
 mod harness;
 mod heartbeat;
 mod history;
 mod limits;
+mod operations;
 mod plug;
 mod presence;
 mod read_marks;
 mod restarts;
+mod retention;
+mod revisions;
 mod rooms;
+mod search;
 mod slow_reader;
+mod slow_store;
 mod startup;
 mod thousand;

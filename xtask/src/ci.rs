@@ -93,7 +93,7 @@ const STEPS: [Step; 13] = [
     Step {
         name: "eio",
         proves: "a sync that fails ends the server before it acknowledges anything that it could not keep",
-        hint: "cargo xtask faults eio --step 28 --idle 2",
+        hint: "cargo xtask faults eio --step 40 --database 4",
         run: |workspace| passed(eio::run(workspace, &eio::Options::short())),
     },
     Step {

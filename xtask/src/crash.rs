@@ -50,6 +50,8 @@ struct Tally {
     slowest_start: Duration,
     /// Kills while some were still coming in.
     early: u32,
+    /// Kills of a server that had not begun to listen, or had just begun; not among those that are counted.
+    at_start: u32,
 }
 
 /// Kills, restarts, resends and compares.
@@ -71,14 +73,14 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         world.launch.args.extend(["--durability".into(), options.durability.clone()]);
     }
     let (mut chance, mut tally) = (Chance::new(options.seed), Tally::default());
-    let mut server = world.launch.start()?;
+    let mut server = restart(&world, &mut chance, &mut tally)?;
     for kill in 1..=options.kills {
         work_a_while(&mut world, &mut chance, &mut tally)?;
         world.kill(server)?;
         if options.store == StoreKind::Sqlite && kill % VERIFY_EVERY == 0 {
             world.verify(workspace)?;
         }
-        server = restart(&world, &mut tally)?;
+        server = restart(&world, &mut chance, &mut tally)?;
         world.consult(&server)?;
         eprintln!(
             "  kill {kill}: {} acknowledged, {} in the log",
@@ -107,7 +109,12 @@ fn work_a_while(world: &mut World, chance: &mut Chance, tally: &mut Tally) -> Re
     Ok(())
 }
 
-fn restart(world: &World, tally: &mut Tally) -> Result<Natterd, Failure> {
+/// Every other start is killed before it is through, which is no reason not to start the next time.
+fn restart(world: &World, chance: &mut Chance, tally: &mut Tally) -> Result<Natterd, Failure> {
+    while chance.below(2) == 0 {
+        world.launch.start_and_kill(Duration::from_millis(chance.below(60)))?;
+        tally.at_start += 1;
+    }
     let server = world.launch.start()?;
     tally.slowest_start = tally.slowest_start.max(server.started_in);
     Ok(server)
@@ -132,12 +139,13 @@ fn report(world: &World, options: &Options, tally: &Tally) {
     let repeats: u64 = world.company.writers.iter().map(|writer| writer.repeats).sum();
     let kills = options.kills;
     println!(
-        "crash: {kills} kills under {} writers ({} of them while some came back), durability {}: \
-         0 lost, 0 doubled, 0 gaps, 0 reordered; the true rate is below {:.3} at 95 %\n\
+        "crash: {kills} kills under {} writers ({} of them while some came back) and {} more at the start, \
+         durability {}: 0 lost, 0 doubled, 0 gaps, 0 reordered; the true rate is below {:.3} at 95 %\n\
          {} posts acknowledged, {} entries read and compared, {repeats} posts sent again, \
          slowest start {} ms",
         options.writers,
         tally.early,
+        tally.at_start,
         options.durability,
         3.0 / f64::from(kills),
         world.company.acked(),

@@ -48,7 +48,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     let mut times = Vec::new();
     let mut server = world.launch.start()?;
     for cycle in 1..=options.cycles {
+        // They begin together, so that the time until all are in is not spent on filling the log.
+        world.company.talks = false;
         world.gather()?;
+        world.company.talks = true;
         let time = Duration::from_millis(chance.between(50, 1_000));
         world.company.until(time, |company| !company.violations.is_empty())?;
         times.push(stop(&mut world, server)?);

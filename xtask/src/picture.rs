@@ -46,7 +46,8 @@ fn converse(root: &Path) -> Result<String, Failure> {
     let recipe = "flour, eggs, butter, sugar\n".repeat(40);
     fs::write(&cake, recipe).map_err(|source| Failure::Write { path: cake, source })?;
 
-    let server = Seat::start(root, &folder, "natterd", &["--host", "127.0.0.1", "-p", "0", "--temp", "."])?;
+    let server =
+        Seat::start(root, &folder, "natterd", &["--host", "127.0.0.1", "-p", "0", "--data", "kept"])?;
     let line = server.wait_for("natterd listening on 127.0.0.1:")?;
     let port = line.rsplit(':').next().unwrap_or_default().trim().to_owned();
     let join = |name| Seat::start(root, &folder, "natter", &["127.0.0.1", "-p", &port, "-u", name]);

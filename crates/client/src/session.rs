@@ -3,8 +3,8 @@
 //!
 //! The driver's contract:
 //! - `handle_*` takes something in, with the time at which it came.
-//! - After each, [`Session::poll_save`] first, until it is empty: what it gives must be kept before anything
-//!   else is sent. [`Session::poll_transmit`] gives nothing before that.
+//! - After each, [`Session::poll_save`] first, until it is empty; [`Session::handle_kept`] or
+//!   [`Session::handle_unkept`] tells how it went. [`Session::poll_transmit`] gives no post that is not kept.
 //! - [`Session::poll_event`] gives what is to be shown; [`Session::handle_shown`] tells how many of these were,
 //!   because only then do the kept cursors move.
 //! - [`Session::handle_tick`] is due at [`Session::timeout`].
@@ -58,6 +58,7 @@ use ignored::Ignored;
 use leaving::Leaving;
 use marks::Marks;
 use outbox::Outbox;
+use protocol::command::Command;
 use protocol::id::{DeviceId, DeviceNo, Epoch, Millis, PersonId};
 use protocol::limits::MAX_BODY;
 use protocol::message::{ClientMsg, RoomInfo, Secret, ServerMsg};
@@ -136,6 +137,8 @@ pub struct Session {
     started: Option<Millis>,
     ticked: Option<Millis>,
     told_connecting: bool,
+    /// The user knows that the server has no space.
+    told_full: bool,
     /// The first login is showing what was said before.
     catching_up: bool,
     heartbeat: Heartbeat,
@@ -164,6 +167,8 @@ pub struct Session {
     unkept: unkept::Unsaved,
     /// A change of my last line, until it is known which that is. Nothing more is read from the user meanwhile.
     deferred: Option<Deferred>,
+    /// A script's question about what was said, until all that it said before is there.
+    held: Option<Command>,
     reading: Option<Reading>,
     /// Lines that `/history` shows unless it is told.
     last_count: u16,
@@ -183,6 +188,10 @@ pub struct Session {
 impl Session {
     /// A session that goes on from what was kept.
     pub fn new(config: Config, kept: Kept, journal: &[Record]) -> Self {
+        let mut outbox = Outbox::restore(journal);
+        if config.interactive {
+            outbox.wait_for_space();
+        }
         let lobby = Place::Room(protocol::name::RoomName::lobby().as_str().to_owned());
         Self {
             phase: Phase::Down,
@@ -198,6 +207,7 @@ impl Session {
             started: None,
             ticked: None,
             told_connecting: false,
+            told_full: false,
             catching_up: true,
             heartbeat: Heartbeat::new(Millis(0)),
             nonce: 0,
@@ -209,7 +219,7 @@ impl Session {
             returning: false,
             current: lobby.clone(),
             back_to: lobby,
-            outbox: Outbox::restore(journal),
+            outbox,
             requests: Requests::default(),
             resume: Resume::default(),
             ignored: Ignored::restore(kept.ignored.clone()),
@@ -219,6 +229,7 @@ impl Session {
             marks: Marks::default(),
             unkept: unkept::Unsaved::default(),
             deferred: None,
+            held: None,
             reading: None,
             last_count: HISTORY,
             searched: Searched::default(),
@@ -325,16 +336,18 @@ impl Session {
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
         self.advance_transfers();
-        self.advance_deferred(now);
-        self.advance_posts(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up
             && !recalling
             && let Some(tally) = self.resume.close()
         {
             self.catching_up = false;
+            self.leaving.handle_resumed();
             tally.into_iter().for_each(|tally| self.tell_resumed(tally));
         }
+        self.advance_deferred(now);
+        self.advance_held(now);
+        self.advance_posts(now);
         self.advance_marks(now.steady, false);
         self.advance_leaving(now);
         self.keeper.advance(now.steady, self.end().is_some());

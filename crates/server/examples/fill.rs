@@ -8,6 +8,7 @@ use protocol::message::Durability;
 use server::store::{
     Batch, Change, CredentialHash, Folder, NewEntry, Options, RoomShape, SqliteStore, Store,
 };
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::path::PathBuf;
 
@@ -52,8 +53,11 @@ async fn fill(args: &Args) -> Result<(), Box<dyn Error>> {
         Options { durability: Durability::Process, fresh_epoch: Epoch([7; 16]), accept_loss: false };
     let store = SqliteStore::open(folder, &options)?;
     append(&store, Batch { posts: Vec::new(), changes: changes(args.rooms) }).await?;
+    let mut begun = BTreeSet::new();
     for first in (0..args.entries).step_by(usize::try_from(BATCH)?) {
-        let posts = (first..args.entries.min(first + BATCH)).map(|number| post(number, args)).collect();
+        let numbers = first..args.entries.min(first + BATCH);
+        let posts =
+            numbers.map(|number| post(number, begun.insert(room(number, args.rooms)), args)).collect();
         append(&store, Batch { posts, changes: Vec::new() }).await?;
         if first % 500_000 == 0 {
             eprintln!("  {first} entries");
@@ -86,7 +90,7 @@ fn changes(rooms: u64) -> Vec<Change> {
     std::iter::once(person).chain((0..=rooms).map(room)).collect()
 }
 
-fn post(number: u64, args: &Args) -> NewEntry {
+fn post(number: u64, is_first: bool, args: &Args) -> NewEntry {
     let room = room(number, args.rooms);
     NewEntry {
         room: RoomId::new(room + 2).unwrap_or(RoomId::FIRST),
@@ -97,7 +101,7 @@ fn post(number: u64, args: &Args) -> NewEntry {
         origin: None,
         kind: EntryKind::Text,
         reply_to: None::<Seq>,
-        body: Bytes::from(text(number, room, args)),
+        body: Bytes::from(if is_first { "the opening".to_owned() } else { text(number, room, args) }),
         mentions: Vec::new(),
     }
 }
@@ -122,9 +126,6 @@ fn text(number: u64, of: u64, args: &Args) -> String {
         if Some(number) == (args.entries / 2..).find(|number| room(*number, args.rooms) > 0) {
             text.push_str(" solitary");
         }
-    }
-    if number + 1 == args.entries {
-        text.push_str(" conclusion");
     }
     text
 }

@@ -77,3 +77,43 @@ fn found_frames(hits: Hits, answer: &FoundAnswer) -> Vec<Bytes> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::weight;
+    use bytes::Bytes;
+    use protocol::entry::{Entry, EntryKind, Revision};
+    use protocol::id::{Counter, DeviceNo, Millis, PersonId, Req};
+    use protocol::limits::MAX_NUMBER;
+
+    /// An entry that is as large on the wire as one with this body can be.
+    fn largest(body: usize) -> Entry {
+        let most = MAX_NUMBER;
+        Entry {
+            seq: Seq::new(most).unwrap(),
+            time: Millis(most),
+            written: Millis(most),
+            person: PersonId::new(most),
+            name: "x".repeat(128),
+            device: DeviceNo::new(most),
+            counter: Counter::new(most),
+            kind: EntryKind::Text,
+            revision: Revision::Edited,
+            reply_to: Seq::new(most),
+            body: Bytes::from(vec![b'x'; body]),
+        }
+    }
+
+    #[test]
+    fn a_page_fits_into_one_frame_whatever_its_entries_are() {
+        for body in [0, 1, 50, 1_000, 16_384] {
+            let entry = largest(body);
+            let count = (PAGE / weight(&entry)).max(1);
+            let room = RoomId::new(MAX_NUMBER).unwrap();
+            let found = vec![Found { room, entry }; count];
+            let frame = ServerMsg::Page { req: Req(1), more: true, found }.encode();
+            assert!(frame.len() <= MAX_FRAME as usize, "{count} entries of {body} bytes: {}", frame.len());
+        }
+    }
+}

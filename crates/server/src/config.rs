@@ -3,12 +3,15 @@
 use crate::inbound::{Login, Refusal};
 use crate::keep::{KeepRule, Retention, RoomRule, parse_age, parse_bytes, parse_count};
 use crate::logging::LogFormat;
+use crate::operate::Command;
 use crate::voice;
 use bytes::Bytes;
 use clap::{Args, Parser, ValueEnum};
 use protocol::code::Code;
+use protocol::id::Epoch;
 use protocol::limits::DEFAULT_PORT;
 use protocol::message::Durability;
+use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -18,9 +21,15 @@ use std::path::PathBuf;
     name = "natterd",
     version,
     about = "A chat server: rooms that lose nothing, one port, no accounts",
+    subcommand_help_heading = "Commands",
+    args_conflicts_with_subcommands = false,
     after_help = "Examples:\n  natterd                         listen on port 12000 for programs on this machine\n  natterd --plaintext anywhere    let other machines in, unencrypted\n  natterd --port 0                listen on any free port and print it"
 )]
 pub struct Config {
+    /// What to do instead of serving
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Address to listen on
     #[arg(long, env = "NATTERD_HOST", default_value = "0.0.0.0", value_name = "ADDRESS")]
     pub host: String,
@@ -116,6 +125,17 @@ impl KeepOptions {
         let rooms = self.keep_room.iter().map(|own| (own.name.key(), own.clone())).collect();
         Retention { default, rooms }
     }
+}
+
+/// A new epoch, which nobody can guess or meet again.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn random_epoch() -> io::Result<Epoch> {
+    let mut epoch = [0; 16];
+    #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
+    getrandom::fill(&mut epoch).map_err(io::Error::other)?;
+    Ok(Epoch(epoch))
 }
 
 /// What is wrong with a command line, on one line, and what to do about it.

@@ -184,9 +184,14 @@ impl Retention {
         self.default.is_all() && self.rooms.values().all(|own| own.rule.is_all())
     }
 
-    /// The rules in words that go on after "kept … "; empty if everything is kept.
-    pub fn words(&self) -> String {
-        let mut words = self.default.words(" of each room");
+    /// The rule of most rooms in words that go on after "kept … "; empty if everything is kept.
+    pub fn default_words(&self) -> String {
+        self.default.words(" of each room")
+    }
+
+    /// The rules of single rooms in words that go on after those.
+    pub fn room_words(&self) -> String {
+        let mut words = String::new();
         for own in self.rooms.values() {
             let rule = if own.rule.is_all() { " without end".to_owned() } else { own.rule.words("") };
             let _ = write!(words, "; those of #{}{rule}", own.name);
@@ -231,9 +236,9 @@ mod tests {
         assert!(retention.rule(Some("LOG")).is_all());
         assert_eq!(retention.rule(Some("lobby")), default);
         assert_eq!(retention.rule(None), default);
-        let words =
-            " for 90 days; those of #Dev for 30 days, at most 1000 messages; those of #log without end";
-        assert_eq!(retention.words(), words);
+        assert_eq!(retention.default_words(), " for 90 days");
+        let words = "; those of #Dev for 30 days, at most 1000 messages; those of #log without end";
+        assert_eq!(retention.room_words(), words);
     }
 
     #[test]

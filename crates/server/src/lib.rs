@@ -22,6 +22,7 @@ pub mod listener;
 pub mod log;
 pub mod logging;
 pub mod mentions;
+pub mod operate;
 pub mod outlet;
 pub mod page;
 pub mod people;

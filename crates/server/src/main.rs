@@ -6,7 +6,10 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     match Config::try_parse() {
-        Ok(config) => server::run::run(&config),
+        Ok(config) => match &config.command {
+            None => server::run::run(&config),
+            Some(command) => server::operate::run(&config, command),
+        },
         Err(error) if error.use_stderr() => {
             eprintln!("{}", usage_line(&error));
             ExitCode::from(2)

@@ -1,7 +1,7 @@
 //! The rim of the real server: sockets, signals, the clock and the exit code.
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Plaintext};
+use crate::config::{Config, Plaintext, random_epoch};
 use crate::connection::Shared;
 use crate::drive::drive_hub;
 use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_contents};
@@ -144,7 +144,7 @@ async fn serve_memory(
     local: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
-    let epoch = random_epoch()?;
+    let epoch = fresh_epoch()?;
     let store = MemoryStore::new(epoch, MemoryLimits::default());
     let folder = temporary_folder(config, epoch)?;
     let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
@@ -162,7 +162,7 @@ async fn serve_folder(
     local: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
-    let options = Options { durability, fresh_epoch: random_epoch()?, accept_loss: config.accept_loss };
+    let options = Options { durability, fresh_epoch: fresh_epoch()?, accept_loss: config.accept_loss };
     let folder = Folder::create(&config.data.clone().unwrap_or_else(Folder::default_path))?;
     let path = folder.contents();
     let store = SqliteStore::open(folder, &options)?;
@@ -256,12 +256,8 @@ fn temporary_folder(config: &Config, epoch: Epoch) -> Result<TemporaryFolder, Ru
         .map_err(|source| RunError::Folder { path: parent.display().to_string(), source })
 }
 
-fn random_epoch() -> Result<Epoch, RunError> {
-    let mut epoch = [0; 16];
-    #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
-    getrandom::fill(&mut epoch)
-        .map_err(|error| RunError::System { what: "random numbers", source: io::Error::other(error) })?;
-    Ok(Epoch(epoch))
+fn fresh_epoch() -> Result<Epoch, RunError> {
+    random_epoch().map_err(|source| RunError::System { what: "random numbers", source })
 }
 
 /// Turns `stop` at the first SIGINT or SIGTERM; at the second the process ends at once.

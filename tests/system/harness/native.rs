@@ -38,6 +38,8 @@ pub struct Native {
     pub epoch: Epoch,
     /// What I must keep to.
     pub limits: Limits,
+    /// What I was told about how long messages are kept.
+    pub storage: String,
 }
 
 /// What `Opened` said.
@@ -78,13 +80,14 @@ impl Native {
         let _ = out.send(identity.hello().encode());
         let welcome = |msg: &ServerMsg| matches!(msg, ServerMsg::Welcome { .. });
         let msg = take(&state, "a welcome", |msg| welcome(msg).then(|| msg.clone())).await;
-        let ServerMsg::Welcome { person, name, device, epoch, limits, last_counter, .. } = msg else {
+        let ServerMsg::Welcome { person, name, device, epoch, limits, last_counter, storage, .. } = msg
+        else {
             unreachable!("only a welcome was taken");
         };
         let last = last_counter.map_or(0, Counter::value);
         state.send_modify(|view| (view.posted, view.acked) = (last, last));
         take(&state, "the list of rooms", |msg| last_page_of_rooms(msg).then_some(())).await;
-        Self { state, out, reads, _tasks: tasks, next_req: 1, person, name, device, epoch, limits }
+        Self { state, out, reads, _tasks: tasks, next_req: 1, person, name, device, epoch, limits, storage }
     }
 
     /// Looks at what has been heard.
@@ -195,14 +198,24 @@ impl Native {
 
     /// Posts with the next counter.
     pub fn post(&self, target: Target, kind: EntryKind, text: &str) -> Counter {
+        self.post_with(|counter| post(counter, target, kind, text))
+    }
+
+    /// Posts what is made of the next counter.
+    pub fn post_with(&self, make: impl FnOnce(Counter) -> ClientMsg) -> Counter {
         let mut posted = 0;
         self.state.send_modify(|view| {
             view.posted += 1;
             posted = view.posted;
         });
         let counter = Counter::new(posted).expect("a test posts less than 2⁶³ times");
-        self.send(&post(counter, target, kind, text));
+        self.send(&make(counter));
         counter
+    }
+
+    /// The last posts were refused: their counters are used again.
+    pub fn forget_posts(&self, count: u64) {
+        self.state.send_modify(|view| view.posted -= count);
     }
 
     /// Posts with this counter, right or wrong.

@@ -3,6 +3,7 @@
 use super::Transcript;
 use super::process::{Finished, Process};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
@@ -12,6 +13,16 @@ pub struct Server {
     addr: SocketAddr,
     args: Vec<String>,
     home: TempDir,
+}
+
+/// Where a server keeps what is said.
+#[derive(Clone, Copy)]
+enum Kept<'a> {
+    InMemory,
+    /// In a folder of its own.
+    OnDisk,
+    /// In this one.
+    In(&'a Path),
 }
 
 impl Server {
@@ -25,6 +36,12 @@ impl Server {
         Self::launch("127.0.0.1", 0, args).await
     }
 
+    /// Starts one that keeps everything in this folder.
+    pub async fn start_in(data: &Path) -> Self {
+        let server = Self::try_launch("127.0.0.1", free_port(), Kept::In(data), &[]).await;
+        server.expect("the server starts")
+    }
+
     /// Starts one that listens on every address of this machine; the tests reach it on loopback all the same.
     pub async fn start_on_all_addresses(args: &[&str]) -> Self {
         Self::launch("0.0.0.0", 0, args).await
@@ -36,8 +53,22 @@ impl Server {
     /// client may connect to itself and then hold the port, so one below that range is taken. Another test may be
     /// faster in taking it: then the next one is tried.
     pub async fn start_to_be_restarted() -> Self {
+        Self::start_on_a_low_port(Kept::InMemory, &[]).await
+    }
+
+    /// The same with a store that a restart finds again.
+    pub async fn start_durable() -> Self {
+        Self::start_durable_with(&[]).await
+    }
+
+    /// The same with more options.
+    pub async fn start_durable_with(args: &[&str]) -> Self {
+        Self::start_on_a_low_port(Kept::OnDisk, args).await
+    }
+
+    async fn start_on_a_low_port(kept: Kept<'_>, args: &[&str]) -> Self {
         for _ in 0..20 {
-            if let Some(server) = Self::try_launch("127.0.0.1", free_port(), &[]).await {
+            if let Some(server) = Self::try_launch("127.0.0.1", free_port(), kept, args).await {
                 return server;
             }
         }
@@ -45,19 +76,23 @@ impl Server {
     }
 
     async fn launch(host: &str, port: u16, more: &[&str]) -> Self {
-        let server = Self::try_launch(host, port, more).await;
+        let server = Self::try_launch(host, port, Kept::InMemory, more).await;
         server.expect("the server starts")
     }
 
     /// `None` if it ends at once.
-    async fn try_launch(host: &str, port: u16, more: &[&str]) -> Option<Self> {
+    async fn try_launch(host: &str, port: u16, kept: Kept<'_>, more: &[&str]) -> Option<Self> {
         let port = port.to_string();
-        let args: Vec<_> = ["--host", host, "-p", port.as_str(), "--store", "memory"]
-            .iter()
-            .chain(more)
-            .map(|arg| (*arg).to_owned())
-            .collect();
         let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let data = home.path().join("data").display().to_string();
+        let store = match kept {
+            Kept::InMemory => ["--store", "memory"],
+            Kept::OnDisk => ["--data", data.as_str()],
+            Kept::In(folder) => ["--data", folder.to_str().expect("temporary folders have plain names")],
+        };
+        let place = ["--host", host, "-p", port.as_str()];
+        let args = place.iter().chain(&store).chain(more);
+        let args: Vec<_> = args.map(|arg| (*arg).to_owned()).collect();
         let (process, addr) = listening(&args, &home).await?;
         Some(Self { process, addr, args, home })
     }

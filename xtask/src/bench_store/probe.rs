@@ -26,7 +26,7 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// Writes at the end of a file in this folder, so that it grows, and syncs its data each time.
+    /// Writes at the end of a file in this folder, so that it grows, and syncs it each time, by the call that SQLite makes.
     ///
     /// # Errors
     /// Fails if the disk does.
@@ -39,7 +39,7 @@ impl Probe {
         for page in 0..PAGES {
             let begun = clock.now();
             file.write_all_at(&[0x5a; PAGE], page * PAGE as u64).map_err(failed)?;
-            file.sync_data().map_err(failed)?;
+            file.sync_all().map_err(failed)?;
             times.push(clock.now() - begun);
         }
         fs::remove_file(&path).map_err(failed)?;

@@ -1,6 +1,7 @@
-//! `cargo xtask faults flips`: one bit of the store's files is turned around, again and again in fresh copies.
+//! `cargo xtask faults flips`: one bit of the store's files is turned around, again and again in fresh copies; or a
+//! sector of them is lost, or their end.
 //!
-//! Whatever bit it is, nobody may get a message that was never posted, miss one without being told, or be told
+//! Whatever it is, nobody may get a message that was never posted, miss one without being told, or be told
 //! another counter than theirs.
 
 mod original;
@@ -10,7 +11,7 @@ use crate::{
     proof::{Chance, Scratch, Size, World, body::Bodies, natterd::Start, world::StoreKind},
     workspace::Workspace,
 };
-use clap::Args;
+use clap::{Args, ValueEnum};
 use original::{Original, Sight, failed};
 use std::{collections::BTreeMap, fmt, fs, path::Path, time::Duration};
 
@@ -22,13 +23,30 @@ const FILES: [&str; 3] = ["natter.db", "natter.db-wal", "witness"];
 /// Posts that the store holds: enough for pages of every kind, few enough for a thousand copies.
 const POSTS: u64 = 600;
 
+/// What is done to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Damage {
+    /// A bit is turned around.
+    Bit,
+    /// A sector of 512 bytes is nothing but zeroes.
+    Sector,
+    /// It ends somewhere before its end.
+    End,
+}
+
+/// Bytes of a sector.
+const SECTOR: usize = 512;
+
 /// How many.
 #[derive(Args)]
 pub struct Options {
     /// Bits that are flipped, each in a fresh copy.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..))]
     pub trials: u64,
-    /// Which bits are taken.
+    /// What is done instead of it.
+    #[arg(long, value_enum, default_value_t = Damage::Bit)]
+    pub damage: Damage,
+    /// Which places are taken.
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
 }
@@ -36,7 +54,7 @@ pub struct Options {
 impl Options {
     /// What CI has time for.
     pub fn short() -> Self {
-        Self { trials: 40, seed: 1 }
+        Self { trials: 40, damage: Damage::Bit, seed: 1 }
     }
 }
 
@@ -72,7 +90,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     let (mut chance, mut fates) = (Chance::new(options.seed), BTreeMap::new());
     let mut wrong = Vec::new();
     for trial in 1..=options.trials {
-        let flip = Flip::draw(&store, &mut chance)?;
+        let flip = Flip::draw(&store, options.damage, &mut chance)?;
         let (fate, why) = try_one(workspace, &world, &store, &original, &flip)?;
         *fates.entry((flip.file, fate)).or_insert(0u64) += 1;
         if fate == Fate::Wrong {
@@ -88,8 +106,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         return Err(Failure::Unproven { what: CLAIM, why });
     }
     println!(
-        "flips: {} bits, 0 silently wrong; the true rate is below {:.4} at 95 %",
+        "flips: {} times ({:?}), 0 silently wrong; the true rate is below {:.4} at 95 %",
         options.trials,
+        options.damage,
         3.0 / options.trials as f64
     );
     scratch.discard();
@@ -159,29 +178,34 @@ fn refused(fate: Fate, said: &str) -> (Fate, String) {
     if said.contains("panicked") { (Fate::Wrong, format!("a panic: {said}")) } else { (fate, String::new()) }
 }
 
-/// One bit.
+/// One place.
 struct Flip {
     file: &'static str,
+    damage: Damage,
     offset: u64,
     bit: u8,
 }
 
 impl Flip {
-    fn draw(store: &Path, chance: &mut Chance) -> Result<Self, Failure> {
+    fn draw(store: &Path, damage: Damage, chance: &mut Chance) -> Result<Self, Failure> {
         // The small one holds one number, so that it is not worth a third of the trials.
         let file = FILES[[0, 0, 0, 1, 1, 1, 2][usize::try_from(chance.below(7)).unwrap_or(0)]];
         let path = store.join(file);
         let size = fs::metadata(&path).map_err(|source| failed(&path, source))?.len();
         let bit = u8::try_from(chance.below(8)).unwrap_or(0);
-        Ok(Self { file, offset: chance.below(size), bit })
+        Ok(Self { file, damage, offset: chance.below(size), bit })
     }
 
     fn apply(&self, folder: &Path) -> Result<(), Failure> {
         let path = folder.join(self.file);
         let mut bytes = fs::read(&path).map_err(|source| failed(&path, source))?;
-        let at = usize::try_from(self.offset).unwrap_or(usize::MAX);
-        if let Some(byte) = bytes.get_mut(at) {
-            *byte ^= 1 << self.bit;
+        let at = usize::try_from(self.offset).unwrap_or(usize::MAX).min(bytes.len());
+        match self.damage {
+            Damage::Bit => bytes.iter_mut().skip(at).take(1).for_each(|byte| *byte ^= 1 << self.bit),
+            Damage::Sector => {
+                bytes.iter_mut().skip(at / SECTOR * SECTOR).take(SECTOR).for_each(|byte| *byte = 0);
+            }
+            Damage::End => bytes.truncate(at),
         }
         fs::write(&path, bytes).map_err(|source| failed(&path, source))
     }
@@ -189,7 +213,12 @@ impl Flip {
 
 impl fmt::Display for Flip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "bit {} of byte {} of {}", self.bit, self.offset, self.file)
+        let Self { file, offset, bit, .. } = self;
+        match self.damage {
+            Damage::Bit => write!(f, "bit {bit} of byte {offset} of {file}"),
+            Damage::Sector => write!(f, "the sector of byte {offset} of {file}"),
+            Damage::End => write!(f, "all from byte {offset} of {file} on"),
+        }
     }
 }
 

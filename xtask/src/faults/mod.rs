@@ -4,6 +4,7 @@ pub mod eio;
 pub mod flips;
 pub mod full;
 pub mod order;
+pub mod power;
 mod strace;
 
 use crate::{failure::Failure, workspace::Workspace};
@@ -18,6 +19,8 @@ pub enum Options {
     Eio(eio::Options),
     /// Fill the disk and make room again: refusals carry their code, reading goes on, writing comes back.
     Full(full::Options),
+    /// Cut the power at moments of a traced run: what was told is in what is left of the files.
+    Power(power::Options),
     /// Flip bits in the files: each is detected or harmless, and no message is silently wrong.
     Flips(flips::Options),
 }
@@ -32,6 +35,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         Options::Order(options) => order::run(workspace, options),
         Options::Eio(options) => eio::run(workspace, options),
         Options::Full(options) => full::run(workspace, options),
+        Options::Power(options) => power::run(workspace, options),
         Options::Flips(options) => flips::run(workspace, options),
     }
 }

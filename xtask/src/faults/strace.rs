@@ -18,6 +18,8 @@ pub struct Call {
     pub file: String,
     /// The bytes that it was given to write, of all buffers together.
     pub data: Vec<u8>,
+    /// Its last argument, if that is a number: the offset of a `pwrite64`, the length of an `ftruncate`.
+    pub last: Option<u64>,
     /// What it returned; less than 0 if it failed. `None` if it never returned.
     pub result: Option<i64>,
     /// Whether the tracer made it fail.
@@ -110,11 +112,22 @@ fn begin(rest: &str, at: usize) -> Option<Call> {
         name: name.to_owned(),
         file: file.unwrap_or_default().to_owned(),
         data,
+        last: last_number(arguments),
         result: None,
         injected: false,
         begin: at,
         end: usize::MAX,
     })
+}
+
+/// `…, 4096, 32) = 4096`, `…, 4096, 32 <unfinished ...>`
+fn last_number(arguments: &str) -> Option<u64> {
+    // What is written may hold an equals sign too.
+    let arguments = match arguments.strip_suffix("<unfinished ...>") {
+        Some(arguments) => arguments,
+        None => arguments.rsplit_once(" = ")?.0,
+    };
+    arguments.trim_end().trim_end_matches(')').rsplit_once(", ")?.1.parse().ok()
 }
 
 /// `… = 42`, `… = -1 EIO (Input/output error) (INJECTED)`
@@ -180,13 +193,14 @@ mod tests {
 
     fn call(name: &str, file: &str, data: &[u8], result: i64, (begin, end): (usize, usize)) -> Call {
         let (name, file) = (name.to_owned(), file.to_owned());
-        Call { name, file, data: data.to_vec(), result: Some(result), injected: false, begin, end }
+        let last = name.starts_with('p').then_some(4);
+        Call { name, file, data: data.to_vec(), last, result: Some(result), injected: false, begin, end }
     }
 
     #[test]
     fn calls_that_overlap_are_put_together() {
         let text = concat!(
-            "11 pwrite64(6</d/n.db-wal>, \"a\\0\\\"b\\1771\\n\", 7, 0) = 7\n",
+            "11 pwrite64(6</d/n.db-wal>, \"a\\0\\\"b\\1771\\n\", 7, 4) = 7\n",
             "11 fdatasync(6</d/n.db-wal> <unfinished ...>\n",
             "12 writev(5<TCP:[127.0.0.1:1->127.0.0.1:2]>, [{iov_base=\"ab\", iov_len=2}, ",
             "{iov_base=\"cd\", iov_len=2}], 2 <unfinished ...>\n",
@@ -199,9 +213,16 @@ mod tests {
         let expected = [
             call("pwrite64", "/d/n.db-wal", b"a\0\"b\x7f1\n", 7, (0, 0)),
             call("fdatasync", "/d/n.db-wal", b"", 0, (1, 3)),
-            call("writev", socket, b"abcd", 3, (2, 4)),
+            Call { last: Some(2), ..call("writev", socket, b"abcd", 3, (2, 4)) },
         ];
         assert_eq!(parse(text).unwrap(), expected);
+    }
+
+    #[test]
+    fn an_equals_sign_in_the_data_is_no_result() {
+        let text =
+            "11 pwrite64(6</d/n.db>, \"id = 1\", 6, 4 <unfinished ...>\n11 <... pwrite64 resumed>) = 6\n";
+        assert_eq!(parse(text).unwrap(), [call("pwrite64", "/d/n.db", b"id = 1", 6, (0, 1))]);
     }
 
     #[test]

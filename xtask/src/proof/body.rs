@@ -9,8 +9,6 @@ pub enum Bodies {
     Short,
     /// Short ones, and now and then one of several pages.
     Mixed,
-    /// All of several KiB, so that the store writes a lot.
-    Long,
 }
 
 /// Digits of a marker: `w`, the writer's number, `-`, the counter.
@@ -35,7 +33,6 @@ pub fn body(writer: usize, counter: u64, bodies: Bodies) -> String {
     const LETTERS: &str = "the quick brown fox jumps over the lazy dog and ";
     let mut chance = chance_of(writer, counter);
     let size = match (bodies, chance.below(100)) {
-        (Bodies::Long, _) => chance.between(2_000, 8_000),
         (Bodies::Mixed, 95..) => chance.between(1_000, 6_000),
         (Bodies::Mixed, 70..) => chance.between(100, 600),
         _ => chance.between(20, 100),
@@ -67,7 +64,7 @@ mod tests {
     fn a_marker_is_read_back() {
         assert_eq!(read_marker(marker(7, 42).as_bytes()), Some((7, 42)));
         assert_eq!(
-            read_marker(body(9_999, 123_456_789, Bodies::Long).as_bytes()),
+            read_marker(body(9_999, 123_456_789, Bodies::Mixed).as_bytes()),
             Some((9_999, 123_456_789))
         );
         for strange in ["", "w0007", "w0007-00000004x", "w+007-000000042", "v0007-000000042"] {

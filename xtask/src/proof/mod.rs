@@ -18,5 +18,6 @@ pub mod writer;
 
 pub use chance::Chance;
 pub use company::Size;
+pub use oracle::Oracle;
 pub use scratch::Scratch;
 pub use world::World;

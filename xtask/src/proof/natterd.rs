@@ -108,6 +108,16 @@ impl Launch {
         }
     }
 
+    /// Starts it and kills it so long after, wherever it is then.
+    ///
+    /// # Errors
+    /// Fails if it can't be started or killed.
+    pub fn start_and_kill(&self, after: Duration) -> Result<(), Failure> {
+        let server = self.spawn()?;
+        thread::sleep(after);
+        server.kill()
+    }
+
     fn spawn(&self) -> Result<Natterd, Failure> {
         let create = |name: &str| {
             let path = self.folder.join(name);

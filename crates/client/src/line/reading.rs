@@ -90,8 +90,8 @@ impl Renderer {
         let wanted = Words::new(&words);
         let lines = hits.iter().enumerate().rev();
         out.extend(lines.map(|(at, said)| self.hit(first + at, said, &wanted, place.is_none())));
-        let rest = if more { "/search shows older ones" } else { "these are the oldest" };
-        out.push(self.info(&format!("/jump N shows what was said around a result; {rest}")));
+        let rest = if more { "/search again shows older ones" } else { "that is all" };
+        out.push(self.info(&format!("{rest}; /jump N shows what was said around a result")));
         out
     }
 

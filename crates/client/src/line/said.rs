@@ -33,7 +33,8 @@ impl Renderer {
             Number::Marked => format!("> #{} ", said.seq),
         };
         let head = format!("{stamp}{}", self.look.faint(&label));
-        if let Some(quote) = said.reply.as_ref().filter(|_| !is_change(said.kind)) {
+        let answers = !is_change(said.kind) && said.revision != Revision::Deleted;
+        if let Some(quote) = said.reply.as_ref().filter(|_| answers) {
             out.push(format!("{head}{}", self.look.faint(&quoted(quote))));
         }
         let live = number == Number::Hidden;
@@ -91,14 +92,15 @@ impl Renderer {
                 let time = self.zone.local(was.time);
                 let same = time.date() == self.zone.local(said.time).date();
                 let time = time.format(if same { "%H:%M" } else { "%Y-%m-%d %H:%M" });
-                format!("* {name} deleted what was said at {time}")
+                format!("* {name} took back a line of {time}")
             }
-            (_, None) => format!("* {name} deleted {line}"),
+            (_, None) => format!("* {name} took back {line}"),
         }
     }
 
     fn remark(&self, said: &Said, live: bool) -> String {
-        let written = if said.written == Millis(0) {
+        let minute = |time| self.zone.local(time).format("%Y-%m-%d %H:%M").to_string();
+        let written = if said.written == Millis(0) || minute(said.written) == minute(said.time) {
             String::new()
         } else {
             self.zone.local(said.written).format(" (written at %H:%M)").to_string()

@@ -31,9 +31,26 @@ impl Session {
         self.advance(now);
     }
 
+    /// A script that asks what was said means what it has said itself, too.
+    fn is_early(&self, command: &Command, now: Now) -> bool {
+        let asks = matches!(command, Command::History(_) | Command::Search(_) | Command::Jump(_));
+        let unsettled = self.outbox.len() > 0 || !self.leaving.is_all_seen(now);
+        asks && !self.config.interactive && self.phase == Phase::Up && unsettled
+    }
+
+    /// Asks what was too early to be asked.
+    pub(super) fn advance_held(&mut self, now: Now) {
+        let early =
+            self.phase != Phase::Up || self.held.as_ref().is_some_and(|held| self.is_early(held, now));
+        if let Some(command) = self.held.take_if(|_| !early) {
+            self.handle_command(command, now);
+        }
+    }
+
     fn handle_command(&mut self, command: Command, now: Now) {
         let here = self.current.clone();
         match command {
+            early if self.is_early(&early, now) => self.held = Some(early),
             Command::Join(room) => self.join_command(&room),
             Command::Part(room) => self.part_command(room.as_ref()),
             Command::Msg { to, text } => {

@@ -42,7 +42,16 @@ impl Session {
     fn handle_post_refused(&mut self, counter: Option<Counter>, refusal: Refusal, now: Now) {
         match self.outbox.handle_refusal(counter, refusal.code, refusal.detail, now) {
             Verdict::Dropped(pending) => self.tell_refused(pending, refusal),
+            Verdict::Again if refusal.known() == Some(Code::DiskFull) => self.tell_full(),
             Verdict::Again | Verdict::Stale => {}
+        }
+    }
+
+    /// Says once that what is said has to wait.
+    fn tell_full(&mut self) {
+        if !std::mem::replace(&mut self.told_full, true) {
+            let text = "the server's disk is full: what you say waits here, and is sent when there is space";
+            self.tell(Event::Notice { text: text.into() });
         }
     }
 

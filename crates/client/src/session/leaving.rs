@@ -18,6 +18,8 @@ pub(super) struct Leaving {
     wish: Option<Wish>,
     /// Posts that are acknowledged, and that the log has not shown yet.
     unseen: BTreeSet<Counter>,
+    /// The same, where a login told that they had arrived: an earlier process may have shown them.
+    arrived: BTreeSet<Counter>,
     last_ack: Millis,
 }
 
@@ -37,28 +39,45 @@ impl Leaving {
         self.last_ack = now;
     }
 
+    /// A login tells that these had arrived.
+    pub(super) fn handle_arrived(&mut self, posts: &[Pending], now: Millis) {
+        self.arrived = posts.iter().filter_map(|pending| pending.counter).collect();
+        self.last_ack = now;
+    }
+
     pub(super) fn handle_seen(&mut self, counter: Counter) {
         self.unseen.remove(&counter);
+        self.arrived.remove(&counter);
+    }
+
+    /// All that was missed has come: what had arrived and was not in it was shown before.
+    pub(super) fn handle_resumed(&mut self) {
+        self.arrived.clear();
     }
 
     /// Whether something is acknowledged that the log has not shown yet.
     pub(super) fn has_unseen(&self) -> bool {
-        !self.unseen.is_empty()
+        !self.unseen.is_empty() || !self.arrived.is_empty()
     }
 
     /// Whether what is acknowledged was shown, or is not going to be.
     pub(super) fn is_all_seen(&self, now: Now) -> bool {
-        self.unseen.is_empty() || since(now.steady, self.last_ack) >= UNSEEN_MS
+        !self.has_unseen() || since(now.steady, self.last_ack) >= UNSEEN_MS
     }
 
     pub(super) fn forget_unseen(&mut self) {
         self.unseen.clear();
+        self.arrived.clear();
+    }
+
+    /// When what has not been shown is not waited for any more.
+    pub(super) fn unseen_timeout(&self) -> Option<Millis> {
+        self.has_unseen().then(|| after(self.last_ack, UNSEEN_MS))
     }
 
     pub(super) fn timeout(&self) -> Option<Millis> {
         let wish = self.wish?;
-        let unseen = (!self.unseen.is_empty()).then(|| after(self.last_ack, UNSEEN_MS));
-        wish.until.into_iter().chain(unseen).min()
+        wish.until.into_iter().chain(self.unseen_timeout()).min()
     }
 }
 
@@ -79,6 +98,7 @@ impl Session {
             && self.joining.is_empty()
             && !self.resume.is_active()
             && self.deferred.is_none()
+            && self.held.is_none()
             && self.leaving.is_all_seen(now)
     }
 

@@ -66,7 +66,7 @@ impl Session {
         self.returning |= self.epoch.replace(epoch).is_some();
         let settled = self.outbox.handle_welcome(epoch, last_counter);
         self.outbox.set_window(limits.window_posts, limits.window_bytes);
-        self.leaving.handle_acked(&settled.arrived, now.steady);
+        self.leaving.handle_arrived(&settled.arrived, now.steady);
         for pending in settled.unknown {
             let text = pending.post.words();
             self.tell(Event::Uncertain { place: pending.post.place, text });

@@ -29,6 +29,9 @@ pub(crate) const PENDING_AFTER_MS: u64 = 500;
 /// Records after which the journal is written anew, so that it does not grow for ever.
 const COMPACT_AFTER: usize = 256;
 
+/// What a server has no space for is sent again after so long, in ms.
+const FULL_MS: u64 = 2_000;
+
 /// What became of a refused post.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
@@ -54,6 +57,8 @@ pub(crate) struct Settled {
 /// The posts of one device that are not settled.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
+    /// Whether what the server has no space for waits until it has.
+    patient: bool,
     /// The history that `acked` and all counters belong to.
     epoch: Option<Epoch>,
     /// The last counter that the server accepted, as far as is known.
@@ -86,6 +91,11 @@ impl Outbox {
         outbox.records.clear();
         (outbox.kept, outbox.offered) = (outbox.next_serial, outbox.next_serial);
         outbox
+    }
+
+    /// What the server has no space for waits until it has.
+    pub(crate) const fn wait_for_space(&mut self) {
+        self.patient = true;
     }
 
     fn replay(&mut self, record: &Record) {
@@ -122,6 +132,9 @@ impl Outbox {
         let mut settled = Settled::default();
         if same {
             settled.arrived = last.map(|last| self.settle(last)).unwrap_or_default();
+            // Else they would arrive again at each start.
+            let arrived = last.filter(|_| !settled.arrived.is_empty());
+            self.records.extend(arrived.map(|counter| Record::Acked { counter }));
         } else {
             let sent = self.pending.iter().take_while(|pending| pending.counter.is_some()).count();
             settled.unknown = self.pending.drain(..sent).collect();
@@ -193,11 +206,8 @@ impl Outbox {
         let pending = self.pending[at].clone();
         let verdict = match Code::from_number(code) {
             Some(Code::OutOfOrder) => self.handle_out_of_order(at, detail),
-            Some(Code::TooFast) => {
-                self.hold_until = Some(after(now.steady, detail.max(50)));
-                self.flight.answer(at, Answer::Again);
-                Verdict::Again
-            }
+            Some(Code::TooFast) => self.hold(at, detail.max(50), now),
+            Some(Code::DiskFull) if self.patient => self.hold(at, FULL_MS, now),
             _ => {
                 self.flight.answer(at, Answer::Drop);
                 Verdict::Dropped(pending)
@@ -205,6 +215,13 @@ impl Outbox {
         };
         self.finish_refusal();
         verdict
+    }
+
+    /// The post is sent again after a pause of so many ms.
+    fn hold(&mut self, at: usize, ms: u64, now: Now) -> Verdict {
+        self.hold_until = Some(after(now.steady, ms));
+        self.flight.answer(at, Answer::Again);
+        Verdict::Again
     }
 
     /// The post was behind one that was refused. `expected` names that one, which matters if the server could

@@ -33,9 +33,11 @@ impl Session {
         let outbox = self.outbox.timeout().filter(|_| self.phase == Phase::Up);
         let catching_up =
             (self.catching_up && self.logins > 0).then(|| after(self.server_time.1, CATCH_UP_MS));
+        let waits = self.deferred.is_some() || self.held.is_some();
+        let deferred = self.leaving.unseen_timeout().filter(|_| waits);
         let own =
             [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
-        [heart, slow, catching_up, outbox]
+        [heart, slow, catching_up, outbox, deferred]
             .into_iter()
             .chain(own)
             .flatten()
@@ -106,7 +108,7 @@ impl Session {
 
     /// Whether everything that was typed has had its effect on what may be typed next.
     pub(super) fn is_done(&self) -> bool {
-        self.deferred.is_none() && !self.requests.any(Asked::is_awaited)
+        self.deferred.is_none() && self.held.is_none() && !self.requests.any(Asked::is_awaited)
     }
 
     /// Whether to read from the server; a face that does not keep up makes this client a lagging cursor.

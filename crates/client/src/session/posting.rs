@@ -117,6 +117,7 @@ impl Session {
 
     pub(super) fn handle_ack(&mut self, counter: Counter, now: Now) {
         let acked = self.outbox.handle_ack(counter);
+        self.told_full &= acked.is_empty();
         self.leaving.handle_acked(&acked, now.steady);
     }
 }

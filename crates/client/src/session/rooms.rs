@@ -60,12 +60,13 @@ impl Room {
     }
 
     /// The first entry behind all that I have read, here (`kept`: the cursor goes on from there) or on another
-    /// device, and the newest; nothing if I have never been here, or nothing is new.
+    /// device, and the newest; nothing if I have never been here, or nothing is new. All that I have not read of
+    /// what somebody says to me alone is new.
     pub(crate) fn what_is_new(&self, kept: bool) -> Option<(Seq, Seq)> {
         let here = self.cursor.position().filter(|_| kept);
         let read = here.flatten().max(self.info.read);
-        let first = Seq::after(read);
-        let known = here.is_some() || self.info.read.is_some();
+        let first = Seq::after(read).max(self.info.oldest);
+        let known = here.is_some() || self.info.read.is_some() || self.peer().is_some();
         let newest = self.info.newest.filter(|newest| known && *newest >= first)?;
         Some((first, newest))
     }

@@ -34,6 +34,9 @@ impl Session {
             }
             Search::More if self.searched.next.is_none() => self.tell_found(&[]),
             Search::More => self.look_for_more(),
+            Search::Words { words, .. } if !words.contains(char::is_alphanumeric) => {
+                self.mistake(format!("there is no word in '{words}'"), "type /search WORDS");
+            }
             Search::Words { everywhere, words } => {
                 let room = self.room_at(here);
                 if room.is_none() && !everywhere {

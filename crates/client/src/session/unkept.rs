@@ -25,10 +25,6 @@ impl Unsaved {
     pub(super) const fn is_outbox(&self) -> bool {
         self.outbox.is_some()
     }
-
-    pub(super) fn is_waiting(retry: Option<Millis>, now: Option<Millis>) -> bool {
-        retry.is_some_and(|retry| now.is_none_or(|now| now < retry))
-    }
 }
 
 impl Session {
@@ -38,7 +34,7 @@ impl Session {
             Unkept::Outbox => self.unkept.outbox,
             Unkept::Cursors => self.unkept.cursors,
         };
-        Unsaved::is_waiting(retry, self.ticked)
+        retry.is_some_and(|retry| self.ticked.is_none_or(|ticked| ticked < retry))
     }
 
     /// What [`Session::poll_save`] gave last is kept.

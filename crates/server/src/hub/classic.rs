@@ -9,7 +9,7 @@ use crate::voice;
 use bytes::Bytes;
 use protocol::classic::{QUIT_ACK, UNKNOWN_COMMAND, ty};
 use protocol::code::Code;
-use protocol::command::{self, COMMANDS, Command, CommandError, HistorySpan, Line};
+use protocol::command::{self, COMMANDS, Command, CommandError, HistorySpan, Line, Search};
 use protocol::entry::EntryKind;
 use protocol::frame::frame;
 use protocol::id::{Millis, PersonId, RoomId, Seq};
@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 /// Who speaks, and where they stand.
 #[derive(Clone, Copy)]
-struct Speaker {
-    conn: ConnId,
-    person: PersonId,
-    current: RoomId,
-    now: Millis,
+pub(super) struct Speaker {
+    pub conn: ConnId,
+    pub person: PersonId,
+    pub current: RoomId,
+    pub now: Millis,
 }
 
 impl Hub {
@@ -51,7 +51,7 @@ impl Hub {
         }
     }
 
-    fn tell(&mut self, to: Speaker, text: &str) {
+    pub(super) fn tell(&mut self, to: Speaker, text: &str) {
         self.send_bytes(to.conn, voice::server_line(text));
     }
 
@@ -68,7 +68,7 @@ impl Hub {
     }
 
     /// Posts for a classic client, which numbers nothing itself.
-    fn say(
+    pub(super) fn say(
         &mut self,
         speaker: Speaker,
         room: RoomId,
@@ -110,6 +110,17 @@ impl Hub {
             Command::Reply { to, text } => {
                 let to = to.or_else(|| self.rooms.find(current)?.log.head());
                 self.say(speaker, current, EntryKind::Text, to, &text, held);
+            }
+            Command::Edit { to, text } => self.change_line(speaker, EntryKind::Edit, to, &text, held),
+            Command::Delete(to) => self.change_line(speaker, EntryKind::Delete, to, "", held),
+            Command::Search(Search::More) => {
+                self.tell(
+                    speaker,
+                    "Type what to look for: /search WORDS, or /search -a WORDS for all rooms.",
+                );
+            }
+            Command::Search(Search::Words { everywhere, words }) => {
+                self.find_lines(speaker, everywhere, words);
             }
             Command::Me(text) => self.say(speaker, current, EntryKind::Action, None, &text, held),
             Command::Topic(None) => self.tell_topic(speaker),
@@ -214,7 +225,7 @@ impl Hub {
         self.tell(speaker, &format!("You are in {place} now. Type /history to see what was said."));
     }
 
-    fn place(&self, room: RoomId, me: PersonId) -> String {
+    pub(super) fn place(&self, room: RoomId, me: PersonId) -> String {
         match self.rooms.find(room) {
             Some(found) => match found.peer(me) {
                 Some(peer) => format!("a conversation with {}", self.name_of(peer)),

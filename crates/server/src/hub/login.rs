@@ -3,6 +3,7 @@
 use super::{Hub, Session, Voice};
 use crate::conn::{Conn, ConnId};
 use crate::inbound::{Hello, Login, Refusal};
+use crate::keep::Retention;
 use crate::page::pages;
 use crate::store::{Change, CredentialHash};
 use crate::voice;
@@ -15,6 +16,7 @@ use protocol::limits::{
 use protocol::message::{Durability, Limits, Proof, RoomsChange, ServerMsg, ty};
 use protocol::name::PersonName;
 use protocol::text::sanitize_line;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -134,7 +136,8 @@ impl Hub {
         now: Millis,
     ) {
         let early = (voice == Voice::Native).then(Vec::new);
-        self.sessions.insert(conn.id, Session { conn: conn.clone(), person, device, voice, early });
+        let session = Session { conn: conn.clone(), person, device, voice, early, said: BTreeMap::new() };
+        self.sessions.insert(conn.id, session);
         self.by_device.insert(device, conn.id);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {
@@ -161,7 +164,7 @@ impl Hub {
             epoch: self.epoch,
             durability: self.durability.clone(),
             time: now,
-            storage: storage_sentence(&self.durability, &self.settings.keep.words()),
+            storage: storage_sentence(&self.durability, &self.settings.keep),
             motd: self.settings.motd.clone(),
         }
     }
@@ -268,17 +271,14 @@ fn limits(file: u64) -> Limits {
 }
 
 /// What is stored, how long, and who can read it, honestly.
-fn storage_sentence(durability: &Durability, keep: &str) -> String {
-    match durability {
-        Durability::Memory => format!(
-            "the newest messages are kept in this server's memory until it stops{keep}; its operator can read them"
-        ),
-        Durability::Process => format!(
-            "messages are kept on this server's disk{keep}, and the last ones may be lost if its machine crashes; \
-             its operator can read them"
-        ),
-        Durability::Disk => {
-            format!("messages are kept on this server's disk{keep}; its operator can read them")
+fn storage_sentence(durability: &Durability, keep: &Retention) -> String {
+    let (place, but) = match durability {
+        Durability::Memory => ("in this server's memory", ", at the longest until it stops"),
+        Durability::Process => {
+            ("on this server's disk", ", and the last ones are lost if its machine crashes")
         }
-    }
+        Durability::Disk => ("on this server's disk", ""),
+    };
+    let (most, rooms) = (keep.default_words(), keep.room_words());
+    format!("messages are kept {place}{most}{but}{rooms}; its operator can read them")
 }

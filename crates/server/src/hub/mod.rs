@@ -6,6 +6,7 @@
 
 mod ask;
 mod classic;
+mod classic_lines;
 mod devices;
 mod effect;
 mod files;
@@ -28,10 +29,10 @@ use crate::people::People;
 use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
-use crate::store::{Change, Commit, Oldest, RoomShape, Snapshot};
+use crate::store::{Change, Commit, CredentialHash, Oldest, RoomShape, Snapshot, StoredRoom};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
-use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId};
+use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
 use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
 use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
@@ -73,6 +74,8 @@ struct Session {
     voice: Voice,
     /// What came before `Welcome` could be sent: nothing may be answered in front of it.
     early: Option<Vec<Early>>,
+    /// The last line that a classic user said in each room, for `/edit` and `/delete`.
+    said: BTreeMap<RoomId, Seq>,
 }
 
 /// Frames that wait for their session's `Welcome`.
@@ -152,22 +155,9 @@ impl Hub {
         contents: Arc<dyn ContentIndex>,
         now: Millis,
     ) -> Self {
-        let mut people = People::new(snapshot.last_person);
-        for (person, name, credential) in snapshot.people {
-            people.restore(person, PersonName::made_safe(&name), credential);
-        }
+        let (people, mut rooms) = restored(snapshot.last_person, snapshot.people, snapshot.rooms);
         let mut devices = Devices::new(snapshot.last_device);
         snapshot.devices.into_iter().for_each(|device| devices.restore(device));
-        let mut rooms = Rooms::default();
-        for stored in snapshot.rooms {
-            let members: Vec<_> = stored.members.iter().map(|member| member.person).collect();
-            let room = rooms.restore(stored);
-            for person in members {
-                if let Some(person) = people.find_mut(person) {
-                    person.rooms.insert(room);
-                }
-            }
-        }
         let mut sequencer = Sequencer::default();
         let lobby = rooms.named(&RoomName::lobby()).unwrap_or_else(|| {
             let shape = RoomShape::Public { name: RoomName::lobby().to_string() };
@@ -450,6 +440,28 @@ impl Hub {
             self.end_session(conn, true, now);
         }
     }
+}
+
+/// People, rooms, and who is in which.
+fn restored(
+    last: Option<PersonId>,
+    stored_people: Vec<(PersonId, String, Option<CredentialHash>)>,
+    stored_rooms: Vec<StoredRoom>,
+) -> (People, Rooms) {
+    let (mut people, mut rooms) = (People::new(last), Rooms::default());
+    for (person, name, credential) in stored_people {
+        people.restore(person, PersonName::made_safe(&name), credential);
+    }
+    for stored in stored_rooms {
+        let members: Vec<_> = stored.members.iter().map(|member| member.person).collect();
+        let room = rooms.restore(stored);
+        for person in members {
+            if let Some(person) = people.find_mut(person) {
+                person.rooms.insert(room);
+            }
+        }
+    }
+    (people, rooms)
 }
 
 /// How often rooms are kept within their bounds, in ms: so much more than its bounds allow may a room have.

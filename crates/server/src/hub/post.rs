@@ -36,6 +36,14 @@ impl Post {
     }
 }
 
+/// The last stored post of a device.
+pub(super) struct Stored {
+    pub counter: Counter,
+    pub room: RoomId,
+    pub seq: Seq,
+    pub kind: EntryKind,
+}
+
 /// What is new in a room.
 #[derive(Default)]
 struct News {
@@ -202,31 +210,31 @@ impl Hub {
     /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it.
     pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>) {
         let mut rooms: BTreeMap<RoomId, News> = BTreeMap::new();
-        let mut acks: BTreeMap<DeviceNo, (Counter, RoomId, Seq)> = BTreeMap::new();
-        let mut refused: BTreeMap<DeviceNo, Vec<(Counter, Code)>> = BTreeMap::new();
-        for (Waiting { entry, .. }, outcome) in posts.into_iter().zip(outcomes) {
+        let mut acks: BTreeMap<DeviceNo, Stored> = BTreeMap::new();
+        let mut refused: BTreeMap<DeviceNo, Vec<(Waiting, Code)>> = BTreeMap::new();
+        for (Waiting { entry, held }, outcome) in posts.into_iter().zip(outcomes) {
             match (outcome, entry.origin) {
                 (Ok(seq), origin) => {
                     if let Some((device, counter)) = origin {
                         self.devices.store(device, counter);
-                        acks.insert(device, (counter, entry.room, seq));
+                        acks.insert(device, Stored { counter, room: entry.room, seq, kind: entry.kind });
                     }
                     self.note_stored(seq, &entry);
                     rooms.entry(entry.room).or_default().push(seq, entry);
                 }
-                (Err(code), Some((device, counter))) => {
-                    refused.entry(device).or_default().push((counter, code));
+                (Err(code), Some((device, _))) => {
+                    refused.entry(device).or_default().push((Waiting { entry, held }, code));
                 }
                 (Err(code), None) => {
                     tracing::warn!(room = %entry.room, code = code.name(), "an entry was not stored");
                 }
             }
         }
-        for (device, (counter, room, seq)) in acks {
-            self.acknowledge(device, counter, room, seq);
+        for (device, last) in acks {
+            self.acknowledge(device, &last);
         }
         for (device, posts) in refused {
-            self.refuse_stored(device, &posts);
+            self.refuse_stored(device, posts);
         }
         for (room, news) in rooms {
             self.publish_in(room, news);
@@ -251,10 +259,15 @@ impl Hub {
         self.news.extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
     }
 
-    fn acknowledge(&mut self, device: DeviceNo, counter: Counter, room: RoomId, seq: Seq) {
+    fn acknowledge(&mut self, device: DeviceNo, last: &Stored) {
         let Some(conn) = self.told_of_posts(device) else { return };
-        if self.sessions.get(&conn).is_some_and(|session| session.voice == Voice::Native) {
-            self.send(conn, &ServerMsg::Ack { counter, room: Some(room), seq: Some(seq) });
+        match self.sessions.get(&conn).map(|session| session.voice) {
+            Some(Voice::Native) => {
+                let (counter, room, seq) = (last.counter, Some(last.room), Some(last.seq));
+                self.send(conn, &ServerMsg::Ack { counter, room, seq });
+            }
+            Some(Voice::Classic { .. }) => self.note_said(conn, last),
+            None => {}
         }
     }
 
@@ -269,20 +282,17 @@ impl Hub {
     }
 
     /// The store refused posts: what the device sent after them can't stand either. Each is answered.
-    fn refuse_stored(&mut self, device: DeviceNo, posts: &[(Counter, Code)]) {
+    fn refuse_stored(&mut self, device: DeviceNo, mut posts: Vec<(Waiting, Code)>) {
         self.devices.refuse(device);
         let dropped = self.sequencer.drop_device(device);
+        posts.extend(dropped.into_iter().map(|waiting| (waiting, Code::OutOfOrder)));
         let Some(conn) = self.told_of_posts(device) else { return };
+        if self.sessions.get(&conn).is_some_and(|session| session.voice != Voice::Native) {
+            return self.say_again(conn, device, posts);
+        }
         let expected = self.devices.expected(device).value();
-        let dropped = dropped.iter().filter_map(|waiting| waiting.entry.origin);
-        let dropped = dropped.map(|(_, counter)| (counter, Code::OutOfOrder));
-        let is_classic = self.sessions.get(&conn).is_some_and(|session| session.voice != Voice::Native);
-        for (counter, code) in posts.iter().copied().chain(dropped) {
-            if is_classic {
-                let text = format!("Nobody got that: {}.", code.text());
-                self.send_bytes(conn, crate::voice::server_line(&text));
-                continue;
-            }
+        for (Waiting { entry, .. }, code) in posts {
+            let Some((_, counter)) = entry.origin else { continue };
             let detail = if code == Code::OutOfOrder { expected } else { 0 };
             let refusal = Refusal::about(code, ty::POST, counter.value()).with(detail);
             self.send_bytes(conn, refusal.encode());

@@ -14,8 +14,11 @@ pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use query::{Hits, Query, Read, nearest};
 pub use snapshot::{Snapshot, StoredDevice, StoredMember, StoredRoom};
-pub use sqlite::{Folder, FolderError, OpenError, Options, SqliteStore};
-pub use words::{Words, searchable};
+pub use sqlite::{
+    Compacted, Folder, FolderError, OpenError, OperateError, Options, Report, SqliteStore, Stage, Task,
+    backup, compact, export, restore, verify_backup, verify_folder,
+};
+pub use words::{Words, folded, searchable};
 
 use protocol::id::{RoomId, Seq};
 use protocol::message::{Durability, Range};

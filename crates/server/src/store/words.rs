@@ -51,30 +51,63 @@ impl Words {
         self.0.is_empty()
     }
 
+    /// The same as an expression of FTS5 over what [`folded`] made. Each word is quoted and has letters and digits
+    /// only, so nothing of what a person types is syntax.
+    pub fn expression(&self) -> String {
+        let word = |word: &Word| {
+            let star = if word.open { " *" } else { "" };
+            format!("\"{}\"{star}", word.parts.join(" "))
+        };
+        self.0.iter().map(word).collect::<Vec<_>>().join(" AND ")
+    }
+
     /// Whether a text has all of them; never if there are none.
     pub fn match_text(&self, text: &str) -> bool {
-        if self.is_empty() {
-            return false;
-        }
-        let text: Vec<_> = parts(text).collect();
-        self.0.iter().all(|word| word.is_in(&text))
+        !self.is_empty() && self.0.iter().all(|word| word.is_in(text))
     }
 }
 
 impl Word {
-    fn is_in(&self, text: &[String]) -> bool {
+    fn is_in(&self, text: &str) -> bool {
         let (last, before) = self.parts.split_last().expect("a word has parts");
+        if before.is_empty() {
+            return pieces(text).any(|piece| is_same(piece, last, self.open));
+        }
+        let text: Vec<_> = pieces(text).collect();
         text.windows(self.parts.len()).any(|window| {
             let (end, start) = window.split_last().expect("as long as the word");
-            start == before && (end == last || self.open && end.starts_with(last.as_str()))
+            is_same(end, last, self.open)
+                && start.iter().zip(before).all(|(piece, part)| is_same(piece, part, false))
         })
     }
 }
 
+/// Whether a piece of a text is this part of a word, or (if that is open) begins with it.
+fn is_same(piece: &str, part: &str, open: bool) -> bool {
+    if piece.is_ascii() {
+        // Nearly all are: nothing is allocated for them.
+        let begin = if open { piece.as_bytes().get(..part.len()) } else { Some(piece.as_bytes()) };
+        return begin.is_some_and(|begin| begin.eq_ignore_ascii_case(part.as_bytes()));
+    }
+    let piece = fold(piece);
+    if open { piece.starts_with(part) } else { piece == part }
+}
+
+/// The words of a text as they are compared, with a space between them: what an index takes in.
+pub fn folded(text: &str) -> String {
+    parts(text).collect::<Vec<_>>().join(" ")
+}
+
 /// Runs of letters and digits, as they are compared.
 fn parts(text: &str) -> impl Iterator<Item = String> {
+    pieces(text).map(fold)
+}
+
+/// Runs of letters and digits, as they stand there.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let is_part = |c: char| c.is_alphanumeric() || is_combining_mark(c);
-    text.split(move |c| !is_part(c)).map(fold).filter(|part| !part.is_empty())
+    // Marks alone are no word.
+    text.split(move |c| !is_part(c)).filter(|piece| piece.contains(char::is_alphanumeric))
 }
 
 fn fold(part: &str) -> String {
@@ -111,6 +144,14 @@ mod tests {
         check("foo-bar", "foo, bar", true);
         check("foo-bar", "bar foo", false);
         check("foo-bar", "foo and bar", false);
+    }
+
+    #[test]
+    fn an_index_is_asked_for_quoted_words_only() {
+        let expression = |text| Words::parse(text).expression();
+        assert_eq!(expression("Lunch NOT (near* \"x"), r#""lunch" AND "not" AND "near" * AND "x""#);
+        assert_eq!(expression("foo-b* \u{0}\""), r#""foo b" *"#);
+        assert_eq!(folded("LÜNCH, at\tnoon!"), "lunch at noon");
     }
 
     #[test]

@@ -3,14 +3,12 @@
 use crate::faults::strace::Call;
 use crate::proof::body::{MARKER, read_marker};
 use load::inbox::Inbox;
-use protocol::entry::Entry;
-use protocol::id::Counter;
 use protocol::limits::HEADER;
 use protocol::message::ServerMsg;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A message: its writer and the counter.
-type Marker = (usize, u64);
+pub type Marker = (usize, u64);
 
 /// What was seen.
 #[derive(Debug, Default)]
@@ -29,10 +27,43 @@ pub struct Verdict {
 pub fn judge(calls: &[Call]) -> Verdict {
     let (synced, syncs) = synced_at(calls);
     let mut verdict = Verdict { syncs, ..Verdict::default() };
-    for frames in streams(calls).values() {
-        judge_stream(frames, &synced, &mut verdict);
+    for Told { at, marker, what } in told(calls) {
+        match what {
+            What::Acknowledgement => verdict.acknowledged += 1,
+            What::Delivery => verdict.deliveries += 1,
+        }
+        if synced.get(&marker).is_none_or(|synced| *synced >= at) {
+            let (writer, counter) = marker;
+            let early = format!("{what:?} of post {counter} of writer {writer}, before its sync returned");
+            verdict.early.push(early);
+        }
     }
     verdict
+}
+
+/// Something that a client or a reader was told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// When the first byte of it was handed over.
+    pub at: usize,
+    /// About which message.
+    pub marker: Marker,
+    /// What it was.
+    pub what: What,
+}
+
+/// How somebody is told of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Its writer gets an acknowledgement.
+    Acknowledgement,
+    /// A reader gets the message.
+    Delivery,
+}
+
+/// All that anybody was told.
+pub fn told(calls: &[Call]) -> Vec<Told> {
+    streams(calls).values().flat_map(|said| told_in(said)).collect()
 }
 
 /// When each message was first on disk, and how many syncs returned.
@@ -134,39 +165,29 @@ impl Stream {
     }
 }
 
-fn judge_stream(said: &[(usize, ServerMsg)], synced: &BTreeMap<Marker, usize>, verdict: &mut Verdict) {
-    let (mut who, mut acked) = (None, 0);
-    for (begun, msg) in said {
-        let mut check = |marker: Marker, what: &str| {
-            if synced.get(&marker).is_none_or(|synced| synced >= begun) {
-                let (writer, counter) = marker;
-                verdict
-                    .early
-                    .push(format!("{what} of post {counter} of writer {writer}, before its sync returned"));
-            }
-        };
+fn told_in(said: &[(usize, ServerMsg)]) -> Vec<Told> {
+    let (mut who, mut acked, mut told) = (None, 0, Vec::new());
+    for (at, msg) in said {
+        let mut tell = |marker, what| told.push(Told { at: *at, marker, what });
         match msg {
             ServerMsg::Welcome { name, .. } => {
                 who = name.strip_prefix("w-").and_then(|name| name.parse().ok());
             }
             ServerMsg::Ack { counter, .. } => {
-                let Some(writer) = who else {
-                    continue;
-                };
-                (acked + 1..=counter.value())
-                    .for_each(|counter| check((writer, counter), "the acknowledgement"));
-                verdict.acknowledged += counter.value().saturating_sub(acked);
-                acked = acked.max(Counter::value(*counter));
+                let newly = acked + 1..=counter.value();
+                let of =
+                    who.into_iter().flat_map(|writer| newly.clone().map(move |counter| (writer, counter)));
+                of.for_each(|marker| tell(marker, What::Acknowledgement));
+                acked = acked.max(counter.value());
             }
             ServerMsg::Entries { entries, .. } => {
-                let told: Vec<_> =
-                    entries.iter().filter_map(|entry: &Entry| read_marker(&entry.body)).collect();
-                told.iter().for_each(|marker| check(*marker, "a delivery"));
-                verdict.deliveries += told.len() as u64;
+                let markers = entries.iter().filter_map(|entry| read_marker(&entry.body));
+                markers.for_each(|marker| tell(marker, What::Delivery));
             }
             _ => {}
         }
     }
+    told
 }
 
 #[cfg(test)]
@@ -174,7 +195,7 @@ mod tests {
     use super::*;
     use crate::proof::body::{Bodies, body};
     use bytes::Bytes;
-    use protocol::entry::{EntryKind, Revision};
+    use protocol::entry::{Entry, EntryKind, Revision};
     use protocol::id::{Millis, RoomId, Seq};
 
     const WAL: &str = "/d/natter.db-wal";
@@ -186,6 +207,7 @@ mod tests {
             name: name.into(),
             file: file.into(),
             data: data.to_vec(),
+            last: None,
             result,
             injected: false,
             begin,

@@ -159,6 +159,22 @@ fn a_new_history_gets_no_change_of_a_line_of_the_old_one() {
 }
 
 #[test]
+fn what_a_login_settles_arrives_once() {
+    let mut outbox = with_posts(&["a"]);
+    send_all(&mut outbox);
+    let Some(JournalSave::Replace(mut journal)) = outbox.poll_save() else {
+        panic!("a first login writes the journal anew");
+    };
+    for arrived in [vec!["a"], vec![]] {
+        let mut outbox = Outbox::restore(&journal);
+        assert_eq!(bodies(&outbox.handle_welcome(EPOCH, Some(counter(1))).arrived), arrived);
+        if let Some(JournalSave::Append(records)) = outbox.poll_save() {
+            journal.extend(records);
+        }
+    }
+}
+
+#[test]
 fn only_what_was_never_sent_can_be_taken_back() {
     let mut outbox = with_posts(&["a", "b"]);
     outbox.set_window(1, 1_000);

@@ -166,6 +166,32 @@ fn what_may_have_arrived_is_not_changed_blindly_by_a_person_and_a_script_waits()
 }
 
 #[test]
+fn a_person_waits_for_space_and_a_script_is_told() {
+    for interactive in [true, false] {
+        let mut client = Scripted::with(interactive, Kept::default());
+        client.connect();
+        client.log_in(None);
+        client.opened(LOBBY, None, 1);
+        client.events();
+        for line in ["one", "two"] {
+            client.line(line);
+        }
+        client.sent();
+        for _ in 0..3 {
+            client.refuse_post(1, Code::DiskFull, 0);
+            client.refuse_post(2, Code::OutOfOrder, 1);
+            client.pass(2_000);
+        }
+        let events = client.events();
+        let told = |wanted: fn(&Event) -> bool| events.iter().filter(|event| wanted(event)).count();
+        let notices = told(|event| matches!(event, Event::Notice { .. }));
+        let refused = told(|event| matches!(event, Event::Refused { .. }));
+        let left = client.session.pending().count();
+        assert_eq!((notices, refused, left), if interactive { (1, 0, 2) } else { (0, 2, 0) });
+    }
+}
+
+#[test]
 fn a_change_never_reaches_another_history() {
     let mut client = spoken();
     client.disconnect();

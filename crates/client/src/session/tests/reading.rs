@@ -51,6 +51,7 @@ fn what_is_said_ends_the_reading_of_history() {
     client.line("/history");
     client.lobby_page(true, 81..=100);
     client.line("I see");
+    client.comes_back(101, 1, "I see");
     client.line("/history");
     assert_eq!(client.fetches(), [(Range::Latest, 20), (Range::Latest, 20)]);
 }
@@ -132,13 +133,32 @@ fn changes_and_hidden_people_and_strange_rooms_are_not_found() {
 }
 
 #[test]
+fn a_script_that_asks_what_was_said_means_its_own_lines_too() {
+    let mut client = Scripted::ready();
+    client.line("tea");
+    client.line("/history 5");
+    assert_eq!(client.fetches(), []);
+    assert!(!client.session.wants_input());
+    client.disconnect();
+    client.connect();
+    client.log_in(None);
+    client.opened(LOBBY, None, 1);
+    assert_eq!(client.fetches(), [], "not yet, and not forgotten");
+    client.comes_back(1, 1, "tea");
+    assert_eq!(client.fetches(), [(Range::Latest, 5)]);
+}
+
+#[test]
 fn a_jump_to_what_is_not_there_is_told() {
     let mut client = Scripted::ready();
     client.line("/jump #900");
     client.lobby_page(false, 1..=5);
     assert!(matches!(&client.events()[..], [Event::Mistake { text, .. }] if text.contains("#900")));
-    client.line("/search");
-    assert!(matches!(&client.events()[..], [Event::Mistake { .. }]));
+    for line in ["/search", "/search ?!", "/jump", "/jump 3"] {
+        client.line(line);
+        assert!(matches!(&client.events()[..], [Event::Mistake { .. }]), "{line}");
+    }
+    assert_eq!(client.fetches().len(), 1);
 }
 
 #[test]

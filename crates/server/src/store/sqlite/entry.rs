@@ -17,7 +17,6 @@ macro_rules! columns {
         "key, place, time, written, person, name, device, counter, kind, revision, reply_to, body, sum"
     };
 }
-pub(super) use columns;
 
 const INSERT: &str =
     concat!("INSERT INTO entry (", columns!(), ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
@@ -25,6 +24,14 @@ const INSERT: &str =
 const UPDATE: &str = "UPDATE entry SET revision = ?, body = ?, sum = ? WHERE key = ?";
 
 const FIND: &str = concat!("SELECT ", columns!(), " FROM entry WHERE key = ?");
+
+/// The entries between two keys.
+pub(super) const OLDEST_FIRST: &str =
+    concat!("SELECT ", columns!(), " FROM entry WHERE key BETWEEN ? AND ? ORDER BY key");
+
+/// The same, but the last one first.
+pub(super) const NEWEST_FIRST: &str =
+    concat!("SELECT ", columns!(), " FROM entry WHERE key BETWEEN ? AND ? ORDER BY key DESC");
 
 /// An entry as it is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -20,6 +20,15 @@ impl Fault {
         Self::Damaged(what.into())
     }
 
+    /// The same in words.
+    pub fn words(&self) -> String {
+        match self {
+            Self::Sql(error) => error.to_string(),
+            Self::Io(error) => error.to_string(),
+            Self::Damaged(what) => what.clone(),
+        }
+    }
+
     /// Whether there is only no space: then nothing was done, and it may be tried again.
     pub fn is_full(&self) -> bool {
         match self {
@@ -33,6 +42,25 @@ impl Fault {
         }
     }
 
+    /// Whether what was read can't be what was written.
+    pub fn is_damage(&self) -> bool {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match self {
+            // No code: a value of another type than ours, or a row that must be there and is not.
+            Self::Sql(error) => {
+                matches!(error.sqlite_error_code(), None | Some(DatabaseCorrupt | NotADatabase))
+            }
+            Self::Io(_) => false,
+            Self::Damaged(_) => true,
+        }
+    }
+
+    /// Whether a file is no database at all.
+    pub fn is_foreign(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
+    }
+
     /// Whether somebody else holds what it needs.
     pub fn is_busy(&self) -> bool {
         let Self::Sql(error) = self else { return false };
@@ -42,16 +70,11 @@ impl Fault {
 
     /// The same for those outside.
     pub fn while_it(self, doing: &'static str) -> StoreError {
-        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
         match self {
+            fault if fault.is_damage() => StoreError::Damaged { what: fault.words() },
             Self::Damaged(what) => StoreError::Damaged { what },
             Self::Io(source) => StoreError::Io { doing, source },
-            Self::Sql(error) => match error.sqlite_error_code() {
-                Some(DatabaseCorrupt | NotADatabase) => StoreError::Damaged { what: error.to_string() },
-                Some(_) => StoreError::Io { doing, source: io::Error::other(error) },
-                // A value of another type than ours, or a row that must be there and is not.
-                None => StoreError::Damaged { what: error.to_string() },
-            },
+            Self::Sql(error) => StoreError::Io { doing, source: io::Error::other(error) },
         }
     }
 }

@@ -63,6 +63,8 @@ impl Folder {
             DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
             // The new name must be there after a crash as well, and so must that of a parent that was made too.
             for parent in path.ancestors().skip(1).take(2) {
+                // Above a folder with a relative name is the one that we are in.
+                let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
                 File::open(parent).and_then(|parent| parent.sync_all()).map_err(failed)?;
             }
         }

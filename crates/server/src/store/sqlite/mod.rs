@@ -12,15 +12,23 @@
 //! tells where they begin and end; the small tables add up to a seal. So a row that changed, moved or went is found
 //! out when it is read, and nothing wrong is ever told.
 
+mod backup;
 mod change;
+mod checkpoint;
 mod checksum;
+mod compact;
+mod copy;
 mod entry;
+mod export;
 mod fault;
 mod folder;
 mod head;
+mod index;
+mod indexer;
 mod load;
 mod number;
 mod open;
+mod operate;
 mod read;
 mod reader;
 mod record;
@@ -29,17 +37,25 @@ mod schema;
 mod search;
 mod table;
 mod trim;
+mod unique;
+mod verify;
 mod wal;
 mod witness;
 mod work;
 mod writer;
 
+pub use backup::{backup, restore};
+pub use compact::{Compacted, compact};
+pub use export::export;
 pub use folder::{Folder, FolderError};
 pub use open::OpenError;
+pub use operate::{OperateError, Stage, Task};
+pub use verify::{Report, verify_backup, verify_folder};
 
 use super::{Batch, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
 use fault::Fault;
 use head::Heads;
+use indexer::Indexing;
 use protocol::id::{ContentHash, Epoch, RoomId, Seq};
 use protocol::message::{Durability, Range};
 use reader::Readers;
@@ -79,11 +95,15 @@ pub struct SqliteStore(Arc<Shared>);
 struct Shared {
     writer: Sender<Request>,
     readers: Readers,
+    searchers: Readers,
+    /// Ends the indexer.
+    stop: Sender<()>,
+    indexing: Arc<Indexing>,
     heads: Arc<Heads>,
     durability: Durability,
     threads: Mutex<Vec<JoinHandle<()>>>,
     unnamed: Mutex<mpsc::UnboundedReceiver<ContentHash>>,
-    failure: Mutex<oneshot::Receiver<StoreError>>,
+    failure: Mutex<mpsc::UnboundedReceiver<StoreError>>,
     /// Locked for as long as this lives.
     _folder: Folder,
 }
@@ -102,16 +122,29 @@ impl SqliteStore {
         let heads = Arc::new(Heads::default());
         let (tell, unnamed) = mpsc::unbounded_channel();
         let writer = open::open(&folder, options, heads.clone(), tell)?;
+        let indexing = writer.indexing.clone();
         let connections = (0..READERS).map(|_| reader::connect(&path)).collect::<Result<_, _>>();
-        let (readers, mut threads) =
-            Readers::start(connections.map_err(failed)?).map_err(|error| failed(error.into()))?;
+        let (readers, mut threads) = Readers::start(connections.map_err(failed)?).map_err(failed)?;
+        let searcher = reader::connect_to_search(&path, &folder.index()).map_err(failed)?;
+        let (searchers, more) = Readers::start(vec![searcher]).map_err(failed)?;
+        threads.extend(more);
         let (requests, waiting) = channel();
-        let (fail, failure) = oneshot::channel();
-        let thread = Builder::new().name("writer".to_owned()).spawn(move || writer.run(&waiting, fail));
-        threads.push(thread.map_err(|error| failed(error.into()))?);
+        let (fail, failure) = mpsc::unbounded_channel();
+        let (stop, stopped) = channel();
+        let (failing, indexer) = (fail.clone(), indexing.clone());
+        threads.push(start("writer", move || writer.run(&waiting, &fail)).map_err(failed)?);
+        let run = move || {
+            if let Err(fault) = indexer.run(&stopped) {
+                let _ = failing.send(fault.while_it("wrote to the index of words"));
+            }
+        };
+        threads.push(start("indexer", run).map_err(failed)?);
         Ok(Self(Arc::new(Shared {
             writer: requests,
             readers,
+            searchers,
+            stop,
+            indexing,
             heads,
             durability: options.durability.clone(),
             threads: Mutex::new(threads),
@@ -126,7 +159,7 @@ impl SqliteStore {
     /// # Errors
     /// [`StoreError`]
     pub async fn contents(&self) -> Result<BTreeSet<ContentHash>, StoreError> {
-        self.0.readers.run("read which contents are named", |db| Ok(load::contents(db)?)).await
+        self.0.readers.run("read which contents are named", load::contents).await
     }
 
     /// Tells which contents no entry names any more, from now on. There is one of these for each store.
@@ -138,16 +171,26 @@ impl SqliteStore {
 
     /// Returns when the disk fails while nobody waits for a commit. There is one of these for each store.
     pub async fn failed(&self) -> StoreError {
-        let failure = {
-            let (_, nothing) = oneshot::channel();
+        let mut failure = {
+            let (_, nothing) = mpsc::unbounded_channel();
             let mut failure = self.0.failure.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::replace(&mut *failure, nothing)
         };
-        match failure.await {
-            Ok(error) => error,
-            // The writer ended in another way, which others are told.
-            Err(_) => std::future::pending().await,
+        match failure.recv().await {
+            Some(error) => error,
+            // The threads ended in another way, which others are told.
+            None => std::future::pending().await,
         }
+    }
+
+    /// Returns when the index has every word that was committed by now: searches are fast then, and no different.
+    ///
+    /// # Errors
+    /// [`StoreError`]
+    pub async fn settle(&self) -> Result<(), StoreError> {
+        let indexing = self.0.indexing.clone();
+        let caught_up = move |_: &_| indexing.catch_up();
+        self.0.readers.run("took words into the index", caught_up).await
     }
 
     /// Leaves everything in order: call it last. What is appended afterwards fails.
@@ -161,6 +204,10 @@ impl SqliteStore {
     }
 }
 
+fn start(name: &str, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, Fault> {
+    Ok(Builder::new().name(name.to_owned()).spawn(run)?)
+}
+
 fn gone() -> StoreError {
     Fault::Io(std::io::Error::other("the writer's thread has ended")).while_it("handed over a request")
 }
@@ -171,6 +218,9 @@ impl Drop for Shared {
         let (requests, _) = channel();
         self.writer = requests;
         self.readers = Readers::none();
+        self.searchers = Readers::none();
+        // If it has ended, there is nobody to tell.
+        let _ = self.stop.send(());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         for thread in threads {
             // A panic in there was reported where it happened.
@@ -205,6 +255,6 @@ impl Store for SqliteStore {
     }
 
     async fn search(&self, query: Query) -> Result<Hits, StoreError> {
-        self.0.readers.run("searched", move |db| search::search(db, &query)).await
+        self.0.searchers.run("searched", move |db| search::search(db, &query)).await
     }
 }

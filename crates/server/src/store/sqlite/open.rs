@@ -2,14 +2,17 @@
 
 use super::fault::Fault;
 use super::folder::{Folder, boot};
+use super::index::Index;
+use super::indexer::Indexing;
 use super::load::load;
+use super::reader;
 use super::record::Record;
 use super::schema::{self, Unusable};
 use super::witness::{self, Witness};
 use super::writer::{self, Writer};
 use super::{Heads, Options, wal};
 use crate::store::StoreError;
-use protocol::id::{ContentHash, Epoch};
+use protocol::id::ContentHash;
 use protocol::message::Durability;
 use rusqlite::Connection;
 use std::path::PathBuf;
@@ -91,19 +94,19 @@ pub(super) fn open(
     let mut db = Connection::open(&path).map_err(|error| failed(error.into()))?;
     schema::version(&db).map_err(unusable)?;
     writer::prepare(&db, &options.durability).map_err(failed)?;
-    let is_new = schema::migrate(&mut db).map_err(unusable)?;
-    if is_new {
-        create(&mut db, options.fresh_epoch).map_err(failed)?;
-    }
+    schema::migrate(&mut db, options.fresh_epoch).map_err(unusable)?;
     let loaded = load(&db).map_err(failed)?;
     let lost = judge(folder, &loaded.record, tail);
     if let (Some(what), false) = (&lost, options.accept_loss) {
         return Err(OpenError::Lost { path, what: what.clone() });
     }
     *heads.write() = loaded.heads;
-    let record = begin(loaded.record, options, lost.as_deref());
+    let record = begin(&loaded.record, options, lost.as_deref());
     let witness = Witness::open(&folder.witness()).map_err(|error| failed(error.into()))?;
-    let mut writer = Writer { db, record, heads, witness, unnamed, dirty: false, is_full: false };
+    let log = reader::connect(&path).map_err(failed)?;
+    let index = Index::open(&folder.index(), log, record.epoch).map_err(failed)?;
+    let indexing = Arc::new(Indexing::new(index, heads.clone()));
+    let mut writer = Writer { db, record, heads, witness, indexing, unnamed, dirty: false, is_full: false };
     writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
     std::fs::File::open(folder.path())
         .and_then(|opened| opened.sync_all())
@@ -111,15 +114,8 @@ pub(super) fn open(
     Ok(writer)
 }
 
-fn create(db: &mut Connection, epoch: Epoch) -> Result<(), Fault> {
-    let transaction = db.transaction()?;
-    Record::new(epoch).write(&transaction)?;
-    transaction.commit()?;
-    Ok(())
-}
-
 /// How it is known that commits are gone, if they are.
-fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option<String> {
+pub(super) fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option<String> {
     let boot = boot();
     let same_boot = !boot.is_empty() && boot == record.boot;
     if record.durability == Durability::Process && !same_boot {
@@ -135,7 +131,7 @@ fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option<String> {
 }
 
 /// The log's own row for a new run.
-fn begin(record: Record, options: &Options, lost: Option<&str>) -> Record {
+fn begin(record: &Record, options: &Options, lost: Option<&str>) -> Record {
     let boot = boot();
     let same_boot = !boot.is_empty() && boot == record.boot;
     let may_have_lost = record.durability == Durability::Process && !record.clean && !same_boot;
@@ -146,7 +142,7 @@ fn begin(record: Record, options: &Options, lost: Option<&str>) -> Record {
     }
     let is_new_history = lost.is_some() || may_have_lost;
     let epoch = if is_new_history { options.fresh_epoch } else { record.epoch };
-    Record { epoch, durability: options.durability.clone(), boot, clean: false, ..record }
+    Record { epoch, durability: options.durability.clone(), boot, clean: false, ..record.clone() }
 }
 
 fn explain(path: PathBuf, fault: Fault) -> OpenError {

@@ -1,6 +1,6 @@
 //! Pages of a room's log.
 
-use super::entry::{self, Kept, columns};
+use super::entry::{self, Kept, NEWEST_FIRST, OLDEST_FIRST};
 use super::fault::Fault;
 use super::head::Head;
 use super::number::key_of;
@@ -9,12 +9,6 @@ use protocol::entry::Entry;
 use protocol::id::{Millis, RoomId, Seq};
 use protocol::message::Range;
 use rusqlite::{Connection, params};
-
-const FORWARD: &str =
-    concat!("SELECT ", columns!(), " FROM entry WHERE key BETWEEN ? AND ? ORDER BY key LIMIT ?");
-
-const BACKWARD: &str =
-    concat!("SELECT ", columns!(), " FROM entry WHERE key BETWEEN ? AND ? ORDER BY key DESC LIMIT ?");
 
 /// A room's log as one transaction sees it. Index i is the entry `first + i`.
 struct Log<'a> {
@@ -40,8 +34,8 @@ pub(super) fn read(
 
 /// Entries of a room from one number to before another, newest first.
 pub(super) fn newest_first(db: &Connection, room: RoomId, from: u64, to: u64) -> Result<Vec<Kept>, Fault> {
-    let mut statement = db.prepare_cached(BACKWARD)?;
-    let mut rows = statement.query(params![key_of(room, from), key_of(room, to) - 1, -1])?;
+    let mut statement = db.prepare_cached(NEWEST_FIRST)?;
+    let mut rows = statement.query(params![key_of(room, from), key_of(room, to) - 1])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
         entries.push(entry::read(row)?);
@@ -115,11 +109,13 @@ impl Log<'_> {
     ) -> Result<Vec<Entry>, Fault> {
         let wanted = limit.min(usize::try_from(to - from).unwrap_or(usize::MAX));
         let (first, last) = self.head.keys(self.room, from, to);
-        let mut statement = self.db.prepare_cached(if backward { BACKWARD } else { FORWARD })?;
-        let mut rows = statement.query(params![first, last, i64::try_from(wanted).unwrap_or(i64::MAX)])?;
+        let mut statement = self.db.prepare_cached(if backward { NEWEST_FIRST } else { OLDEST_FIRST })?;
+        let mut rows = statement.query(params![first, last])?;
         let mut entries = Vec::new();
         let mut total = 0;
-        while let Some(row) = rows.next()? {
+        while entries.len() < wanted
+            && let Some(row) = rows.next()?
+        {
             let Kept { entry, .. } = entry::read(row)?;
             let index = entries.len() as u64;
             let expected = self.head.first.value() + if backward { to - 1 - index } else { from + index };

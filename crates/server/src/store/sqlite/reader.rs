@@ -19,7 +19,7 @@ pub(super) struct Readers(mpsc::Sender<Job>);
 
 impl Readers {
     /// Starts threads, one for each connection.
-    pub fn start(connections: Vec<Connection>) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
+    pub fn start(connections: Vec<Connection>) -> Result<(Self, Vec<JoinHandle<()>>), Fault> {
         let (jobs, waiting) = mpsc::channel::<Job>(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
         let start = |db: Connection| {
@@ -32,7 +32,7 @@ impl Readers {
                 }
             })
         };
-        let threads = connections.into_iter().map(start).collect::<Result<_, _>>()?;
+        let threads = connections.into_iter().map(start).collect::<std::io::Result<_>>()?;
         Ok((Self(jobs), threads))
     }
 
@@ -67,5 +67,12 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Fault> {
     db.pragma_update(None, "cache_size", -4_096)?;
     db.pragma_update(None, "cell_size_check", true)?;
     db.set_prepared_statement_cache_capacity(super::STATEMENTS);
+    Ok(db)
+}
+
+/// A connection that searches: it reads the index as well.
+pub(super) fn connect_to_search(path: &Path, index: &Path) -> Result<Connection, Fault> {
+    let db = connect(path)?;
+    db.execute("ATTACH ? AS search", [index.to_string_lossy()])?;
     Ok(db)
 }

@@ -1,16 +1,30 @@
 //! The layout of the database, and how an older one becomes the newest.
 
 use super::fault::Fault;
+use super::record::Record;
+use protocol::id::Epoch;
 use rusqlite::Connection;
 
-/// Marks a file as ours in its header: "nttr".
+/// Marks a log as ours in its header: "nttr".
 const APPLICATION: i32 = 0x6e74_7472;
+
+/// Marks a backup: "nttb".
+pub(super) const BACKUP: i32 = 0x6e74_7462;
 
 /// What makes each version out of the one before it. Forward only: a released step never changes.
 const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();
+
+/// What a database is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// A log.
+    Log,
+    /// A log with the contents of its files.
+    Backup,
+}
 
 /// Why a database can't be used as it is.
 #[derive(Debug)]
@@ -29,37 +43,55 @@ impl<E: Into<Fault>> From<E> for Unusable {
     }
 }
 
-/// Brings a database to [`VERSION`], all steps in one transaction each. True if it was empty.
-pub(super) fn migrate(db: &mut Connection) -> Result<bool, Unusable> {
+/// Brings a database to [`VERSION`], in one transaction. An empty one becomes a log with this epoch: a crash must not
+/// leave one that has tables and does not know which history it is.
+pub(super) fn migrate(db: &mut Connection, epoch: Epoch) -> Result<(), Unusable> {
     let found = version(db)?;
-    for (version, step) in (1_i32..).zip(STEPS).skip(found) {
+    if found < VERSION {
         let transaction = db.transaction()?;
-        transaction.execute_batch(step)?;
-        transaction.pragma_update(None, "user_version", version)?;
+        for (version, step) in (1_i32..).zip(STEPS).skip(found) {
+            transaction.execute_batch(step)?;
+            transaction.pragma_update(None, "user_version", version)?;
+        }
         transaction.pragma_update(None, "application_id", APPLICATION)?;
+        if found == 0 {
+            Record::new(epoch).write(&transaction)?;
+        }
         transaction.commit()?;
     }
-    check(db)?;
-    Ok(found == 0)
+    Ok(check(db, Kind::Log)?)
+}
+
+/// The version of a log; 0 if it is empty.
+pub(super) fn version(db: &Connection) -> Result<usize, Unusable> {
+    version_of(db, Kind::Log)
 }
 
 /// The version of a database of ours; 0 if it is empty.
-pub(super) fn version(db: &Connection) -> Result<usize, Unusable> {
-    let application: i32 = db.pragma_query_value(None, "application_id", |row| row.get(0))?;
+pub(super) fn version_of(db: &Connection, kind: Kind) -> Result<usize, Unusable> {
+    let ours = if kind == Kind::Log { APPLICATION } else { BACKUP };
+    let application = db.pragma_query_value(None, "application_id", |row| row.get::<_, i32>(0));
+    let application = match application.map_err(Fault::from) {
+        Err(fault) if fault.is_foreign() => return Err(Unusable::Foreign),
+        result => result?,
+    };
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
     let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match (application, usize::try_from(version)) {
         (0, Ok(0)) if tables == 0 => Ok(0),
-        (APPLICATION, Ok(version)) if (1..=VERSION).contains(&version) => Ok(version),
-        (APPLICATION, Ok(version)) if version > VERSION => Err(Unusable::Newer(version)),
+        (found, Ok(version)) if found == ours && (1..=VERSION).contains(&version) => Ok(version),
+        (found, Ok(version)) if found == ours && version > VERSION => Err(Unusable::Newer(version)),
         _ => Err(Unusable::Foreign),
     }
 }
 
 /// The layout is read from the file as well, and a flipped bit there could give columns another meaning.
-fn check(db: &Connection) -> Result<(), Fault> {
+pub(super) fn check(db: &Connection, kind: Kind) -> Result<(), Fault> {
     let expected = Connection::open_in_memory()?;
     STEPS.iter().try_for_each(|step| expected.execute_batch(step))?;
+    if kind == Kind::Backup {
+        expected.execute_batch(super::backup::extra())?;
+    }
     if layout(db)? == layout(&expected)? {
         Ok(())
     } else {
@@ -79,29 +111,32 @@ fn layout(db: &Connection) -> Result<Vec<(String, String, String)>, Fault> {
 mod tests {
     use super::*;
 
+    const EPOCH: Epoch = Epoch([1; 16]);
+
     #[test]
-    fn an_empty_file_becomes_ours_and_stays_so() {
+    fn an_empty_file_becomes_ours_at_once_and_stays_so() {
         let mut db = Connection::open_in_memory().unwrap();
-        assert!(migrate(&mut db).unwrap());
-        assert!(!migrate(&mut db).unwrap());
+        migrate(&mut db, EPOCH).unwrap();
+        migrate(&mut db, Epoch([2; 16])).unwrap();
+        assert_eq!(Record::read(&db).unwrap().epoch, EPOCH);
     }
 
     #[test]
     fn what_is_newer_or_foreign_is_left_alone() {
         let mut db = Connection::open_in_memory().unwrap();
-        migrate(&mut db).unwrap();
+        migrate(&mut db, EPOCH).unwrap();
         db.pragma_update(None, "user_version", 1 + i32::try_from(VERSION).unwrap()).unwrap();
-        assert!(matches!(migrate(&mut db), Err(Unusable::Newer(version)) if version == VERSION + 1));
+        assert!(matches!(migrate(&mut db, EPOCH), Err(Unusable::Newer(version)) if version == VERSION + 1));
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE recipe (name TEXT)").unwrap();
-        assert!(matches!(migrate(&mut other), Err(Unusable::Foreign)));
+        assert!(matches!(migrate(&mut other, EPOCH), Err(Unusable::Foreign)));
     }
 
     #[test]
     fn a_changed_layout_is_damage() {
         let mut db = Connection::open_in_memory().unwrap();
-        migrate(&mut db).unwrap();
+        migrate(&mut db, EPOCH).unwrap();
         db.execute_batch("DROP TABLE edit; CREATE TABLE edit (room, target, seq, sum)").unwrap();
-        assert!(matches!(migrate(&mut db), Err(Unusable::Fault(Fault::Damaged(_)))));
+        assert!(matches!(migrate(&mut db, EPOCH), Err(Unusable::Fault(Fault::Damaged(_)))));
     }
 }

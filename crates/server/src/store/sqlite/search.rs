@@ -7,23 +7,34 @@
 use super::entry::{self, Kept};
 use super::fault::Fault;
 use super::head::Head;
+use super::number::{count, int, key_of, place_of};
 use super::read::newest_first;
 use crate::store::{Hits, Query, Words, searchable, weight};
 use protocol::id::{RoomId, Seq};
 use protocol::message::Found;
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Entries that are looked at without the index, for one search. More are skipped: the index is far behind then.
-const SCAN: u64 = 50_000;
+/// Entries that are looked at without the index, for one search: a tenth of a second. More are skipped, when the
+/// index is that far behind.
+const SCAN: u64 = 20_000;
 
 /// Entries that are read at once.
 const CHUNK: u64 = 256;
+
+/// Hits that the index is asked for at once.
+const ASKED: i64 = 64;
+
+/// The last hits between two keys.
+const HITS: &str = "SELECT rowid FROM search.word WHERE word MATCH ? AND rowid BETWEEN ? AND ? \
+    ORDER BY rowid DESC LIMIT ?";
 
 /// A search under way.
 struct Search<'a> {
     db: &'a Connection,
     words: Words,
+    /// The words as the index is asked for them.
+    expression: String,
     /// Entries that may still be looked at without the index.
     scan: u64,
 }
@@ -31,7 +42,10 @@ struct Search<'a> {
 /// The hits of one room.
 struct Stream {
     room: RoomId,
-    head: Head,
+    /// Entries before this one are gone.
+    first: u64,
+    /// Entries before this one are in the index. Invariant: first <= indexed.
+    indexed: u64,
     /// Entries before this one were not looked at.
     below: u64,
     /// Hits that were found and not taken, newest first.
@@ -46,7 +60,8 @@ pub(super) fn search(db: &Connection, query: &Query) -> Result<Hits, Fault> {
     }
     let transaction = db.unchecked_transaction()?;
     let Some(before) = before(&transaction, query)? else { return Ok(Hits::default()) };
-    let mut search = Search { db: &transaction, words, scan: SCAN };
+    let expression = words.expression();
+    let mut search = Search { db: &transaction, words, expression, scan: SCAN };
     search.merge(query, before)
 }
 
@@ -60,10 +75,8 @@ fn before(db: &Connection, query: &Query) -> Result<Option<u64>, Fault> {
 
 impl Search<'_> {
     fn merge(&mut self, query: &Query, before: u64) -> Result<Hits, Fault> {
-        let rooms: BTreeSet<_> = query.rooms.iter().copied().collect();
         let mut heads = BTreeMap::new();
-        for room in rooms {
-            let Some(mut stream) = self.stream(room, before)? else { continue };
+        for mut stream in self.streams(query, before)? {
             if let Some(hit) = self.next(&mut stream)? {
                 heads.insert(hit.place, (hit, stream));
             }
@@ -84,11 +97,61 @@ impl Search<'_> {
         Ok(hits)
     }
 
-    fn stream(&self, room: RoomId, before: u64) -> Result<Option<Stream>, Fault> {
-        let Some(head) = Head::find(self.db, room)? else { return Ok(None) };
-        let end = head.first.value() + head.len();
-        let below = if before == u64::MAX { end } else { self.since(room, &head, before)? };
-        Ok(Some(Stream { room, head, below, ready: VecDeque::new() }))
+    /// The rooms in which there may be hits.
+    fn streams(&self, query: &Query, before: u64) -> Result<Vec<Stream>, Fault> {
+        let rooms: BTreeSet<_> = query.rooms.iter().copied().collect();
+        let hit = self.rooms_with_hits(&rooms)?;
+        let mut streams = Vec::new();
+        for room in rooms {
+            let Some(head) = Head::find(self.db, room)? else { continue };
+            let (first, end) = (head.first.value(), head.first.value() + head.len());
+            let indexed = self.indexed(room)?.clamp(first, end);
+            if indexed == end && !hit.contains(&room) {
+                continue;
+            }
+            let below = if before == u64::MAX { end } else { self.since(room, &head, before)? };
+            streams.push(Stream { room, first, indexed, below, ready: VecDeque::new() });
+        }
+        Ok(streams)
+    }
+
+    /// The rooms among these of which the index has hits. It leaps from one that has some to the one before it, so
+    /// that neither many rooms without hits nor many hits elsewhere cost anything.
+    fn rooms_with_hits(&self, rooms: &BTreeSet<RoomId>) -> Result<BTreeSet<RoomId>, Fault> {
+        let mut hit = BTreeSet::new();
+        let mut next = rooms.last().copied();
+        while let Some(room) = next {
+            let Some(key) = self.hits(0, key_of(room, u64::MAX), 1)?.pop() else { break };
+            let (found, _) = place_of(key)?;
+            if found == room {
+                hit.insert(room);
+                next = rooms.range(..room).next_back().copied();
+            } else {
+                next = rooms.range(..=found).next_back().copied();
+            }
+        }
+        Ok(hit)
+    }
+
+    fn hits(&self, low: i64, high: i64, most: i64) -> Result<Vec<i64>, Fault> {
+        let mut statement = self.db.prepare_cached(HITS)?;
+        let rows = statement.query_map(params![self.expression, low, high, most], |row| row.get(0));
+        match rows.and_then(Iterator::collect) {
+            Ok(keys) => Ok(keys),
+            // The entries themselves are whole, so what the index is good for is found without it, if it is new.
+            Err(error) => match Fault::Sql(error) {
+                fault if fault.is_damage() => Ok(Vec::new()),
+                fault => Err(fault),
+            },
+        }
+    }
+
+    /// Entries of a room before this one are in the index.
+    fn indexed(&self, room: RoomId) -> Result<u64, Fault> {
+        let mut statement = self.db.prepare_cached("SELECT seq FROM search.done WHERE room = ?")?;
+        let mut rows = statement.query([int(room.value())])?;
+        let last = rows.next()?.map(|row| count(row, 0)).transpose()?;
+        Ok(last.map_or(0, |last| last + 1))
     }
 
     /// The number of the first entry of a room that has at least this place.
@@ -108,14 +171,35 @@ impl Search<'_> {
 
     /// The next hit of a room.
     fn next(&mut self, stream: &mut Stream) -> Result<Option<Kept>, Fault> {
-        while stream.ready.is_empty() && self.scan > 0 && stream.below > stream.head.first.value() {
-            self.scan_chunk(stream)?;
+        while stream.ready.is_empty() && stream.below > stream.first {
+            if stream.below <= stream.indexed {
+                self.ask_index(stream)?;
+            } else if self.scan > 0 {
+                self.scan_chunk(stream)?;
+            } else {
+                stream.below = stream.indexed;
+            }
         }
         Ok(stream.ready.pop_front())
     }
 
+    fn ask_index(&self, stream: &mut Stream) -> Result<(), Fault> {
+        let (low, high) = (key_of(stream.room, stream.first), key_of(stream.room, stream.below) - 1);
+        let keys = self.hits(low, high, ASKED)?;
+        let is_last = keys.len() < usize::try_from(ASKED).unwrap_or(usize::MAX);
+        for key in keys {
+            let (room, seq) = place_of(key)?;
+            stream.below = seq.value();
+            stream.ready.extend(entry::find(self.db, room, seq)?.filter(|kept| is_hit(&self.words, kept)));
+        }
+        if is_last {
+            stream.below = stream.first;
+        }
+        Ok(())
+    }
+
     fn scan_chunk(&mut self, stream: &mut Stream) -> Result<(), Fault> {
-        let from = stream.below.saturating_sub(CHUNK.min(self.scan)).max(stream.head.first.value());
+        let from = stream.below.saturating_sub(CHUNK.min(self.scan)).max(stream.indexed);
         let looked = newest_first(self.db, stream.room, from, stream.below)?;
         self.scan -= stream.below - from;
         stream.below = from;

@@ -30,7 +30,7 @@ impl Work<'_> {
             head.first = head.first.next();
             self.forget_file(room, &oldest.entry)?;
             self.forget_edits(room, oldest.entry.seq)?;
-            self.revised.push(oldest);
+            self.revised.push((oldest, None));
         }
         let Some(last) = head.first.before().filter(|last| *last >= before) else { return Ok(()) };
         self.db

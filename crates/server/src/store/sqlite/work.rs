@@ -3,6 +3,7 @@
 use super::entry::{self, Kept};
 use super::fault::Fault;
 use super::head::{Head, Heads};
+use super::index::Revised;
 use super::number::{fits, int};
 use super::record::Record;
 use super::table::{DEVICE, FILE, MEMBER, MENTION, Seal};
@@ -26,8 +27,8 @@ pub(super) struct Work<'a> {
     committed: &'a Heads,
     counters: BTreeMap<DeviceNo, Counter>,
     pub trimmed: BTreeMap<RoomId, Seq>,
-    /// Entries whose text is another one now or none, as they were before.
-    pub revised: Vec<Kept>,
+    /// Entries whose text is another one now or none: as they were, and as they are.
+    pub revised: Vec<Revised>,
     /// Contents that an entry named and that entry does not any more.
     released: BTreeSet<ContentHash>,
 }
@@ -144,6 +145,9 @@ impl<'a> Work<'a> {
         if post.revises() {
             self.forget_mentions(post.room, named, named)?;
         }
+        if post.kind == EntryKind::Delete {
+            return Ok(());
+        }
         let (room, named) = (int(post.room.value()), int(named.value()));
         for person in &post.mentions {
             let person = int(person.value());
@@ -211,7 +215,7 @@ impl<'a> Work<'a> {
             if kept.entry.revision == Revision::Deleted {
                 self.forget_file(kept.room, &before.entry)?;
             }
-            self.revised.push(before);
+            self.revised.push((before, Some(kept.entry.clone())));
         }
         Ok(())
     }
@@ -219,8 +223,9 @@ impl<'a> Work<'a> {
     fn count(&mut self, device: DeviceNo, counter: Counter) -> Result<(), Fault> {
         let (db, seal) = self.seal();
         let number = int(device.value());
-        let read = |row: &rusqlite::Row<'_>| Ok((row.get::<_, Vec<u8>>(1)?, row.get(2)?, row.get(4)?));
-        let known: Option<((Vec<u8>, i64, i64), i64)> = DEVICE.find(db, &[&number], read)?;
+        let known = DEVICE.find(db, &[&number], |row| {
+            Ok((row.get::<_, Vec<u8>>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(4)?))
+        })?;
         // A guest's device ends with its connection and is not kept.
         let Some(((id, person, seen), _)) = known else { return Ok(()) };
         DEVICE.put(db, seal, &[&number, &id, &person, &int(counter.value()), &seen])

@@ -1,7 +1,10 @@
 //! The writer: one thread that commits batches, one transaction and one sync for each.
 
+use super::checkpoint;
 use super::fault::Fault;
 use super::head::{Head, Heads};
+use super::index::{Index, Revised};
+use super::indexer::Indexing;
 use super::record::Record;
 use super::witness::Witness;
 use super::work::Work;
@@ -10,11 +13,10 @@ use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, RoomId};
 use protocol::message::Durability;
-use rusqlite::wal::CheckpointMode;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
@@ -29,9 +31,6 @@ const MOST_FRAMES: i32 = 3_500;
 
 /// How long nothing must be asked before the log is moved however short it is.
 const IDLE: Duration = Duration::from_millis(500);
-
-/// How long a checkpoint that must be complete waits for readers.
-const PATIENCE: u32 = 20;
 
 /// What is asked of the writer.
 pub(super) enum Request {
@@ -48,6 +47,7 @@ pub(super) struct Writer {
     pub record: Record,
     pub heads: Arc<Heads>,
     pub witness: Witness,
+    pub indexing: Arc<Indexing>,
     /// Who is told of contents that no entry names any more.
     pub unnamed: UnboundedSender<ContentHash>,
     /// Whether commits were made since the log was last moved.
@@ -70,7 +70,7 @@ struct Done {
 impl Writer {
     /// Serves requests until it is told to end, everybody is gone, or the disk fails. After a failed sync nothing
     /// is known about what is on the disk, so nothing more is written, and `failed` is told.
-    pub fn run(mut self, requests: &Receiver<Request>, failed: oneshot::Sender<StoreError>) {
+    pub fn run(mut self, requests: &Receiver<Request>, failed: &UnboundedSender<StoreError>) {
         loop {
             let result = match requests.recv_timeout(IDLE) {
                 Ok(Request::Append(batch, answer)) => {
@@ -126,7 +126,7 @@ impl Writer {
             // is no space for that, it can still be refused.
             self.truncate()?;
         }
-        if self.frames()? >= MOST_FRAMES {
+        if checkpoint::frames(&self.db)? >= MOST_FRAMES {
             self.checkpoint()?;
         }
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -134,8 +134,14 @@ impl Writer {
         let commit = work.apply(batch)?;
         work.finish()?;
         let gone = work.unnamed()?;
-        let Work { record, heads, .. } = work;
-        transaction.commit()?;
+        let Work { record, heads, revised, .. } = work;
+        let unindexed = unindex(&self.indexing, &revised, deletes)?;
+        let committed = transaction.commit();
+        if let Some(mut index) = unindexed.filter(|_| committed.is_err()) {
+            // If the index can't follow, entries are harder to find, and no more than that.
+            let _ = index.restore(&revised);
+        }
+        committed?;
         Ok(Done { commit, record, heads, gone, deletes })
     }
 
@@ -145,6 +151,7 @@ impl Writer {
         self.dirty = true;
         self.witness.write(self.record.epoch, self.record.commits)?;
         self.heads.write().extend(done.heads);
+        self.indexing.stir();
         for hash in done.gone {
             // Whoever keeps the contents may be gone already.
             let _ = self.unnamed.send(hash);
@@ -155,34 +162,15 @@ impl Writer {
         Ok(done.commit)
     }
 
-    /// Moves everything into the database and leaves nothing of it in the log: not a deleted word either.
+    /// Moves everything into the database and leaves nothing of it in the log.
     pub fn truncate(&mut self) -> Result<(), Fault> {
-        for _ in 0..PATIENCE {
-            match self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).map_err(Fault::from) {
-                Ok(_) => {
-                    self.dirty = false;
-                    return Ok(());
-                }
-                // Our own readers take milliseconds.
-                Err(fault) if fault.is_busy() => {
-                    tracing::warn!(
-                        "another program reads the database: what was deleted waits for it to end"
-                    );
-                }
-                Err(fault) => return Err(fault),
-            }
-        }
-        tracing::error!("what was deleted is still in the log of the database, as long as somebody reads it");
+        checkpoint::truncate(&self.db)?;
+        self.dirty = false;
         Ok(())
     }
 
-    /// Frames in the write-ahead log.
-    fn frames(&self) -> Result<i32, Fault> {
-        Ok(self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::NOOP)?.0)
-    }
-
     fn checkpoint_when(&mut self, long: i32) -> Result<(), Fault> {
-        if self.frames()? < long {
+        if checkpoint::frames(&self.db)? < long {
             return Ok(());
         }
         match self.checkpoint() {
@@ -193,8 +181,7 @@ impl Writer {
     }
 
     fn checkpoint(&mut self) -> Result<(), Fault> {
-        let (frames, moved) = self.db.wal_checkpoint_v2(None::<&str>, CheckpointMode::PASSIVE)?;
-        self.dirty = frames != moved;
+        self.dirty = !checkpoint::advance(&self.db)?;
         Ok(())
     }
 
@@ -217,6 +204,23 @@ impl Writer {
         self.witness.write(self.record.epoch, self.record.commits)?;
         Ok(())
     }
+}
+
+/// Takes texts that go out of the index, which is then held until they have gone.
+fn unindex<'a>(
+    indexing: &'a Indexing,
+    revised: &[Revised],
+    deletes: bool,
+) -> Result<Option<MutexGuard<'a, Index>>, Fault> {
+    if revised.is_empty() {
+        return Ok(None);
+    }
+    let mut index = indexing.lock();
+    match index.revise(revised).and_then(|()| if deletes { index.truncate() } else { Ok(()) }) {
+        Err(fault) if fault.is_damage() => index.give_up(),
+        result => result?,
+    }
+    Ok(Some(index))
 }
 
 /// Makes a connection one that writes, and whose commits survive what `durability` says.

@@ -1,0 +1,212 @@
+//! What operators do beside serving: backup, restore, verify, export, compact.
+
+mod progress;
+
+use crate::config::{Config, random_epoch};
+use crate::store::{
+    Compacted, Folder, FolderError, OperateError, Report, Task, backup, compact, export, restore,
+    verify_backup, verify_folder,
+};
+use clap::Subcommand;
+use progress::Progress;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use thiserror::Error;
+
+/// What to do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Write everything, files included, to one new file; the server may be running
+    Backup {
+        /// The file
+        file: PathBuf,
+    },
+    /// Make a data folder out of a backup; clients are told that it is a new history
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Read everything and tell what is damaged; the server may be running
+    Verify {
+        /// A data folder or a backup [default: the data folder]
+        path: Option<PathBuf>,
+    },
+    /// Write all messages of a room to stdout
+    Export {
+        /// Its name, or the number of a conversation of two
+        room: String,
+        /// One JSON object a line, the only form there is
+        #[arg(long, required = true)]
+        jsonl: bool,
+    },
+    /// Write the databases anew without what is free in them; the server must not be running
+    Compact,
+}
+
+/// Why it was not done.
+#[derive(Debug, Error)]
+pub enum CommandError {
+    /// The data folder can't be had.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Something in it can't be used.
+    #[error("{error}{cause}", error = .0, cause = cause(.0))]
+    Operate(#[from] OperateError),
+    /// Something is damaged. It was told what.
+    #[error("{what} is damaged: {count} findings", what = .0.display(), count = .1)]
+    Damaged(PathBuf, usize),
+    /// The output can't be written.
+    #[error("the output can't be written: {0}")]
+    Output(io::Error),
+    /// No random numbers.
+    #[error("the system refused random numbers: {0}")]
+    Random(io::Error),
+}
+
+fn cause(error: &OperateError) -> String {
+    let source = match error {
+        OperateError::Store { source, .. } => std::error::Error::source(source),
+        _ => None,
+    };
+    source.map_or_else(String::new, |source| format!(": {source}"))
+}
+
+impl CommandError {
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Folder(FolderError::InUse { .. }) => {
+                "stop the server first: this needs the folder for itself"
+            }
+            Self::Folder(_) => "name the folder of a server with --data",
+            Self::Operate(error) => error.hint(),
+            Self::Damaged(..) => "restore a backup, or export what can be read",
+            Self::Output(_) => "write it somewhere else",
+            Self::Random(_) => "check the limits of this process",
+        }
+    }
+
+    /// As PRODUCT's conventions have it: 1 for what the caller can change, 3 for what the machine must.
+    fn code(&self) -> u8 {
+        match self {
+            Self::Operate(
+                OperateError::Exists { .. } | OperateError::NoSuchRoom { .. } | OperateError::NoLog { .. },
+            )
+            | Self::Folder(FolderError::Missing { .. }) => 1,
+            _ => 3,
+        }
+    }
+}
+
+/// Does it, and says on stderr why not.
+pub fn run(config: &Config, command: &Command) -> ExitCode {
+    let data = config.data.clone().unwrap_or_else(Folder::default_path);
+    let mut progress = Progress::default();
+    let done = carry_out(&data, command, &mut progress);
+    progress.end();
+    match done {
+        // A closed pipe is how a reader says that this was enough.
+        Ok(()) | Err(CommandError::Operate(OperateError::Closed)) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("natterd: {error}\nhint: {}", error.hint());
+            ExitCode::from(error.code())
+        }
+    }
+}
+
+fn carry_out(data: &Path, command: &Command, progress: &mut Progress) -> Result<(), CommandError> {
+    let tell = &mut |stage: &_| progress.tell(stage);
+    let mut task = Task::new(tell);
+    match command {
+        Command::Backup { file } => {
+            let report = backup(&Folder::look(data)?, file, &mut task)?;
+            tell_report(file, &report)
+        }
+        Command::Restore { file } => {
+            let epoch = random_epoch().map_err(CommandError::Random)?;
+            let report = restore(file, &Folder::create(data)?, epoch, &mut task)?;
+            tell_report(if report.findings.is_empty() { data } else { file }, &report)
+        }
+        Command::Verify { path } => {
+            let path = path.as_deref().unwrap_or(data);
+            let report = verify(path, &mut task)?;
+            tell_report(path, &report)
+        }
+        Command::Export { room, .. } => {
+            let mut out = io::BufWriter::new(io::stdout().lock());
+            export(&Folder::look(data)?, room, &mut out, &mut task)?;
+            out.flush().or_else(ignore_closed).map_err(CommandError::Output)
+        }
+        Command::Compact => {
+            let Compacted { before, after } = compact(&Folder::lock(data)?, &mut task)?;
+            say(&format!("{}: {before} bytes before, {after} after\n", data.display()))
+        }
+    }
+}
+
+fn verify(path: &Path, task: &mut Task<'_>) -> Result<Report, CommandError> {
+    if path.is_file() {
+        return Ok(verify_backup(path, task)?);
+    }
+    match Folder::lock(path) {
+        Ok(folder) => Ok(verify_folder(&folder, false, task)?),
+        Err(FolderError::InUse { .. }) => Ok(verify_folder(&Folder::look(path)?, true, task)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn tell_report(path: &Path, report: &Report) -> Result<(), CommandError> {
+    say(&words(path, report))?;
+    match report.findings.len() {
+        0 => Ok(()),
+        count => Err(CommandError::Damaged(path.to_owned(), count)),
+    }
+}
+
+fn words(path: &Path, report: &Report) -> String {
+    let Report { entries, rooms, people, devices, contents, findings, notes } = report;
+    let mut lines = vec![format!(
+        "{}: {entries} messages in {rooms} rooms, {people} people with {devices} devices, {contents} files",
+        path.display()
+    )];
+    lines.extend(notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(findings.iter().map(|finding| format!("damage: {finding}")));
+    if findings.is_empty() {
+        lines.push("ok".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+fn say(text: &str) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    let said = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    said.or_else(ignore_closed).map_err(CommandError::Output)
+}
+
+fn ignore_closed(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::BrokenPipe { Ok(()) } else { Err(error) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_tells_what_was_read_and_what_is_damaged() {
+        let sound = Report { entries: 12, rooms: 2, people: 3, devices: 4, contents: 1, ..Report::default() };
+        let damaged = Report {
+            findings: vec!["entry 3 of room 1 does not fit its checksum".to_owned()],
+            notes: vec!["1 files are not kept any more: they had to make room".to_owned()],
+            ..sound.clone()
+        };
+        insta::assert_snapshot!(words(Path::new("/data"), &sound), @r"
+        /data: 12 messages in 2 rooms, 3 people with 4 devices, 1 files
+        ok
+        ");
+        insta::assert_snapshot!(words(Path::new("/data"), &damaged), @r"
+        /data: 12 messages in 2 rooms, 3 people with 4 devices, 1 files
+        note: 1 files are not kept any more: they had to make room
+        damage: entry 3 of room 1 does not fit its checksum
+        ");
+    }
+}

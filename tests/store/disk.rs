@@ -1,0 +1,330 @@
+//! What the store on disk claims beyond the contract: what is in its files, and what becomes of damage.
+
+use super::posts::{
+    bodies, by, change, delete, edit, entries, file, found, from, in_room, post, room, seq, text,
+};
+use super::{Sqlite, StoreFactory, block_on};
+use protocol::entry::EntryKind;
+use protocol::id::Epoch;
+use protocol::message::{Durability, Range};
+use server::store::{
+    Change, Folder, Keep, OpenError, OperateError, Options, Query, Report, SqliteStore, Stage, Store, Task,
+    backup, compact, export, restore, verify_backup, verify_folder,
+};
+use std::fs;
+use std::path::Path;
+
+const NEW: Epoch = Epoch([9; 16]);
+
+fn sqlite() -> Sqlite {
+    Sqlite::new(Durability::Disk)
+}
+
+/// Ends a store as a crash of the program does: nothing is put in order.
+fn crash(store: SqliteStore) {
+    drop(store);
+}
+
+fn open(path: &Path, accept_loss: bool) -> Result<SqliteStore, OpenError> {
+    let options = Options { durability: Durability::Process, fresh_epoch: NEW, accept_loss };
+    SqliteStore::open(Folder::create(path).unwrap(), &options)
+}
+
+fn epoch(store: &SqliteStore) -> Epoch {
+    block_on(store.load()).unwrap().epoch
+}
+
+/// Does something that tells how far it is.
+fn task<T>(act: impl FnOnce(&mut Task<'_>) -> T) -> T {
+    let mut last: Option<Stage> = None;
+    let mut tell = |stage: &Stage| {
+        assert!(stage.all == 0 || stage.done <= stage.all.max(1_000), "{stage:?} after {last:?}");
+        last = Some(*stage);
+    };
+    act(&mut Task::new(&mut tell))
+}
+
+fn verify(path: &Path) -> Report {
+    task(|task| verify_folder(&Folder::lock(path).unwrap(), false, task)).unwrap()
+}
+
+fn holds(path: &Path, word: &str) -> bool {
+    let is_in = |path: &Path| fs::read(path).unwrap().windows(word.len()).any(|w| w == word.as_bytes());
+    fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).any(|path| path.is_file() && is_in(&path))
+}
+
+#[test]
+fn a_crash_of_the_program_loses_nothing_and_keeps_the_history() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    change(&store, found());
+    post(&store, (1..=50).map(|n| from(1, n, text(&n.to_string()))).collect());
+    let before = (block_on(store.load()).unwrap(), entries(&store, 1));
+    crash(store);
+    let store = sqlite.open();
+    assert_eq!((block_on(store.load()).unwrap(), entries(&store, 1)), before);
+    crash(store);
+    assert_eq!(verify(sqlite.folder.path()).findings, [""; 0]);
+}
+
+#[test]
+fn what_was_deleted_is_in_no_file() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    change(&store, found());
+    let path = sqlite.folder.path().to_owned();
+    post(
+        &store,
+        vec![text("meet at the zebracrossing"), text("the giraffehouse is open"), text("walrusbay")],
+    );
+    post(&store, (0..500).map(|n| text(&format!("word{n} between zebra giraffe walrus"))).collect());
+    post(&store, vec![edit(2, "the pelicanhouse is open"), edit(2, "closed, see okapilane")]);
+    block_on(store.settle()).unwrap();
+    assert!(holds(&path, "zebracrossing") && holds(&path, "okapilane"));
+    post(&store, vec![delete(1), delete(2)]);
+    for word in ["zebracrossing", "giraffehouse", "pelicanhouse", "okapilane"] {
+        assert!(!holds(&path, word), "{word} is still there");
+    }
+    assert!(holds(&path, "walrusbay"), "what was not deleted stays");
+    post(&store, vec![delete(3)]);
+    crash(store);
+    assert!(!holds(&path, "walrusbay"));
+    assert_eq!(verify(&path).findings, [""; 0]);
+}
+
+#[test]
+fn what_was_trimmed_makes_room_for_what_comes() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    change(&store, found());
+    let path = sqlite.folder.path().to_owned();
+    let size = || fs::metadata(path.join("natter.db")).unwrap().len();
+    let mut sizes = Vec::new();
+    for _ in 0..6 {
+        post(&store, (0..900).map(|n| text(&format!("{n} {}", "x".repeat(500)))).collect());
+        block_on(store.settle()).unwrap();
+        change(
+            &store,
+            vec![Change::Trim { room: room(1), keep: Keep { count: Some(100), ..Keep::default() } }],
+        );
+        // A delete makes everything go from the log into the database.
+        post(&store, vec![text("soon gone")]);
+        let last = entries(&store, 1).last().unwrap().seq.value();
+        post(&store, vec![delete(last)]);
+        sizes.push(size());
+    }
+    assert!(sizes[5] < sizes[1] * 5 / 4, "{sizes:?}");
+    let hits = block_on(store.search(Query {
+        rooms: vec![room(1)],
+        words: "x*".to_owned(),
+        before: None,
+        limit: 1_000,
+        bytes: 1 << 30,
+    }));
+    assert_eq!(hits.unwrap().found.len(), 100, "nothing that is gone is found");
+    crash(store);
+    assert_eq!(verify(&path).findings, [""; 0]);
+}
+
+#[test]
+fn a_long_trim_goes_on_with_the_next_ones() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    post(&store, (0..2_500).map(|n| text(&n.to_string())).collect());
+    let trim = || Change::Trim { room: room(1), keep: Keep { count: Some(1), ..Keep::default() } };
+    let begins: Vec<_> = (0..4).map(|_| change(&store, vec![trim()]).trimmed).collect();
+    let at = |n| vec![(room(1), seq(n))];
+    assert_eq!(begins, [at(1_001), at(2_001), at(2_500), vec![]]);
+    assert_eq!(bodies(&store, 1), ["2499"]);
+}
+
+#[test]
+fn a_content_is_given_up_with_the_last_entry_that_names_it() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let mut unnamed = store.unnamed();
+    post(&store, vec![file(1, "a"), file(1, "b"), file(2, "c"), in_room(2, file(2, "d"))]);
+    post(&store, vec![delete(1)]);
+    assert!(unnamed.try_recv().is_err());
+    let commit = change(
+        &store,
+        vec![Change::Trim { room: room(1), keep: Keep { count: Some(1), ..Keep::default() } }],
+    );
+    assert_eq!(commit.trimmed, [(room(1), seq(4))]);
+    assert_eq!(unnamed.try_recv().unwrap().0, [1; 32]);
+    assert!(unnamed.try_recv().is_err(), "another room names it");
+    assert_eq!(block_on(store.contents()).unwrap().len(), 1);
+}
+
+#[test]
+fn commits_that_are_gone_are_missed_unless_that_is_accepted() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    change(&store, found());
+    post(&store, vec![text("a")]);
+    let kept = fs::read(path.join("natter.db-wal")).unwrap();
+    post(&store, vec![text("b")]);
+    crash(store);
+    // The log of commits as it was before the last one: whole in itself.
+    fs::write(path.join("natter.db-wal"), kept).unwrap();
+    assert!(matches!(open(&path, false), Err(OpenError::Lost { .. })));
+    assert!(verify(&path).findings[0].contains("1 commits"), "{:?}", verify(&path));
+    let store = open(&path, true).unwrap();
+    assert_eq!((bodies(&store, 1), epoch(&store)), (vec!["a".to_owned()], NEW));
+    block_on(store.close()).unwrap();
+    drop(store);
+    assert_eq!(epoch(&open(&path, false).unwrap()), NEW);
+}
+
+#[test]
+fn a_flipped_bit_is_found_or_changes_nothing() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    change(&store, found());
+    post(&store, (1..=60).map(|n| from(1, n, text(&format!("text {n} {}", "y".repeat(100))))).collect());
+    post(&store, vec![by(1, edit(3, "another text")), delete(4), in_room(2, file(1, "f"))]);
+    let before = (block_on(store.load()).unwrap(), entries(&store, 1), entries(&store, 2));
+    block_on(store.close()).unwrap();
+    drop(store);
+    let sound = fs::read(path.join("natter.db")).unwrap();
+    let mut found = 0;
+    // Every 241st byte, another bit each time: some two hundred of a small database.
+    for (n, at) in (0..sound.len()).step_by(241).enumerate() {
+        let mut flipped = sound.clone();
+        flipped[at] ^= 1 << (n % 8);
+        let copy = tempfile::tempdir().unwrap();
+        fs::write(copy.path().join("natter.db"), flipped).unwrap();
+        let Ok(store) = open(copy.path(), false) else {
+            found += 1;
+            continue;
+        };
+        let read = |n| block_on(store.read(room(n), Range::Latest, 1_000, 1 << 30)).map(|read| read.entries);
+        match (block_on(store.load()), read(1), read(2)) {
+            (Ok(snapshot), Ok(one), Ok(two)) => assert!((snapshot, one, two) == before, "byte {at}"),
+            _ => found += 1,
+        }
+    }
+    assert!(found > 10, "{found} were found");
+}
+
+#[test]
+fn a_damaged_index_of_words_is_made_anew() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    post(&store, (0..100).map(|n| text(&format!("needle {n}"))).collect());
+    block_on(store.settle()).unwrap();
+    block_on(store.close()).unwrap();
+    drop(store);
+    fs::write(path.join("search.db"), [7; 40_000]).unwrap();
+    let store = sqlite.open();
+    block_on(store.settle()).unwrap();
+    let query = |limit| Query {
+        rooms: vec![room(1)],
+        words: "needle".to_owned(),
+        before: None,
+        limit,
+        bytes: 1 << 20,
+    };
+    assert_eq!(block_on(store.search(query(1_000))).unwrap().found.len(), 100);
+}
+
+#[test]
+fn a_backup_of_a_running_server_is_whole_and_makes_a_new_history() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    change(&store, found());
+    post(&store, (1..=3_000).map(|n| from(1, n, text(&n.to_string()))).collect());
+    let content = b"the bytes of a file";
+    let hash = blake3::hash(content);
+    fs::create_dir(path.join("contents")).unwrap();
+    fs::write(path.join("contents").join(hash.to_hex().as_str()), content).unwrap();
+    let body = protocol::message::FileBody {
+        hash: protocol::id::ContentHash(*hash.as_bytes()),
+        size: content.len() as u64,
+        name: "f".to_owned(),
+    };
+    let named = server::store::NewEntry { kind: EntryKind::File, body: body.encode(), ..text("") };
+    post(&store, vec![edit(7, "seven"), delete(8), named]);
+    let to = tempfile::tempdir().unwrap();
+    let saved = to.path().join("saved");
+    let report = task(|task| backup(&Folder::look(&path).unwrap(), &saved, task)).unwrap();
+    assert_eq!((report.entries, report.contents, report.findings.len()), (3_003, 1, 0));
+    let before = (block_on(store.load()).unwrap(), entries(&store, 1));
+    post(&store, vec![text("after the backup")]);
+    let again = task(|task| backup(&Folder::look(&path).unwrap(), &saved, task));
+    assert!(matches!(again, Err(OperateError::Exists { .. })), "nothing is overwritten");
+
+    let restored = to.path().join("restored");
+    task(|task| restore(&saved, &Folder::create(&restored).unwrap(), NEW, task)).unwrap();
+    assert_eq!(verify(&restored).findings, [""; 0]);
+    let found = restored.join("contents").join(hash.to_hex().as_str());
+    assert_eq!(fs::read(found).unwrap(), content);
+    let store = open(&restored, false).unwrap();
+    let (mut snapshot, all) = before;
+    snapshot.epoch = NEW;
+    assert!((block_on(store.load()).unwrap(), entries(&store, 1)) == (snapshot, all));
+}
+
+#[test]
+fn a_damaged_backup_is_told_and_not_restored() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    post(&store, (1..=200).map(|n| text(&format!("message {n}"))).collect());
+    let to = tempfile::tempdir().unwrap();
+    let saved = to.path().join("saved");
+    task(|task| backup(&Folder::look(sqlite.folder.path()).unwrap(), &saved, task)).unwrap();
+    let mut bytes = fs::read(&saved).unwrap();
+    let at = bytes.windows(11).position(|w| w == b"message 100").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&saved, bytes).unwrap();
+    let report = task(|task| verify_backup(&saved, task)).unwrap();
+    assert_eq!(report.findings, ["entry 100 of room 1 does not fit its checksum"]);
+    let restored = to.path().join("restored");
+    let report = task(|task| restore(&saved, &Folder::create(&restored).unwrap(), NEW, task)).unwrap();
+    assert!(!report.findings.is_empty() && !restored.join("natter.db").exists());
+}
+
+#[test]
+fn a_room_is_exported_line_by_line() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    change(&store, found());
+    post(&store, vec![text("one \"quoted\""), text("two"), edit(1, "eins"), delete(2), file(1, "f.txt")]);
+    let mut out = Vec::new();
+    let folder = Folder::look(sqlite.folder.path()).unwrap();
+    assert_eq!(task(|task| export(&folder, "R1", &mut out, task)).unwrap(), 5);
+    insta::assert_snapshot!(String::from_utf8(out).unwrap(), @r#"
+    {"seq":1,"time":1000,"person":1,"name":"p1","kind":"text","revision":"edited","text":"eins"}
+    {"seq":2,"time":1000,"person":1,"name":"p1","kind":"text","revision":"deleted"}
+    {"seq":3,"time":1000,"person":1,"name":"p1","kind":"edit","reply_to":1,"text":"eins"}
+    {"seq":4,"time":1000,"person":1,"name":"p1","kind":"delete","reply_to":2}
+    {"seq":5,"time":1000,"person":1,"name":"p1","kind":"file","file":{"name":"f.txt","size":1,"blake3":"0101010101010101010101010101010101010101010101010101010101010101"}}
+    "#);
+    let nowhere = task(|task| export(&folder, "nowhere", &mut Vec::new(), task));
+    assert!(matches!(nowhere, Err(OperateError::NoSuchRoom { .. })));
+}
+
+#[test]
+fn compacting_gives_space_back_and_changes_nothing() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    change(&store, found());
+    post(&store, (0..2_000).map(|n| text(&format!("{n} {}", "x".repeat(400)))).collect());
+    for _ in 0..2 {
+        let keep = Keep { count: Some(10), ..Keep::default() };
+        change(&store, vec![Change::Trim { room: room(1), keep }]);
+    }
+    let before = (block_on(store.load()).unwrap(), entries(&store, 1));
+    block_on(store.close()).unwrap();
+    drop(store);
+    let done = task(|task| compact(&Folder::lock(&path).unwrap(), task)).unwrap();
+    assert!(done.after < done.before / 5, "{done:?}");
+    assert_eq!(verify(&path).findings, [""; 0]);
+    let store = sqlite.open();
+    assert!((block_on(store.load()).unwrap(), entries(&store, 1)) == before);
+}

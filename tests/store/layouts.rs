@@ -1,0 +1,59 @@
+//! Every layout of the database that was ever released still opens: one file for each, made by the version that
+//! brought it.
+
+use super::block_on;
+use super::posts::{
+    by, change, delete, edit, entries, file, found, from, in_room, naming, person, post, room, seq, text,
+};
+use protocol::id::{Epoch, Millis};
+use protocol::message::Durability;
+use server::store::{
+    Change, CredentialHash, Folder, Keep, MemoryLimits, MemoryStore, Options, RoomShape, SqliteStore, Store,
+};
+use std::path::Path;
+
+/// What the files hold.
+fn tell<S: Store>(store: &S) {
+    change(store, found());
+    let credential = Some(CredentialHash([5; 32]));
+    change(store, vec![Change::Person { person: person(2), name: "Zoë".to_owned(), credential }]);
+    let shape = RoomShape::Direct(person(1), person(2));
+    change(
+        store,
+        vec![
+            Change::Room { room: room(3), shape, topic: "just us".to_owned() },
+            Change::Member { room: room(3), person: person(1), joined: true },
+            Change::Mark { room: room(1), person: person(3), seq: seq(1) },
+        ],
+    );
+    let posts = (1..=9).map(|n| from(1, n, text(&format!("message {n}")))).collect();
+    post(store, posts);
+    post(store, vec![naming(&[2, 3], by(1, text("@p2 @p3 look")))]);
+    post(
+        store,
+        vec![edit(5, "message five"), delete(6), file(3, "notes.txt"), in_room(3, by(2, text("hi")))],
+    );
+    let keep = Keep { count: Some(11), since: Some(Millis(1)), bytes: None };
+    change(store, vec![Change::Trim { room: room(1), keep }]);
+}
+
+fn open(path: &Path) -> SqliteStore {
+    let options = Options { durability: Durability::Disk, fresh_epoch: Epoch([7; 16]), accept_loss: false };
+    SqliteStore::open(Folder::create(path).unwrap(), &options).unwrap()
+}
+
+#[test]
+fn each_layout_that_was_ever_released_opens() {
+    let expected = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
+    tell(&expected);
+    for layout in 1..=1 {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(fixtures.join(format!("layout-{layout}.db")), folder.path().join("natter.db")).unwrap();
+        let store = open(folder.path());
+        assert_eq!(block_on(store.load()).unwrap(), block_on(expected.load()).unwrap(), "layout {layout}");
+        for n in 1..=3 {
+            assert_eq!(entries(&store, n), entries(&expected, n), "layout {layout}");
+        }
+    }
+}

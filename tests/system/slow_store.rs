@@ -1,0 +1,175 @@
+//! Promise P13 with a store that is slow: what was accepted is committed and acknowledged before the end, or left
+//! to be sent again, and nothing is in the log twice.
+
+use super::harness::{Identity, Native, bounded};
+use protocol::entry::Entry;
+use protocol::id::{Epoch, RoomId, Seq};
+use protocol::message::{Durability, OpenFrom, Range, Target};
+use server::clock::{Clock, SystemClock};
+use server::config::Plaintext;
+use server::files::{Contents, Disk};
+use server::hub::Settings;
+use server::keep::Retention;
+use server::run::serve_until;
+use server::store::{
+    Batch, Commit, Hits, MemoryLimits, MemoryStore, Oldest, Query, Read, Snapshot, Store, StoreError,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep};
+
+/// How long a drain may take.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// A store whose commits take their time: some of it before the entries are there, and some behind it, when they
+/// are there and nobody was told.
+#[derive(Clone, Debug)]
+struct Slow {
+    store: MemoryStore,
+    before: Duration,
+    behind: Duration,
+}
+
+impl Oldest for Slow {
+    fn oldest(&self, room: RoomId) -> Seq {
+        self.store.oldest(room)
+    }
+}
+
+impl Store for Slow {
+    fn durability(&self) -> Durability {
+        Durability::Disk
+    }
+
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        self.store.load().await
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Commit, StoreError> {
+        // What is logged in without a post is not what this is about.
+        let slow = !batch.posts.is_empty();
+        if slow {
+            sleep(self.before).await;
+        }
+        let commit = self.store.append(batch).await;
+        if slow {
+            sleep(self.behind).await;
+        }
+        commit
+    }
+
+    async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {
+        self.store.read(room, range, limit, bytes).await
+    }
+
+    async fn search(&self, query: Query) -> Result<Hits, StoreError> {
+        self.store.search(query).await
+    }
+}
+
+/// A server in this process.
+pub struct Here {
+    /// Where clients reach it.
+    pub addr: SocketAddr,
+    stop: watch::Sender<bool>,
+    served: JoinHandle<Result<(), StoreError>>,
+    _files: tempfile::TempDir,
+}
+
+impl Here {
+    /// Starts one on this store.
+    pub async fn start(store: impl Store) -> Self {
+        Self::start_at(store, Arc::new(SystemClock)).await
+    }
+
+    /// The same by another clock.
+    pub async fn start_at(store: impl Store, clock: Arc<dyn Clock>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
+        let addr = listener.local_addr().expect("it listens");
+        let files = tempfile::tempdir().expect("a temporary folder can be made");
+        let contents = Contents::new(Disk, files.path().to_owned(), 1 << 20);
+        let offset = chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
+        let (motd, keep) = (String::new(), Retention::default());
+        let settings = Settings { max_clients: 100, max_file: 1 << 20, motd, offset, keep };
+        let (stop, stopped) = watch::channel(false);
+        let serving = serve_until(listener, store, contents, clock, settings, Plaintext::Loopback, stopped);
+        Self { addr, stop, served: tokio::spawn(serving), _files: files }
+    }
+
+    /// Ends it without another word.
+    pub fn kill(self) {
+        self.served.abort();
+    }
+
+    /// Stops it as SIGTERM does, and tells how long that took.
+    pub async fn stop(self) -> Duration {
+        let begun = Instant::now();
+        self.stop.send_replace(true);
+        self.served.await.expect("it does not panic").expect("the store holds");
+        begun.elapsed()
+    }
+}
+
+/// Posts while commits are slow, stops the server in the middle of it, and goes on with another one.
+async fn check(before: u64, behind: u64, some_are_acknowledged: bool) {
+    let store = MemoryStore::new(Epoch([1; 16]), MemoryLimits::default());
+    let slow = Slow {
+        store: store.clone(),
+        before: Duration::from_millis(before),
+        behind: Duration::from_millis(behind),
+    };
+    let server = Here::start(slow).await;
+    let identity = Identity::new("alice");
+    let mut alice = Native::login(server.addr, &identity).await;
+    let room = alice.lobby();
+    let texts: Vec<_> = (1..=100).map(|n| format!("line {n}")).collect();
+    for text in &texts {
+        alice.say(room, text);
+        tokio::task::yield_now().await;
+    }
+    // All were accepted by now, since the server answers only behind them.
+    alice.settle().await;
+    let took = server.stop().await;
+    assert!(took < DRAIN, "it took {took:?}");
+    alice.ended().await;
+    let acked = alice.view(|view| view.acked);
+    let kept = entries(&store, room).await;
+    assert!(kept.len() as u64 >= acked, "{} kept, {acked} acknowledged", kept.len());
+    assert_eq!(acked > 0, some_are_acknowledged, "{acked} acknowledged of 100");
+
+    let quick = Slow { store: store.clone(), before: Duration::ZERO, behind: Duration::ZERO };
+    let server = Here::start(quick).await;
+    let mut alice = Native::login(server.addr, &identity).await;
+    alice.open(room, OpenFrom::Last { count: 1_000 }).await;
+    // What was not acknowledged is sent again under its old number, stored or not.
+    for counter in acked + 1..=100 {
+        let at = usize::try_from(counter - 1).expect("less than 100");
+        alice.post_as(counter, Target::Room { room }, &texts[at]);
+    }
+    alice.acked(100).await;
+    assert_eq!(alice.reads(room, 100).await, texts, "each once and in order");
+    assert!(server.stop().await < DRAIN);
+}
+
+async fn entries(store: &MemoryStore, room: RoomId) -> Vec<Entry> {
+    store.read(room, Range::Latest, 1_000, usize::MAX >> 1).await.expect("memory is read").entries
+}
+
+#[tokio::test]
+async fn a_commit_that_is_nearly_done_is_awaited_and_acknowledged() {
+    bounded(60, check(400, 0, true)).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_takes_too_long_is_left_and_its_posts_are_sent_again() {
+    bounded(60, check(60_000, 0, false)).await;
+}
+
+#[tokio::test]
+async fn a_commit_that_nobody_was_told_of_is_not_made_twice() {
+    bounded(60, check(0, 60_000, false)).await;
+}
