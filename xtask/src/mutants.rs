@@ -11,8 +11,8 @@ use xshell::cmd;
 /// Which bugs are planted, and how long they may stay unseen.
 #[derive(Debug, Args)]
 pub struct Options {
-    /// Only those whose name contains this
-    only: Option<String>,
+    /// Only those whose name contains one of these
+    only: Vec<String>,
     /// Give up after so many seeds
     #[arg(long, value_name = "N", default_value_t = 200)]
     seeds: u64,
@@ -43,7 +43,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     copy(workspace)?;
     for patch in patches(workspace)? {
         let name = name_of(&patch);
-        if options.only.as_ref().is_some_and(|only| !name.contains(only.as_str())) {
+        if !options.only.is_empty() && !options.only.iter().any(|only| name.contains(only.as_str())) {
             continue;
         }
         let row = plant(workspace, &patch, options)?;
@@ -51,7 +51,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         rows.push((name, row));
     }
     let unseen = rows.iter().filter(|(_, row)| row.starts_with("not ")).count();
-    if options.only.is_none() {
+    if options.only.is_empty() {
         workspace.shell.write_file(TABLE, table(&rows, options.seeds))?;
     }
     if unseen > 0 { Err(Failure::Unseen { count: unseen }) } else { Ok(()) }

@@ -41,7 +41,7 @@ sometimes! {
     LostName = "a power loss took a file's new name away",
     ClientUnsynced = "a client's machine lost its power with bytes that were not synced",
     ClientResent = "a client sent after its crash what it had written before",
-    LateReader = "a reader was shown what was stored a minute before",
+    LateReader = "a reader was shown what was stored 20 seconds before",
     WriterParked = "a writer had to wait for a reader",
     SlowLink = "a writer had to wait for a slow link",
     Storm = "32 clients or more came back within a second",

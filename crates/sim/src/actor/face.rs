@@ -266,7 +266,7 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     };
     let seq = said.seq.value();
     pages.note(Who::Client(id), "is shown", Some(token), seq);
-    if crate::net::EPOCH_MS + pages.now() / 1_000 > said.time.0 + 60_000 {
+    if crate::net::EPOCH_MS + pages.now() / 1_000 > said.time.0 + 20_000 {
         pages.coverage.hit(Sometimes::LateReader);
     }
     let place = said.place.to_string();

@@ -64,6 +64,20 @@ impl ServerDisk {
         std::mem::take(&mut self.state().sprung)
     }
 
+    /// Counts a piece of a file, or the moment in which its new name is to be synced; whether the trap springs.
+    fn count_piece(&self) -> io::Result<bool> {
+        let mut state = self.state();
+        if state.full {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        state.pieces += 1;
+        let trapped = state.trap.is_some_and(|piece| piece <= state.pieces);
+        if trapped {
+            (state.trap, state.sprung) = (None, true);
+        }
+        Ok(trapped)
+    }
+
     /// The power fails: names and bytes that were not synced are gone, or some of them are.
     pub(crate) fn lose_power(&self, rng: &mut SmallRng) {
         let mut state = self.state();
@@ -130,19 +144,7 @@ impl FileSystem for ServerDisk {
     }
 
     async fn write(&self, node: &mut Node, bytes: &[u8]) -> io::Result<()> {
-        let trapped = {
-            let mut state = self.state();
-            if state.full {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
-            state.pieces += 1;
-            let trapped = state.trap.is_some_and(|piece| piece <= state.pieces);
-            if trapped {
-                state.trap = None;
-            }
-            state.sprung |= trapped;
-            trapped
-        };
+        let trapped = self.count_piece()?;
         content(node).now.extend_from_slice(bytes);
         if trapped {
             self.record.hit(Sometimes::CrashFile);
@@ -173,6 +175,10 @@ impl FileSystem for ServerDisk {
     }
 
     async fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        if self.count_piece()? {
+            self.record.hit(Sometimes::CrashFile);
+            return std::future::pending().await;
+        }
         let mut state = self.state();
         state.synced_names = state.names.clone();
         Ok(())

@@ -88,7 +88,7 @@ impl Shape {
         let classics = rng.random_ratio(1, 2);
         let pairs = rng.random_ratio(1, 3);
         let posts = if self.crowd { 2 } else { rng.random_range(260..560) / self.clients + 1 };
-        let files = rng.random_ratio(1, 6) && !self.crowd;
+        let files = self.has_files();
         let client = |at: usize| {
             let mut rng = self.rng("client", at as u64);
             let classic = classics && rng.random_ratio(1, 5);
@@ -111,6 +111,10 @@ impl Shape {
             }
         }
         clients
+    }
+
+    fn has_files(&self) -> bool {
+        !self.crowd && self.rng("files", 0).random_ratio(1, 3)
     }
 
     fn steps(&self, rng: &mut SmallRng, posts: usize, classic: bool, files: bool) -> Vec<Step> {
@@ -208,8 +212,8 @@ impl Shape {
 
     /// A moment of the server's work instead of a time.
     fn anchor(&self, rng: &mut SmallRng) -> When {
-        if rng.random_ratio(1, 5) {
-            When::Chunk { nth: rng.random_range(1..20) }
+        if self.has_files() && rng.random_ratio(2, 3) {
+            When::Chunk { nth: rng.random_range(1..24) }
         } else {
             When::Append { nth: rng.random_range(10..250), synced: rng.random() }
         }
