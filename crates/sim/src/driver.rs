@@ -33,6 +33,15 @@ enum Deed {
     CheckStopped(u64),
 }
 
+/// A server that was asked to stop.
+#[derive(Clone, Copy, Debug)]
+struct Stopping {
+    /// When, in ms.
+    since: u64,
+    /// How long it stays away.
+    down_ms: u64,
+}
+
 /// Carries out what a plan says.
 pub(crate) struct Driver {
     record: Record,
@@ -42,7 +51,7 @@ pub(crate) struct Driver {
     at_batch: VecDeque<(Trap, Kind)>,
     at_piece: VecDeque<(u64, Kind)>,
     server_up: bool,
-    stopping: Option<u64>,
+    stopping: Option<Stopping>,
     healed: bool,
 }
 
@@ -103,7 +112,8 @@ impl Driver {
                 world.disk.set_full(false);
             }
             Deed::CheckStopped(since) => {
-                if self.stopping.is_some() && self.server_up {
+                // A server that was started since may have been asked to stop as well, later.
+                if self.stopping.is_some_and(|stopping| stopping.since == since) && self.server_up {
                     let what = format!("the server was asked to stop at {since} ms, and still runs");
                     self.record.fail(Rule::NothingLeft, what);
                 }
@@ -264,7 +274,7 @@ impl Driver {
         if world.store.is_busy() {
             self.record.hit(Sometimes::Drained);
         }
-        self.stopping = Some(down_ms);
+        self.stopping = Some(Stopping { since: now, down_ms });
         if let Some(stop) = &world.server.process().stop {
             stop.send_replace(true);
         }
@@ -283,7 +293,7 @@ impl Driver {
                     .fail(Rule::NothingLeft, format!("the server ended at {now} ms, in order: {in_order}"));
             }
             world.store.set_fails(false);
-            self.end_server(world, now, self.stopping.unwrap_or(REPAIR_MS));
+            self.end_server(world, now, self.stopping.map_or(REPAIR_MS, |stopping| stopping.down_ms));
         }
         if world.store.take_sprung()
             && let Some((_, kind)) = self.at_batch.pop_front()

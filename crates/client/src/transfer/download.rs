@@ -40,7 +40,7 @@ impl Incoming {
         link.send(&get).await?;
         let mut consumed = 0;
         loop {
-            match link.receive().await? {
+            match link.receive_flowing().await? {
                 ServerMsg::Data { offset, data, .. } => {
                     let len = data.0.len() as u64;
                     if offset != self.have || len > file.size - self.have {

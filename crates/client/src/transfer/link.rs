@@ -3,7 +3,7 @@
 use super::Trouble;
 use crate::session::event::{Loss, Refusal};
 use protocol::frame::{Deframer, Item};
-use protocol::limits::MAX_BULK_FRAME;
+use protocol::limits::{DEAD_AFTER_MS, MAX_BULK_FRAME};
 use protocol::message::{ClientMsg, Limits, ServerMsg};
 use protocol::wire::DecodeError;
 use std::time::Duration;
@@ -15,9 +15,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The longest time for the login.
 const LOGIN: Duration = Duration::from_secs(10);
-
-/// The longest time that the server may take to put a large file on its disk.
-const SYNC: Duration = Duration::from_secs(300);
 
 /// Bytes that are read from the socket at once.
 const SCRATCH: usize = 64 * 1024;
@@ -60,9 +57,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
         self.receive_within(PATIENCE).await
     }
 
-    /// The next message, when the server has to put something on its disk before it.
-    pub(super) async fn receive_synced(&mut self) -> Result<ServerMsg, Trouble> {
-        self.receive_within(SYNC).await
+    /// The next message, when the server has all that it needs to go on: then silence is that of a dead link, as it is
+    /// on a connection for chat.
+    pub(super) async fn receive_flowing(&mut self) -> Result<ServerMsg, Trouble> {
+        self.receive_within(Duration::from_millis(DEAD_AFTER_MS)).await
     }
 
     async fn receive_within(&mut self, patience: Duration) -> Result<ServerMsg, Trouble> {

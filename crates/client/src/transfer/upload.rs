@@ -61,7 +61,8 @@ pub(super) async fn upload<S: AsyncRead + AsyncWrite + Unpin>(
     let hash = hasher.hash();
     link.send(&ClientMsg::Done { req: REQ, hash }).await?;
     loop {
-        match link.receive_synced().await? {
+        // While it puts the file on its disk the server says now and then that it is alive.
+        match link.receive().await? {
             ServerMsg::End { hash: stored, size: length, .. } if (stored, length) == (hash, size) => {
                 return Ok(FileBody { hash, size, name });
             }

@@ -8,9 +8,10 @@ use bytes::{BufMut, BytesMut};
 use protocol::code::{Code, Fate};
 use protocol::frame::{FrameError, Item};
 use protocol::id::{ContentHash, PersonId, Req};
-use protocol::limits::{HEADER, MAX_BULK_FRAME};
+use protocol::limits::{HEADER, MAX_BULK_FRAME, PING_AFTER_MS};
 use protocol::message::{ClientMsg, Reply, ServerMsg, ty};
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
@@ -27,6 +28,9 @@ const DATA_HEAD: usize = HEADER + 4 + 8 + 4;
 
 /// How long a transfer may stand still. It can be begun again where it stopped.
 const PROGRESS: Duration = Duration::from_secs(60);
+
+/// How often a client that waits for the disk is shown that it does not wait in vain.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(PING_AFTER_MS);
 
 /// Why a bulk connection ends.
 enum End {
@@ -165,13 +169,31 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                 };
             }
         }
-        let (hash, size) = match upload.finish().await {
+        let (hash, size) = match self.finish(req, upload).await? {
             Ok(finished) => finished,
             Err(error) => return self.refuse(refusal(upload_code(&error))).await,
         };
         let stored = Event::Uploaded { person: self.person, hash };
         self.shared.events.send(stored).await.map_err(|_| End::Gone)?;
         self.tell(&ServerMsg::End { req, size, hash }).await
+    }
+
+    /// Puts an upload on the disk. A large one takes a while, in which the client is shown that this side is alive.
+    async fn finish(
+        &mut self,
+        req: Req,
+        upload: Upload<F>,
+    ) -> Result<Result<(ContentHash, u64), UploadError>, End> {
+        let mut finishing = pin!(upload.finish());
+        loop {
+            tokio::select! {
+                biased;
+                finished = &mut finishing => return Ok(finished),
+                () = tokio::time::sleep(SIGN_OF_LIFE) => {
+                    self.tell(&ServerMsg::Credit { req, bytes: 0 }).await?;
+                }
+            }
+        }
     }
 
     /// Takes chunks until the upload is complete (its hash) or dropped (`None`).
