@@ -5,6 +5,7 @@ use super::link::Link;
 use super::{Failure, Hasher, Partial, Trouble};
 use crate::session::event::Loss;
 use protocol::id::Req;
+use protocol::limits::BLOCK;
 use protocol::message::{ClientMsg, FileBody, ServerMsg, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -39,21 +40,24 @@ impl Incoming {
         let get = ClientMsg::Get {
             req: REQ,
             source: Source::Content { hash: file.hash },
-            offset: self.have,
+            offset: self.border(file),
             credit: WINDOW,
         };
         link.send(&get).await?;
-        let mut consumed = 0;
+        let (mut consumed, mut at) = (0, self.border(file));
         loop {
             match link.receive_flowing().await? {
                 ServerMsg::Data { offset, data, .. } => {
                     let len = data.0.len() as u64;
-                    if offset != self.have || len > file.size - self.have {
+                    if offset != at || len > file.size - at {
                         return Err(Trouble::Lost(Loss::Garbled).into());
                     }
-                    self.partial.write(&data.0)?;
-                    self.hasher.update(&data.0);
-                    self.have += len;
+                    at += len;
+                    // What was there of the block that was cut comes again.
+                    let known = usize::try_from((self.have - offset).min(len)).unwrap_or_default();
+                    self.partial.write(&data.0[known..])?;
+                    self.hasher.update(&data.0[known..]);
+                    self.have = self.have.max(at);
                     consumed += u32::try_from(len).unwrap_or(WINDOW);
                     if consumed >= WINDOW / 4 {
                         link.send(&ClientMsg::Grant { req: REQ, bytes: consumed }).await?;
@@ -66,6 +70,11 @@ impl Incoming {
                 _ => {}
             }
         }
+    }
+
+    /// Where the server can go on.
+    fn border(&self, file: &FileBody) -> u64 {
+        if self.have == file.size { file.size } else { self.have / BLOCK * BLOCK }
     }
 
     /// Gives it its name, if it is what was announced; tells where it lies.

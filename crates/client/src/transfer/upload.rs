@@ -2,11 +2,11 @@
 
 use super::fault::Stop;
 use super::link::Link;
-use super::{Failure, Hasher, Source, Trouble};
-use crate::session::event::Loss;
+use super::{Failure, Source, Trouble};
 use bytes::Bytes;
+use protocol::blocks::BlockHasher;
 use protocol::id::{Req, TransferId};
-use protocol::limits::MAX_CHUNK;
+use protocol::limits::{BLOCK, MAX_CHUNK};
 use protocol::message::{Blob, ClientMsg, FileBody, Limits, ServerMsg, Shape, Target};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -33,33 +33,43 @@ pub(super) async fn upload<S: AsyncRead + AsyncWrite + Unpin>(
     }
     let first = source.hash_of_first()?;
     link.send(&ClientMsg::Put { req: REQ, transfer, target, size, first, name: name.clone() }).await?;
-    let mut credit = begin(link).await?;
-    let mut hasher = Hasher::default();
+    let (at, mut credit) = begin(link).await?;
+    let mut hasher = BlockHasher::default();
     let mut buffer = vec![0; CHUNK.min(limits.chunk).clamp(1, MAX_CHUNK) as usize];
     let mut offset = 0;
     while offset < size {
-        while credit == 0 {
+        // What the server has already is only hashed.
+        let has_it = offset < at;
+        while credit == 0 && !has_it {
             if let ServerMsg::Credit { bytes, .. } = link.receive().await? {
                 credit += u64::from(bytes);
             }
         }
-        let most = (size - offset).min(credit).min(buffer.len() as u64);
+        let border = (offset / BLOCK + 1) * BLOCK;
+        let most = border.min(size) - offset;
+        let most = if has_it { most } else { most.min(credit) }.min(buffer.len() as u64);
         let most = usize::try_from(most).expect("at most the buffer's length, which is a usize");
         let read = match source.read(&mut buffer[..most]) {
             Ok(read) => read,
             Err(failure) => return give_up(link, failure).await,
         };
-        hasher.update(&buffer[..read]);
-        let data = Blob(Bytes::copy_from_slice(&buffer[..read]));
-        link.send(&ClientMsg::Chunk { req: REQ, offset, data }).await?;
+        hasher.update(&buffer[..read], |_, _| {});
         offset += read as u64;
+        if has_it {
+            continue;
+        }
+        let data = Blob(Bytes::copy_from_slice(&buffer[..read]));
+        link.send(&ClientMsg::Chunk { req: REQ, offset: offset - read as u64, data }).await?;
         credit -= read as u64;
+        if let Some(value) = hasher.value().filter(|_| offset < size) {
+            link.send(&ClientMsg::Check { req: REQ, index: hasher.index(), value }).await?;
+        }
         moved(offset);
     }
     if let Err(failure) = source.check_whole() {
         return give_up(link, failure).await;
     }
-    let hash = hasher.hash();
+    let hash = hasher.hash().ok_or(Failure::Changed)?;
     link.send(&ClientMsg::Done { req: REQ, hash }).await?;
     loop {
         // While it puts the file on its disk the server says now and then that it is alive.
@@ -73,12 +83,11 @@ pub(super) async fn upload<S: AsyncRead + AsyncWrite + Unpin>(
     }
 }
 
-/// Where the server wants the file to begin, which is its beginning, and the first credit.
-async fn begin<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>) -> Result<u64, Trouble> {
+/// Where the server wants the file to go on, and the first credit.
+async fn begin<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>) -> Result<(u64, u64), Trouble> {
     loop {
         match link.receive().await? {
-            ServerMsg::PutAt { offset: 0, credit, .. } => return Ok(u64::from(credit)),
-            ServerMsg::PutAt { .. } => return Err(Trouble::Lost(Loss::Garbled)),
+            ServerMsg::PutAt { offset, credit, .. } => return Ok((offset, u64::from(credit))),
             _ => {}
         }
     }

@@ -134,6 +134,7 @@ impl FakeServer {
                     assert_eq!(self.store(&content), hash, "the hash is that of what was sent");
                     return peer.send(&ServerMsg::End { req, size, hash }).await;
                 }
+                ClientMsg::Check { .. } => {}
                 ClientMsg::Drop { .. } => return Some(()),
                 other => panic!("{other:?} in an upload"),
             }
