@@ -149,7 +149,7 @@ async fn serve_memory(
     let folder = temporary_folder(config, epoch)?;
     let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
     announce(local, config.plaintext);
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock::start());
     serve_until(listener, store, contents, clock, settings(config), config.plaintext, stopped).await?;
     Ok(())
 }
@@ -172,7 +172,7 @@ async fn serve_folder(
     let contents = Contents::restore(Disk, path, file_space(config), found);
     let removing = tokio::spawn(remove_unnamed(store.unnamed(), contents.clone()));
     announce(local, config.plaintext);
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock::start());
     let served =
         serve_until(listener, store.clone(), contents, clock, settings(config), config.plaintext, stopped);
     let failed = store.failed();

@@ -109,7 +109,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
             let next = timeout(PROGRESS, next).await.map_err(|_| End::Refused(Refusal::of(Code::Stalled)))?;
             match next.ok_or(End::Gone)? {
                 Ok(Some(ClientMsg::Ping { nonce })) => {
-                    let time = self.shared.clock.now();
+                    let time = self.shared.clock.now().wall;
                     self.tell(&ServerMsg::Pong { nonce, time }).await?;
                 }
                 Ok(Some(msg)) => return Ok(msg),

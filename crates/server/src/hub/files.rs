@@ -2,6 +2,7 @@
 
 use super::post::Post;
 use super::{Hub, Voice};
+use crate::clock::Now;
 use crate::conn::ConnId;
 use crate::inbound::Hello;
 use crate::store::CredentialHash;
@@ -52,7 +53,7 @@ pub(super) struct FileRights(BTreeMap<ContentHash, Readers>);
 
 impl Hub {
     /// Lets a known person use a connection for files.
-    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Millis) -> Result<(PersonId, Bytes), Code> {
+    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Now) -> Result<(PersonId, Bytes), Code> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Code::Version);
         }
@@ -60,7 +61,7 @@ impl Hub {
         let Proof::Secret { secret } = &hello.proof else { return Err(Code::NotAllowed) };
         let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
         let person = self.people.proved_by(&credential).ok_or(Code::NoSuchPerson)?;
-        let device = self.devices.of(person, Some(hello.device), now);
+        let device = self.devices.of(person, Some(hello.device), now.wall);
         Ok((person, self.welcome_msg(person, device, now).encode()))
     }
 
@@ -100,7 +101,7 @@ impl Hub {
     }
 
     /// A classic client's file arrived: it becomes an entry like any other.
-    pub(super) fn handle_classic_file(&mut self, conn: ConnId, file: Result<FileBody, String>, now: Millis) {
+    pub(super) fn handle_classic_file(&mut self, conn: ConnId, file: Result<FileBody, String>, now: Now) {
         let Some(session) = self.sessions.get(&conn) else { return };
         let Voice::Classic { current } = session.voice else { return };
         let (person, device) = (session.person, session.device);
@@ -121,7 +122,7 @@ impl Hub {
         device: DeviceNo,
         room: RoomId,
         file: &FileBody,
-        now: Millis,
+        now: Now,
     ) -> Result<String, String> {
         let end = file.name.floor_char_boundary(MAX_FILE_NAME);
         let file = FileBody { name: file.name[..end].to_owned(), ..*file };
