@@ -254,10 +254,13 @@ pub(super) fn prepare(db: &Connection, durability: &Durability) -> Result<(), Fa
 
 /// Has commits go to a write-ahead log.
 ///
-/// If a sync fails meanwhile, SQLite stays with what it had, returns the name of that, and no error; and while it keeps
-/// a rollback journal it takes no notice of a folder that can't be synced.
+/// SQLite answers first and commits the change afterwards, so the statement is run to its end: a sync that fails there
+/// leaves a rollback journal, with which a folder that can't be synced is ignored. Then what it has is looked at.
 fn keep_log(db: &Connection) -> Result<(), Fault> {
-    let mode = db.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0))?;
+    let mut change = db.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = change.query(())?;
+    while answers.next()?.is_some() {}
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
     if mode == "wal" {
         return Ok(());
     }
