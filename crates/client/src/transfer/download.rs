@@ -5,7 +5,7 @@ use super::link::Link;
 use super::{Failure, Hasher, Partial, Trouble};
 use crate::session::event::Loss;
 use protocol::id::Req;
-use protocol::message::{ClientMsg, FileBody, ServerMsg};
+use protocol::message::{ClientMsg, FileBody, ServerMsg, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The one transfer of a connection at a time.
@@ -36,7 +36,12 @@ impl Incoming {
         file: &FileBody,
         moved: impl Fn(u64),
     ) -> Result<(), Stop> {
-        let get = ClientMsg::Get { req: REQ, hash: file.hash, offset: self.have, credit: WINDOW };
+        let get = ClientMsg::Get {
+            req: REQ,
+            source: Source::Content { hash: file.hash },
+            offset: self.have,
+            credit: WINDOW,
+        };
         link.send(&get).await?;
         let mut consumed = 0;
         loop {
