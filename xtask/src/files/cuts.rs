@@ -4,7 +4,7 @@ use super::programs::{Programs, are_equal, make_file};
 use super::relay::Relay;
 use crate::{failure::Failure, proof::Chance};
 use load::{clock::Clock, process::Process};
-use protocol::blocks::BLOCK;
+use protocol::limits::BLOCK;
 use std::{thread, time::Duration};
 
 const CLAIM: &str = "a file arrives byte for byte over links that break, and goes on where it stopped";
@@ -27,7 +27,7 @@ pub fn run(programs: &Programs<'_>, bytes: u64, cuts: u32, seed: u64) -> Result<
     let (file, fetched) = (programs.path("large.bin"), programs.path("fetched.bin"));
     make_file(&file, bytes)?;
     let server = programs.launch("sqlite")?.start()?;
-    let process = Process::new(server.id());
+    let process = Process::with_id(server.id());
     let (up, down) = (Relay::start(server.address, None)?, Relay::start(server.address, None)?);
     let clock = Clock::start();
     let idle = process.resident_bytes().map_err(|fault| unproven(&fault.to_string()))?;
@@ -39,7 +39,8 @@ pub fn run(programs: &Programs<'_>, bytes: u64, cuts: u32, seed: u64) -> Result<
     let mut chance = Chance::new(seed);
     let mut next = [draw(&mut chance, bytes, cuts, 0), draw(&mut chance, bytes, cuts, 0)];
     while sending.ended()?.is_none() || fetching.ended()?.is_none() {
-        for (way, (relay, passed)) in [(&up, up.passed().0), (&down, down.passed().1)].into_iter().enumerate() {
+        for (way, (relay, passed)) in [(&up, up.passed().0), (&down, down.passed().1)].into_iter().enumerate()
+        {
             if made[way] < cuts && passed >= next[way] && relay.cut() > 0 {
                 made[way] += 1;
                 next[way] = draw(&mut chance, bytes, cuts, made[way]);
@@ -75,7 +76,7 @@ fn check(again: [u64; 2], made: [u32; 2], cuts: u32, peak: f64) -> Result<(), Fa
     if made.iter().any(|made| *made < cuts) {
         return Err(unproven(&format!("only {made:?} of {cuts} cuts were made")));
     }
-   
+
     if again.iter().any(|again| *again > 3 * BLOCK * u64::from(cuts)) {
         return Err(unproven(&format!("{again:?} bytes passed again")));
     }

@@ -2,10 +2,7 @@
 
 use crate::{
     failure::Failure,
-    proof::{
-        Scratch,
-        natterd::{Launch, Natterd},
-    },
+    proof::{Scratch, natterd::Launch},
     workspace::Workspace,
 };
 use load::clock::Clock;
@@ -189,11 +186,10 @@ pub fn make_file(path: &Path, bytes: u64) -> Result<(), Failure> {
 /// Fails if one can't be read.
 pub fn are_equal(one: &Path, other: &Path) -> Result<bool, Failure> {
     let open = |path: &Path| {
-        let file = File::open(path).map_err(|source| Failure::Read { path: path.to_owned(), source })?;
-        let size = file.metadata().map_err(|source| Failure::Read { path: path.to_owned(), source })?.len();
-        Ok((file, size))
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?.len(), file)));
+        opened.map_err(|source| Failure::Read { path: path.to_owned(), source })
     };
-    let ((mut one_file, one_size), (mut other_file, other_size)) = (open(one)?, open(other)?);
+    let ((one_size, mut one_file), (other_size, mut other_file)) = (open(one)?, open(other)?);
     if one_size != other_size {
         return Ok(false);
     }
@@ -210,13 +206,4 @@ pub fn are_equal(one: &Path, other: &Path) -> Result<bool, Failure> {
         rest -= most as u64;
     }
     Ok(true)
-}
-
-/// Starts the server anew.
-///
-/// # Errors
-/// [`Failure::Server`] if it does not listen.
-pub fn restart(launch: &Launch, server: Natterd) -> Result<Natterd, Failure> {
-    server.kill()?;
-    launch.start()
 }
