@@ -221,7 +221,7 @@ impl Session {
         }
         let Some(place) = place_of(&moving) else { return };
         let target = if self.phase == Phase::Up { self.target_of(&place) } else { None };
-        let FileBody { hash, size, name } = file;
+        let FileBody { hash, size, name, .. } = file;
         let post = Post {
             place,
             target,

@@ -5,7 +5,7 @@ use super::link::Link;
 use super::{Download, Failure, Hasher, Partial, Trouble};
 use crate::session::event::Loss;
 use protocol::id::Req;
-use protocol::message::{ClientMsg, ServerMsg};
+use protocol::message::{ClientMsg, ServerMsg, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The one transfer of a connection at a time.
@@ -37,7 +37,8 @@ impl Incoming {
         moved: impl Fn(u64),
     ) -> Result<(), Stop> {
         let hash = file.origin.hash.ok_or(Failure::WrongContent)?;
-        let get = ClientMsg::Get { req: REQ, hash, offset: self.have, credit: WINDOW };
+        let source = Source::Content { hash };
+        let get = ClientMsg::Get { req: REQ, source, offset: self.have, credit: WINDOW };
         link.send(&get).await?;
         let mut consumed = 0;
         loop {

@@ -7,7 +7,7 @@ use crate::session::event::{Event, Loss, Said, Transfer, TransferStep, Way};
 use crate::transfer::{Failure, JobId, Meter, Shape, Trouble, Upload};
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, RoomId};
-use protocol::message::{FileBody, Target};
+use protocol::message::{FileBody, Shape, Target};
 use std::collections::VecDeque;
 
 /// A file under way.
@@ -103,7 +103,7 @@ impl ClassicSession {
         self.fresh.push_back((now.steady, format!("/send {}", up.name)));
         let mine = self.config.name.clone();
         let said = self.said(Some(&mine), EntryKind::File, &up.name, now);
-        let file = FileBody { hash: ContentHash([0; 32]), size: up.size, name: up.name };
+        let file = FileBody { hash: ContentHash([0; 32]), size: up.size, name: up.name, shape: Shape::File };
         self.tell(Event::Said(Said { mine: true, file: Some(file), ..said }));
         self.advance(now);
     }
@@ -130,7 +130,7 @@ impl ClassicSession {
         let meter = Meter::new(size, self.files.person, now.steady);
         let down = Moving { way: Way::Down { from: from.to_owned() }, name: name.to_owned(), size, meter };
         let said = self.said(Some(from), EntryKind::File, name, now);
-        let file = FileBody { hash: ContentHash([0; 32]), size, name: name.to_owned() };
+        let file = FileBody { hash: ContentHash([0; 32]), size, name: name.to_owned(), shape: Shape::File };
         self.tell(Event::Said(Said { file: Some(file), ..said }));
         if size > limit {
             if limit > 0 {

@@ -5,10 +5,10 @@ use crate::session::event::{Transfer, TransferStep, Way};
 use crate::transfer::{Failure, JobId, News, Opened, Order, Shape, Step, Upload};
 use protocol::entry::Entry;
 use protocol::id::ContentHash;
-use protocol::message::FileBody;
+use protocol::message::{FileBody, Shape};
 
 fn file(size: u64) -> FileBody {
-    FileBody { hash: ContentHash([7; 32]), size, name: "cat.png".into() }
+    FileBody { hash: ContentHash([7; 32]), size, name: "cat.png".into(), shape: Shape::File }
 }
 
 /// An entry of eve's, or of this client if it has a counter, that names a file.

@@ -8,7 +8,7 @@ use crate::transfer::{
 };
 use protocol::code::Code;
 use protocol::id::{ContentHash, DeviceId, RoomId};
-use protocol::message::{FileBody, Secret, Target};
+use protocol::message::{FileBody, Secret, Shape, Target};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use std::fs;
@@ -81,7 +81,12 @@ fn file(len: usize) -> (TempDir, String) {
 }
 
 fn body(server: &FakeServer, content: &[u8]) -> FileBody {
-    FileBody { hash: server.store(content), size: content.len() as u64, name: "../cat.png".into() }
+    FileBody {
+        hash: server.store(content),
+        size: content.len() as u64,
+        name: "../cat.png".into(),
+        shape: Shape::File,
+    }
 }
 
 fn is_begun(step: &Step, bytes: u64) -> bool {
@@ -207,7 +212,7 @@ async fn what_is_not_what_was_announced_gets_no_name() {
     let hash = server.store(&right);
     for size in [300_001, 0] {
         // The server's content is not of that size: what is too much breaks the link, what is too little fails.
-        let body = FileBody { hash, size, name: "x".into() };
+        let body = FileBody { hash, size, name: "x".into(), shape: Shape::File };
         let receiving = receive(&server, folder.path(), body);
         let ended = tokio::time::timeout(std::time::Duration::from_secs(60), receiving).await;
         let received = matches!(ended.as_deref(), Ok([.., Step::Received(_)]));
