@@ -102,11 +102,12 @@ fn begin(folder: Folder, key: u64, download: &Download) -> Result<Option<Begun>,
         list.read_to_end(&mut content)?;
     }
     let kept = Sums::read(&content, download);
-    if let Some(name) = kept.as_ref().and_then(|sums| sums.named.as_deref())
+    if let Some((id, name)) = kept.as_ref().and_then(|sums| sums.named.as_ref())
         && folder.is_named(&part, name)?
     {
+        // The same content, received for another entry, is another file.
         let path = folder.path.join(name).display().to_string();
-        return Ok(Some(Begun::There(path, Left { folder, sums })));
+        return Ok((*id == download.id).then_some(Begun::There(path, Left { folder, sums })));
     }
     let file = folder.open_or_make(&part)?;
     if matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
@@ -192,7 +193,7 @@ impl Arriving {
         let Self { folder, part, list, .. } = &mut self;
         let name = folder.take_name(part, &safe, |name| {
             // The next process knows by it that the file is there, and is not fetched again.
-            list.write_all(named_line(name).as_bytes())?;
+            list.write_all(named_line(download.id, name).as_bytes())?;
             list.sync_all()
         })?;
         self.kept = true;
