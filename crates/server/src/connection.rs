@@ -270,7 +270,7 @@ async fn drain(conn: &Conn) -> io::Result<Drained> {
 async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Contents<F>) -> io::Result<()> {
     let head = classic_head(&file.from, &file.name, file.size);
     let reading = contents.read(file.hash).await?;
-    let (Some(head), Some(mut reading)) = (head, reading) else {
+    let (Some(head), Some(reading)) = (head, reading) else {
         conn.outlet().end_file(voice::server_line("That file is not kept any more."));
         return Ok(());
     };
@@ -286,8 +286,7 @@ async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Co
             Drained::File(_) => {}
             Drained::CaughtUp | Drained::Lagging(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
-        let mut buffer = vec![0; FILE_READ];
-        let n = reading.read_at(offset, &mut buffer).await?;
+        let (mut buffer, n) = reading.read_at(offset, vec![0; FILE_READ], 0).await?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -94,6 +94,20 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
         .await
     }
 
+    /// The same, and `Some(None)` where a part of a frame came: a sign of life. Nothing is lost if this is not waited
+    /// for to its end.
+    pub async fn next_frame_or_part<T>(
+        &mut self,
+        mut read: impl FnMut(Result<Item<'_>, FrameError>) -> T,
+    ) -> Option<Option<T>> {
+        self.take(|deframer, input| match deframer.next(input) {
+            Ok(None) => Some(None),
+            Ok(Some(item)) => Some(Some(read(Ok(item)))),
+            Err(error) => Some(Some(read(Err(error)))),
+        })
+        .await
+    }
+
     /// The next piece of the payload of a streamed frame, and how many bytes follow; `None` at the end.
     pub async fn next_piece(&mut self) -> Option<(Bytes, u32)> {
         self.take(|deframer, input| {

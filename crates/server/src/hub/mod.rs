@@ -17,9 +17,10 @@ mod presence;
 mod retention;
 mod rooms;
 mod search;
+mod uploads;
 
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
-pub use files::ContentIndex;
+pub use files::{ContentIndex, FileRules, ListedFile};
 
 use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
@@ -29,10 +30,11 @@ use crate::people::People;
 use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
+use crate::shelf::Shelf;
 use crate::store::{Change, Commit, CredentialHash, Oldest, RoomShape, Snapshot, StoredRoom};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
-use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
+use protocol::id::{ContentHash, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
 use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
 use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
@@ -54,6 +56,8 @@ pub struct Settings {
     pub offset: chrono::FixedOffset,
     /// How long rooms are kept.
     pub keep: Retention,
+    /// How much of files is kept, and how long.
+    pub files: FileRules,
 }
 
 /// The store has no room.
@@ -142,7 +146,11 @@ pub struct Hub {
     full: Option<Full>,
     history: Arc<dyn Oldest>,
     contents: Arc<dyn ContentIndex>,
-    files: files::FileRights,
+    shelf: Shelf,
+    transfers: uploads::Transfers,
+    /// Contents that entries name which are on their way to the store: how many.
+    pending: BTreeMap<ContentHash, u32>,
+    next_expiry: Millis,
 }
 
 impl Hub {
@@ -193,9 +201,12 @@ impl Hub {
             full: None,
             history,
             contents,
-            files: files::FileRights::default(),
+            shelf: Shelf::default(),
+            transfers: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_expiry: now,
         };
-        snapshot.files.into_iter().for_each(|(room, hash)| hub.open_file_to(room, hash));
+        hub.restore_files(snapshot.files, snapshot.offers, snapshot.fetched, now);
         hub.end_left_guests(now);
         hub.flush_roster(lobby);
         hub
@@ -221,7 +232,28 @@ impl Hub {
                 // Whoever asked may be gone: then nobody needs the answer.
                 let _ = answer.send(self.login_bulk(&hello, now));
             }
-            Event::Uploaded { person, hash } => self.add_upload(person, hash),
+            Event::Put { header, answer } => {
+                let transfer = header.transfer;
+                let admitted = self.handle_put(header, now);
+                // Whoever asked may be gone, and then does not go on with it.
+                if let Err(Ok(_)) = answer.send(admitted) {
+                    self.handle_left(transfer, now);
+                }
+            }
+            Event::Left { transfer } => self.handle_left(transfer, now),
+            Event::GivenUp { transfer } => self.give_up(transfer, now),
+            Event::Uploaded { transfer, hash, answer } => {
+                let _ = answer.send(self.handle_uploaded(transfer, hash, now));
+            }
+            Event::Claim { transfer, hash, answer } => {
+                let _ = answer.send(self.handle_claim(transfer, hash));
+            }
+            Event::Follow { person, transfer, answer } => {
+                let _ = answer.send(self.follow(person, transfer));
+            }
+            Event::Fetched { person, room, seq, answer } => {
+                let _ = answer.send(self.handle_fetched(person, room, seq));
+            }
             Event::MayRead { person, hash, answer } => {
                 let _ = answer.send(self.may_read(person, hash));
             }
@@ -273,6 +305,10 @@ impl Hub {
             self.next_keeping = Millis(now.0 + KEEP_EVERY_MS);
             self.keep_rooms(now);
         }
+        if now >= self.next_expiry {
+            self.next_expiry = Millis(now.0 + self.settings.files.expiry_period_ms());
+            self.expire_files(now);
+        }
         self.tell_trimmed(now);
         for room in self.rooms.iter_mut() {
             if now.0.saturating_sub(room.time.0) > QUIET_MS {
@@ -320,7 +356,7 @@ impl Hub {
             }
         }
         self.note_trimmed(&trims, commit.trimmed);
-        self.publish(posts, commit.posts);
+        self.publish(posts, commit.posts, now);
     }
 
     /// `Welcome` is on its way: what came before it is heard now.

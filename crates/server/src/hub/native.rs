@@ -56,7 +56,10 @@ impl Hub {
             | ClientMsg::Get { req, .. }
             | ClientMsg::Grant { req, .. }
             | ClientMsg::Check { req, .. } => (req, Err(Code::WrongPurpose)),
-            ClientMsg::Fetched { req, .. } => (req, Err(Code::Unsupported)),
+            ClientMsg::Fetched { req, room, seq } => {
+                let done = self.person_of(conn).and_then(|person| self.handle_fetched(person, room, seq));
+                (req, done.map(|()| self.answer_durably(conn, req, Reply::Done)))
+            }
         };
         if let Err(code) = done {
             let limit = match (code, ty) {

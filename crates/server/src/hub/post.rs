@@ -106,7 +106,10 @@ impl Hub {
             return Err((full.code, 0));
         }
         let file = match post.kind {
-            EntryKind::File => Some(self.check_file(person, &post.body).map_err(|code| (code, 0))?),
+            EntryKind::File => Some(self.check_file(person, &post)?),
+            EntryKind::FileOffer => {
+                self.check_offer(person, &post).map(|()| None).map_err(|code| (code, 0))?
+            }
             kind => check_content(kind, &post.body).map(|()| None)?,
         };
         self.check_place(person, &post).map_err(|code| (code, 0))?;
@@ -120,7 +123,10 @@ impl Hub {
             }
         };
         if let Some(file) = file {
-            self.open_file_to(room, file.hash);
+            self.set_pending(file.hash);
+        }
+        if post.kind == EntryKind::FileOffer {
+            self.set_offer_waiting(&post.body, true);
         }
         self.devices.accept(device, post.counter);
         self.set_typing(person, room, false, now);
@@ -208,7 +214,7 @@ impl Hub {
     }
 
     /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it.
-    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>) {
+    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>, now: Millis) {
         let mut rooms: BTreeMap<RoomId, News> = BTreeMap::new();
         let mut acks: BTreeMap<DeviceNo, Stored> = BTreeMap::new();
         let mut refused: BTreeMap<DeviceNo, Vec<(Waiting, Code)>> = BTreeMap::new();
@@ -220,12 +226,14 @@ impl Hub {
                         acks.insert(device, Stored { counter, room: entry.room, seq, kind: entry.kind });
                     }
                     self.note_stored(seq, &entry);
+                    self.note_files(seq, &entry, now);
                     rooms.entry(entry.room).or_default().push(seq, entry);
                 }
                 (Err(code), Some((device, _))) => {
                     refused.entry(device).or_default().push((Waiting { entry, held }, code));
                 }
                 (Err(code), None) => {
+                    self.note_refused(&entry);
                     tracing::warn!(room = %entry.room, code = code.name(), "an entry was not stored");
                 }
             }
@@ -286,6 +294,7 @@ impl Hub {
         self.devices.refuse(device);
         let dropped = self.sequencer.drop_device(device);
         posts.extend(dropped.into_iter().map(|waiting| (waiting, Code::OutOfOrder)));
+        posts.iter().for_each(|(waiting, _)| self.note_refused(&waiting.entry));
         let Some(conn) = self.told_of_posts(device) else { return };
         if self.sessions.get(&conn).is_some_and(|session| session.voice != Voice::Native) {
             return self.say_again(conn, device, posts);

@@ -43,6 +43,7 @@ impl Hub {
     /// Takes in where histories begin now.
     pub(super) fn note_trimmed(&mut self, changes: &[Change], trimmed: Vec<(RoomId, Seq)>) {
         for (room, first) in trimmed {
+            self.trim_files(room, first);
             let Some(found) = self.rooms.find_mut(room) else {
                 continue;
             };

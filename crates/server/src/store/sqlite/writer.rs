@@ -11,7 +11,7 @@ use super::work::Work;
 use crate::store::{Batch, Commit, StoreError};
 use protocol::code::Code;
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, RoomId};
+use protocol::id::RoomId;
 use protocol::message::Durability;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
@@ -48,8 +48,6 @@ pub(super) struct Writer {
     pub heads: Arc<Heads>,
     pub witness: Witness,
     pub indexing: Arc<Indexing>,
-    /// Who is told of contents that no entry names any more.
-    pub unnamed: UnboundedSender<ContentHash>,
     /// Whether commits were made since the log was last moved.
     pub dirty: bool,
     /// Whether the last batch was refused for want of space.
@@ -62,8 +60,6 @@ struct Done {
     commit: Commit,
     record: Record,
     heads: BTreeMap<RoomId, Head>,
-    /// Contents that no entry names any more.
-    gone: Vec<ContentHash>,
     deletes: bool,
 }
 
@@ -133,7 +129,6 @@ impl Writer {
         let mut work = Work::new(&transaction, self.record.clone(), &self.heads);
         let commit = work.apply(batch)?;
         work.finish()?;
-        let gone = work.unnamed()?;
         let Work { record, heads, revised, .. } = work;
         let unindexed = unindex(&self.indexing, &revised, deletes)?;
         let committed = transaction.commit();
@@ -142,7 +137,7 @@ impl Writer {
             let _ = index.restore(&revised);
         }
         committed?;
-        Ok(Done { commit, record, heads, gone, deletes })
+        Ok(Done { commit, record, heads, deletes })
     }
 
     /// Makes a commit known.
@@ -152,10 +147,6 @@ impl Writer {
         self.witness.write(self.record.epoch, self.record.commits)?;
         self.heads.write().extend(done.heads);
         self.indexing.stir();
-        for hash in done.gone {
-            // Whoever keeps the contents may be gone already.
-            let _ = self.unnamed.send(hash);
-        }
         if done.deletes {
             self.truncate()?;
         }
