@@ -1,6 +1,7 @@
 //! The session against a server that says what a test wants.
 
 mod changes;
+mod offers;
 mod reading;
 pub(super) mod scripted;
 mod transfers;
