@@ -246,6 +246,7 @@ fn a_backup_of_a_running_server_is_whole_and_makes_a_new_history() {
         hash: protocol::id::ContentHash(*hash.as_bytes()),
         size: content.len() as u64,
         name: "f".to_owned(),
+        shape: protocol::message::Shape::File,
     };
     let named = server::store::NewEntry { kind: EntryKind::File, body: body.encode(), ..text("") };
     post(&store, vec![edit(7, "seven"), delete(8), named]);

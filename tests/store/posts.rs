@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
-use protocol::message::FileBody;
+use protocol::message::{FileBody, Shape};
 use server::store::{Batch, Change, Commit, NewEntry, RoomShape, Store};
 
 pub fn room(n: u64) -> RoomId {
@@ -47,7 +47,8 @@ pub fn delete(target: u64) -> NewEntry {
 }
 
 pub fn file(hash: u8, name: &str) -> NewEntry {
-    let body = FileBody { hash: ContentHash([hash; 32]), size: 1, name: name.to_owned() }.encode();
+    let body = FileBody { hash: ContentHash([hash; 32]), size: 1, name: name.to_owned(), shape: Shape::File }
+        .encode();
     NewEntry { kind: EntryKind::File, body, ..text("") }
 }
 

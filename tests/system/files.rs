@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::classic::{ClassicMsg, SEPARATOR, ty};
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Millis, Req, TransferId};
-use protocol::message::{Blob, ClientMsg, FileBody, Purpose, ServerMsg, Target};
+use protocol::message::{Blob, ClientMsg, FileBody, Purpose, ServerMsg, Shape, Target};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -142,7 +142,15 @@ async fn upload(addr: SocketAddr, identity: &Identity, target: Target, content: 
     let mut raw = Raw::connect(addr).await;
     raw.say(&hello).await;
     let (req, size, hash) = (Req(7), content.len() as u64, ContentHash(*hash(content).as_bytes()));
-    raw.say(&ClientMsg::Put { req, transfer: TransferId([1; 16]), target, size, name: "x".into() }).await;
+    raw.say(&ClientMsg::Put {
+        req,
+        transfer: TransferId([1; 16]),
+        target,
+        size,
+        first: ContentHash([1; 32]),
+        name: "x".into(),
+    })
+    .await;
     raw.find(|msg| matches!(msg, ServerMsg::PutAt { .. }).then_some(())).await.expect("it may begin");
     let data = Blob(Bytes::copy_from_slice(content));
     raw.say(&ClientMsg::Chunk { req, offset: 0, data }).await;
@@ -215,7 +223,8 @@ async fn no_name_over_the_wire_leads_out_of_the_folder_or_replaces_anything() {
         for (n, name) in names.iter().enumerate() {
             let content = format!("content {n}");
             let hash = upload(server.addr(), &mallory, target.clone(), content.as_bytes()).await;
-            let body = FileBody { hash, size: content.len() as u64, name: name.clone() }.encode();
+            let body = FileBody { hash, size: content.len() as u64, name: name.clone(), shape: Shape::File }
+                .encode();
             let counter = Counter::new(n as u64 + 1).expect("not 0");
             let (target, kind) = (target.clone(), EntryKind::File);
             client.send(&ClientMsg::Post { counter, target, kind, reply_to: None, written: Millis(0), body });

@@ -68,14 +68,16 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
             transfer: transfer_id(),
             target: target(),
             size: any::<u64>(),
+            first: content_hash(),
             name: text(),
         }),
         message!(Chunk { req: req(), offset: any::<u64>(), data: blob() }),
         message!(Done { req: req(), hash: content_hash() }),
         message!(Drop { req: req() }),
-        message!(Get { req: req(), hash: content_hash(), offset: any::<u64>(), credit: any::<u32>() }),
+        message!(Get { req: req(), source: source(), offset: any::<u64>(), credit: any::<u32>() }),
         message!(Grant { req: req(), bytes: any::<u32>() }),
         message!(Fetched { req: req(), room: room_id(), seq: seq() }),
+        message!(Check { req: req(), index: any::<u64>(), value: block_value() }),
     ]
 }
 
@@ -148,10 +150,11 @@ fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
         }),
         message!(Pong { nonce: any::<u64>(), time: millis() }),
         message!(GoAway { after_ms: any::<u32>(), text: text() }),
-        message!(PutAt { req: req(), offset: any::<u64>(), credit: any::<u32>() }),
+        message!(PutAt { req: req(), offset: any::<u64>(), credit: any::<u32>(), likely: any::<bool>() }),
         message!(Data { req: req(), offset: any::<u64>(), data: blob() }),
         message!(Credit { req: req(), bytes: any::<u32>() }),
         message!(End { req: req(), size: any::<u64>(), hash: content_hash() }),
+        message!(Check { req: req(), index: any::<u64>(), value: block_value() }),
     ]
 }
 

@@ -1,6 +1,7 @@
 //! The wire: frames, messages of both dialects, names, texts, commands, and the document that is the law.
 
 mod arbitrary;
+mod blocks;
 mod bundle;
 mod classic;
 mod commands;

@@ -4,11 +4,13 @@ use bytes::Bytes;
 use protocol::classic::{ClassicMsg, ClassicReply};
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
-    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId,
+    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
+    TransferId,
 };
 use protocol::message::{
     Action, Blob, ClientMsg, Durability, Found, Limits, OpenFrom, Presence, Proof, Purpose, Question, Range,
-    Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Secret, ServerMsg, StateChange, Target, TrimReason,
+    Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Secret, ServerMsg, Source, StateChange, Target,
+    TrimReason,
 };
 
 /// A message of either dialect and direction.
@@ -195,21 +197,25 @@ fn client() -> Vec<Vector> {
             transfer: TransferId(count_up(0xb0)),
             target: Target::Room { room: room() },
             size: 5,
+            first: ContentHash(count_up(0x40)),
             name: "a.txt".into(),
         },
-            "0000002d200000000db0b1b2b3b4b5b6b7b8b9babbbcbdbebf00000000000000000200000000000000050005612e7478\
-            74";
+            "0000004d200000000db0b1b2b3b4b5b6b7b8b9babbbcbdbebf0000000000000000020000000000000005404142434445\
+            464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f0005612e747874";
         "0x21 Chunk" = Chunk { req: Req(13), offset: 0, data: Blob(Bytes::from_static(b"hello")) },
             "00000016210000000d00000000000000000000000568656c6c6f";
         "0x22 Done" = Done { req: Req(13), hash: ContentHash(count_up(0x40)) },
             "00000025220000000d404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f";
         "0x23 Drop" = Drop { req: Req(13) }, "00000005230000000d";
-        "0x24 Get" = Get { req: Req(14), hash: ContentHash(count_up(0x40)), offset: 0, credit: 262_144 },
-            "00000031240000000e404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f00000000000000\
-            0000040000";
+        "0x24 Get" = Get { req: Req(14), source: Source::Content { hash: ContentHash(count_up(0x40)) }, offset: 0, credit: 262_144 },
+            "00000032240000000e00404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e5f000000000000\
+            000000040000";
         "0x25 Grant" = Grant { req: Req(14), bytes: 262_144 }, "00000009250000000e00040000";
         "0x26 Fetched" = Fetched { req: Req(15), room: room(), seq: seq(8) },
             "00000015260000000f00000000000000020000000000000008";
+        "0x27 Check" = Check { req: Req(13), index: 0, value: BlockValue(count_up(0x40)) },
+            "0000002d270000000d0000000000000000404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e\
+            5f";
     }
 }
 
@@ -306,13 +312,16 @@ fn server() -> Vec<Vector> {
             "000000114a000000000000000c0000019b76daa800";
         "0x4b GoAway" = GoAway { after_ms: 500, text: "restarting".into() },
             "000000114b000001f4000a72657374617274696e67";
-        "0x50 PutAt" = PutAt { req: Req(13), offset: 0, credit: 262_144 },
-            "00000011500000000d000000000000000000040000";
+        "0x50 PutAt" = PutAt { req: Req(13), offset: 0, credit: 262_144, likely: false },
+            "00000012500000000d00000000000000000004000000";
         "0x51 Data" = Data { req: Req(14), offset: 0, data: Blob(Bytes::from_static(b"hello")) },
             "00000016510000000e00000000000000000000000568656c6c6f";
         "0x52 Credit" = Credit { req: Req(13), bytes: 262_144 }, "00000009520000000d00040000";
         "0x53 End" = End { req: Req(14), size: 5, hash: ContentHash(count_up(0x40)) },
             "0000002d530000000e0000000000000005404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e\
+            5f";
+        "0x54 Check" = Check { req: Req(14), index: 0, value: BlockValue(count_up(0x40)) },
+            "0000002d540000000e0000000000000000404142434445464748494a4b4c4d4e4f505152535455565758595a5b5c5d5e\
             5f";
     }
 }

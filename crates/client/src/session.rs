@@ -287,6 +287,7 @@ impl Session {
             ServerMsg::PutAt { .. }
             | ServerMsg::Data { .. }
             | ServerMsg::Credit { .. }
+            | ServerMsg::Check { .. }
             | ServerMsg::End { .. } => {}
         }
         self.advance(now);

@@ -94,6 +94,10 @@ pub struct Epoch(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ContentHash(pub [u8; 32]);
 
+/// The BLAKE3 value of one block of a content, which more bytes follow: see [`blocks`](crate::blocks).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct BlockValue(pub [u8; 32]);
+
 /// The number of a transfer, chosen by the client: 16 random bytes, so that it can be resumed after a restart.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TransferId(pub [u8; 16]);

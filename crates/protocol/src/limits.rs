@@ -23,6 +23,12 @@ pub const MAX_BULK_FRAME: u32 = MAX_CHUNK + 1024;
 /// Largest piece of a file in one frame, in bytes: large enough that the header is nothing, small enough to pace.
 pub const MAX_CHUNK: u32 = 256 * 1024;
 
+/// Bytes of a block of a file, which is verified as it arrives: what a cut or a damaged byte costs at most.
+pub const BLOCK: u64 = 1024 * 1024;
+
+/// Bytes of a file's name.
+pub const MAX_FILE_NAME: usize = 255;
+
 /// Largest body of an entry, in bytes: four pages of text; longer things are files.
 pub const MAX_BODY: usize = 16 * 1024;
 

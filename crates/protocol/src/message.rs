@@ -1,14 +1,17 @@
 //! The messages of the native dialect, one enum for each direction.
 //!
-//! Numbers are settled for version 1. Payloads of the file messages may still change until files are built.
+//! Numbers are settled for version 1.
 
+mod file;
 mod part;
 
+pub use file::*;
 pub use part::*;
 
 use crate::entry::{Entry, EntryKind};
 use crate::id::{
-    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId,
+    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
+    TransferId,
 };
 use crate::wire::messages;
 use bytes::Bytes;
@@ -40,6 +43,7 @@ pub mod ty {
     pub const GET: u8 = 0x24;
     pub const GRANT: u8 = 0x25;
     pub const FETCHED: u8 = 0x26;
+    pub const CHECK: u8 = 0x27;
 
     pub const WELCOME: u8 = 0x40;
     pub const ROOMS: u8 = 0x41;
@@ -57,6 +61,7 @@ pub mod ty {
     pub const DATA: u8 = 0x51;
     pub const CREDIT: u8 = 0x52;
     pub const END: u8 = 0x53;
+    pub const CHECK_DATA: u8 = 0x54;
 }
 
 messages! {
@@ -117,7 +122,7 @@ messages! {
             counter: Counter,
             /// Where to.
             target: Target,
-            /// Text, action, reaction, edit, delete or opaque.
+            /// Text, action, reaction, edit, delete, file offer, file or opaque.
             kind: EntryKind,
             /// The entry that it refers to.
             reply_to: Option<Seq>,
@@ -201,6 +206,8 @@ messages! {
             target: Target,
             /// Size in bytes.
             size: u64,
+            /// The BLAKE3 hash of its first [`BLOCK`](crate::limits::BLOCK), or of all if it is smaller.
+            first: ContentHash,
             /// The file's name.
             name: String,
         },
@@ -229,9 +236,9 @@ messages! {
         Get = ty::GET {
             /// Repeated in all frames of this transfer.
             req: Req,
-            /// The content.
-            hash: ContentHash,
-            /// Where to begin.
+            /// What is wanted.
+            source: Source,
+            /// Where to begin: a border of blocks, or the size.
             offset: u64,
             /// Bytes that may come before the first `Grant`.
             credit: u32,
@@ -251,6 +258,15 @@ messages! {
             room: RoomId,
             /// The file's entry.
             seq: Seq,
+        },
+        /// The value of a block that was sent, which more bytes follow (bulk). Not answered unless it is wrong.
+        Check = ty::CHECK {
+            /// The transfer's request.
+            req: Req,
+            /// Which block, from 0.
+            index: u64,
+            /// Its value.
+            value: BlockValue,
         },
     }
 }
@@ -404,10 +420,12 @@ messages! {
         PutAt = ty::PUT_AT {
             /// The transfer's request.
             req: Req,
-            /// Where to go on.
+            /// Where to go on: a border of blocks, or the size.
             offset: u64,
             /// Bytes that may be sent before the first `Credit`.
             credit: u32,
+            /// Whether the content may be known already: try `Done` with its hash before a byte is sent.
+            likely: bool,
         },
         /// A piece of a download (bulk).
         Data = ty::DATA {
@@ -433,6 +451,15 @@ messages! {
             size: u64,
             /// Hash of the whole.
             hash: ContentHash,
+        },
+        /// The value of a block that was sent, which more bytes follow (bulk).
+        Check = ty::CHECK_DATA {
+            /// The transfer's request.
+            req: Req,
+            /// Which block, from 0.
+            index: u64,
+            /// Its value.
+            value: BlockValue,
         },
     }
 }

@@ -4,7 +4,8 @@
 //! make it for whole messages from a list of their fields in order.
 
 use crate::id::{
-    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId,
+    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
+    TransferId,
 };
 use crate::limits::MAX_NUMBER;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -161,7 +162,7 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(DeviceId, Epoch, ContentHash, TransferId);
+opaque!(DeviceId, Epoch, ContentHash, BlockValue, TransferId);
 
 macro_rules! wrapped {
     ($($ty:ident),*) => {$(

@@ -72,7 +72,7 @@ pub fn file(entry: &Entry) -> Option<ClassicFile> {
     if entry.kind != EntryKind::File {
         return None;
     }
-    let FileBody { hash, size, name } = FileBody::decode(&entry.body).ok()?;
+    let FileBody { hash, size, name, .. } = FileBody::decode(&entry.body).ok()?;
     (size <= u64::from(MAX_CLASSIC_FILE)).then(|| ClassicFile { from: entry.name.clone(), name, hash, size })
 }
 

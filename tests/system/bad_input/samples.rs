@@ -2,9 +2,11 @@
 
 use bytes::{BufMut, BytesMut};
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, Counter, DeviceId, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId};
+use protocol::id::{
+    BlockValue, ContentHash, Counter, DeviceId, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId,
+};
 use protocol::message::{
-    Action, Blob, ClientMsg, OpenFrom, Proof, Purpose, Question, Range, Secret, StateChange, Target,
+    Action, Blob, ClientMsg, OpenFrom, Proof, Purpose, Question, Range, Secret, Source, StateChange, Target,
 };
 
 /// The lobby: the first room of a fresh server.
@@ -84,12 +86,13 @@ pub fn transfers() -> Vec<(&'static str, ClientMsg)> {
     let target = Target::Room { room: LOBBY };
     let data = Blob(bytes::Bytes::from_static(b"data"));
     vec![
-        ("Put", ClientMsg::Put { req, transfer, target, size: 4, name: "a".into() }),
+        ("Put", ClientMsg::Put { req, transfer, target, size: 4, first: hash, name: "a".into() }),
         ("Chunk", ClientMsg::Chunk { req, offset: 0, data }),
         ("Done", ClientMsg::Done { req, hash }),
         ("Drop", ClientMsg::Drop { req }),
-        ("Get", ClientMsg::Get { req, hash, offset: 0, credit: 4 }),
+        ("Get", ClientMsg::Get { req, source: Source::Content { hash }, offset: 0, credit: 4 }),
         ("Grant", ClientMsg::Grant { req, bytes: 4 }),
+        ("Check", ClientMsg::Check { req, index: 0, value: BlockValue([3; 32]) }),
     ]
 }
 

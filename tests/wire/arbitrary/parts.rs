@@ -6,12 +6,14 @@ use proptest::option;
 use proptest::prelude::*;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
-    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, TransferId,
+    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
+    TransferId,
 };
 use protocol::limits::MAX_NUMBER;
 use protocol::message::{
-    Action, Blob, Durability, Found, Limits, OpenFrom, Presence, Proof, Purpose, Question, Range, Reply,
-    RoomInfo, RoomKind, RoomListing, RoomsChange, RosterItem, Secret, StateChange, Target, TrimReason,
+    Action, Blob, Durability, FileListing, FileState, Found, Limits, OpenFrom, Presence, Proof, Purpose,
+    Question, Range, Reply, RoomInfo, RoomKind, RoomListing, RoomsChange, RosterItem, Secret, Shape, Source,
+    StateChange, Target, TrimReason,
 };
 
 /// The ends of the range often, everything else sometimes.
@@ -50,6 +52,52 @@ pub fn transfer_id() -> impl Strategy<Value = TransferId> {
 
 pub fn content_hash() -> impl Strategy<Value = ContentHash> {
     any::<[u8; 32]>().prop_map(ContentHash)
+}
+
+pub fn block_value() -> impl Strategy<Value = BlockValue> {
+    any::<[u8; 32]>().prop_map(BlockValue)
+}
+
+pub fn source() -> impl Strategy<Value = Source> {
+    prop_oneof![
+        content_hash().prop_map(|hash| Source::Content { hash }),
+        transfer_id().prop_map(|transfer| Source::Transfer { transfer }),
+    ]
+}
+
+pub fn shape() -> impl Strategy<Value = Shape> {
+    prop_oneof![Just(Shape::File), Just(Shape::Folder), (2..=u8::MAX).prop_map(Shape::Other)]
+}
+
+pub fn file_state() -> impl Strategy<Value = FileState> {
+    prop_oneof![
+        any::<u64>().prop_map(|bytes| FileState::Offered { bytes }),
+        Just(FileState::Here),
+        Just(FileState::Gone),
+    ]
+}
+
+pub fn file_listing() -> impl Strategy<Value = FileListing> {
+    let entry = (seq(), millis(), person_id(), text(), text(), any::<u64>());
+    let rest = (source(), shape(), file_state(), millis(), any::<u32>(), any::<u32>());
+    (entry, rest).prop_map(
+        |((seq, time, person, sender, name, size), (source, shape, state, expires, fetched, members))| {
+            FileListing {
+                seq,
+                time,
+                person,
+                sender,
+                name,
+                size,
+                source,
+                shape,
+                state,
+                expires,
+                fetched,
+                members,
+            }
+        },
+    )
 }
 
 /// Any text, often an empty or an evil one.
@@ -133,6 +181,7 @@ pub fn question() -> impl Strategy<Value = Question> {
         (option::of(room_id()), option::of(person_id()))
             .prop_map(|(room, after)| Question::People { room, after }),
         text().prop_map(|name| Question::Whois { name }),
+        (room_id(), option::of(seq())).prop_map(|(room, before)| Question::Files { room, before }),
     ]
 }
 
@@ -237,6 +286,7 @@ pub fn reply() -> impl Strategy<Value = Reply> {
         (roster_item(), vec(text(), 0..4), millis(), text())
             .prop_map(|(person, rooms, seen, agent)| { Reply::Whois { person, rooms, seen, agent } }),
         text().prop_map(|name| Reply::Named { name }),
+        vec(file_listing(), 0..4).prop_map(|files| Reply::Files { files }),
     ]
 }
 

@@ -68,6 +68,8 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_FRAME,
         MAX_BULK_FRAME,
         MAX_CHUNK,
+        BLOCK,
+        MAX_FILE_NAME,
         MAX_BODY,
         MAX_CLASSIC_TEXT,
         MAX_CLASSIC_FILE,

@@ -10,7 +10,7 @@ use crate::session::{Change, Place, Tally};
 use protocol::code::Code;
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{ContentHash, Millis, PersonId, RoomId, Seq};
-use protocol::message::{Durability, FileBody, Presence, RoomListing, RosterItem};
+use protocol::message::{Durability, FileBody, Presence, RoomListing, RosterItem, Shape};
 use transfers::transfers;
 
 /// 2026-07-03 14:05:09 UTC.
@@ -104,7 +104,12 @@ fn entries() -> Vec<Said> {
         Said { revision: Revision::Deleted, time: Millis(TIME.0 + 86_400_000), ..text },
     ];
     all.extend(kinds.map(|(kind, text)| said(kind, text)));
-    let file = FileBody { hash: ContentHash([0; 32]), size: 1_310_720, name: "ca\u{202e}t.png".into() };
+    let file = FileBody {
+        hash: ContentHash([0; 32]),
+        size: 1_310_720,
+        name: "ca\u{202e}t.png".into(),
+        shape: Shape::File,
+    };
     let sends = said(EntryKind::File, &file.name);
     all.push(Said { file: Some(file), ..sends });
     all

@@ -18,6 +18,28 @@ impl Renderer {
         let name = safe(&transfer.name);
         match &transfer.step {
             TransferStep::Moving(pace) => vec![self.info(&moving(transfer, *pace))],
+            TransferStep::Hashing(pace) => vec![self.info(&at_work(transfer, "hashing", *pace))],
+            TransferStep::Verifying(pace) => vec![self.info(&at_work(transfer, "verifying", *pace))],
+            TransferStep::Waiting(pace) => {
+                vec![self.info(&at_work(transfer, "waiting for the sender of", *pace))]
+            }
+            TransferStep::Asked { .. } => {
+                let (size, from) = (human_size(transfer.size), who(&transfer.way));
+                vec![self.info(&format!("{from} offers '{name}' ({size}): /accept or /decline"))]
+            }
+            TransferStep::Resumed { at } => {
+                vec![self.info(&format!("'{name}' goes on at {}", human_size(*at)))]
+            }
+            TransferStep::Here => vec![self.info(&format!("the server had '{name}' already"))],
+            TransferStep::Paused { moved } => {
+                let moved = human_size(*moved);
+                vec![self.info(&format!("'{name}' goes on at {moved} when you come back"))]
+            }
+            TransferStep::Declined => vec![self.info(&format!("'{name}' is not received"))],
+            TransferStep::Cancelled => vec![self.info(&format!("'{name}' is cancelled"))],
+            TransferStep::Withdrawn => {
+                vec![self.info(&format!("{} gave up sending '{name}'", who(&transfer.way)))]
+            }
             TransferStep::Sent(pace) => {
                 let (name, size, rate) = (short(&name), human_size(transfer.size), human_size(pace.rate));
                 vec![self.info(&format!("sent '{name}' ({size}, {rate}/s)"))]
@@ -57,6 +79,10 @@ fn moving(transfer: &Transfer, pace: Pace) -> String {
         Way::Up { .. } => "sending",
         Way::Down { .. } => "receiving",
     };
+    at_work(transfer, doing, pace)
+}
+
+fn at_work(transfer: &Transfer, doing: &str, pace: Pace) -> String {
     let percent = u128::from(pace.moved) * 100 / u128::from(transfer.size.max(1));
     let (name, size) = (short(&safe(&transfer.name)), human_size(transfer.size));
     format!("{doing} '{name}': {percent} % of {size}, {}/s", human_size(pace.rate))

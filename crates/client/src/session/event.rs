@@ -3,7 +3,7 @@
 use super::place::Place;
 use super::resume::Tally;
 use super::roster::Change;
-use crate::transfer::{Failure, Pace, Trouble};
+use crate::transfer::{Failure, JobId, Pace, Shape, Trouble};
 use protocol::command::Spec;
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Millis, Seq};
@@ -266,15 +266,19 @@ pub enum Classic {
     MayBeLost { lines: Vec<String> },
 }
 
-/// A file on its way.
+/// A file or a folder on its way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transfer {
+    /// Its number, by which it is accepted, declined or cancelled.
+    pub id: JobId,
     /// Which way.
     pub way: Way,
     /// Its name.
     pub name: String,
     /// Its size in bytes; 0 as long as that is not known.
     pub size: u64,
+    /// What it is.
+    pub shape: Shape,
     /// What becomes of it.
     pub step: TransferStep,
 }
@@ -289,18 +293,38 @@ pub enum Way {
     Down { from: String },
 }
 
-/// What becomes of a file.
+/// What becomes of a file. From `Here` on, but for `Broken`, they are its end in this process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the sentence of a step says what its field is")]
 pub enum TransferStep {
+    /// It is larger than what is received unasked: its user must accept or decline it.
+    Asked { limit: u64 },
+    /// It is hashed for a while: the server may have it already.
+    Hashing(Pace),
+    /// What an earlier process left of it is read again for a while.
+    Verifying(Pace),
+    /// It goes on behind this byte.
+    Resumed { at: u64 },
     /// It takes a while, and is so far.
     Moving(Pace),
+    /// All that its sender has sent so far is here.
+    Waiting(Pace),
+    /// The server had it already: no byte was sent. Its entry follows.
+    Here,
     /// The server has it, after a while; its entry follows.
     Sent(Pace),
     /// It broke off, and is tried again.
     Broken(Trouble),
     /// It lies here.
     Received { path: String },
+    /// The program ends: it goes on with the next one.
+    Paused { moved: u64 },
+    /// Its user did not want it.
+    Declined,
+    /// It was given up, as its user wished.
+    Cancelled,
+    /// Its sender gave it up.
+    Withdrawn,
     /// It failed for good.
     Failed(Failure),
 }

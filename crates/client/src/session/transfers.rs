@@ -6,7 +6,9 @@ use super::place::Place;
 use super::requests::{Asked, Why};
 use super::{Phase, Session};
 use crate::clock::Now;
-use crate::transfer::{Download, Failure, JobId, Meter, News, Step, Trouble, Upload};
+use crate::transfer::{
+    Download, Failure, JobId, Keep, Meter, News, Opened, Order, Origin, Shape, Step, Trouble, Upload,
+};
 use protocol::entry::EntryKind;
 use protocol::id::Millis;
 use protocol::message::{FileBody, RosterItem, Target};
@@ -35,8 +37,8 @@ struct Moving {
 pub(super) struct Transfers {
     moving: BTreeMap<JobId, Moving>,
     last: JobId,
-    uploads: VecDeque<Upload>,
-    downloads: VecDeque<Download>,
+    uploads: VecDeque<Order<Upload>>,
+    downloads: VecDeque<Order<Download>>,
     /// Files of others are received up to this size, in bytes.
     receive_up_to: u64,
 }
@@ -65,13 +67,13 @@ impl Session {
         self.transfers.receive_up_to = bytes;
     }
 
-    /// The next file to send.
-    pub fn poll_upload(&mut self) -> Option<Upload> {
+    /// The next order about files to send.
+    pub fn poll_upload(&mut self) -> Option<Order<Upload>> {
         self.transfers.uploads.pop_front()
     }
 
-    /// The next file to receive.
-    pub fn poll_download(&mut self) -> Option<Download> {
+    /// The next order about files to receive.
+    pub fn poll_download(&mut self) -> Option<Order<Download>> {
         self.transfers.downloads.pop_front()
     }
 
@@ -108,7 +110,8 @@ impl Session {
         if let Some(moving) = self.transfers.moving.get_mut(&id) {
             moving.unresolved = false;
             let path = moving.name.clone();
-            self.transfers.uploads.push_back(Upload { id, path, target });
+            let upload = Upload { id, path, target, opened: None };
+            self.transfers.uploads.push_back(Order::Begin(upload));
         }
     }
 
@@ -147,30 +150,39 @@ impl Session {
             } else {
                 Failure::TooMany
             });
-            return self.tell(Event::Transfer(Transfer { way, name, size, step }));
+            let (id, shape) = (JobId(0), Shape::File);
+            return self.tell(Event::Transfer(Transfer { id, way, name, size, shape, step }));
         }
-        let id = self.transfers.add(way, name, size, false);
-        self.transfers.downloads.push_back(Download { id, file });
+        let id = self.transfers.add(way, name.clone(), size, false);
+        let origin = Origin { transfer: None, hash: Some(file.hash) };
+        let download = Download { id, origin, size, name, shape: Shape::File, keep: Keep::default() };
+        self.transfers.downloads.push_back(Order::Begin(download));
     }
 
     /// Something became of a file.
     pub fn handle_news(&mut self, news: News, now: Now) {
         let News { id, step } = news;
         match step {
-            Step::Begun { name, size } => self.handle_begun(id, name, size, now.steady),
+            Step::Opened(Opened { name, size, .. }) => self.handle_begun(id, Some((name, size)), now.steady),
+            Step::Begun => self.handle_begun(id, None, now.steady),
+            Step::Hashing(_) | Step::Verifying(_) | Step::Accepted | Step::Resumed(_) | Step::Waiting => {}
             Step::Moved(bytes) => self.handle_moved(id, bytes, now.steady),
             Step::Broken(trouble) => self.handle_broken(id, trouble),
-            Step::Uploaded(file) => self.handle_uploaded(id, file, now),
+            Step::Uploaded { file, .. } => self.handle_uploaded(id, file, now),
             Step::Received(path) => self.end_transfer(id, TransferStep::Received { path }),
+            Step::Cancelled => self.end_transfer(id, TransferStep::Cancelled),
             Step::Failed(failure) => self.end_transfer(id, TransferStep::Failed(failure)),
         }
         self.advance(now);
     }
 
-    fn handle_begun(&mut self, id: JobId, name: String, size: u64, now: Millis) {
+    fn handle_begun(&mut self, id: JobId, named: Option<(String, u64)>, now: Millis) {
         let person = self.config.interactive;
         if let Some(moving) = self.transfers.moving.get_mut(&id) {
-            (moving.name, moving.size) = (name, size);
+            if let Some((name, size)) = named {
+                (moving.name, moving.size) = (name, size);
+            }
+            let size = moving.size;
             moving.meter.get_or_insert_with(|| Meter::new(size, person, now));
         }
     }
@@ -182,7 +194,7 @@ impl Session {
         moving.broken = false;
         let pace = moving.meter.as_mut().and_then(|meter| meter.handle_moved(bytes, now));
         if let Some(pace) = pace {
-            let told = moving.told(TransferStep::Moving(pace));
+            let told = moving.told(id, TransferStep::Moving(pace));
             self.tell(told);
         }
     }
@@ -195,7 +207,7 @@ impl Session {
             meter.handle_broken();
         }
         if !std::mem::replace(&mut moving.broken, true) {
-            let told = moving.told(TransferStep::Broken(trouble));
+            let told = moving.told(id, TransferStep::Broken(trouble));
             self.tell(told);
         }
     }
@@ -205,11 +217,11 @@ impl Session {
             return;
         };
         if let Some(meter) = moving.meter.filter(Meter::was_told) {
-            self.tell(moving.told(TransferStep::Sent(meter.pace(now.steady))));
+            self.tell(moving.told(id, TransferStep::Sent(meter.pace(now.steady))));
         }
         let Some(place) = place_of(&moving) else { return };
         let target = if self.phase == Phase::Up { self.target_of(&place) } else { None };
-        let FileBody { hash, size, name } = file;
+        let FileBody { hash, size, name, .. } = file;
         let post = Post {
             place,
             target,
@@ -230,7 +242,7 @@ impl Session {
             let count = if failure.is_refusal() { &mut self.refusals } else { &mut self.mistakes };
             *count += 1;
         }
-        self.tell(moving.told(step));
+        self.tell(moving.told(id, step));
     }
 
     /// The session ends: what is not done will not be.
@@ -243,9 +255,9 @@ impl Session {
 }
 
 impl Moving {
-    fn told(&self, step: TransferStep) -> Event {
-        let (way, name, size) = (self.way.clone(), self.name.clone(), self.size);
-        Event::Transfer(Transfer { way, name, size, step })
+    fn told(&self, id: JobId, step: TransferStep) -> Event {
+        let (way, name, size, shape) = (self.way.clone(), self.name.clone(), self.size, Shape::File);
+        Event::Transfer(Transfer { id, way, name, size, shape, step })
     }
 }
 

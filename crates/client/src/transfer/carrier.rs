@@ -5,7 +5,8 @@ use super::fault::Stop;
 use super::link::Link;
 use super::upload::upload;
 use super::{
-    Download, Failure, JobId, News, Received, Source, Step, Trouble, Upload, candidates, transfer_id,
+    Download, Failure, JobId, News, Opened, Order, Received, Shape, Source, Step, Trouble, Upload,
+    candidates, transfer_id,
 };
 use crate::backoff::Backoff;
 use crate::drive::Connect;
@@ -51,10 +52,11 @@ pub struct Carrier<C, R> {
 impl<C: Connect, R: Rng> Carrier<C, R> {
     /// Sends files until there are no more jobs, or nobody wants to hear of them. Paths that begin with `~` lie
     /// below `home`.
-    pub async fn drive_uploads(mut self, mut jobs: UnboundedReceiver<Upload>, home: Option<PathBuf>) {
+    pub async fn drive_uploads(mut self, mut jobs: UnboundedReceiver<Order<Upload>>, home: Option<PathBuf>) {
         let news = self.news.clone();
         let work = async {
-            while let Some(job) = jobs.recv().await {
+            while let Some(order) = jobs.recv().await {
+                let Order::Begin(job) = order else { continue };
                 let paths = candidates(&job.path, home.as_deref());
                 let end = self.upload(&job, &paths).await;
                 self.tell(job.id, end).await;
@@ -68,10 +70,11 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
     }
 
     /// Receives files into this folder until there are no more jobs, or nobody wants to hear of them.
-    pub async fn drive_downloads(mut self, mut jobs: UnboundedReceiver<Download>, folder: Received) {
+    pub async fn drive_downloads(mut self, mut jobs: UnboundedReceiver<Order<Download>>, folder: Received) {
         let news = self.news.clone();
         let work = async {
-            while let Some(job) = jobs.recv().await {
+            while let Some(order) = jobs.recv().await {
+                let Order::Begin(job) = order else { continue };
                 let end = self.download(&job, &folder).await;
                 self.tell(job.id, end).await;
             }
@@ -109,16 +112,19 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
         progress: &Cell<u64>,
     ) -> Result<Step, Stop> {
         let mut source = Source::open_any(paths)?;
-        self.tell(job.id, Step::Begun { name: source.name().to_owned(), size: source.size() }).await;
-        let (mut link, limits) = self.connect().await?;
         let transfer = transfer_id(&mut self.rng);
+        let (name, size, path) = (source.name().to_owned(), source.size(), job.path.clone());
+        let opened = Opened { transfer, path, name, size, stamp: 0, shape: Shape::File };
+        self.tell(job.id, Step::Opened(opened)).await;
+        let (mut link, limits) = self.connect().await?;
         let moved = self.moved(job.id, progress);
         let file = upload(&mut link, &limits, &mut source, transfer, job.target.clone(), moved).await?;
-        Ok(Step::Uploaded(file))
+        let sent = file.size;
+        Ok(Step::Uploaded { file, sent })
     }
 
     async fn download(&mut self, job: &Download, folder: &Received) -> Step {
-        self.tell(job.id, Step::Begun { name: job.file.name.clone(), size: job.file.size }).await;
+        self.tell(job.id, Step::Begun).await;
         let mut incoming = match folder.begin(self.rng.random()) {
             Ok(partial) => Incoming::new(partial),
             Err(failure) => return Step::Failed(failure),
@@ -127,7 +133,7 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
         loop {
             let progress = Cell::new(0);
             let stop = match self.attempt_download(job, &mut incoming, &progress).await {
-                Ok(()) => return incoming.finish(&job.file).map_or_else(Step::Failed, Step::Received),
+                Ok(()) => return incoming.finish(job).map_or_else(Step::Failed, Step::Received),
                 Err(stop) => stop,
             };
             if let Some(failed) = self.pause(job.id, stop, progress.get(), &mut backoff).await {
@@ -143,7 +149,7 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
         progress: &Cell<u64>,
     ) -> Result<(), Stop> {
         let (mut link, _) = self.connect().await?;
-        incoming.receive(&mut link, &job.file, self.moved(job.id, progress)).await
+        incoming.receive(&mut link, job, self.moved(job.id, progress)).await
     }
 
     /// Tells how far it has come; not each time if nobody listens that fast.

@@ -2,10 +2,10 @@
 
 use super::fault::Stop;
 use super::link::Link;
-use super::{Failure, Hasher, Partial, Trouble};
+use super::{Download, Failure, Hasher, Partial, Trouble};
 use crate::session::event::Loss;
 use protocol::id::Req;
-use protocol::message::{ClientMsg, FileBody, ServerMsg};
+use protocol::message::{ClientMsg, ServerMsg, Source};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The one transfer of a connection at a time.
@@ -33,10 +33,12 @@ impl Incoming {
     pub(super) async fn receive<S: AsyncRead + AsyncWrite + Unpin>(
         &mut self,
         link: &mut Link<S>,
-        file: &FileBody,
+        file: &Download,
         moved: impl Fn(u64),
     ) -> Result<(), Stop> {
-        let get = ClientMsg::Get { req: REQ, hash: file.hash, offset: self.have, credit: WINDOW };
+        let hash = file.origin.hash.ok_or(Failure::WrongContent)?;
+        let source = Source::Content { hash };
+        let get = ClientMsg::Get { req: REQ, source, offset: self.have, credit: WINDOW };
         link.send(&get).await?;
         let mut consumed = 0;
         loop {
@@ -64,8 +66,8 @@ impl Incoming {
     }
 
     /// Gives it its name, if it is what was announced; tells where it lies.
-    pub(super) fn finish(self, file: &FileBody) -> Result<String, Failure> {
-        if self.have != file.size || self.hasher.hash() != file.hash {
+    pub(super) fn finish(self, file: &Download) -> Result<String, Failure> {
+        if self.have != file.size || Some(self.hasher.hash()) != file.origin.hash {
             return Err(Failure::WrongContent);
         }
         self.partial.keep(&file.name)

@@ -1,8 +1,12 @@
 //! A file that is to be sent.
 
 use super::{Failure, posted_name};
+use protocol::blocks::hash_of_first;
+use protocol::id::ContentHash;
+use protocol::limits::BLOCK;
 use std::fs::{File, metadata};
 use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::SystemTime;
 
@@ -48,6 +52,20 @@ impl Source {
     /// Its size in bytes when it was opened.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The hash of its first block, by which the server may know it. Reading begins at the beginning all the same.
+    ///
+    /// # Errors
+    /// [`Failure`] if it can't be read.
+    pub fn hash_of_first(&self) -> Result<ContentHash, Failure> {
+        let most = usize::try_from(self.size.min(BLOCK)).unwrap_or(usize::MAX);
+        let mut block = vec![0; most];
+        self.file.read_exact_at(&mut block, 0).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => Failure::Changed,
+            _ => unreadable(&error),
+        })?;
+        Ok(hash_of_first(&block))
     }
 
     /// Reads on, at least one byte.

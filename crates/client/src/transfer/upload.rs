@@ -7,7 +7,7 @@ use crate::session::event::Loss;
 use bytes::Bytes;
 use protocol::id::{Req, TransferId};
 use protocol::limits::MAX_CHUNK;
-use protocol::message::{Blob, ClientMsg, FileBody, Limits, ServerMsg, Target};
+use protocol::message::{Blob, ClientMsg, FileBody, Limits, ServerMsg, Shape, Target};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// The one transfer of a connection at a time.
@@ -31,7 +31,8 @@ pub(super) async fn upload<S: AsyncRead + AsyncWrite + Unpin>(
         limit if size > limit => return Err(Failure::TooLarge { size, limit }.into()),
         _ => {}
     }
-    link.send(&ClientMsg::Put { req: REQ, transfer, target, size, name: name.clone() }).await?;
+    let first = source.hash_of_first()?;
+    link.send(&ClientMsg::Put { req: REQ, transfer, target, size, first, name: name.clone() }).await?;
     let mut credit = begin(link).await?;
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; CHUNK.min(limits.chunk).clamp(1, MAX_CHUNK) as usize];
@@ -64,7 +65,7 @@ pub(super) async fn upload<S: AsyncRead + AsyncWrite + Unpin>(
         // While it puts the file on its disk the server says now and then that it is alive.
         match link.receive().await? {
             ServerMsg::End { hash: stored, size: length, .. } if (stored, length) == (hash, size) => {
-                return Ok(FileBody { hash, size, name });
+                return Ok(FileBody { hash, size, name, shape: Shape::File });
             }
             ServerMsg::End { .. } => return Err(Failure::WrongContent.into()),
             _ => {}

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Millis, Req, RoomId, TransferId};
 use protocol::limits::MAX_CHUNK;
-use protocol::message::{Blob, ClientMsg, FileBody, Purpose, ServerMsg, Target};
+use protocol::message::{Blob, ClientMsg, FileBody, Purpose, ServerMsg, Shape, Source, Target};
 use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
@@ -81,10 +81,11 @@ fn send(run: Run, member: usize, chat: &mut Line, room: RoomId, content: &[u8]) 
         transfer: TransferId(identity(member, run.number)),
         target: Target::Room { room },
         size,
+        first: hash_of(&content[..content.len().min(1 << 20)]),
         name: name.clone(),
     })?;
     let mut credit = bulk.hear_until(|msg| match msg {
-        ServerMsg::PutAt { req: TRANSFER, offset: 0, credit } => Some(u64::from(credit)),
+        ServerMsg::PutAt { req: TRANSFER, offset: 0, credit, .. } => Some(u64::from(credit)),
         _ => None,
     })?;
     let mut offset = 0;
@@ -109,7 +110,7 @@ fn send(run: Run, member: usize, chat: &mut Line, room: RoomId, content: &[u8]) 
         kind: EntryKind::File,
         reply_to: None,
         written: Millis(0),
-        body: FileBody { hash, size, name }.encode(),
+        body: FileBody { hash, size, name, shape: Shape::File }.encode(),
     })?;
     chat.hear_until(|msg| matches!(msg, ServerMsg::Ack { .. }).then_some(()))
 }
@@ -123,7 +124,12 @@ fn receive(run: Run, member: usize, mut chat: Line, content: &[u8]) -> Result<()
         _ => None,
     })?;
     let mut bulk = run.line(member, Purpose::Bulk)?;
-    bulk.say(&ClientMsg::Get { req: TRANSFER, hash: file.hash, offset: 0, credit: CREDIT })?;
+    bulk.say(&ClientMsg::Get {
+        req: TRANSFER,
+        source: Source::Content { hash: file.hash },
+        offset: 0,
+        credit: CREDIT,
+    })?;
     let (mut at, mut owed) = (0, 0);
     loop {
         let data = bulk.hear_until(|msg| match msg {

@@ -1,8 +1,9 @@
 //! The parts that messages are made of.
 #![expect(missing_docs, reason = "the sentence of a choice's variant says what its fields are")]
 
+use super::file::FileListing;
 use crate::entry::Entry;
-use crate::id::{ContentHash, Epoch, Millis, PersonId, RoomId, Seq};
+use crate::id::{Epoch, Millis, PersonId, RoomId, Seq};
 use crate::limits::MAX_CHUNK;
 use crate::wire::{DecodeError, Wire, take_slice, wire_choice, wire_list, wire_struct};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -169,6 +170,8 @@ wire_choice! {
         People = 1 { room: Option<RoomId>, after: Option<PersonId>, },
         /// Who has this name?
         Whois = 2 { name: String, },
+        /// The files of a room, newest first, whose entries come before this one (`None`: from the newest).
+        Files = 3 { room: RoomId, before: Option<Seq>, },
     }
 }
 
@@ -253,6 +256,8 @@ wire_choice! {
         Whois = 3 { person: RosterItem, rooms: Vec<String>, seen: Millis, agent: String, },
         /// Your name is this now.
         Named = 4 { name: String, },
+        /// Files.
+        Files = 5 { files: Vec<FileListing>, },
     }
 }
 
@@ -333,41 +338,12 @@ wire_struct! {
 }
 
 wire_struct! {
-    /// The body of an entry of the kind `File`: a file that the server has whole.
-    pub struct FileBody {
-        /// The hash of its content, by which it is fetched.
-        hash: ContentHash,
-        /// Its size in bytes.
-        size: u64,
-        /// Its name as the sender gave it: never to be used as a path.
-        name: String,
-    }
-}
-
-wire_struct! {
     /// An entry and its room.
     pub struct Found {
         /// The room.
         room: RoomId,
         /// The entry.
         entry: Entry,
-    }
-}
-
-impl FileBody {
-    /// The body of an entry.
-    pub fn encode(&self) -> Bytes {
-        let mut out = BytesMut::new();
-        self.put(&mut out);
-        out.freeze()
-    }
-
-    /// What an entry's body says.
-    ///
-    /// # Errors
-    /// [`DecodeError`] if it is no such body.
-    pub fn decode(mut body: &[u8]) -> Result<Self, DecodeError> {
-        Self::take(&mut body)
     }
 }
 

@@ -9,7 +9,7 @@ use protocol::code::{Code, Fate};
 use protocol::frame::{FrameError, Item};
 use protocol::id::{ContentHash, PersonId, Req};
 use protocol::limits::{HEADER, MAX_BULK_FRAME, PING_AFTER_MS};
-use protocol::message::{ClientMsg, Reply, ServerMsg, ty};
+use protocol::message::{ClientMsg, Reply, ServerMsg, Source, ty};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::time::Duration;
@@ -95,7 +95,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         loop {
             match self.next().await? {
                 ClientMsg::Put { req, size, .. } => self.receive(Announced { req, size }).await?,
-                ClientMsg::Get { req, hash, offset, credit } => self.send(req, hash, offset, credit).await?,
+                ClientMsg::Get { req, source: Source::Content { hash }, offset, credit } => {
+                    self.send(req, hash, offset, credit).await?;
+                }
+                ClientMsg::Get { req, .. } => {
+                    self.refuse(Refusal::about(Code::NoSuchTransfer, ty::GET, u64::from(req.0))).await?;
+                }
                 ClientMsg::Bye {} => return Ok(()),
                 other => self.answer_aside(&other).await?,
             }
@@ -135,7 +140,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
     /// Something that has no place here: late frames of a transfer that ended, or chat.
     async fn answer_aside(&mut self, msg: &ClientMsg) -> Result<(), End> {
         let (code, req) = match msg {
-            ClientMsg::Grant { .. } | ClientMsg::Chunk { .. } => return Ok(()),
+            ClientMsg::Grant { .. } | ClientMsg::Chunk { .. } | ClientMsg::Check { .. } => return Ok(()),
             ClientMsg::Done { req, .. } | ClientMsg::Drop { req } => (Code::NoSuchTransfer, u64::from(req.0)),
             ClientMsg::Hello { .. } => (Code::AlreadyLoggedIn, 0),
             ClientMsg::Post { counter, .. } => (Code::WrongPurpose, counter.value()),
@@ -202,7 +207,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         req: Req,
         upload: &mut Upload<F>,
     ) -> Result<Option<ContentHash>, UploadEnd> {
-        self.tell(&ServerMsg::PutAt { req, offset: 0, credit: CREDIT }).await?;
+        self.tell(&ServerMsg::PutAt { req, offset: 0, credit: CREDIT, likely: false }).await?;
         loop {
             match self.next().await? {
                 ClientMsg::Chunk { req: of, offset, data } if of == req => {

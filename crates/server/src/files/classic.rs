@@ -5,7 +5,7 @@ use crate::inbox::Inbox;
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::classic::{SEPARATOR, ty};
 use protocol::id::ContentHash;
-use protocol::message::FileBody;
+use protocol::message::{FileBody, Shape};
 use protocol::text::sanitize_line;
 use tokio::io::AsyncRead;
 
@@ -110,7 +110,9 @@ pub async fn receive_classic<F: FileSystem>(
     }
     match receiving {
         Receiving::Content { name, upload } => match upload.finish().await {
-            Ok((hash, size)) => Ok(FileBody { hash, size, name: sanitize_line(&name).into_owned() }),
+            Ok((hash, size)) => {
+                Ok(FileBody { hash, size, name: sanitize_line(&name).into_owned(), shape: Shape::File })
+            }
             Err(error) => Err(Some(sentence(&error))),
         },
         Receiving::Name(_) => Err(Some("That file has no name, so nobody got it.".to_owned())),

@@ -22,6 +22,7 @@ impl Hub {
                 let (people, more) = self.list_people(*room, *after);
                 (Reply::People { people }, more)
             }
+            Question::Files { .. } => return Err(Code::Unsupported),
             Question::Whois { name } => (self.whois(me, name)?, false),
         };
         self.send(conn, &ServerMsg::Answer { req, more, reply });

@@ -54,7 +54,8 @@ impl Hub {
             | ClientMsg::Done { req, .. }
             | ClientMsg::Drop { req }
             | ClientMsg::Get { req, .. }
-            | ClientMsg::Grant { req, .. } => (req, Err(Code::WrongPurpose)),
+            | ClientMsg::Grant { req, .. }
+            | ClientMsg::Check { req, .. } => (req, Err(Code::WrongPurpose)),
             ClientMsg::Fetched { req, .. } => (req, Err(Code::Unsupported)),
         };
         if let Err(code) = done {

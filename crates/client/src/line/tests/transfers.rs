@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::session::event::{Transfer, TransferStep, Way};
-use crate::transfer::{Failure, Pace, Trouble};
+use crate::transfer::{Failure, JobId, Pace, Shape, Trouble};
 
 /// Which kind of step this is; a new one does not compile until it is here.
 fn step_number(step: &TransferStep) -> usize {
@@ -14,6 +14,16 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::Broken(Trouble::Refused(_)) => 4,
         TransferStep::Received { .. } => 5,
         TransferStep::Failed(failure) => 6 + failure_number(failure),
+        TransferStep::Asked { .. } => 19,
+        TransferStep::Hashing(_) => 20,
+        TransferStep::Verifying(_) => 21,
+        TransferStep::Resumed { .. } => 22,
+        TransferStep::Waiting(_) => 23,
+        TransferStep::Here => 24,
+        TransferStep::Paused { .. } => 25,
+        TransferStep::Declined => 26,
+        TransferStep::Cancelled => 27,
+        TransferStep::Withdrawn => 28,
     }
 }
 
@@ -35,7 +45,7 @@ fn failure_number(failure: &Failure) -> usize {
     }
 }
 
-const STEPS: usize = 6 + 13;
+const STEPS: usize = 6 + 13 + 10;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -46,6 +56,16 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Broken(Trouble::Lost(Loss::Closed)),
         TransferStep::Broken(Trouble::Refused(refusal(Code::ServerFull.number(), 0))),
         TransferStep::Received { path: "received_files/cat (1).png".into() },
+        TransferStep::Asked { limit: 25 << 20 },
+        TransferStep::Hashing(pace),
+        TransferStep::Verifying(pace),
+        TransferStep::Resumed { at: 14_000_000 },
+        TransferStep::Waiting(pace),
+        TransferStep::Here,
+        TransferStep::Paused { moved: 14_000_000 },
+        TransferStep::Declined,
+        TransferStep::Cancelled,
+        TransferStep::Withdrawn,
     ];
     let failures = [
         Failure::NotFound,
@@ -72,7 +92,8 @@ fn steps() -> Vec<TransferStep> {
 pub(super) fn transfers() -> Vec<Event> {
     let ways = [Way::Up { to: lobby() }, Way::Down { from: "bo\u{1b}b".into() }];
     let transfer = |way: &Way, name: &str, step| {
-        Event::Transfer(Transfer { way: way.clone(), name: name.into(), size: 33_554_432, step })
+        let (id, way, shape) = (JobId(1), way.clone(), Shape::File);
+        Event::Transfer(Transfer { id, way, name: name.into(), size: 33_554_432, shape, step })
     };
     let mut events: Vec<_> = ways
         .iter()

@@ -5,7 +5,7 @@ use crate::session::place::Place;
 use bytes::Bytes;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Epoch, Millis, Seq};
-use protocol::message::{ClientMsg, FileBody, Target};
+use protocol::message::{ClientMsg, FileBody, Shape, Target};
 
 /// A line that goes out noticeably later than it was written says so, in ms.
 const WRITTEN_AFTER_MS: u64 = 5_000;
@@ -66,7 +66,9 @@ impl Post {
     fn wire_body(&self) -> Bytes {
         match self.file {
             None => Bytes::copy_from_slice(self.body.as_bytes()),
-            Some(Content { hash, size }) => FileBody { hash, size, name: self.body.clone() }.encode(),
+            Some(Content { hash, size }) => {
+                FileBody { hash, size, name: self.body.clone(), shape: Shape::File }.encode()
+            }
         }
     }
 

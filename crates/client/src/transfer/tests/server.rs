@@ -6,7 +6,7 @@ use protocol::code::Code;
 use protocol::frame::{Deframer, Item};
 use protocol::id::{ContentHash, DeviceNo, Epoch, Millis, PersonId, Req};
 use protocol::limits::{MAX_BULK_FRAME, MAX_CHUNK};
-use protocol::message::{Blob, ClientMsg, Durability, Limits, Purpose, ServerMsg};
+use protocol::message::{Blob, ClientMsg, Durability, Limits, Purpose, ServerMsg, Source};
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -103,7 +103,7 @@ impl FakeServer {
                     peer.refuse(code, false).await?;
                 }
                 (ClientMsg::Put { req, size, .. }, fault) => self.take(&mut peer, req, size, fault).await?,
-                (ClientMsg::Get { req, hash, offset, credit }, fault) => {
+                (ClientMsg::Get { req, source: Source::Content { hash }, offset, credit }, fault) => {
                     self.state().offsets.push(offset);
                     let content = self.content(hash)?;
                     give(&mut peer, req, &content, (offset, u64::from(credit)), fault).await?;
@@ -114,7 +114,7 @@ impl FakeServer {
     }
 
     async fn take(&self, peer: &mut Peer, req: Req, size: u64, fault: Fault) -> Option<()> {
-        peer.send(&ServerMsg::PutAt { req, offset: 0, credit: CREDIT }).await?;
+        peer.send(&ServerMsg::PutAt { req, offset: 0, credit: CREDIT, likely: false }).await?;
         let (mut content, mut granted) = (Vec::new(), u64::from(CREDIT));
         loop {
             match peer.next().await? {
