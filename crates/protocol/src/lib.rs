@@ -6,11 +6,8 @@
 //! Start with [`frame::Deframer`], which cuts a byte stream into frames, then [`message`], which gives
 //! frames of the native dialect their meaning, and [`classic`], which does so for the older one.
 
-<<<<<<< HEAD
-pub mod bundle;
-=======
 pub mod blocks;
->>>>>>> fclient
+pub mod bundle;
 pub mod classic;
 pub mod code;
 pub mod command;
