@@ -43,11 +43,12 @@ mod unkept;
 mod view;
 
 pub(crate) use entries::mentions;
-pub use outbox::{Content, Pending, Post, Record};
+pub use outbox::{Content, DownJob, DownStage, Job, Offer, Pending, Post, Record, UpJob, Whereabouts};
 pub use place::Place;
 pub use resume::Tally;
 pub use roster::Change;
 pub use save::{Kept, KeptRoom, Save};
+pub use transfers::{Ongoing, Wanted};
 pub use view::View;
 
 use crate::clock::{Now, after};
@@ -192,6 +193,7 @@ impl Session {
         if config.interactive {
             outbox.wait_for_space();
         }
+        let transfers = Transfers::restore(outbox.jobs());
         let lobby = Place::Room(protocol::name::RoomName::lobby().as_str().to_owned());
         Self {
             phase: Phase::Down,
@@ -224,7 +226,7 @@ impl Session {
             resume: Resume::default(),
             ignored: Ignored::restore(kept.ignored.clone()),
             leaving: Leaving::default(),
-            transfers: Transfers::default(),
+            transfers,
             keeper: Keeper::new(kept),
             marks: Marks::default(),
             unkept: unkept::Unsaved::default(),
@@ -336,7 +338,7 @@ impl Session {
 
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
-        self.advance_transfers();
+        self.advance_transfers(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up
             && !recalling

@@ -4,9 +4,12 @@
 //! A job outlives its process: the session keeps it in the profile's journal, and what was hashed or verified is kept
 //! beside the bytes, so that it goes on where it stopped.
 
+mod arriving;
 mod carrier;
+mod crew;
 mod download;
 mod fault;
+mod hashed;
 mod link;
 mod meter;
 mod name;
@@ -14,6 +17,7 @@ mod order;
 mod path;
 mod received;
 mod source;
+mod sums;
 #[cfg(test)]
 mod tests;
 mod upload;
@@ -27,21 +31,7 @@ pub use path::candidates;
 pub use received::{Partial, Received};
 pub use source::Source;
 
-use protocol::id::{ContentHash, TransferId};
-
-/// A file's hash while its bytes pass.
-#[derive(Clone, Debug, Default)]
-struct Hasher(blake3::Hasher);
-
-impl Hasher {
-    fn update(&mut self, bytes: &[u8]) {
-        self.0.update(bytes);
-    }
-
-    fn hash(&self) -> ContentHash {
-        ContentHash(*self.0.finalize().as_bytes())
-    }
-}
+use protocol::id::TransferId;
 
 /// A number for an upload that no other has.
 fn transfer_id(rng: &mut impl rand::Rng) -> TransferId {

@@ -112,6 +112,7 @@ fn reason(trouble: &Trouble) -> String {
         Trouble::NotReached(words) => safe(words),
         Trouble::Lost(loss) => why(*loss).to_owned(),
         Trouble::Refused(refusal) => sentence(refusal),
+        Trouble::WrongBlock => "a piece came damaged".to_owned(),
     }
 }
 

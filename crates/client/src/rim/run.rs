@@ -7,7 +7,7 @@ use super::tcp::Tcp;
 use super::{classic, plain, signals, terminal};
 use crate::cli::{Cli, Color, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
-use crate::files::DiskFiles;
+use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure, Look, Renderer, Zone};
 use crate::profile::{Profile, folder};
 use crate::session::event::Event;
@@ -64,6 +64,7 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let mut rng = seeded()?;
     let folder = folder(&state(cli)?, &address.host, address.port(), &name);
     let (profile, history, notice) = open_profile(cli, &folder, &mut rng)?;
+    let kept = history.is_some();
     let interactive = terminal::is_there();
     let config = Config {
         name: name.as_str().to_owned(),
@@ -84,12 +85,18 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     if !cli.no_receive {
         session.receive_up_to(cli.max_receive.saturating_mul(1 << 20));
     }
+    if kept {
+        session.keep_transfers();
+    }
     let (ports, mut face) = ports(&session);
     let connect = Tcp { address: address.clone(), keepalive: false };
-    let carriers = face
-        .freight
-        .take()
-        .map(|freight| Carriers::start(freight, &connect, &login, &mut rng, cli.received()));
+    let carriers = face.freight.take().map(|freight| {
+        let hashed: Box<dyn Files + Send> = match DiskFiles::open(&folder) {
+            Ok(files) if kept => Box::new(files),
+            _ => Box::new(MemoryFiles::default()),
+        };
+        Carriers::start(freight, &connect, &login, &mut rng, cli.received(), hashed)
+    });
     let input = face.input.downgrade();
     let threads = start_face(cli, face, interactive, history);
     let mut client = Client { session, profile, connect, clock: SystemClock::start(), rng, ports };

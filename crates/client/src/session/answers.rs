@@ -76,6 +76,7 @@ impl Session {
             }
             (Asked::Nick, Reply::Named { name }) => self.handle_named(name),
             (Asked::Away { on, text }, Reply::Done) => self.tell(Event::Away { on, text }),
+            (Asked::Fetched { id }, _) => self.handle_fetched(id),
             // The topic comes as an entry, a closed room as `Rooms`.
             (_, _) => {}
         }

@@ -41,6 +41,7 @@ impl Session {
         if entry.device.is_some() && entry.device == self.device {
             entry.counter.into_iter().for_each(|counter| self.leaving.handle_seen(counter));
         }
+        let known_file = self.note_file(id, entry);
         let Some(room) = self.rooms.by_id(id) else {
             return;
         };
@@ -61,11 +62,10 @@ impl Session {
             self.tell(Event::Unread { place: place.clone(), count });
         }
         let said = self.news(place, entry, news);
-        let sent = said.file.clone().zip(said.name.clone());
-        let is_news = room_is_read.is_none_or(|last| entry.seq > last) && !said.mine;
+        let is_news = room_is_read.is_none_or(|last| entry.seq > last) && !said.mine && said.name.is_some();
         self.tell(Event::Said(said));
-        if let Some((file, from)) = sent.filter(|_| is_news) {
-            self.receive(file, from);
+        if let Some(wanted) = Self::wanted(id, entry).filter(|_| is_news && !known_file) {
+            self.receive(wanted);
         }
     }
 

@@ -37,7 +37,8 @@ impl Session {
         let deferred = self.leaving.unseen_timeout().filter(|_| waits);
         let own =
             [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
-        [heart, slow, catching_up, outbox, deferred]
+        let uploaded = self.uploaded_timeout().filter(|_| self.phase == Phase::Up);
+        [heart, slow, catching_up, outbox, deferred, uploaded]
             .into_iter()
             .chain(own)
             .flatten()

@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use super::reading::Gather;
+use crate::transfer::JobId;
 use protocol::id::{PersonId, Req, RoomId, Seq};
 use protocol::message::{RoomListing, RosterItem};
 use std::collections::BTreeMap;
@@ -33,6 +34,10 @@ pub(crate) enum Asked {
     Search,
     /// How far I have read.
     Mark,
+    /// This file is here.
+    Fetched {
+        id: JobId,
+    },
     Rooms {
         so_far: Vec<RoomListing>,
     },
@@ -75,6 +80,7 @@ impl Asked {
             Self::Open { .. }
             | Self::Context { .. }
             | Self::Mark
+            | Self::Fetched { .. }
             | Self::Whois { why: Why::Post | Why::Send, .. } => {
                 return None;
             }

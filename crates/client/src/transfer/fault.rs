@@ -10,8 +10,17 @@ pub enum Trouble {
     NotReached(String),
     /// The connection ended.
     Lost(Loss),
-    /// The server refused the login for now.
+    /// The server refused it for now.
     Refused(Refusal),
+    /// A block was not what it should be.
+    WrongBlock,
+}
+
+impl Trouble {
+    /// It passes, whatever it is.
+    pub(super) fn into_passing(self) -> Stop {
+        Stop::Passing(self)
+    }
 }
 
 /// Why a file was not sent or received. Trying it again changes nothing.

@@ -2,6 +2,7 @@
 
 use super::{Failure, Trouble};
 use protocol::id::{ContentHash, TransferId};
+pub use protocol::message::Shape;
 use protocol::message::{FileBody, Target};
 use std::path::PathBuf;
 
@@ -20,16 +21,6 @@ pub enum Order<J> {
     Cancel(JobId),
     /// What became of it has been kept: nothing about it need be remembered any more.
     Forget(JobId),
-}
-
-/// What a content is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Shape {
-    /// A file.
-    #[default]
-    File,
-    /// A folder, as a bundle.
-    Folder,
 }
 
 /// A file or a folder to send.

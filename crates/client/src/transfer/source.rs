@@ -1,19 +1,18 @@
 //! A file that is to be sent.
 
-use super::{Failure, posted_name};
-use protocol::blocks::hash_of_first;
-use protocol::id::ContentHash;
-use protocol::limits::BLOCK;
+use super::{Failure, Opened, Shape, posted_name};
+use protocol::id::TransferId;
 use std::fs::{File, metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::time::SystemTime;
+use std::path::{Path, PathBuf, absolute};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A file that is open for reading, and what it was when it was opened.
 #[derive(Debug)]
 pub struct Source {
     file: File,
+    path: PathBuf,
     name: String,
     size: u64,
     modified: Option<SystemTime>,
@@ -41,7 +40,30 @@ impl Source {
         let file = File::open(path).map_err(|error| unreadable(&error))?;
         let now = file.metadata().map_err(|error| unreadable(&error))?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Ok(Self { file, name: posted_name(&name), size: now.len(), modified: now.modified().ok() })
+        let name = posted_name(&name);
+        let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Self { file, path, name, size: now.len(), modified: now.modified().ok() })
+    }
+
+    /// Opens again what an earlier process, or an earlier attempt, opened.
+    ///
+    /// # Errors
+    /// [`Failure::Changed`] if it is not what it was.
+    pub fn reopen(opened: &Opened) -> Result<Self, Failure> {
+        let source = Self::open(Path::new(&opened.path))?;
+        if source.opened(opened.transfer) == *opened { Ok(source) } else { Err(Failure::Changed) }
+    }
+
+    /// What it is, to be opened again by another process.
+    pub fn opened(&self, transfer: TransferId) -> Opened {
+        Opened {
+            transfer,
+            path: self.path.to_string_lossy().into_owned(),
+            name: self.name.clone(),
+            size: self.size,
+            stamp: self.stamp(),
+            shape: self.shape(),
+        }
     }
 
     /// Its name, as an entry may have it.
@@ -54,18 +76,15 @@ impl Source {
         self.size
     }
 
-    /// The hash of its first block, by which the server may know it. Reading begins at the beginning all the same.
-    ///
-    /// # Errors
-    /// [`Failure`] if it can't be read.
-    pub fn hash_of_first(&self) -> Result<ContentHash, Failure> {
-        let most = usize::try_from(self.size.min(BLOCK)).unwrap_or(usize::MAX);
-        let mut block = vec![0; most];
-        self.file.read_exact_at(&mut block, 0).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => Failure::Changed,
-            _ => unreadable(&error),
-        })?;
-        Ok(hash_of_first(&block))
+    /// What it is.
+    pub fn shape(&self) -> Shape {
+        Shape::File
+    }
+
+    /// Another number if anything wrote to it: the time of its last change, in ns.
+    fn stamp(&self) -> u64 {
+        let age = self.modified.and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
+        age.map_or(0, |age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// Reads on, at least one byte.
@@ -80,6 +99,18 @@ impl Source {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(unreadable(&error)),
             }
+        }
+    }
+
+    /// Reads from there, as many bytes as the buffer takes.
+    ///
+    /// # Errors
+    /// [`Failure::Changed`] if there are not so many.
+    pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+        match self.file.read_exact_at(buffer, offset) {
+            Ok(()) => Ok(buffer.len()),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failure::Changed),
+            Err(error) => Err(unreadable(&error)),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::session::event::{Event, Loss, Said, Transfer, TransferStep, Way};
 use crate::transfer::{Failure, JobId, Meter, Shape, Trouble, Upload};
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, RoomId};
-use protocol::message::{FileBody, Shape, Target};
+use protocol::message::{FileBody, Target};
 use std::collections::VecDeque;
 
 /// A file under way.

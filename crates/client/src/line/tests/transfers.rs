@@ -12,6 +12,7 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::Broken(Trouble::NotReached(_)) => 2,
         TransferStep::Broken(Trouble::Lost(_)) => 3,
         TransferStep::Broken(Trouble::Refused(_)) => 4,
+        TransferStep::Broken(Trouble::WrongBlock) => 29,
         TransferStep::Received { .. } => 5,
         TransferStep::Failed(failure) => 6 + failure_number(failure),
         TransferStep::Asked { .. } => 19,
@@ -45,7 +46,7 @@ fn failure_number(failure: &Failure) -> usize {
     }
 }
 
-const STEPS: usize = 6 + 13 + 10;
+const STEPS: usize = 6 + 13 + 11;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -55,6 +56,7 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Broken(Trouble::NotReached("connection refused".into())),
         TransferStep::Broken(Trouble::Lost(Loss::Closed)),
         TransferStep::Broken(Trouble::Refused(refusal(Code::ServerFull.number(), 0))),
+        TransferStep::Broken(Trouble::WrongBlock),
         TransferStep::Received { path: "received_files/cat (1).png".into() },
         TransferStep::Asked { limit: 25 << 20 },
         TransferStep::Hashing(pace),

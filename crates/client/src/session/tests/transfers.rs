@@ -5,7 +5,7 @@ use crate::session::event::{Transfer, TransferStep, Way};
 use crate::transfer::{Failure, JobId, News, Opened, Order, Shape, Step, Upload};
 use protocol::entry::Entry;
 use protocol::id::ContentHash;
-use protocol::message::{FileBody, Shape};
+use protocol::message::FileBody;
 
 fn file(size: u64) -> FileBody {
     FileBody { hash: ContentHash([7; 32]), size, name: "cat.png".into(), shape: Shape::File }
