@@ -80,7 +80,7 @@ pub struct Cli {
         env = "NATTER_MAX_RECEIVE",
         hide_env_values = true,
         value_name = "MIB",
-        default_value_t = 256
+        default_value_t = 25
     )]
     pub max_receive: u64,
 

@@ -192,6 +192,11 @@ impl Index {
         self.front().saturating_add(self.bytes())
     }
 
+    /// Where in the content the bytes of this item end.
+    pub fn end(&self, item: usize) -> u64 {
+        self.front().saturating_add(self.starts.get(item + 1).copied().unwrap_or(self.bytes()))
+    }
+
     /// Where the byte at this offset of the content belongs; `None` for the index itself and behind the end.
     pub fn place(&self, offset: u64) -> Option<Place> {
         let at = offset.checked_sub(self.front()).filter(|at| *at < self.bytes())?;

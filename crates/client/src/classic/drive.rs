@@ -8,9 +8,9 @@ use crate::backoff::Backoff;
 use crate::clock::{Clock, Now};
 use crate::drive::{Connect, DriveError, Input, Ports, Ready, Step, attempt};
 use crate::session::event::Loss;
-use crate::transfer::{Failure, Received, Source, candidates};
+use crate::transfer::{Failure, Received, Shape, Source, candidates};
 use rand::{Rng, RngExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -169,7 +169,7 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match Source::open_any(&candidates(path, self.home.as_deref())).and_then(Outgoing::new) {
+        match open(path, self.home.as_deref()).and_then(Outgoing::new) {
             Ok((outgoing, head)) => {
                 self.session.handle_upload_begun(outgoing.name(), outgoing.size(), now);
                 wire.frames.push(&head);
@@ -214,5 +214,13 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
             Step::Shown(_) | Step::News(_) => {}
             Step::Tick => self.session.handle_tick(now),
         }
+    }
+}
+
+/// A file; a classic server takes nothing else.
+fn open(path: &str, home: Option<&Path>) -> Result<Source, Failure> {
+    match Source::open_any(&candidates(path, home))? {
+        source if source.shape() == Shape::File => Ok(source),
+        _ => Err(Failure::Folder),
     }
 }

@@ -74,8 +74,9 @@ impl Tree {
         hasher.update(&self.front);
         for mark in self.marks.values() {
             let Mark { device, inode, size, modified: (s, ns) } = *mark;
-            [device, inode, size].iter().for_each(|n| drop(hasher.update(&n.to_be_bytes())));
-            [s, ns].iter().for_each(|n| drop(hasher.update(&n.to_be_bytes())));
+            for number in [device, inode, size, s.cast_unsigned(), ns.cast_unsigned()] {
+                hasher.update(&number.to_be_bytes());
+            }
         }
         let hash = hasher.finalize();
         u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))

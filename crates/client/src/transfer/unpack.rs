@@ -28,43 +28,72 @@ pub(super) fn index(content: &File) -> Result<Index, Failure> {
     Index::decode(&list).map_err(|error| bad(&error))
 }
 
-/// Writes the folder, under this name, which must be free, and puts it on the disk.
-///
-/// # Errors
-/// [`Failure`]; what was written is left under that name.
-pub(super) fn unpack(
-    content: &File,
-    dir: &Dir,
-    name: &str,
-    executables: bool,
-    mut moved: impl FnMut(u64),
-) -> Result<(), Failure> {
-    let index = index(content)?;
-    if content.metadata()?.len() != index.size() {
-        return Err(Failure::WrongContent);
+/// A folder that is being written.
+pub(super) struct Unpacking<'a> {
+    content: &'a File,
+    index: Index,
+    writer: Writer,
+    /// The item whose turn it is, its file once that was made, and where its next byte lies in the content.
+    item: usize,
+    file: Option<File>,
+    at: u64,
+    done: bool,
+}
+
+impl<'a> Unpacking<'a> {
+    /// Begins to write the folder whose content this is, under this name, which must be free.
+    ///
+    /// # Errors
+    /// [`Failure`]
+    pub(super) fn begin(
+        content: &'a File,
+        dir: &Dir,
+        name: &str,
+        executables: bool,
+    ) -> Result<Self, Failure> {
+        let index = index(content)?;
+        if content.metadata()?.len() != index.size() {
+            return Err(Failure::WrongContent);
+        }
+        let synced = index.items().len() <= FEW;
+        let open = vec![make_folder(dir, name)?];
+        let writer = Writer { path: Vec::new(), open, buffer: vec![0; PIECE], synced, executables };
+        let at = index.front();
+        Ok(Self { content, index, writer, item: 0, file: None, at, done: false })
     }
-    let synced = index.items().len() <= FEW;
-    let outermost = make_folder(dir, name)?;
-    let mut writer = Writer { path: Vec::new(), open: vec![outermost], buffer: vec![0; PIECE], synced };
-    let mut at = index.front();
-    for item in index.items() {
-        let mut file = writer.make(item, executables)?;
-        let end = at + item.size();
-        if let Some(file) = &mut file {
-            writer.copy(content, file, at..end, &mut moved)?;
-            if synced {
-                file.sync_all()?;
+
+    /// Writes a little more of it; how many bytes of the content are written, or `None` once all of it is on the disk.
+    ///
+    /// # Errors
+    /// [`Failure`]; what was written is left.
+    pub(super) fn step(&mut self) -> Result<Option<u64>, Failure> {
+        if self.done {
+            return Ok(None);
+        }
+        let Some(item) = self.index.items().get(self.item) else {
+            self.writer.finish()?;
+            self.done = true;
+            return Ok(None);
+        };
+        let left = self.index.end(self.item) - self.at;
+        let file = match self.file.take() {
+            Some(file) => Some(file),
+            None => self.writer.make(item)?,
+        };
+        if let Some(mut file) = file {
+            let len = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+            self.writer.copy(self.content, &mut file, self.at, len)?;
+            self.at += len as u64;
+            if len as u64 == left {
+                self.writer.finish_file(&file)?;
+            } else {
+                self.file = Some(file);
+                return Ok(Some(self.at));
             }
         }
-        at = end;
+        self.item += 1;
+        Ok(Some(self.at))
     }
-    writer.close_down_to(0)?;
-    if synced {
-        sync_folder(writer.innermost())?;
-    } else {
-        sync();
-    }
-    Ok(())
 }
 
 /// The folders that lead to the current item.
@@ -73,13 +102,15 @@ struct Writer {
     /// Invariant: one more than `path`, the outermost first.
     open: Vec<Dir>,
     buffer: Vec<u8>,
-    /// Whether each folder is synced when it is done.
+    /// Whether each file and folder is synced when it is done.
     synced: bool,
+    /// Whether programs stay programs.
+    executables: bool,
 }
 
 impl Writer {
     /// Makes a file or a folder, and those that it lies in. Nothing may be there.
-    fn make(&mut self, item: &Item, executables: bool) -> Result<Option<File>, Failure> {
+    fn make(&mut self, item: &Item) -> Result<Option<File>, Failure> {
         let mut names: Vec<_> = item.path.split('/').collect();
         let name = names.pop().unwrap_or_default();
         let same = self.path.iter().zip(&names).take_while(|(open, name)| open == *name).count();
@@ -92,7 +123,7 @@ impl Writer {
         match item.shape {
             Shape::Folder => make_folder(self.innermost(), name).map(|_| None),
             Shape::File { executable, .. } => {
-                make_file(self.innermost(), name, executable && executables).map(Some)
+                make_file(self.innermost(), name, executable && self.executables).map(Some)
             }
         }
     }
@@ -112,20 +143,21 @@ impl Writer {
         self.open.last().expect("the outermost folder is never closed")
     }
 
-    fn copy(
-        &mut self,
-        content: &File,
-        file: &mut File,
-        bytes: std::ops::Range<u64>,
-        moved: &mut impl FnMut(u64),
-    ) -> Result<(), Failure> {
-        let mut at = bytes.start;
-        while at < bytes.end {
-            let len = usize::try_from(bytes.end - at).unwrap_or(PIECE).min(PIECE);
-            read(content, &mut self.buffer[..len], at)?;
-            file.write_all(&self.buffer[..len])?;
-            at += len as u64;
-            moved(at);
+    fn copy(&mut self, content: &File, file: &mut File, at: u64, len: usize) -> Result<(), Failure> {
+        read(content, &mut self.buffer[..len], at)?;
+        Ok(file.write_all(&self.buffer[..len])?)
+    }
+
+    fn finish_file(&self, file: &File) -> io::Result<()> {
+        if self.synced { file.sync_all() } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.close_down_to(0)?;
+        if self.synced {
+            sync_folder(self.innermost())?;
+        } else {
+            sync();
         }
         Ok(())
     }
