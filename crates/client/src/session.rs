@@ -181,8 +181,8 @@ pub struct Session {
     keep_at: Keep,
     /// Somebody sees how far files are at any time, not only their tenths.
     watched: bool,
-    /// What is shown here is not read by that.
-    blind: bool,
+    /// It is there for one thing: what is shown is not read by that, and what is got is waited for.
+    errand: bool,
     lines: u64,
     /// Lines that could not be done, and lines that the server refused.
     mistakes: u64,
@@ -247,7 +247,7 @@ impl Session {
             shelf: shelf::Shelf::default(),
             keep_at: Keep::default(),
             watched: config.interactive,
-            blind: false,
+            errand: false,
             lines: 0,
             mistakes: 0,
             refusals: 0,

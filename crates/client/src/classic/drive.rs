@@ -207,6 +207,8 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
         let now = self.clock.now();
         match step {
             Step::Input(Input::Line(line)) => self.session.handle_line(&line, now),
+            // A classic server knows no rooms, and keeps no files.
+            Step::Input(Input::Order(_)) => {}
             Step::Input(Input::Leave) => self.session.handle_leave(Some(PATIENCE_MS), now),
             Step::End => self.session.handle_leave(None, now),
             Step::Room => self.ports.show(&mut self.session),

@@ -78,7 +78,7 @@ impl Session {
     /// The face has shown the first `shown` of all events that were given out.
     pub fn handle_shown(&mut self, shown: u64, now: Now) {
         self.shown = shown.min(self.given);
-        if !self.blind {
+        if !self.errand {
             let moved = self.keeper.handle_shown(self.shown);
             self.marks.handle_shown(moved);
         }

@@ -120,9 +120,10 @@ impl Session {
         self.watched = true;
     }
 
-    /// What is shown from here on does not count as read.
-    pub fn read_nothing(&mut self) {
-        self.blind = true;
+    /// The session is there for one thing: what is shown does not count as read, and what is got is waited for even if
+    /// its sender has not sent all of it.
+    pub fn run_errand(&mut self) {
+        self.errand = true;
     }
 
     /// `/accept`: this file, or the last one that was asked about.
