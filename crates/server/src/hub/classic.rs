@@ -132,6 +132,12 @@ impl Hub {
             | Command::Unignore(_)
             | Command::Send(_)
             | Command::Jump(_)
+            | Command::Files { .. }
+            | Command::Get { .. }
+            | Command::Accept { .. }
+            | Command::Decline(_)
+            | Command::Look(_)
+            | Command::Cancel(_)
             | Command::Clear => {
                 self.send_bytes(conn, voice::error_frame(UNKNOWN_COMMAND));
             }
