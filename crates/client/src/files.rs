@@ -28,3 +28,17 @@ pub trait Files {
     /// As the file system says; a part may have been added.
     fn append(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()>;
 }
+
+impl<F: Files + ?Sized> Files for Box<F> {
+    fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
+        (**self).read(name)
+    }
+
+    fn replace(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
+        (**self).replace(name, content, sync)
+    }
+
+    fn append(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
+        (**self).append(name, content, sync)
+    }
+}

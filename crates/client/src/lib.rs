@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod drive;
 pub mod files;
+mod hex;
 pub mod line;
 pub mod profile;
 pub mod rim;

@@ -4,6 +4,7 @@
 //! `cursors` may lag behind a crash, which only shows lines again.
 
 mod identity;
+mod jobs;
 mod journal;
 mod kept;
 mod location;

@@ -36,6 +36,7 @@ mod rooms;
 mod roster;
 mod save;
 mod search;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -43,14 +44,16 @@ mod unkept;
 mod view;
 
 pub(crate) use entries::mentions;
-pub use outbox::{Content, Pending, Post, Record};
+pub use outbox::{Content, DownJob, DownStage, Job, Offer, Pending, Post, Record, UpJob, Whereabouts};
 pub use place::Place;
 pub use resume::Tally;
 pub use roster::Change;
 pub use save::{Kept, KeptRoom, Save};
+pub use transfers::{Ongoing, Wanted};
 pub use view::View;
 
 use crate::clock::{Now, after};
+use crate::transfer::Keep;
 use changes::Deferred;
 use event::{End, Event, Loss, Welcome};
 use heartbeat::Heartbeat;
@@ -173,6 +176,13 @@ pub struct Session {
     /// Lines that `/history` shows unless it is told.
     last_count: u16,
     searched: Searched,
+    shelf: shelf::Shelf,
+    /// Where what is got goes, unless that is said.
+    keep_at: Keep,
+    /// Somebody sees how far files are at any time, not only their tenths.
+    watched: bool,
+    /// It is there for one thing: what is shown is not read by that, and what is got is waited for.
+    errand: bool,
     lines: u64,
     /// Lines that could not be done, and lines that the server refused.
     mistakes: u64,
@@ -192,6 +202,7 @@ impl Session {
         if config.interactive {
             outbox.wait_for_space();
         }
+        let transfers = Transfers::restore(outbox.jobs());
         let lobby = Place::Room(protocol::name::RoomName::lobby().as_str().to_owned());
         Self {
             phase: Phase::Down,
@@ -224,7 +235,7 @@ impl Session {
             resume: Resume::default(),
             ignored: Ignored::restore(kept.ignored.clone()),
             leaving: Leaving::default(),
-            transfers: Transfers::default(),
+            transfers,
             keeper: Keeper::new(kept),
             marks: Marks::default(),
             unkept: unkept::Unsaved::default(),
@@ -233,6 +244,10 @@ impl Session {
             reading: None,
             last_count: HISTORY,
             searched: Searched::default(),
+            shelf: shelf::Shelf::default(),
+            keep_at: Keep::default(),
+            watched: config.interactive,
+            errand: false,
             lines: 0,
             mistakes: 0,
             refusals: 0,
@@ -336,7 +351,7 @@ impl Session {
 
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
-        self.advance_transfers();
+        self.advance_transfers(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up
             && !recalling

@@ -4,7 +4,8 @@ use super::until;
 use crate::clock::Now;
 use crate::session::event::Event;
 use crate::session::{Session, View};
-use crate::transfer::{Download, News, Upload};
+use crate::transfer::{Download, News, Order, Upload};
+use protocol::command::Command;
 use protocol::id::Millis;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -70,6 +71,8 @@ impl Talk for Session {
 pub enum Input {
     /// A line was typed.
     Line(String),
+    /// A command that nobody typed.
+    Order(Command),
     /// The user wants to leave soon. The end of the channel, in contrast, waits until all is acknowledged.
     Leave,
 }
@@ -82,8 +85,8 @@ pub struct Ports {
     events: mpsc::Sender<Event>,
     shown: watch::Receiver<u64>,
     view: watch::Sender<View>,
-    uploads: mpsc::UnboundedSender<Upload>,
-    downloads: mpsc::UnboundedSender<Download>,
+    uploads: mpsc::UnboundedSender<Order<Upload>>,
+    downloads: mpsc::UnboundedSender<Order<Download>>,
     news: mpsc::Receiver<News>,
 }
 
@@ -106,9 +109,9 @@ pub struct Face {
 #[derive(Debug)]
 pub struct Freight {
     /// To be sent.
-    pub uploads: mpsc::UnboundedReceiver<Upload>,
+    pub uploads: mpsc::UnboundedReceiver<Order<Upload>>,
     /// To be received.
-    pub downloads: mpsc::UnboundedReceiver<Download>,
+    pub downloads: mpsc::UnboundedReceiver<Order<Download>>,
     /// What becomes of them.
     pub news: mpsc::Sender<News>,
 }

@@ -1,9 +1,9 @@
 //! Who a profile is: the secret that makes it a person, and its device.
 
+use crate::hex::{hex, unhex};
 use protocol::id::DeviceId;
 use protocol::message::Secret;
 use rand::Rng;
-use std::fmt::Write;
 
 /// A secret and a device.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,25 +42,4 @@ impl Identity {
         let device = lines.next().and_then(|line| unhex(line.strip_prefix("device ")?)).ok_or(2_usize)?;
         Ok(Self { secret: Secret(secret), device: DeviceId(device) })
     }
-}
-
-/// Hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a String takes everything");
-        text
-    })
-}
-
-/// Reads exactly so many bytes of hexadecimal digits.
-pub(super) fn unhex<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    let digits = text.as_bytes();
-    if digits.len() != 2 * N || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }

@@ -1,10 +1,12 @@
 //! The journal's records as lines of JSON. A last line without an end was cut by a crash: it was never synced,
 //! so nothing of it was sent.
 
-use super::identity::{hex, unhex};
-use crate::session::{Content, Place, Post, Record};
+use super::jobs::{StoredDown, StoredUp};
+use crate::hex::{hex, unhex};
+use crate::session::{Content, Job, Place, Post, Record, Whereabouts};
+use crate::transfer::{JobId, Shape};
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, Counter, Epoch, Millis, PersonId, RoomId, Seq};
+use protocol::id::{ContentHash, Counter, Epoch, Millis, PersonId, RoomId, Seq, TransferId};
 use protocol::message::Target;
 use serde::{Deserialize, Serialize};
 
@@ -36,6 +38,19 @@ enum Line {
     Gone {
         serial: u64,
     },
+    Upload {
+        job: u64,
+        #[serde(flatten)]
+        stored: StoredUp,
+    },
+    Download {
+        job: u64,
+        #[serde(flatten)]
+        stored: StoredDown,
+    },
+    JobGone {
+        job: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -47,8 +62,15 @@ enum To {
 
 #[derive(Serialize, Deserialize)]
 struct StoredContent {
-    hash: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transfer: Option<String>,
     size: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    folder: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    job: Option<u64>,
 }
 
 /// The records as they are stored.
@@ -85,7 +107,7 @@ fn to_line(record: &Record) -> Line {
             reply_to: post.reply_to.map_or(0, Seq::value),
             written: post.written.0,
             body: post.body.clone(),
-            file: post.file.map(|file| StoredContent { hash: hex(&file.hash.0), size: file.size }),
+            file: post.file.map(stored),
         },
         Record::Sent { serial, counter, target } => {
             let target = match target {
@@ -96,6 +118,9 @@ fn to_line(record: &Record) -> Line {
         }
         Record::Acked { counter } => Line::Acked { counter: counter.value() },
         Record::Gone { serial } => Line::Gone { serial: *serial },
+        Record::Job { id, job: Job::Up(job) } => Line::Upload { job: id.0, stored: StoredUp::of(job) },
+        Record::Job { id, job: Job::Down(job) } => Line::Download { job: id.0, stored: StoredDown::of(job) },
+        Record::JobGone { id } => Line::JobGone { job: id.0 },
     }
 }
 
@@ -128,9 +153,27 @@ fn from_line(line: Line) -> Option<Record> {
         }
         Line::Acked { counter } => Record::Acked { counter: Counter::new(counter)? },
         Line::Gone { serial } => Record::Gone { serial },
+        Line::Upload { job, stored } => Record::Job { id: JobId(job), job: Job::Up(stored.read()?) },
+        Line::Download { job, stored } => Record::Job { id: JobId(job), job: Job::Down(stored.read(job)?) },
+        Line::JobGone { job } => Record::JobGone { id: JobId(job) },
     })
 }
 
+fn stored(file: Content) -> StoredContent {
+    let (hash, transfer) = match file.at {
+        Whereabouts::Stored(hash) => (Some(hex(&hash.0)), None),
+        Whereabouts::Coming(transfer) => (None, Some(hex(&transfer.0))),
+    };
+    let (folder, job) = (file.shape == Shape::Folder, file.job.map(|id| id.0));
+    StoredContent { hash, transfer, size: file.size, folder, job }
+}
+
 fn content(stored: &StoredContent) -> Option<Content> {
-    Some(Content { hash: ContentHash(unhex(&stored.hash)?), size: stored.size })
+    let at = match (&stored.hash, &stored.transfer) {
+        (Some(hash), _) => Whereabouts::Stored(ContentHash(unhex(hash)?)),
+        (None, Some(transfer)) => Whereabouts::Coming(TransferId(unhex(transfer)?)),
+        (None, None) => return None,
+    };
+    let shape = if stored.folder { Shape::Folder } else { Shape::File };
+    Some(Content { job: stored.job.map(JobId), size: stored.size, shape, at })
 }

@@ -1,6 +1,6 @@
 //! The cursors' file: one JSON value.
 
-use super::identity::{hex, unhex};
+use crate::hex::{hex, unhex};
 use crate::session::{Kept, KeptRoom, Place};
 use protocol::id::{Epoch, RoomId, Seq};
 use serde::{Deserialize, Serialize};

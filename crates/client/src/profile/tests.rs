@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::files::MemoryFiles;
-use crate::session::{Content, KeptRoom, Place, Post};
+use crate::session::{Content, DownJob, DownStage, Job, KeptRoom, Offer, Place, Post, UpJob, Whereabouts};
+use crate::transfer::{Download, JobId, Keep, Opened, Origin, Shape};
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, Counter, Epoch, Millis, RoomId, Seq};
+use protocol::id::{ContentHash, Counter, Epoch, Millis, RoomId, Seq, TransferId};
 use protocol::message::Target;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -24,10 +25,11 @@ fn records() -> Vec<Record> {
         file: None,
     };
     let counter = Counter::FIRST;
+    let at = Whereabouts::Stored(ContentHash([7; 32]));
     let file = Post {
         kind: EntryKind::File,
         body: "cat.png".into(),
-        file: Some(Content { hash: ContentHash([7; 32]), size: 12 }),
+        file: Some(Content { job: Some(JobId(2)), size: 12, shape: Shape::Folder, at }),
         ..post.clone()
     };
     vec![
@@ -37,7 +39,39 @@ fn records() -> Vec<Record> {
         Record::Acked { counter },
         Record::Post { serial: 1, post: file },
         Record::Gone { serial: 4 },
+        Record::JobGone { id: JobId(2) },
     ]
+    .into_iter()
+    .chain(jobs())
+    .collect()
+}
+
+/// Transfers at all stages.
+fn jobs() -> impl Iterator<Item = Record> {
+    let opened = Opened {
+        transfer: TransferId([3; 16]),
+        path: "/a b/cat.png".into(),
+        name: "cat.png".into(),
+        size: 9,
+        stamp: u64::MAX,
+        shape: Shape::File,
+    };
+    let offers = [Offer::None, Offer::Posted, Offer::At(RoomId::FIRST, Seq::FIRST)];
+    let ups = offers.map(|offer| {
+        let opened = (offer != Offer::None).then(|| opened.clone());
+        Job::Up(UpJob { place: Place::Room("dev".into()), path: "cat.png".into(), opened, offer })
+    });
+    let stages = [DownStage::Coming, DownStage::Received, DownStage::Settled];
+    let downs = stages.into_iter().enumerate().map(|(n, stage)| {
+        let (hash, transfer) = (ContentHash([1; 32]), TransferId([2; 16]));
+        let origin = Origin { transfer: (n > 0).then_some(transfer), hash: (n < 2).then_some(hash) };
+        let keep = Keep { path: (n == 1).then(|| "/x/y".into()), executables: n == 2 };
+        let (id, name, shape) = (JobId(n as u64 + 3), "x".to_owned(), Shape::Folder);
+        let download = Download { id, origin, size: 7, name, shape, keep };
+        let at = (n != 1).then_some((RoomId::FIRST, Seq::FIRST));
+        Job::Down(DownJob { from: "eve".into(), at, download, stage })
+    });
+    ups.into_iter().chain(downs).enumerate().map(|(n, job)| Record::Job { id: JobId(n as u64), job })
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! One run of the program in its classic mode.
 
-use super::clock::SystemClock;
+use super::clock::{SystemClock, a_week_ago};
 use super::end::{classic_failure, drive_failure};
 use super::run::{login, seeded, start_face};
 use super::tcp::Tcp;
@@ -25,7 +25,7 @@ pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let threads = start_face(cli, face, interactive, None);
     let folder = Received::new(cli.received());
     // What can't be cleaned can't be written either, and that is told when something comes.
-    let _ = folder.clean();
+    let _ = folder.clean(a_week_ago());
     let mut client = ClassicClient {
         session,
         connect: Tcp { address: address.clone(), keepalive: true },

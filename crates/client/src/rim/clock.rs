@@ -2,7 +2,7 @@
 
 use crate::clock::{Clock, Now};
 use protocol::id::Millis;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The system's clocks, from a start on.
 #[derive(Clone, Copy, Debug)]
@@ -25,4 +25,11 @@ impl Clock for SystemClock {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { steady: ms(self.start.elapsed()), wall: ms(wall) }
     }
+}
+
+/// The time before which what is left half received is old: nobody goes on with it any more.
+pub(super) fn a_week_ago() -> SystemTime {
+    #[expect(clippy::disallowed_methods, reason = "the rim reads the clock")]
+    let now = SystemTime::now();
+    now.checked_sub(Duration::from_hours(7 * 24)).unwrap_or(UNIX_EPOCH)
 }

@@ -1,8 +1,10 @@
 //! The threads that move files: their disks may block, and must not hold up the chat.
 
+use super::clock::a_week_ago;
 use super::run::spawn;
 use super::tcp::Tcp;
 use crate::drive::Freight;
+use crate::files::Files;
 use crate::transfer::{Carrier, Login, Received};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -18,13 +20,14 @@ pub(super) struct Carriers {
 }
 
 impl Carriers {
-    /// Starts them. Files are received into `folder`.
+    /// Starts them. Files are received into `folder`; what is hashed of those to be sent is kept in `files`.
     pub(super) fn start(
         freight: Freight,
         connect: &Tcp,
         login: &Login,
         rng: &mut StdRng,
         folder: PathBuf,
+        files: impl Files + Send + 'static,
     ) -> Self {
         let Freight { uploads, downloads, news } = freight;
         let mut carrier = || Carrier {
@@ -37,10 +40,10 @@ impl Carriers {
         let home = env::var_os("HOME").map(PathBuf::from);
         let received = Received::new(folder);
         let threads = vec![
-            spawn(move || drive(up.drive_uploads(uploads, home))),
+            spawn(move || drive(up.drive_uploads(uploads, home, files))),
             spawn(move || {
                 // What can't be cleaned can't be written either, and that is told when something comes.
-                let _ = received.clean();
+                let _ = received.clean(a_week_ago());
                 drive(down.drive_downloads(downloads, received));
             }),
         ];

@@ -65,6 +65,8 @@ impl Session {
             Asked::Context { room } => return self.open(*room),
             // Told again with the next line that is read.
             Asked::Mark => return,
+            // It is here all the same.
+            Asked::Fetched { id } => return self.handle_fetched(*id),
             Asked::Join { name } => {
                 self.joining.retain(|joining| joining != name);
                 self.fail_place(&Place::Room(name.clone()), &refusal);

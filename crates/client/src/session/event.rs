@@ -3,11 +3,13 @@
 use super::place::Place;
 use super::resume::Tally;
 use super::roster::Change;
-use crate::transfer::{Failure, Pace, Trouble};
+use crate::transfer::{Failure, JobId, Pace, Shape, Trouble};
+use protocol::bundle::Index;
 use protocol::command::Spec;
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Millis, Seq};
-use protocol::message::{Durability, FileBody, RoomListing, RosterItem};
+use protocol::message::{Durability, FileBody, FileListing, RoomListing, RosterItem};
+use std::sync::Arc;
 
 /// Something that a face shows. Texts and names are as they came: the face makes them safe.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,6 +71,8 @@ pub enum Event {
     People { place: Place, people: Vec<RosterItem> },
     /// The answer to `/list`.
     Rooms { rooms: Vec<Listed> },
+    /// The answer to `/files`, newest first; whether there are more.
+    Files { place: Place, files: Vec<FileListing>, more: bool },
     /// The answer to `/whois`.
     Whois { person: RosterItem, rooms: Vec<String>, seen: Millis, agent: String },
     /// The answer to `/topic`.
@@ -266,15 +270,19 @@ pub enum Classic {
     MayBeLost { lines: Vec<String> },
 }
 
-/// A file on its way.
+/// A file or a folder on its way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transfer {
+    /// Its number, by which it is accepted, declined or cancelled.
+    pub id: JobId,
     /// Which way.
     pub way: Way,
     /// Its name.
     pub name: String,
     /// Its size in bytes; 0 as long as that is not known.
     pub size: u64,
+    /// What it is.
+    pub shape: Shape,
     /// What becomes of it.
     pub step: TransferStep,
 }
@@ -289,18 +297,44 @@ pub enum Way {
     Down { from: String },
 }
 
-/// What becomes of a file.
+/// What becomes of a file. From `Here` on, but for `Broken`, they are its end in this process.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "the sentence of a step says what its field is")]
 pub enum TransferStep {
+    /// It is larger than what is received unasked: its user must accept or decline it.
+    Asked { limit: u64 },
+    /// It is hashed for a while: the server may have it already.
+    Hashing(Pace),
+    /// This is in the folder that is offered; all of it is to be shown, or only the beginning.
+    Listed { index: Arc<Index>, all: bool },
+    /// So many links, devices and pipes in the folder are not sent.
+    LeftOut { count: usize },
+    /// It is here, and is written to the files of the folder for a while.
+    Unpacking(Pace),
+    /// What an earlier process left of it is read again for a while.
+    Verifying(Pace),
+    /// It goes on behind this byte.
+    Resumed { at: u64 },
     /// It takes a while, and is so far.
     Moving(Pace),
+    /// All that its sender has sent so far is here.
+    Waiting(Pace),
+    /// The server had it already: no byte was sent. Its entry follows.
+    Here,
     /// The server has it, after a while; its entry follows.
     Sent(Pace),
     /// It broke off, and is tried again.
     Broken(Trouble),
     /// It lies here.
     Received { path: String },
+    /// The program ends: it goes on with the next one.
+    Paused { moved: u64 },
+    /// Its user did not want it.
+    Declined,
+    /// It was given up, as its user wished.
+    Cancelled,
+    /// Its sender gave it up.
+    Withdrawn,
     /// It failed for good.
     Failed(Failure),
 }

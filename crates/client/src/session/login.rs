@@ -87,6 +87,7 @@ impl Session {
         self.rooms.retain(|_| false);
         self.ignored.forget_numbers();
         self.leaving.forget_unseen();
+        self.forget_offers();
     }
 
     /// Says how much was missed: always after a reconnection, and when coming back if there was something.

@@ -8,15 +8,18 @@
 //! answer can be taken for one to a new number.
 
 mod flight;
+mod jobs;
 mod record;
 #[cfg(test)]
 mod tests;
 mod waiting;
 
-pub use record::{Content, Pending, Post, Record};
+pub use jobs::{DownJob, DownStage, Job, Offer, UpJob};
+pub use record::{Content, Pending, Post, Record, Whereabouts};
 
 use crate::clock::{Now, after};
 use flight::{Answer, Flight};
+pub(crate) use jobs::Jobs;
 use protocol::code::Code;
 use protocol::id::{Counter, Epoch, Millis};
 use protocol::limits::{WINDOW_BYTES, WINDOW_POSTS};
@@ -70,6 +73,8 @@ pub(crate) struct Outbox {
     /// Nothing is sent before this time: the server asked for a pause.
     hold_until: Option<Millis>,
     ready: VecDeque<ClientMsg>,
+    /// Transfers, which are kept with the posts.
+    jobs: Jobs,
     records: Vec<Record>,
     journalled: usize,
     rewrite: bool,
@@ -99,7 +104,9 @@ impl Outbox {
     }
 
     fn replay(&mut self, record: &Record) {
+        self.jobs.replay(record);
         match record {
+            Record::Job { .. } | Record::JobGone { .. } => {}
             Record::Epoch { epoch, acked } => (self.epoch, self.acked) = (Some(*epoch), *acked),
             Record::Post { serial, post } => {
                 self.next_serial = serial + 1;
@@ -122,6 +129,7 @@ impl Outbox {
     pub(crate) fn push(&mut self, post: Post, now: Now) {
         let serial = self.next_serial;
         self.next_serial += 1;
+        self.jobs.handle_post(&post);
         self.record(Record::Post { serial, post: post.clone() });
         self.pending.push_back(Pending::new(serial, post, now.steady));
     }
@@ -369,7 +377,12 @@ impl Outbox {
 
     fn snapshot(&self) -> Vec<Record> {
         let epoch = self.epoch.map(|epoch| Record::Epoch { epoch, acked: self.acked });
-        epoch.into_iter().chain(self.pending.iter().flat_map(Pending::records)).collect()
+        // Transfers stand in front of the posts that end them.
+        epoch
+            .into_iter()
+            .chain(self.jobs.records())
+            .chain(self.pending.iter().flat_map(Pending::records))
+            .collect()
     }
 }
 

@@ -37,7 +37,8 @@ impl Session {
         let deferred = self.leaving.unseen_timeout().filter(|_| waits);
         let own =
             [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
-        [heart, slow, catching_up, outbox, deferred]
+        let uploaded = self.uploaded_timeout().filter(|_| self.phase == Phase::Up);
+        [heart, slow, catching_up, outbox, deferred, uploaded]
             .into_iter()
             .chain(own)
             .flatten()
@@ -77,8 +78,10 @@ impl Session {
     /// The face has shown the first `shown` of all events that were given out.
     pub fn handle_shown(&mut self, shown: u64, now: Now) {
         self.shown = shown.min(self.given);
-        let moved = self.keeper.handle_shown(self.shown);
-        self.marks.handle_shown(moved);
+        if !self.errand {
+            let moved = self.keeper.handle_shown(self.shown);
+            self.marks.handle_shown(moved);
+        }
         self.advance(now);
     }
 

@@ -1,63 +1,24 @@
 //! Files on their way, as far as it is decided: what is sent where, what is received, and what is told of it.
+//!
+//! What must outlive the process is in the outbox's journal; here is what is known of it in this one.
 
-use super::event::{Event, Refusal, Transfer, TransferStep, Way};
-use super::outbox::{Content, Post};
+mod decide;
+mod entries;
+mod news;
+mod table;
+
+pub(super) use table::Transfers;
+pub use table::{Ongoing, Wanted};
+
+use super::event::{Refusal, TransferStep, Way};
+use super::outbox::{DownStage, Job, Offer, UpJob};
 use super::place::Place;
 use super::requests::{Asked, Why};
 use super::{Phase, Session};
 use crate::clock::Now;
-use crate::transfer::{Download, Failure, JobId, Meter, News, Step, Trouble, Upload};
-use protocol::entry::EntryKind;
-use protocol::id::Millis;
-use protocol::message::{FileBody, RosterItem, Target};
-use std::collections::{BTreeMap, VecDeque};
-
-/// Files that may wait to be received: more of them at once are no conversation.
-const MAX_WAITING: usize = 1_000;
-
-/// A file that is not settled.
-#[derive(Debug)]
-struct Moving {
-    way: Way,
-    /// As it was typed, until the file is opened; its own from then on.
-    name: String,
-    size: u64,
-    /// Runs from the moment that it begins.
-    meter: Option<Meter>,
-    /// It broke off, was told so, and has not moved since.
-    broken: bool,
-    /// Where it is to be sent is not known by number yet.
-    unresolved: bool,
-}
-
-/// All files that are not settled.
-#[derive(Debug, Default)]
-pub(super) struct Transfers {
-    moving: BTreeMap<JobId, Moving>,
-    last: JobId,
-    uploads: VecDeque<Upload>,
-    downloads: VecDeque<Download>,
-    /// Files of others are received up to this size, in bytes.
-    receive_up_to: u64,
-}
-
-impl Transfers {
-    pub(super) fn is_empty(&self) -> bool {
-        self.moving.is_empty()
-    }
-
-    /// Files that are to be sent.
-    pub(super) fn sending(&self) -> usize {
-        self.moving.values().filter(|moving| matches!(moving.way, Way::Up { .. })).count()
-    }
-
-    fn add(&mut self, way: Way, name: String, size: u64, unresolved: bool) -> JobId {
-        self.last.0 += 1;
-        let moving = Moving { way, name, size, meter: None, broken: false, unresolved };
-        self.moving.insert(self.last, moving);
-        self.last
-    }
-}
+use crate::transfer::{Download, Failure, JobId, Order, Upload};
+use protocol::message::{ClientMsg, RosterItem, Target};
+use table::{Moving, Stage};
 
 impl Session {
     /// Files of others that come from here on are received if they have at most so many bytes. At first none are.
@@ -65,31 +26,37 @@ impl Session {
         self.transfers.receive_up_to = bytes;
     }
 
-    /// The next file to send.
-    pub fn poll_upload(&mut self) -> Option<Upload> {
+    /// What is not done at the end goes on with the next process of this profile. At first it does not.
+    pub fn keep_transfers(&mut self) {
+        self.transfers.kept = true;
+    }
+
+    /// The next order about files to send.
+    pub fn poll_upload(&mut self) -> Option<Order<Upload>> {
         self.transfers.uploads.pop_front()
     }
 
-    /// The next file to receive.
-    pub fn poll_download(&mut self) -> Option<Download> {
+    /// The next order about files to receive.
+    pub fn poll_download(&mut self) -> Option<Order<Download>> {
         self.transfers.downloads.pop_front()
     }
 
     /// `/send`: the file goes where its user is now, whenever that is.
     pub(super) fn send_file(&mut self, place: Place, path: String, now: Now) {
-        self.transfers.add(Way::Up { to: place }, path, 0, true);
-        self.advance_transfers();
+        let id = self.transfers.next_id();
+        let way = Way::Up { to: place.clone() };
+        self.transfers.insert(id, Moving::new(way, path.clone(), 0, Stage::Unresolved));
+        self.outbox.keep_job(id, Job::Up(UpJob { place, path, opened: None, offer: Offer::None }));
+        self.advance_transfers(now);
         self.advance(now);
     }
 
-    /// Begins what waits for the number of its place.
-    pub(super) fn advance_transfers(&mut self) {
+    /// Begins what waits for the number of its place, and tells the server what was received.
+    pub(super) fn advance_transfers(&mut self, now: Now) {
         if self.phase != Phase::Up {
             return;
         }
-        let waiting = self.transfers.moving.iter().filter(|(_, moving)| moving.unresolved);
-        let waiting: Vec<_> = waiting.filter_map(|(id, moving)| Some((*id, place_of(moving)?))).collect();
-        for (id, place) in waiting {
+        for (id, place) in self.transfers.unresolved() {
             match (self.target_of(&place), place) {
                 (Some(target), _) => self.begin_upload(id, target),
                 (None, Place::Room(name)) => self.join(name),
@@ -102,156 +69,115 @@ impl Session {
                 }
             }
         }
+        self.take_back_strays(now);
+        self.advance_uploaded(now);
+        self.tell_fetched();
     }
 
     fn begin_upload(&mut self, id: JobId, target: Target) {
-        if let Some(moving) = self.transfers.moving.get_mut(&id) {
-            moving.unresolved = false;
-            let path = moving.name.clone();
-            self.transfers.uploads.push_back(Upload { id, path, target });
+        let Some(job) = self.outbox.jobs().up(id) else {
+            return;
+        };
+        let upload = Upload { id, path: job.path.clone(), target, opened: job.opened.clone() };
+        if let Some(moving) = self.transfers.find(id) {
+            moving.stage = Stage::Carried;
+            self.transfers.uploads.push_back(Order::Begin(upload));
         }
     }
 
     /// The person was found for whom files are.
     pub(super) fn handle_receiver(&mut self, name: &str, person: &RosterItem) {
-        let place = Place::Person(name.to_owned());
-        for id in self.unresolved_at(&place) {
+        for id in self.transfers.unresolved_at(&Place::Person(name.to_owned())) {
             self.begin_upload(id, Target::Person { person: person.person });
         }
     }
 
     /// Files can't be sent there.
     pub(super) fn fail_sends(&mut self, place: &Place, refusal: &Refusal) {
-        for id in self.unresolved_at(place) {
+        for id in self.transfers.unresolved_at(place) {
             self.end_transfer(id, TransferStep::Failed(Failure::Refused(refusal.clone())));
         }
     }
 
-    fn unresolved_at(&self, place: &Place) -> Vec<JobId> {
-        let moving = self.transfers.moving.iter().filter(|(_, moving)| moving.unresolved);
-        let there = moving.filter(|(_, moving)| place_of(moving).is_some_and(|at| at.is(place)));
-        there.map(|(id, _)| *id).collect()
-    }
-
-    /// Somebody else has sent a file that was not there when this profile came.
-    pub(super) fn receive(&mut self, file: FileBody, from: String) {
-        let limit = self.transfers.receive_up_to;
-        if limit == 0 {
-            return;
-        }
-        let (name, size) = (file.name.clone(), file.size);
-        let way = Way::Down { from };
-        if size > limit || self.transfers.moving.len() >= MAX_WAITING {
-            let step = TransferStep::Failed(if size > limit {
-                Failure::TooLarge { size, limit }
-            } else {
-                Failure::TooMany
-            });
-            return self.tell(Event::Transfer(Transfer { way, name, size, step }));
-        }
-        let id = self.transfers.add(way, name, size, false);
-        self.transfers.downloads.push_back(Download { id, file });
-    }
-
-    /// Something became of a file.
-    pub fn handle_news(&mut self, news: News, now: Now) {
-        let News { id, step } = news;
-        match step {
-            Step::Begun { name, size } => self.handle_begun(id, name, size, now.steady),
-            Step::Moved(bytes) => self.handle_moved(id, bytes, now.steady),
-            Step::Broken(trouble) => self.handle_broken(id, trouble),
-            Step::Uploaded(file) => self.handle_uploaded(id, file, now),
-            Step::Received(path) => self.end_transfer(id, TransferStep::Received { path }),
-            Step::Failed(failure) => self.end_transfer(id, TransferStep::Failed(failure)),
-        }
-        self.advance(now);
-    }
-
-    fn handle_begun(&mut self, id: JobId, name: String, size: u64, now: Millis) {
-        let person = self.config.interactive;
-        if let Some(moving) = self.transfers.moving.get_mut(&id) {
-            (moving.name, moving.size) = (name, size);
-            moving.meter.get_or_insert_with(|| Meter::new(size, person, now));
+    /// Each file that is here is told to the server once, which tells its sender.
+    fn tell_fetched(&mut self) {
+        let received = self.outbox.jobs().iter().filter_map(|(id, job)| match job {
+            Job::Down(job) if job.stage == DownStage::Received => Some((id, job.at)),
+            _ => None,
+        });
+        let received: Vec<_> = received.collect();
+        for (id, at) in received {
+            let asked = self.requests.any(|asked| matches!(asked, Asked::Fetched { id: of } if *of == id));
+            match at {
+                Some((room, seq)) if !asked => {
+                    self.ask(Asked::Fetched { id }, |req| ClientMsg::Fetched { req, room, seq });
+                }
+                Some(_) => {}
+                None => self.outbox.drop_job(id),
+            }
         }
     }
 
-    fn handle_moved(&mut self, id: JobId, bytes: u64, now: Millis) {
-        let Some(moving) = self.transfers.moving.get_mut(&id) else {
-            return;
-        };
-        moving.broken = false;
-        let pace = moving.meter.as_mut().and_then(|meter| meter.handle_moved(bytes, now));
-        if let Some(pace) = pace {
-            let told = moving.told(TransferStep::Moving(pace));
-            self.tell(told);
+    /// The server knows that this file is here, or does not want to know.
+    pub(super) fn handle_fetched(&mut self, id: JobId) {
+        match self.outbox.jobs().down(id) {
+            // The entry that ends the offer must not be taken for another file.
+            Some(job) if job.origin().hash.is_none() => {
+                self.outbox.change_down(id, |job| job.stage = DownStage::Settled);
+            }
+            _ => self.outbox.drop_job(id),
         }
     }
 
-    fn handle_broken(&mut self, id: JobId, trouble: Trouble) {
-        let Some(moving) = self.transfers.moving.get_mut(&id) else {
-            return;
-        };
-        if let Some(meter) = moving.meter.as_mut() {
-            meter.handle_broken();
-        }
-        if !std::mem::replace(&mut moving.broken, true) {
-            let told = moving.told(TransferStep::Broken(trouble));
-            self.tell(told);
-        }
-    }
-
-    fn handle_uploaded(&mut self, id: JobId, file: FileBody, now: Now) {
-        let Some(moving) = self.transfers.moving.remove(&id) else {
-            return;
-        };
-        if let Some(meter) = moving.meter.filter(Meter::was_told) {
-            self.tell(moving.told(TransferStep::Sent(meter.pace(now.steady))));
-        }
-        let Some(place) = place_of(&moving) else { return };
-        let target = if self.phase == Phase::Up { self.target_of(&place) } else { None };
-        let FileBody { hash, size, name, .. } = file;
-        let post = Post {
-            place,
-            target,
-            kind: EntryKind::File,
-            reply_to: None,
-            written: now.wall,
-            body: name,
-            file: Some(Content { hash, size }),
-        };
-        self.outbox.push(post, now);
-    }
-
+    /// It is over, and was not done.
     fn end_transfer(&mut self, id: JobId, step: TransferStep) {
-        let Some(moving) = self.transfers.moving.remove(&id) else {
+        let Some(moving) = self.transfers.remove(id) else {
             return;
         };
         if let (Way::Up { .. }, TransferStep::Failed(failure)) = (&moving.way, &step) {
             let count = if failure.is_refusal() { &mut self.refusals } else { &mut self.mistakes };
             *count += 1;
         }
-        self.tell(moving.told(step));
+        self.tell(moving.told(id, step));
+        self.forget_job(id);
     }
 
-    /// The session ends: what is not done will not be.
-    pub(super) fn abandon_transfers(&mut self) {
-        let begun: Vec<_> = self.transfers.moving.keys().copied().collect();
-        for id in begun {
-            self.end_transfer(id, TransferStep::Failed(Failure::Left));
+    /// Nothing of a job is kept any more, but what is needed to know the entry that ends its offer.
+    fn forget_job(&mut self, id: JobId) {
+        match self.outbox.jobs().down(id) {
+            Some(job) if job.origin().hash.is_none() && job.at.is_some() => {
+                self.outbox.change_down(id, |job| job.stage = DownStage::Settled);
+            }
+            _ => self.outbox.drop_job(id),
         }
     }
-}
 
-impl Moving {
-    fn told(&self, step: TransferStep) -> Event {
-        let (way, name, size) = (self.way.clone(), self.name.clone(), self.size);
-        Event::Transfer(Transfer { way, name, size, step })
+    /// The session ends: what is not done goes on with the next one, if anything is kept.
+    pub(super) fn abandon_transfers(&mut self) {
+        for id in self.transfers.ids() {
+            if !self.transfers.kept {
+                self.end_transfer(id, TransferStep::Failed(Failure::Left));
+            } else if let Some(moving) = self.transfers.remove(id) {
+                self.tell(moving.told(id, TransferStep::Paused { moved: moving.moved }));
+            }
+        }
     }
-}
 
-fn place_of(moving: &Moving) -> Option<Place> {
-    match &moving.way {
-        Way::Up { to } => Some(to.clone()),
-        Way::Down { .. } => None,
+    /// Numbers of rooms and entries mean nothing any more, and what was coming does not come.
+    pub(super) fn forget_offers(&mut self) {
+        let jobs: Vec<_> = self.outbox.jobs().iter().map(|(id, job)| (id, job.clone())).collect();
+        for (id, job) in jobs {
+            match job {
+                Job::Up(_) => self.outbox.change_up(id, |job| job.offer = Offer::None),
+                Job::Down(job) if job.stage == DownStage::Coming && job.origin().hash.is_some() => {
+                    self.outbox.change_down(id, |job| job.at = None);
+                }
+                Job::Down(_) => {
+                    self.outbox.change_down(id, |job| job.at = None);
+                    self.withdraw_download(id);
+                    self.outbox.drop_job(id);
+                }
+            }
+        }
     }
 }

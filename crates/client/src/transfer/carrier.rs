@@ -1,26 +1,48 @@
-//! Moves files, one after another, each until it has arrived or failed for good.
+//! Moves files, each until it has arrived, is not wanted any more, or failed for good.
 
+use super::arriving::{Begun, Left};
+use super::crew::{Crew, Signal};
 use super::download::Incoming;
 use super::fault::Stop;
+use super::hashed::Hashed;
 use super::link::Link;
-use super::upload::upload;
+use super::look::look;
+use super::upload::{Outgoing, give_up};
 use super::{
-    Download, Failure, JobId, News, Received, Source, Step, Trouble, Upload, candidates, transfer_id,
+    Download, Failure, JobId, News, Order, Received, Source, Step, Trouble, Upload, candidates, transfer_id,
 };
 use crate::backoff::Backoff;
 use crate::drive::Connect;
+use crate::files::Files;
+use protocol::code::Code;
 use protocol::id::DeviceId;
 use protocol::limits::VERSION;
 use protocol::message::{ClientMsg, Limits, Proof, Purpose, Secret};
-use rand::{Rng, RngExt};
-use std::cell::Cell;
+use rand::rngs::StdRng;
+use rand::{Rng, RngExt, SeedableRng};
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout};
 
 /// The longest time for a connection to come up.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// Files that are received at the same time; the others wait.
+const AT_ONCE: usize = 4;
+
+/// How often it is told how far a file is.
+const OFTEN: Duration = Duration::from_millis(50);
+
+/// The server does not know what it was to send, for so many attempts: it does not come any more.
+const UNKNOWN: u32 = 10;
+
+/// The longest time to tell a server that a file does not come.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a bulk connection logs in with: the same as the chat.
 #[derive(Clone, Debug)]
@@ -48,16 +70,55 @@ pub struct Carrier<C, R> {
     pub news: Sender<News>,
 }
 
+/// What carries one file.
+struct Job<'a, C> {
+    id: JobId,
+    connect: &'a C,
+    login: &'a Login,
+    rng: StdRng,
+    news: &'a Sender<News>,
+    signal: watch::Receiver<Signal>,
+    /// When it was told last how far it is.
+    told: Cell<Option<Instant>>,
+}
+
 impl<C: Connect, R: Rng> Carrier<C, R> {
-    /// Sends files until there are no more jobs, or nobody wants to hear of them. Paths that begin with `~` lie
-    /// below `home`.
-    pub async fn drive_uploads(mut self, mut jobs: UnboundedReceiver<Upload>, home: Option<PathBuf>) {
-        let news = self.news.clone();
+    /// Sends files, one after another, until there are no more jobs, or nobody wants to hear of them. Paths that begin
+    /// with `~` lie below `home`; what was hashed is kept in `files`.
+    pub async fn drive_uploads(
+        mut self,
+        mut orders: UnboundedReceiver<Order<Upload>>,
+        home: Option<PathBuf>,
+        files: impl Files,
+    ) {
+        let Self { connect, login, rng, news } = &mut self;
+        let (connect, login, news) = (&*connect, &*login, &*news);
+        let (files, home) = (RefCell::new(files), home.as_deref());
+        let mut crew = Crew::new(1);
         let work = async {
-            while let Some(job) = jobs.recv().await {
-                let paths = candidates(&job.path, home.as_deref());
-                let end = self.upload(&job, &paths).await;
-                self.tell(job.id, end).await;
+            let mut open = true;
+            while open || !crew.is_empty() {
+                while let Some((id, upload)) = crew.pop() {
+                    let (rng, files) = (StdRng::from_seed(rng.random()), &files);
+                    crew.begin(id, |signal| {
+                        let told = Cell::new(None);
+                        let job = Job { id, connect, login, rng, news, signal, told };
+                        Box::pin(async move { job.upload(upload, home.map(PathBuf::from), files).await })
+                    });
+                }
+                tokio::select! {
+                    biased;
+                    order = orders.recv(), if open => match order {
+                        None => open = false,
+                        Some(Order::Begin(upload)) => crew.push(upload.id, upload),
+                        Some(Order::Cancel(id)) => match crew.withdraw(id) {
+                            Some(_) => tell(news, id, Step::Cancelled).await,
+                            None => crew.signal(id, |signal| signal.cancelled = true),
+                        },
+                        Some(Order::Look(_) | Order::Whole(..) | Order::Forget(_)) => {}
+                    },
+                    (id, step) = crew.next() => tell(news, id, step).await,
+                }
             }
         };
         tokio::select! {
@@ -67,13 +128,58 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
         }
     }
 
-    /// Receives files into this folder until there are no more jobs, or nobody wants to hear of them.
-    pub async fn drive_downloads(mut self, mut jobs: UnboundedReceiver<Download>, folder: Received) {
-        let news = self.news.clone();
+    /// Receives files into this folder, a few at the same time, until there are no more jobs, or nobody wants to hear of
+    /// them.
+    pub async fn drive_downloads(mut self, mut orders: UnboundedReceiver<Order<Download>>, folder: Received) {
+        let Self { connect, login, rng, news } = &mut self;
+        let (connect, login, news, folder) = (&*connect, &*login, &*news, &folder);
+        let mut crew: Crew<'_, Download, (Step, Option<Left>)> = Crew::new(AT_ONCE);
+        let mut looks: Crew<'_, Download, Step> = Crew::new(AT_ONCE);
+        let mut left: BTreeMap<JobId, Left> = BTreeMap::new();
         let work = async {
-            while let Some(job) = jobs.recv().await {
-                let end = self.download(&job, &folder).await;
-                self.tell(job.id, end).await;
+            let mut open = true;
+            while open || !crew.is_empty() {
+                while let Some((id, download)) = looks.pop() {
+                    let rng = StdRng::from_seed(rng.random());
+                    looks.begin(id, |signal| {
+                        let told = Cell::new(None);
+                        let job = Job { id, connect, login, rng, news, signal, told };
+                        Box::pin(job.look(download))
+                    });
+                }
+                while let Some((id, download)) = crew.pop() {
+                    let rng = StdRng::from_seed(rng.random());
+                    crew.begin(id, |signal| {
+                        let told = Cell::new(None);
+                        let job = Job { id, connect, login, rng, news, signal, told };
+                        Box::pin(job.download(download, folder))
+                    });
+                }
+                tokio::select! {
+                    biased;
+                    order = orders.recv(), if open => match order {
+                        None => open = false,
+                        Some(Order::Begin(download)) => crew.push(download.id, download),
+                        Some(Order::Look(download)) => looks.push(download.id, download),
+                        Some(Order::Cancel(id)) => match crew.withdraw(id) {
+                            Some(download) => {
+                                folder.discard(&download);
+                                tell(news, id, Step::Cancelled).await;
+                            }
+                            None => crew.signal(id, |signal| signal.cancelled = true),
+                        },
+                        Some(Order::Whole(id, hash)) => match crew.waiting(id) {
+                            Some(download) => download.origin.hash = Some(hash),
+                            None => crew.signal(id, |signal| signal.hash = Some(hash)),
+                        },
+                        Some(Order::Forget(id)) => left.remove(&id).into_iter().for_each(Left::forget),
+                    },
+                    (id, step) = looks.next() => tell(news, id, step).await,
+                    (id, (step, rest)) = crew.next() => {
+                        left.extend(rest.map(|rest| (id, rest)));
+                        tell(news, id, step).await;
+                    }
+                }
             }
         };
         tokio::select! {
@@ -81,90 +187,187 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
             () = news.closed() => {}
             () = work => {}
         }
-    }
-
-    async fn tell(&self, id: JobId, step: Step) {
-        // Nobody to hear it is the end of all work.
-        let _ = self.news.send(News { id, step }).await;
-    }
-
-    async fn upload(&mut self, job: &Upload, paths: &[PathBuf]) -> Step {
-        let mut backoff = Backoff::default();
-        loop {
-            let progress = Cell::new(0);
-            let stop = match self.attempt_upload(job, paths, &progress).await {
-                Ok(step) => return step,
-                Err(stop) => stop,
-            };
-            if let Some(failed) = self.pause(job.id, stop, progress.get(), &mut backoff).await {
-                return failed;
+        // What the session has not kept before it ended is told again by the next process.
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Forget(id) = order {
+                left.remove(&id).into_iter().for_each(Left::forget);
             }
         }
     }
+}
 
-    async fn attempt_upload(
-        &mut self,
-        job: &Upload,
-        paths: &[PathBuf],
-        progress: &Cell<u64>,
-    ) -> Result<Step, Stop> {
-        let mut source = Source::open_any(paths)?;
-        self.tell(job.id, Step::Begun { name: source.name().to_owned(), size: source.size() }).await;
-        let (mut link, limits) = self.connect().await?;
-        let transfer = transfer_id(&mut self.rng);
-        let moved = self.moved(job.id, progress);
-        let file = upload(&mut link, &limits, &mut source, transfer, job.target.clone(), moved).await?;
-        Ok(Step::Uploaded(file))
+async fn tell(news: &Sender<News>, id: JobId, step: Step) {
+    // Nobody to hear it is the end of all work.
+    let _ = news.send(News { id, step }).await;
+}
+
+impl<C: Connect> Job<'_, C> {
+    async fn tell(&self, step: Step) {
+        let progress = match &step {
+            Step::Hashing(_) | Step::Verifying(_) | Step::Moved(_) | Step::Unpacking(_) => true,
+            _ => false,
+        };
+        if !progress {
+            return tell(self.news, self.id, step).await;
+        }
+        // Not each time, and not if nobody listens that fast.
+        if self.told.get().is_none_or(|told| told.elapsed() >= OFTEN) {
+            self.told.set(Some(Instant::now()));
+            let _ = self.news.try_send(News { id: self.id, step });
+        }
     }
 
-    async fn download(&mut self, job: &Download, folder: &Received) -> Step {
-        self.tell(job.id, Step::Begun { name: job.file.name.clone(), size: job.file.size }).await;
-        let mut incoming = match folder.begin(self.rng.random()) {
-            Ok(partial) => Incoming::new(partial),
+    async fn upload<F: Files>(mut self, upload: Upload, home: Option<PathBuf>, files: &RefCell<F>) -> Step {
+        let mut outgoing = match self.open(&upload, home, files).await {
+            Ok(outgoing) => outgoing,
             Err(failure) => return Step::Failed(failure),
         };
         let mut backoff = Backoff::default();
         loop {
-            let progress = Cell::new(0);
-            let stop = match self.attempt_download(job, &mut incoming, &progress).await {
-                Ok(()) => return incoming.finish(&job.file).map_or_else(Step::Failed, Step::Received),
-                Err(stop) => stop,
+            let mut signal = self.signal.clone();
+            let stop = tokio::select! {
+                biased;
+                () = Signal::cancelled(&mut signal) => {
+                    let _ = timeout(FAREWELL, self.give_up(&outgoing)).await;
+                    return Step::Cancelled;
+                }
+                attempt = self.attempt_upload(&mut outgoing) => match attempt {
+                    Ok(step) => return step,
+                    Err(stop) => stop,
+                },
             };
-            if let Some(failed) = self.pause(job.id, stop, progress.get(), &mut backoff).await {
+            if let Some(failed) = self.pause(stop, &mut backoff).await {
                 return failed;
             }
         }
     }
 
-    async fn attempt_download(
+    async fn open<'f, F: Files>(
         &mut self,
-        job: &Download,
-        incoming: &mut Incoming,
-        progress: &Cell<u64>,
-    ) -> Result<(), Stop> {
-        let (mut link, _) = self.connect().await?;
-        incoming.receive(&mut link, &job.file, self.moved(job.id, progress)).await
+        upload: &Upload,
+        home: Option<PathBuf>,
+        files: &'f RefCell<F>,
+    ) -> Result<Outgoing<'f, F>, Failure> {
+        let source = match &upload.opened {
+            Some(opened) => Source::reopen(opened)?,
+            None => Source::open_any(&candidates(&upload.path, home.as_deref()))?,
+        };
+        let transfer =
+            upload.opened.as_ref().map_or_else(|| transfer_id(&mut self.rng), |known| known.transfer);
+        let opened = source.opened(transfer);
+        self.tell(Step::Opened(opened.clone())).await;
+        if source.left_out() > 0 && upload.opened.is_none() {
+            self.tell(Step::LeftOut(source.left_out())).await;
+        }
+        let hashed = Hashed::restore(files, &opened);
+        Outgoing::new(source, opened, upload.target.clone(), hashed)
     }
 
-    /// Tells how far it has come; not each time if nobody listens that fast.
-    fn moved<'a>(&'a self, id: JobId, progress: &'a Cell<u64>) -> impl Fn(u64) + 'a {
-        move |bytes| {
-            progress.set(bytes);
-            let _ = self.news.try_send(News { id, step: Step::Moved(bytes) });
+    async fn attempt_upload<F: Files>(&self, outgoing: &mut Outgoing<'_, F>) -> Result<Step, Stop> {
+        let (mut link, limits) = self.connect().await?;
+        outgoing.send(&mut link, &limits, async |step| self.tell(step).await).await
+    }
+
+    async fn give_up<F: Files>(&self, outgoing: &Outgoing<'_, F>) -> Result<(), Trouble> {
+        let (mut link, _) = self.connect().await?;
+        give_up(&mut link, &outgoing.put()).await
+    }
+
+    async fn download(mut self, download: Download, folder: &Received) -> (Step, Option<Left>) {
+        self.tell(Step::Begun).await;
+        let mut incoming = match folder.arrive(&download, self.rng.random()) {
+            Ok(Begun::Arriving(arriving)) => Incoming::new(download, arriving),
+            Ok(Begun::There(path, left)) => return (Step::Received(path), Some(left)),
+            Err(failure) => return (Step::Failed(failure), None),
+        };
+        match self.fetch(&mut incoming).await {
+            Some(step) => {
+                let (_, arriving) = incoming.into_arriving();
+                arriving.discard();
+                (step, None)
+            }
+            None => {
+                let (download, arriving) = incoming.into_arriving();
+                match arriving.keep(&download, async |step| self.tell(step).await).await {
+                    Ok((path, left)) => (Step::Received(path), Some(left)),
+                    Err(failure) => (Step::Failed(failure), None),
+                }
+            }
         }
     }
 
-    /// Waits until the next attempt; the end if there is to be none.
-    async fn pause(&mut self, id: JobId, stop: Stop, progress: u64, backoff: &mut Backoff) -> Option<Step> {
+    /// Reads what is in a folder, trying for as long as the other way of receiving it would.
+    async fn look(mut self, download: Download) -> Step {
+        let mut backoff = Backoff::default();
+        loop {
+            let attempt = async {
+                let (mut link, _) = self.connect().await?;
+                look(&mut link, download.origin, download.size).await
+            };
+            match attempt.await {
+                Ok(index) => return Step::Listed(Ok(Arc::new(index))),
+                Err(Stop::Failed(failure)) => return Step::Listed(Err(failure)),
+                // Quietly: the chat's own connection is told of.
+                Err(Stop::Passing(_)) => {
+                    sleep(Duration::from_millis(backoff.next_wait(&mut self.rng))).await;
+                }
+            }
+        }
+    }
+
+    /// Tries to get it until it is here (`None`), or does not come.
+    async fn fetch(&mut self, incoming: &mut Incoming) -> Option<Step> {
+        let mut backoff = Backoff::default();
+        let mut unknown = 0;
+        loop {
+            let hash = self.signal.borrow_and_update().hash;
+            hash.into_iter().for_each(|hash| incoming.set_hash(hash));
+            let mut signal = self.signal.clone();
+            let stop = tokio::select! {
+                biased;
+                () = Signal::cancelled(&mut signal) => return Some(Step::Cancelled),
+                attempt = self.attempt_download(incoming) => match attempt {
+                    Ok(()) => return None,
+                    Err(stop) => stop,
+                },
+            };
+            let stop = match stop {
+                // It has ended meanwhile, or was given up: an entry says so soon.
+                Stop::Failed(Failure::Refused(refusal))
+                    if refusal.known() == Some(Code::NoSuchTransfer) && unknown < UNKNOWN =>
+                {
+                    unknown += 1;
+                    Stop::Passing(Trouble::Refused(refusal))
+                }
+                stop => stop,
+            };
+            if let Some(failed) = self.pause(stop, &mut backoff).await {
+                return Some(failed);
+            }
+        }
+    }
+
+    async fn attempt_download(&self, incoming: &mut Incoming) -> Result<(), Stop> {
+        let (mut link, _) = self.connect().await?;
+        incoming.receive(&mut link, async |step| self.tell(step).await).await
+    }
+
+    /// Waits until the next attempt, or until there is something to know; the end if there is to be none.
+    async fn pause(&mut self, stop: Stop, backoff: &mut Backoff) -> Option<Step> {
         let trouble = match stop {
             Stop::Passing(trouble) => trouble,
             Stop::Failed(failure) => return Some(Step::Failed(failure)),
         };
-        if progress > 0 {
+        if self.told.take().is_some() {
             *backoff = Backoff::default();
         }
-        self.tell(id, Step::Broken(trouble)).await;
-        sleep(Duration::from_millis(backoff.next_wait(&mut self.rng))).await;
+        self.tell(Step::Broken(trouble)).await;
+        let wait = Duration::from_millis(backoff.next_wait(&mut self.rng));
+        tokio::select! {
+            biased;
+            Ok(()) = self.signal.changed() => {}
+            () = sleep(wait) => {}
+        }
         None
     }
 
@@ -174,19 +377,21 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
             Ok(Err(error)) => return Err(Trouble::NotReached(super::source::plain_words(&error))),
             Err(_) => return Err(Trouble::NotReached("no answer within 10 s".to_owned())),
         };
-        Link::log_in(stream, &self.hello()).await
+        Link::log_in(stream, &self.login.hello()).await
     }
+}
 
+impl Login {
     fn hello(&self) -> ClientMsg {
         ClientMsg::Hello {
             min_version: VERSION,
             max_version: VERSION,
             features: 0,
-            device: self.login.device,
-            proof: Proof::Secret { secret: self.login.secret.clone() },
+            device: self.device,
+            proof: Proof::Secret { secret: self.secret.clone() },
             purpose: Purpose::Bulk,
-            name: self.login.name.clone(),
-            agent: self.login.agent.clone(),
+            name: self.name.clone(),
+            agent: self.agent.clone(),
         }
     }
 }

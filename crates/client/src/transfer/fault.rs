@@ -10,8 +10,17 @@ pub enum Trouble {
     NotReached(String),
     /// The connection ended.
     Lost(Loss),
-    /// The server refused the login for now.
+    /// The server refused it for now.
     Refused(Refusal),
+    /// A block was not what it should be.
+    WrongBlock,
+}
+
+impl Trouble {
+    /// It passes, whatever it is.
+    pub(super) fn into_passing(self) -> Stop {
+        Stop::Passing(self)
+    }
 }
 
 /// Why a file was not sent or received. Trying it again changes nothing.
@@ -19,8 +28,10 @@ pub enum Trouble {
 pub enum Failure {
     /// There is no such file.
     NotFound,
-    /// It is a folder.
+    /// It is a folder, and this server takes only files.
     Folder,
+    /// It is a folder that can't be sent, or not be written here, for this reason.
+    BadFolder(String),
     /// It is a device, a pipe or a socket.
     NotPlain,
     /// It can't be read; the system's words.

@@ -3,17 +3,20 @@
 //!
 //! A file comes in under a hidden name that nobody chose, and gets its own when it is whole and on the disk.
 
-use super::{Failure, safe_name};
+use super::arriving::{SUMS, TREE};
+use super::{Download, Failure, safe_name};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
-use rustix::fs::{RenameFlags, renameat_with};
+use rustix::fs::{Mode, OFlags, RenameFlags, openat, renameat_with};
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 /// How the hidden names begin and end.
-const PREFIX: &str = ".natter-";
-const SUFFIX: &str = ".part";
+pub(super) const PREFIX: &str = ".natter-";
+pub(super) const SUFFIX: &str = ".part";
 
 /// Numbers that are tried before a name is given up.
 const TRIES: u32 = 10_000;
@@ -30,11 +33,12 @@ impl Received {
         Self { path }
     }
 
-    /// Removes what a program that was killed left half received. What another one is receiving is locked.
+    /// Removes what programs that were killed left half received, and nobody went on with since `old`. What another one
+    /// is receiving is locked.
     ///
     /// # Errors
     /// As the file system says; a folder that is not there is clean.
-    pub fn clean(&self) -> io::Result<()> {
+    pub fn clean(&self, old: SystemTime) -> io::Result<()> {
         let dir = match Dir::open_ambient_dir(&self.path, ambient_authority()) {
             Ok(dir) => dir,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -42,41 +46,141 @@ impl Received {
         };
         for entry in dir.entries()? {
             let name = entry?.file_name();
-            let left = name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX));
-            if left && is_file(&dir, Path::new(&name)) {
-                let free = dir.open(&name).is_ok_and(|file| file.into_std().try_lock().is_ok());
+            let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
+                continue;
+            };
+            if name.ends_with(TREE) {
+                // It is written anew, if what it is written from is still there and nobody is writing it.
+                if !touched_since(&dir, name, old)
+                    && dir.symlink_metadata(name).is_ok_and(|found| found.is_dir())
+                {
+                    dir.remove_dir_all(name)?;
+                }
+                continue;
+            }
+            let resumable = match name.strip_suffix(SUFFIX) {
+                Some(stem) => dir.symlink_metadata(format!("{stem}{SUMS}")).is_ok(),
+                None if name.ends_with(SUMS) => true,
+                None => continue,
+            };
+            if resumable && touched_since(&dir, name, old) {
+                continue;
+            }
+            if is_file(&dir, Path::new(name)) {
+                let free = dir.open(name).is_ok_and(|file| file.into_std().try_lock().is_ok());
                 if free {
-                    dir.remove_file(&name)?;
+                    dir.remove_file(name)?;
                 }
             }
         }
         Ok(())
     }
 
-    /// Begins to receive a file.
+    /// Begins to receive a file of which nothing is left if it does not come whole.
     ///
     /// # Errors
     /// [`Failure::Unwritable`]
     pub fn begin(&self, random: u64) -> Result<Partial, Failure> {
-        Dir::create_ambient_dir_all(&self.path, ambient_authority())?;
-        let dir = Dir::open_ambient_dir(&self.path, ambient_authority())?;
+        let folder = Folder::make(&self.path)?;
         let name = format!("{PREFIX}{random:016x}{SUFFIX}");
-        let file = dir.open_with(&name, OpenOptions::new().write(true).create_new(true))?.into_std();
+        let file = folder.dir.open_with(&name, OpenOptions::new().write(true).create_new(true))?.into_std();
         // Nobody else can have it: it is new, and its name is random. A file system without locks has none.
         let _ = file.try_lock();
-        Ok(Partial { folder: self.path.clone(), dir, name, file, kept: false })
+        Ok(Partial { folder, name, file, kept: false })
+    }
+
+    /// Where this file goes.
+    pub(super) fn folder_of(&self, download: &Download) -> Result<Folder, Failure> {
+        let parent = download.keep.path.as_deref().and_then(Path::parent);
+        let path = match parent {
+            None => &self.path,
+            Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+            Some(parent) => parent,
+        };
+        Ok(Folder::make(path)?)
     }
 }
 
-fn is_file(dir: &Dir, name: &Path) -> bool {
+pub(super) fn is_file(dir: &Dir, name: &Path) -> bool {
     dir.symlink_metadata(name).is_ok_and(|found| found.is_file())
+}
+
+fn touched_since(dir: &Dir, name: &str, old: SystemTime) -> bool {
+    let modified = dir.symlink_metadata(name).and_then(|found| found.modified());
+    modified.is_ok_and(|modified| modified.into_std() >= old)
+}
+
+/// A folder that is open.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) dir: Arc<Dir>,
+}
+
+impl Folder {
+    fn make(path: &Path) -> io::Result<Self> {
+        Dir::create_ambient_dir_all(path, ambient_authority())?;
+        let dir = Dir::open_ambient_dir(path, ambient_authority())?;
+        Ok(Self { path: path.to_owned(), dir: Arc::new(dir) })
+    }
+
+    /// Opens a plain file; a link is none.
+    pub(super) fn open_if_there(&self, name: &str) -> io::Result<Option<File>> {
+        if !is_file(&self.dir, Path::new(name)) {
+            return Ok(None);
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Some(openat(&self.dir, name, flags, Mode::empty())?.into()))
+    }
+
+    /// Opens a file of a hidden name for reading and for writing at its end, or makes it. A link is not followed.
+    pub(super) fn open_or_make(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let mode = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
+        Ok(openat(&self.dir, name, flags, mode)?.into())
+    }
+
+    /// Moves a file to the first of `name.ext`, `name (1).ext` … that is free. Nothing is ever replaced. `before` is
+    /// called with each name before it is tried.
+    pub(super) fn take_name(
+        &self,
+        from: &str,
+        safe: &str,
+        mut before: impl FnMut(&str) -> io::Result<()>,
+    ) -> io::Result<String> {
+        for number in 0..TRIES {
+            let name = if number == 0 { safe.to_owned() } else { numbered(safe, number) };
+            if self.dir.symlink_metadata(&name).is_ok() {
+                continue;
+            }
+            before(&name)?;
+            match self.rename(from, &name) {
+                Ok(()) => return Ok(name),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
+    }
+
+    fn rename(&self, from: &str, name: &str) -> io::Result<()> {
+        match self.dir.hard_link(from, &self.dir, name) {
+            Ok(()) => {
+                // Whole under its own name; what is left of the other one is removed at the next start.
+                let _ = self.dir.remove_file(from);
+                Ok(())
+            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // A file system without links.
+            Err(_) => Ok(renameat_with(&self.dir, from, &self.dir, name, RenameFlags::NOREPLACE)?),
+        }
+    }
 }
 
 /// A file that has come in part. When this is dropped, it is removed.
 #[derive(Debug)]
 pub struct Partial {
-    folder: PathBuf,
-    dir: Dir,
+    folder: Folder,
     name: String,
     file: File,
     kept: bool,
@@ -97,36 +201,10 @@ impl Partial {
     /// [`Failure::Unwritable`]
     pub fn keep(mut self, name: &str) -> Result<String, Failure> {
         self.file.sync_all()?;
-        let name = self.take_name(&safe_name(name))?;
+        let name = self.folder.take_name(&self.name, &safe_name(name), |_| Ok(()))?;
         self.kept = true;
-        self.dir.open(".")?.sync_all()?;
-        Ok(self.folder.join(name).display().to_string())
-    }
-
-    /// Moves it to the first of `name.ext`, `name (1).ext` … that is free. Nothing is ever replaced.
-    fn take_name(&self, safe: &str) -> io::Result<String> {
-        for number in 0..TRIES {
-            let name = if number == 0 { safe.to_owned() } else { numbered(safe, number) };
-            match self.rename(&name) {
-                Ok(()) => return Ok(name),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(io::ErrorKind::AlreadyExists.into())
-    }
-
-    fn rename(&self, name: &str) -> io::Result<()> {
-        match self.dir.hard_link(&self.name, &self.dir, name) {
-            Ok(()) => {
-                // Whole under its own name; what is left of the other one is removed at the next start.
-                let _ = self.dir.remove_file(&self.name);
-                Ok(())
-            }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
-            // A file system without links.
-            Err(_) => Ok(renameat_with(&self.dir, &self.name, &self.dir, name, RenameFlags::NOREPLACE)?),
-        }
+        self.folder.dir.open(".")?.sync_all()?;
+        Ok(self.folder.path.join(name).display().to_string())
     }
 }
 
@@ -134,7 +212,7 @@ impl Drop for Partial {
     fn drop(&mut self) {
         if !self.kept {
             // What can't be removed now is removed at the next start.
-            let _ = self.dir.remove_file(&self.name);
+            let _ = self.folder.dir.remove_file(&self.name);
         }
     }
 }

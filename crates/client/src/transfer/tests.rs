@@ -3,4 +3,5 @@
 mod carriers;
 mod folder;
 mod names;
+mod resume;
 mod server;

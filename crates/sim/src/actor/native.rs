@@ -43,6 +43,7 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist, rng: &mut SmallR
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
     if actor.folder.is_some() {
         session.receive_up_to(1 << 24);
+        session.keep_transfers();
     }
     let (ports, mut face) = ports(&session);
     let freight = face.freight.take();
@@ -89,7 +90,8 @@ async fn carry(actor: &Actor, freight: Option<Freight>, login: Login, rng: &mut 
     let (up, down) = (carrier(), carrier());
     drop(news);
     let received = Received::new(folder.join(format!("received{}", actor.id)));
-    // What is left of a process that died is removed, as the real program does.
-    let _ = received.clean();
-    tokio::join!(up.drive_uploads(uploads, None), down.drive_downloads(downloads, received));
+    // What is left of a process that died is gone on with, as the real program does; nothing is old yet.
+    let _ = received.clean(std::time::UNIX_EPOCH);
+    let hashed = actor.disk.clone();
+    tokio::join!(up.drive_uploads(uploads, None, hashed), down.drive_downloads(downloads, received));
 }

@@ -4,10 +4,10 @@ use super::{ClassicSession, Phase};
 use crate::clock::Now;
 use crate::session::Place;
 use crate::session::event::{Event, Loss, Said, Transfer, TransferStep, Way};
-use crate::transfer::{Failure, JobId, Meter, Trouble, Upload};
+use crate::transfer::{Failure, JobId, Meter, Shape, Trouble, Upload};
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, RoomId};
-use protocol::message::{FileBody, Shape, Target};
+use protocol::message::{FileBody, Target};
 use std::collections::VecDeque;
 
 /// A file under way.
@@ -59,14 +59,16 @@ impl Files {
         let (path, _) = self.uploads.front().filter(|_| !self.sending)?;
         self.sending = true;
         // Classic frames have no numbers and no target: everybody gets them.
-        Some(Upload { id: JobId(0), path: path.clone(), target: Target::Room { room: RoomId::FIRST } })
+        let target = Target::Room { room: RoomId::FIRST };
+        Some(Upload { id: JobId(0), path: path.clone(), target, opened: None })
     }
 }
 
 impl Moving {
     fn told(&self, step: TransferStep) -> Event {
         let (way, name, size) = (self.way.clone(), self.name.clone(), self.size);
-        Event::Transfer(Transfer { way, name, size, step })
+        let (id, shape) = (JobId(0), Shape::File);
+        Event::Transfer(Transfer { id, way, name, size, shape, step })
     }
 }
 
@@ -114,7 +116,7 @@ impl ClassicSession {
             self.mistakes += 1;
             let (name, size) = up.map_or((path, 0), |up| (up.name, up.size));
             let step = TransferStep::Failed(failure);
-            self.tell(Event::Transfer(Transfer { way: Way::Up { to }, name, size, step }));
+            self.tell(failed(to, name, size, step));
         }
         self.advance(now);
     }
@@ -183,10 +185,15 @@ impl ClassicSession {
         while let Some((path, to)) = self.files.uploads.pop_front() {
             self.mistakes += 1;
             let step = TransferStep::Failed(Failure::Left);
-            self.tell(Event::Transfer(Transfer { way: Way::Up { to }, name: path, size: 0, step }));
+            self.tell(failed(to, path, 0, step));
         }
         if let Some(down) = self.files.down.take() {
             self.tell(down.told(TransferStep::Failed(Failure::Left)));
         }
     }
+}
+
+fn failed(to: Place, name: String, size: u64, step: TransferStep) -> Event {
+    let (id, shape) = (JobId(0), Shape::File);
+    Event::Transfer(Transfer { id, way: Way::Up { to }, name, size, shape, step })
 }

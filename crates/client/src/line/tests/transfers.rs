@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::session::event::{Transfer, TransferStep, Way};
-use crate::transfer::{Failure, Pace, Trouble};
+use crate::transfer::{Failure, JobId, Pace, Shape, Trouble};
+use protocol::bundle::{Index, Item, Shape as Kind};
+use std::sync::Arc;
 
 /// Which kind of step this is; a new one does not compile until it is here.
 fn step_number(step: &TransferStep) -> usize {
@@ -12,8 +14,22 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::Broken(Trouble::NotReached(_)) => 2,
         TransferStep::Broken(Trouble::Lost(_)) => 3,
         TransferStep::Broken(Trouble::Refused(_)) => 4,
+        TransferStep::Broken(Trouble::WrongBlock) => 29,
         TransferStep::Received { .. } => 5,
         TransferStep::Failed(failure) => 6 + failure_number(failure),
+        TransferStep::Asked { .. } => 19,
+        TransferStep::Hashing(_) => 20,
+        TransferStep::Verifying(_) => 21,
+        TransferStep::Resumed { .. } => 22,
+        TransferStep::Waiting(_) => 23,
+        TransferStep::Here => 24,
+        TransferStep::Paused { .. } => 25,
+        TransferStep::Declined => 26,
+        TransferStep::Cancelled => 27,
+        TransferStep::Withdrawn => 28,
+        TransferStep::Listed { .. } => 31,
+        TransferStep::LeftOut { .. } => 32,
+        TransferStep::Unpacking(_) => 33,
     }
 }
 
@@ -32,10 +48,12 @@ fn failure_number(failure: &Failure) -> usize {
         Failure::Unwritable(_) => 10,
         Failure::Left => 11,
         Failure::CutOff => 12,
+        // Behind all steps that there were when it came.
+        Failure::BadFolder(_) => 24,
     }
 }
 
-const STEPS: usize = 6 + 13;
+const STEPS: usize = 34;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -45,11 +63,27 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Broken(Trouble::NotReached("connection refused".into())),
         TransferStep::Broken(Trouble::Lost(Loss::Closed)),
         TransferStep::Broken(Trouble::Refused(refusal(Code::ServerFull.number(), 0))),
+        TransferStep::Broken(Trouble::WrongBlock),
         TransferStep::Received { path: "received_files/cat (1).png".into() },
+        TransferStep::Asked { limit: 25 << 20 },
+        TransferStep::Hashing(pace),
+        TransferStep::Verifying(pace),
+        TransferStep::Resumed { at: 14_000_000 },
+        TransferStep::Waiting(pace),
+        TransferStep::Here,
+        TransferStep::Paused { moved: 14_000_000 },
+        TransferStep::Declined,
+        TransferStep::Cancelled,
+        TransferStep::Withdrawn,
+        TransferStep::Listed { index: folder(30), all: false },
+        TransferStep::Listed { index: folder(2), all: true },
+        TransferStep::LeftOut { count: 3 },
+        TransferStep::Unpacking(pace),
     ];
     let failures = [
         Failure::NotFound,
         Failure::Folder,
+        Failure::BadFolder("'a\u{1b}/b' is deep".into()),
         Failure::NotPlain,
         Failure::Unreadable("permission denied".into()),
         Failure::TooLarge { size: 400 << 20, limit: 256 << 20 },
@@ -68,11 +102,22 @@ fn steps() -> Vec<TransferStep> {
     steps
 }
 
+/// What is in a folder with so many files.
+fn folder(files: u64) -> Arc<Index> {
+    let file = |n| Item {
+        path: format!("src/file {n:02}"),
+        shape: Kind::File { size: n * 1_000, executable: n == 1 },
+    };
+    let empty = Item { path: "empty".into(), shape: Kind::Folder };
+    Arc::new(Index::new((0..files).map(file).chain([empty]).collect()).expect("good names"))
+}
+
 /// Every step, both ways.
 pub(super) fn transfers() -> Vec<Event> {
     let ways = [Way::Up { to: lobby() }, Way::Down { from: "bo\u{1b}b".into() }];
     let transfer = |way: &Way, name: &str, step| {
-        Event::Transfer(Transfer { way: way.clone(), name: name.into(), size: 33_554_432, step })
+        let (id, way, shape) = (JobId(1), way.clone(), Shape::File);
+        Event::Transfer(Transfer { id, way, name: name.into(), size: 33_554_432, shape, step })
     };
     let mut events: Vec<_> = ways
         .iter()

@@ -59,11 +59,12 @@ mod tests {
     use super::*;
     use crate::line::{Look, Zone};
     use crate::session::event::Way;
-    use crate::transfer::Pace;
+    use crate::transfer::{JobId, Pace, Shape};
 
     fn transfer(step: TransferStep) -> Event {
         let way = Way::Down { from: "bob".into() };
-        Event::Transfer(Transfer { way, name: "a".into(), size: 100, step })
+        let (id, shape) = (JobId(1), Shape::File);
+        Event::Transfer(Transfer { id, way, name: "a".into(), size: 100, shape, step })
     }
 
     #[test]

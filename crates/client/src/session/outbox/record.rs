@@ -1,11 +1,13 @@
 //! A post that waits, and what the journal keeps of it.
 
+use super::jobs::Job;
 use crate::clock::since;
 use crate::session::place::Place;
+use crate::transfer::{JobId, Shape};
 use bytes::Bytes;
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, Counter, Epoch, Millis, Seq};
-use protocol::message::{ClientMsg, FileBody, Shape, Target};
+use protocol::id::{ContentHash, Counter, Epoch, Millis, Seq, TransferId};
+use protocol::message::{ClientMsg, FileBody, OfferBody, Target};
 
 /// A line that goes out noticeably later than it was written says so, in ms.
 const WRITTEN_AFTER_MS: u64 = 5_000;
@@ -25,17 +27,30 @@ pub struct Post {
     pub written: Millis,
     /// What is said; a file's name if there is a `file`.
     pub body: String,
-    /// The content that a file's entry names; the server has it.
+    /// The content that a file's entry names.
     pub file: Option<Content>,
 }
 
-/// A file's content.
+/// What a file's entry says beside its name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Content {
-    /// Its hash.
-    pub hash: ContentHash,
+    /// The transfer that it ends or offers, if this profile knows it.
+    pub job: Option<JobId>,
     /// Its size in bytes.
     pub size: u64,
+    /// What it is.
+    pub shape: Shape,
+    /// Where it can be had.
+    pub at: Whereabouts,
+}
+
+/// How a content can be had.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whereabouts {
+    /// The server has it whole, under this hash.
+    Stored(ContentHash),
+    /// The server gets it, by this transfer.
+    Coming(TransferId),
 }
 
 impl Post {
@@ -66,8 +81,12 @@ impl Post {
     fn wire_body(&self) -> Bytes {
         match self.file {
             None => Bytes::copy_from_slice(self.body.as_bytes()),
-            Some(Content { hash, size }) => {
-                FileBody { hash, size, name: self.body.clone(), shape: Shape::File }.encode()
+            Some(Content { size, shape, at, .. }) => {
+                let name = self.body.clone();
+                match at {
+                    Whereabouts::Stored(hash) => FileBody { hash, size, name, shape }.encode(),
+                    Whereabouts::Coming(transfer) => OfferBody { transfer, size, name, shape }.encode(),
+                }
             }
         }
     }
@@ -128,4 +147,8 @@ pub enum Record {
     Acked { counter: Counter },
     /// A post that never went out was given up.
     Gone { serial: u64 },
+    /// A transfer stands like this from here on.
+    Job { id: JobId, job: Job },
+    /// A transfer is over.
+    JobGone { id: JobId },
 }

@@ -2,10 +2,10 @@
 
 use super::*;
 use crate::session::event::{Transfer, TransferStep, Way};
-use crate::transfer::{Failure, JobId, News, Step, Upload};
+use crate::transfer::{Failure, JobId, News, Opened, Order, Shape, Step, Upload};
 use protocol::entry::Entry;
 use protocol::id::ContentHash;
-use protocol::message::{FileBody, Shape};
+use protocol::message::FileBody;
 
 fn file(size: u64) -> FileBody {
     FileBody { hash: ContentHash([7; 32]), size, name: "cat.png".into(), shape: Shape::File }
@@ -31,7 +31,27 @@ fn show(client: &mut Scripted, entries: Vec<Entry>) -> Vec<Event> {
 
 /// The sizes of the files that are to be received.
 fn downloads(client: &mut Scripted) -> Vec<u64> {
-    std::iter::from_fn(|| client.session.poll_download()).map(|job| job.file.size).collect()
+    let orders = std::iter::from_fn(|| client.session.poll_download());
+    let begun = orders.filter_map(|order| if let Order::Begin(job) = order { Some(job.size) } else { None });
+    begun.collect()
+}
+
+/// The next file to send.
+fn upload(client: &mut Scripted) -> Option<Upload> {
+    match client.session.poll_upload()? {
+        Order::Begin(upload) => Some(upload),
+        order => panic!("{order:?}"),
+    }
+}
+
+fn opened(name: &str) -> Step {
+    let transfer = protocol::id::TransferId([3; 16]);
+    let (path, name) = (format!("/{name}"), name.to_owned());
+    Step::Opened(Opened { transfer, path, name, size: 9, stamp: 1, shape: Shape::File })
+}
+
+fn uploaded() -> Step {
+    Step::Uploaded { file: file(9), sent: 9 }
 }
 
 fn news(client: &mut Scripted, step: Step) {
@@ -84,10 +104,10 @@ fn an_uploaded_file_becomes_one_post_where_it_was_sent() {
     let mut client = Scripted::ready();
     client.line("/send cat.png");
     client.line("meanwhile");
-    let Some(Upload { id, path, target }) = client.session.poll_upload() else { panic!("no upload") };
+    let Some(Upload { id, path, target, .. }) = upload(&mut client) else { panic!("no upload") };
     assert_eq!((path.as_str(), target), ("cat.png", Target::Room { room: LOBBY }));
-    client.session.handle_news(News { id, step: Step::Uploaded(file(9)) }, client.now);
-    client.session.handle_news(News { id, step: Step::Uploaded(file(9)) }, client.now);
+    client.session.handle_news(News { id, step: uploaded() }, client.now);
+    client.session.handle_news(News { id, step: uploaded() }, client.now);
     client.pass(0);
     let posts = client.sent().into_iter().filter_map(|message| match message {
         ClientMsg::Post { kind, body, .. } => Some((kind, body)),
@@ -116,7 +136,7 @@ fn a_file_for_a_person_waits_until_they_are_found() {
     client.line("/send cat.png");
     assert_eq!(client.session.poll_upload(), None);
     client.whois("bob", 9);
-    let upload = client.session.poll_upload().map(|upload| upload.target);
+    let upload = upload(&mut client).map(|upload| upload.target);
     assert_eq!(upload, PersonId::new(9).map(|person| Target::Person { person }));
     client.line("/send dog.png");
     client.refuse_last(Code::NoSuchPerson);
@@ -133,8 +153,8 @@ fn a_script_leaves_when_its_files_are_posted_and_shown() {
     client.session.handle_leave(None, client.now);
     client.pass(60_000);
     assert_eq!(client.session.end(), None);
-    news(&mut client, Step::Begun { name: "cat.png".into(), size: 9 });
-    news(&mut client, Step::Uploaded(file(9)));
+    news(&mut client, opened("cat.png"));
+    news(&mut client, uploaded());
     assert_eq!(client.session.end(), None);
     client.say(ServerMsg::Ack { counter: counter(1), room: None, seq: None });
     show(&mut client, vec![sends(1, 9, Some(1))]);
@@ -156,6 +176,8 @@ fn a_file_that_was_not_sent_is_a_refusal_and_leaving_says_what_is_not_done() {
     client.events();
     client.session.handle_leave(Some(0), client.now);
     let left = Event::Transfer(Transfer {
+        id: JobId(3),
+        shape: Shape::File,
         way: Way::Up { to: Place::Room("lobby".into()) },
         name: "b".into(),
         size: 0,
@@ -169,7 +191,7 @@ fn trouble_is_told_once_until_the_file_moves_again() {
     let mut client = Scripted::ready();
     client.line("/send a");
     client.events();
-    news(&mut client, Step::Begun { name: "a".into(), size: 9 });
+    news(&mut client, opened("a"));
     let broken = || Step::Broken(crate::transfer::Trouble::Lost(Loss::Closed));
     news(&mut client, broken());
     news(&mut client, broken());

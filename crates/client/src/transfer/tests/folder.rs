@@ -4,6 +4,7 @@ use crate::transfer::{Failure, Received};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// Names that somebody with bad intentions would send.
@@ -143,7 +144,7 @@ fn what_a_kill_left_is_removed_at_the_next_start_and_nothing_else() {
     std::os::unix::fs::symlink("../canary", world.root.path().join("received/.natter-b.part"))
         .expect("a link");
     let mut other = world.folder().begin(1).expect("another program's");
-    world.folder().clean().expect("cleaned");
+    world.folder().clean(SystemTime::UNIX_EPOCH).expect("cleaned");
     assert!(!left.exists());
     assert_eq!(world.new_files().len(), 3, "{:?}", world.new_files());
     other.write(b"whole").expect("still there");
@@ -154,7 +155,7 @@ fn what_a_kill_left_is_removed_at_the_next_start_and_nothing_else() {
 fn a_folder_that_is_not_there_is_clean_and_is_made_when_something_comes() {
     let root = tempfile::tempdir().expect("a temporary folder");
     let folder = Received::new(root.path().join("a/b"));
-    folder.clean().expect("nothing to do");
+    folder.clean(SystemTime::UNIX_EPOCH).expect("nothing to do");
     assert!(!root.path().join("a").exists());
     receive(&folder, 1, "x", "y").expect("kept");
     assert_eq!(fs::read_to_string(root.path().join("a/b/x")).expect("there"), "y");
