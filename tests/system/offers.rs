@@ -44,6 +44,8 @@ async fn who_begins_early_gets_all_of_it_while_it_grows() {
         let listed = files(&mut bob, client.lobby()).await;
         assert_eq!(listed[0].state, FileState::Offered { bytes: 2 * BLOCK });
         assert_eq!((listed[0].seq, &listed[0].source), (offer, &source));
+        let room = client.lobby();
+        bob.reply(|req| ClientMsg::Fetched { req, room, seq: offer }).await;
 
         up.send(&sent, 2 * BLOCK + 5, sent.size()).await;
         up.finish(&sent).await.expect("it is stored");
@@ -56,6 +58,7 @@ async fn who_begins_early_gets_all_of_it_while_it_grows() {
         assert_eq!(late.hash, Some(sent.hash()), "who comes late gets what it has become");
         let listed = files(&mut bob, client.lobby()).await;
         assert_eq!((listed.len(), &listed[0].state), (1, &FileState::Here), "the offer has ended");
+        assert_eq!(listed[0].fetched, 1, "who fetched it by its offer has fetched it");
     })
     .await;
 }

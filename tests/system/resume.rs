@@ -101,7 +101,7 @@ async fn a_wrong_block_is_thrown_away_and_sent_again() {
         let (_, _client, mut bulk, target) = alice(&server).await;
         let sent = Sent::new(1, target.clone(), content(3 * BLOCK, 1));
         let mut damaged = sent.content.to_vec();
-        damaged[(BLOCK + 7) as usize] ^= 1;
+        damaged[(1 << 20) + 7] ^= 1;
         let damaged = Sent { content: damaged.into(), ..sent.clone() };
         bulk.put(&sent).await.expect("it may begin");
         bulk.send(&sent, 0, BLOCK).await;

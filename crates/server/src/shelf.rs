@@ -96,6 +96,8 @@ impl Usage {
 pub struct Shelf {
     items: BTreeMap<(RoomId, Seq), Item>,
     places: BTreeMap<ContentHash, BTreeSet<(RoomId, Seq)>>,
+    /// Files by the offers that they have ended since the start.
+    ended: BTreeMap<(RoomId, Seq), Seq>,
     /// What they take, and what is reserved.
     pub usage: Usage,
 }
@@ -113,6 +115,7 @@ impl Shelf {
     /// Takes an item away, whose entry is gone.
     pub fn remove(&mut self, room: RoomId, seq: Seq) -> Option<Item> {
         let item = self.items.remove(&(room, seq))?;
+        self.ended.retain(|(of, _), file| (*of, *file) != (room, seq));
         self.release((room, seq), &item);
         Some(item)
     }
@@ -156,14 +159,23 @@ impl Shelf {
         self.items.get(&(room, seq))
     }
 
-    /// Somebody has fetched it; false if that was known or there is no such content.
+    /// A file's entry has ended an offer, which is taken away. Who has fetched it by that has fetched the file, and is
+    /// told.
+    pub fn end_offer(&mut self, room: RoomId, offer: Seq, file: Seq) -> BTreeSet<PersonId> {
+        let fetched = self.remove(room, offer).map(|item| item.fetched).unwrap_or_default();
+        self.ended.insert((room, offer), file);
+        fetched
+    }
+
+    /// The entry of a file: itself, or the offer that it has ended.
+    pub fn file_of(&self, room: RoomId, seq: Seq) -> Seq {
+        self.ended.get(&(room, seq)).copied().unwrap_or(seq)
+    }
+
+    /// Somebody has fetched it; false if that was known or there is no such item.
     pub fn fetch(&mut self, room: RoomId, seq: Seq, person: PersonId) -> bool {
         let item = self.items.get_mut(&(room, seq));
-        item.is_some_and(|item| {
-            matches!(item.named, Named::Content(_))
-                && item.person != Some(person)
-                && item.fetched.insert(person)
-        })
+        item.is_some_and(|item| item.person != Some(person) && item.fetched.insert(person))
     }
 
     /// Whether an entry names a content.

@@ -63,7 +63,7 @@ enum Receiving<F: FileSystem> {
         /// The name.
         name: String,
         /// Where it goes.
-        upload: ClassicUpload<F>,
+        upload: Box<ClassicUpload<F>>,
     },
     /// The rest is of no use; the line says why.
     Refused(String),
@@ -110,12 +110,12 @@ async fn begin<F: FileSystem>(name: &[u8], piece: &[u8], limit: u64, contents: &
         return Receiving::Refused("That file has no name, so nobody got it.".to_owned());
     }
     match ClassicUpload::begin(contents, limit).await {
-        Ok(upload) => write(name.to_owned(), upload, piece).await,
+        Ok(upload) => write(name.to_owned(), Box::new(upload), piece).await,
         Err(error) => Receiving::Refused(sentence(&error)),
     }
 }
 
-async fn write<F: FileSystem>(name: String, mut upload: ClassicUpload<F>, piece: &[u8]) -> Receiving<F> {
+async fn write<F: FileSystem>(name: String, mut upload: Box<ClassicUpload<F>>, piece: &[u8]) -> Receiving<F> {
     match upload.append(piece).await {
         Ok(()) => Receiving::Content { name, upload },
         Err(error) => Receiving::Refused(sentence(&error)),

@@ -6,8 +6,8 @@ use protocol::id::{BlockValue, ContentHash, PersonId, RoomId, TransferId};
 use protocol::limits::BLOCK;
 use protocol::message::Target;
 use protocol::wire::{DecodeError, Wire};
-use std::fs::File;
-use std::io::{self, Read};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// How the name ends of the file that has the values of a content's blocks. Contents of one block have none.
@@ -97,26 +97,51 @@ pub(super) fn value_at(bytes: &[u8], at: usize) -> Option<BlockValue> {
     Some(BlockValue(*bytes))
 }
 
-/// Makes the file of values beside a content that has none, if it needs one. It is not synced.
+/// Makes the file of values beside a content that has none, if it needs one. It is synced.
 ///
 /// # Errors
 /// As the file system says.
 pub fn write_blocks(folder: &Path, hash: ContentHash) -> io::Result<()> {
+    let Some((first, values)) = values_in(folder, hash)? else { return Ok(()) };
+    let size = fs::metadata(folder.join(name_of(hash)))?.len();
+    let mut out = Header::nobodys(size, first).encode().to_vec();
+    out.extend_from_slice(&values);
+    let mut file = File::create(folder.join(name_of(hash) + BLOCKS))?;
+    file.write_all(&out)?;
+    file.sync_all()
+}
+
+/// Whether the values beside a content are those of its blocks. One that has none beside it is fine: they can be made.
+///
+/// # Errors
+/// As the file system says.
+pub fn blocks_fit(folder: &Path, hash: ContentHash) -> io::Result<bool> {
+    let beside = match fs::read(folder.join(name_of(hash) + BLOCKS)) {
+        Ok(beside) => beside,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        Err(error) => return Err(error),
+    };
+    let Some((first, values)) = values_in(folder, hash)? else { return Ok(false) };
+    let Ok((header, begin)) = Header::decode(&beside) else { return Ok(false) };
+    let begin = usize::try_from(begin).unwrap_or(usize::MAX);
+    Ok(header.first == first && beside.get(begin..) == Some(&values[..]))
+}
+
+/// The hash of the first block of a content, and the values of all that more bytes follow; `None` if it has one block.
+fn values_in(folder: &Path, hash: ContentHash) -> io::Result<Option<(ContentHash, BytesMut)>> {
     let mut content = File::open(folder.join(name_of(hash)))?;
-    let size = content.metadata()?.len();
-    if size <= BLOCK {
-        return Ok(());
+    if content.metadata()?.len() <= BLOCK {
+        return Ok(None);
     }
     let mut block = vec![0; 1 << 20];
     content.read_exact(&mut block)?;
-    let mut out = BytesMut::from(&Header::nobodys(size, hash_of_first(&block)).encode()[..]);
-    let mut hasher = BlockHasher::default();
+    let (first, mut values, mut hasher) = (hash_of_first(&block), BytesMut::new(), BlockHasher::default());
     let mut filled = block.len();
     while filled > 0 {
-        hasher.update(&block[..filled], |_, value| value.put(&mut out));
+        hasher.update(&block[..filled], |_, value| value.put(&mut values));
         filled = content.read(&mut block)?;
     }
-    std::fs::write(folder.join(name_of(hash) + BLOCKS), out)
+    Ok(Some((first, values)))
 }
 
 #[cfg(test)]
@@ -141,5 +166,23 @@ mod tests {
             assert_eq!(Header::decode(&encoded[..cut]), Err(DecodeError::Truncated));
         }
         assert!(encoded.len() + 255 < MAX_HEADER);
+    }
+
+    #[test]
+    fn values_that_are_made_fit_and_those_of_another_content_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let lay_down = |content: &[u8]| {
+            let hash = ContentHash(*blake3::hash(content).as_bytes());
+            fs::write(folder.path().join(name_of(hash)), content).unwrap();
+            hash
+        };
+        let (one, two, small) =
+            (lay_down(&vec![1; 3 << 20]), lay_down(&vec![2; 3 << 20]), lay_down(&[3; 1 << 20]));
+        let beside = |hash| folder.path().join(name_of(hash) + BLOCKS);
+        assert!(blocks_fit(folder.path(), one).unwrap(), "there are none");
+        [one, two, small].iter().for_each(|hash| write_blocks(folder.path(), *hash).unwrap());
+        assert!(blocks_fit(folder.path(), one).unwrap() && !beside(small).exists());
+        fs::copy(beside(two), beside(one)).unwrap();
+        assert!(!blocks_fit(folder.path(), one).unwrap());
     }
 }

@@ -65,7 +65,7 @@ impl<F: FileSystem> Reading<F> {
             return;
         }
         // Whoever told it is gone only when it is whole or given up, and that was told.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Fills the buffer behind its first `from` bytes with what begins at this offset; with how many bytes is told:

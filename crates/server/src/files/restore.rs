@@ -116,7 +116,7 @@ impl<F: FileSystem> Contents<F> {
         let buffer = vec![0; usize::try_from(most * VALUE).unwrap_or_default()];
         let (values, n) = self.files.read_at(&beside, begin, buffer, 0).await?;
         let known = n / 32;
-        let synced = known.saturating_sub(2 * SYNC as usize);
+        let synced = known.saturating_sub(2 * SYNC);
         let mut tree: Tree = (0..synced).filter_map(|at| value_at(&values, at)).collect();
         let file = self.files.open(&self.path(name)).await?;
         let mut block = vec![0; 1 << 20];

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 /// Blocks after which what arrived is put on the disk: so much may be lost by a crash of the machine, and no longer
 /// may a sync of the log wait behind it.
-pub(super) const SYNC: u64 = 32;
+pub(super) const SYNC: usize = 32;
 
 /// Why a piece of an upload was not taken.
 #[derive(Debug, Error)]
@@ -75,6 +75,9 @@ pub(super) struct Settled {
     /// Whether there are files.
     created: bool,
     tree: Tree,
+    /// The last piece on its way to the disk, while the next one arrives. It belongs to whoever goes on, so that it can't
+    /// come behind what is written in its place then.
+    writing: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Partial {
@@ -94,7 +97,7 @@ impl Partial {
             header,
             progress: watch::Sender::new(progress),
             turn: watch::Sender::default(),
-            settled: Arc::new(Mutex::new(Settled { created: true, tree })),
+            settled: Arc::new(Mutex::new(Settled { created: true, tree, writing: None })),
         }
     }
 }
@@ -122,6 +125,18 @@ pub struct Upload<F: FileSystem> {
     syncing: Option<JoinHandle<io::Result<()>>>,
 }
 
+/// Waits for what was begun before, if there is something.
+async fn wait_for(begun: &mut Option<JoinHandle<io::Result<()>>>) -> io::Result<()> {
+    match begun {
+        Some(task) => {
+            let done = task.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+            *begun = None;
+            done
+        }
+        None => Ok(()),
+    }
+}
+
 impl<F: FileSystem> Contents<F> {
     /// Begins an upload or goes on with it. Whoever had it before loses it.
     ///
@@ -139,6 +154,8 @@ impl<F: FileSystem> Contents<F> {
         let lease = partial.settled.clone().lock_owned();
         let settled = timeout(Duration::from_millis(DEAD_AFTER_MS), lease).await;
         let mut settled = settled.map_err(|_| UploadError::Elsewhere)?;
+        // What became of it matters no more: only what was checked counts.
+        let _ = wait_for(&mut settled.writing).await;
         let progress = *partial.progress.borrow();
         if let Some(hash) = progress.whole {
             return Ok(Begun::Whole(hash));
@@ -210,7 +227,10 @@ impl<F: FileSystem> Upload<F> {
             return Err(UploadError::Wrong);
         }
         self.hasher.update(&bytes, |_, _| unreachable!("the piece ends in the block under way"));
-        Ok(self.contents.files.write_at(&self.file, offset, bytes).await?)
+        wait_for(&mut self.settled.writing).await?;
+        let (files, file) = (self.contents.files.clone(), self.file.clone());
+        self.settled.writing = Some(tokio::spawn(async move { files.write_at(&file, offset, bytes).await }));
+        Ok(())
     }
 
     /// Ends a block that more bytes follow, if it has this value.
@@ -229,11 +249,12 @@ impl<F: FileSystem> Upload<F> {
 
     async fn settle_block(&mut self) -> Result<(), UploadError> {
         let index = self.hasher.index();
+        wait_for(&mut self.settled.writing).await?;
         let Some(value) = self.hasher.settle() else { return Ok(()) };
         let at = self.begin + VALUE * index;
         self.contents.files.write_at(&self.values, at, Bytes::copy_from_slice(&value.0)).await?;
         self.settled.tree.push(value);
-        if (index + 1).is_multiple_of(SYNC) {
+        if (index + 1).is_multiple_of(SYNC as u64) {
             self.sync_behind().await?;
         }
         let settled = self.hasher.border();
@@ -243,20 +264,13 @@ impl<F: FileSystem> Upload<F> {
 
     /// Puts what came on the disk while more comes; waits for the time before to be done.
     async fn sync_behind(&mut self) -> Result<(), UploadError> {
-        self.synced().await?;
+        wait_for(&mut self.syncing).await?;
         let (files, file, values) = (self.contents.files.clone(), self.file.clone(), self.values.clone());
         self.syncing = Some(tokio::spawn(async move {
             files.sync(&file).await?;
             files.sync(&values).await
         }));
         Ok(())
-    }
-
-    async fn synced(&mut self) -> io::Result<()> {
-        match self.syncing.take() {
-            Some(syncing) => syncing.await.unwrap_or_else(|error| Err(io::Error::other(error))),
-            None => Ok(()),
-        }
     }
 
     /// Adds bytes of an upload that nobody checks, settling blocks as they fill.
@@ -308,7 +322,8 @@ impl<F: FileSystem> Upload<F> {
     }
 
     async fn place(&mut self, hash: ContentHash, first: ContentHash) -> Result<(), UploadError> {
-        self.synced().await?;
+        wait_for(&mut self.settled.writing).await?;
+        wait_for(&mut self.syncing).await?;
         let contents = self.contents.clone();
         let (files, name) = (&contents.files, contents.path(&self.name));
         let beside = contents.path(&format!("{}{BLOCKS}", self.name));

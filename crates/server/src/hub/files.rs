@@ -245,14 +245,20 @@ impl Hub {
     /// Somebody has fetched a file.
     pub(super) fn handle_fetched(&mut self, person: PersonId, room: RoomId, seq: Seq) -> Result<(), Code> {
         self.authorize(person, room)?;
-        let is_file = |item: &Item| matches!(item.named, Named::Content(_));
-        if !self.shelf.find(room, seq).is_some_and(is_file) {
+        let seq = self.shelf.file_of(room, seq);
+        if self.shelf.find(room, seq).is_none() {
             return Err(Code::NoSuchEntry);
         }
-        if self.shelf.fetch(room, seq, person) {
+        self.mark_fetched(person, room, seq);
+        Ok(())
+    }
+
+    /// Takes it down. By an offer it is known until that ends: then the file's entry has it.
+    pub(super) fn mark_fetched(&mut self, person: PersonId, room: RoomId, seq: Seq) {
+        let is_file = self.shelf.find(room, seq).is_some_and(|item| matches!(item.named, Named::Content(_)));
+        if self.shelf.fetch(room, seq, person) && is_file {
             self.sequencer.change(Change::Fetched { room, seq, person });
         }
-        Ok(())
     }
 
     /// Lists the files of a room.

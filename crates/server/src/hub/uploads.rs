@@ -72,8 +72,16 @@ impl Hub {
             let room = self.room_of(person, &header.target);
             self.shelf.usage.add(Some(person), room, header.size);
             let (offer, transfer) = (Offer::None, header.transfer);
-            let known =
-                Transfer { header, person, room, offer, connections: 0, last: now.steady, hash, posted: false };
+            let known = Transfer {
+                header,
+                person,
+                room,
+                offer,
+                connections: 0,
+                last: now.steady,
+                hash,
+                posted: false,
+            };
             self.transfers.insert(transfer, known);
         }
     }
@@ -126,7 +134,8 @@ impl Hub {
         self.check_quotas(person, room, header.size)?;
         self.shelf.usage.add(Some(person), room, header.size);
         let (offer, transfer, hash) = (Offer::None, header.transfer, None);
-        let new = Transfer { header, person, room, offer, connections: 1, last: now.steady, hash, posted: false };
+        let new =
+            Transfer { header, person, room, offer, connections: 1, last: now.steady, hash, posted: false };
         self.transfers.insert(transfer, new);
         Ok(Admitted::Going { likely })
     }
@@ -282,11 +291,12 @@ impl Hub {
             (known.posted, known.last) = (true, now.steady);
             self.shelf.usage.take(Some(known.person), known.room, known.header.size);
         }
-        if let Some((room, seq)) = offer {
-            self.shelf.remove(room, seq);
-        }
+        let fetched = offer.map(|(room, seq)| self.shelf.end_offer(room, seq, file.seq));
         let gone = self.contents.size(file.hash).is_none();
         self.shelf.add(file.room, file.seq, Item { gone, ..file.into() });
+        for person in fetched.into_iter().flatten() {
+            self.mark_fetched(person, file.room, file.seq);
+        }
     }
 
     /// An entry that named a file is gone, and what it named goes unless something else names it.

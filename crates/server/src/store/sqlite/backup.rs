@@ -7,6 +7,7 @@ use super::load::{Loaded, load};
 use super::schema::{self, Unusable};
 use super::verify::{self, Report};
 use super::{OperateError, Task, number, reader, writer};
+use crate::files::write_blocks;
 use protocol::id::{ContentHash, Epoch};
 use protocol::message::Durability;
 use rusqlite::{Connection, params};
@@ -197,6 +198,7 @@ fn restore_contents(db: &Connection, folder: &Path, task: &mut Task<'_>) -> Resu
         }
         file.sync_all()?;
         fs::rename(part, folder.join(name.as_str()))?;
+        write_blocks(folder, ContentHash(hash))?;
         task.advance(1);
     }
     File::open(folder)?.sync_all()?;

@@ -10,6 +10,7 @@ use super::number::{int, key_of, place_of};
 use super::schema::{self, Kind};
 use super::unique::Unique;
 use super::{OperateError, Task, index, open, reader, wal};
+use crate::files::blocks_fit;
 use crate::store::{StoredFile, StoredOffer, weight};
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{ContentHash, DeviceNo, RoomId, Seq};
@@ -369,6 +370,11 @@ fn verify_contents(
                 if found != hash {
                     let name = blake3::Hash::from_bytes(hash.0).to_hex();
                     report.find(format!("the content {name} does not fit its hash"));
+                } else if let Contents::Folder(folder) = contents
+                    && !blocks_fit(folder, hash)?
+                {
+                    let name = blake3::Hash::from_bytes(hash.0).to_hex();
+                    report.find(format!("the values of the blocks of {name} are not those of its content"));
                 }
             }
         }
