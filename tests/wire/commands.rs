@@ -4,7 +4,7 @@ use super::arbitrary::text;
 use super::cases;
 use proptest::prelude::*;
 use protocol::command::{
-    Argument, COMMANDS, Command, CommandError, HistorySpan, Jump, Line, Search, Spec, find, nearest,
+    Argument, COMMANDS, Command, CommandError, HistorySpan, Jump, Line, Search, Shelved, Spec, find, nearest,
 };
 use protocol::id::Seq;
 use protocol::limits::{MAX_FETCH, MAX_QUERY};
@@ -174,6 +174,20 @@ fn lines_are_read_as_people_mean_them() {
         ("/jump #3", Command::Jump(Jump::Line(Seq::new(3).unwrap()))),
         ("/send  my cat.png ", Command::Send(text("my cat.png"))),
         ("/upload ~/a b", Command::Send(text("~/a b"))),
+        ("/files", Command::Files { all: false, room: None }),
+        ("/files -a #dev", Command::Files { all: true, room: Some(room("dev")) }),
+        ("/get 3", Command::Get { file: Shelved::Number(3), executables: false }),
+        ("/get -x #17", Command::Get { file: Shelved::Line(Seq::new(17).unwrap()), executables: true }),
+        (
+            "/get my cat.png --exec",
+            Command::Get { file: Shelved::Name(text("my cat.png")), executables: true },
+        ),
+        ("/get ./3", Command::Get { file: Shelved::Name(text("3")), executables: false }),
+        ("/accept", Command::Accept { transfer: None, executables: false }),
+        ("/accept 4 -x", Command::Accept { transfer: Some(4), executables: true }),
+        ("/decline 4", Command::Decline(Some(4))),
+        ("/look", Command::Look(None)),
+        ("/cancel 2", Command::Cancel(Some(2))),
         ("/help /join", Command::Help(Some(text("join")))),
         ("/quit\r\n", Command::Quit),
     ];
@@ -196,6 +210,15 @@ fn a_number_alone_changes_no_line() {
     for line in ["/delete last", "/delete #0", "/jump 0", "/jump #", "/jump -1"] {
         assert!(matches!(Line::parse(line), Err(CommandError::Number(_))), "{line}");
     }
+}
+
+#[test]
+fn what_is_no_number_of_a_transfer_is_told() {
+    for line in ["/accept 0", "/decline x", "/cancel -1", "/look 1 2", "/accept 99999999999999999999"] {
+        assert!(matches!(Line::parse(line), Err(CommandError::Transfer(_))), "{line}");
+    }
+    assert!(matches!(Line::parse("/get 0"), Err(CommandError::Number(_))));
+    assert_eq!(Line::parse("/get -x"), Err(CommandError::Missing(find("get").unwrap())));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod arbitrary;
 mod blocks;
+mod bundle;
 mod classic;
 mod commands;
 mod document;

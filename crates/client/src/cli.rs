@@ -1,5 +1,9 @@
 //! The command line.
 
+mod errand;
+
+pub use errand::{Errand, Get, Send, Visit};
+
 use crate::address::Address;
 use crate::line::{ExitCode, Failure};
 use clap::{Parser, ValueEnum};
@@ -13,6 +17,8 @@ Examples:
   natter chat.example -p 4000 -u alice   chat elsewhere
   natter natter://chat.example:4000      the line that the server prints
   echo hi | natter 127.0.0.1 -u bob      say something and leave
+  natter send chat.example -r dev x.log  send a file and leave (natter send --help)
+  natter get chat.example -r dev x.log   receive a file and leave (natter get --help)
 
 Type /help in the chat for its commands.";
 
@@ -80,7 +86,7 @@ pub struct Cli {
         env = "NATTER_MAX_RECEIVE",
         hide_env_values = true,
         value_name = "MIB",
-        default_value_t = 256
+        default_value_t = 25
     )]
     pub max_receive: u64,
 

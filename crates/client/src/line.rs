@@ -12,6 +12,7 @@ mod outbox;
 mod prompt;
 mod reading;
 mod said;
+mod shelf;
 mod size;
 mod style;
 #[cfg(test)]
@@ -70,6 +71,7 @@ impl Renderer {
             | Event::Elsewhere { .. } => self.reading(event),
             Event::People { place, people } => self.people(place, people),
             Event::Rooms { rooms } => self.rooms(rooms),
+            Event::Files { place, files, more } => self.files(place, files, *more),
             Event::Whois { person, rooms, seen, agent } => self.whois(person, rooms, *seen, agent),
             Event::Help { about } => help(*about).iter().map(|line| self.look.pad(line)).collect(),
             Event::Classic(event) => self.classic(event),
@@ -89,13 +91,17 @@ impl Renderer {
             | Event::Found { .. }
             | Event::People { .. }
             | Event::Rooms { .. }
+            | Event::Files { .. }
             | Event::Whois { .. }
             | Event::Topic { .. }
             | Event::Ignored { .. }
             | Event::Motd { .. }
             | Event::Help { .. }
             | Event::Classic(Classic::Help)
-            | Event::Transfer(Transfer { step: TransferStep::Received { .. }, .. })
+            | Event::Transfer(Transfer {
+                step: TransferStep::Received { .. } | TransferStep::Listed { .. },
+                ..
+            })
             | Event::Clear => Channel::Data,
             Event::Gap { .. }
             | Event::Refused { .. }

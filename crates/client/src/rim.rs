@@ -3,6 +3,7 @@
 mod classic;
 mod clock;
 mod end;
+mod errand;
 mod freight;
 mod plain;
 mod run;

@@ -36,6 +36,7 @@ mod rooms;
 mod roster;
 mod save;
 mod search;
+mod shelf;
 #[cfg(test)]
 mod tests;
 mod transfers;
@@ -52,6 +53,7 @@ pub use transfers::{Ongoing, Wanted};
 pub use view::View;
 
 use crate::clock::{Now, after};
+use crate::transfer::Keep;
 use changes::Deferred;
 use event::{End, Event, Loss, Welcome};
 use heartbeat::Heartbeat;
@@ -174,6 +176,13 @@ pub struct Session {
     /// Lines that `/history` shows unless it is told.
     last_count: u16,
     searched: Searched,
+    shelf: shelf::Shelf,
+    /// Where what is got goes, unless that is said.
+    keep_at: Keep,
+    /// Somebody sees how far files are at any time, not only their tenths.
+    watched: bool,
+    /// It is there for one thing: what is shown is not read by that, and what is got is waited for.
+    errand: bool,
     lines: u64,
     /// Lines that could not be done, and lines that the server refused.
     mistakes: u64,
@@ -235,6 +244,10 @@ impl Session {
             reading: None,
             last_count: HISTORY,
             searched: Searched::default(),
+            shelf: shelf::Shelf::default(),
+            keep_at: Keep::default(),
+            watched: config.interactive,
+            errand: false,
             lines: 0,
             mistakes: 0,
             refusals: 0,

@@ -11,6 +11,7 @@ mod download;
 mod fault;
 mod hashed;
 mod link;
+mod look;
 mod meter;
 mod name;
 mod order;
@@ -20,6 +21,8 @@ mod source;
 mod sums;
 #[cfg(test)]
 mod tests;
+mod tree;
+mod unpack;
 mod upload;
 
 pub use carrier::{Carrier, Login};

@@ -1,7 +1,9 @@
 //! Slash commands: one static table, used by the client for its own line and by the server for classic users.
 
+mod files;
 mod parse;
 
+pub use files::Shelved;
 pub use parse::{Command, CommandError, HistorySpan, Jump, Line, Search};
 
 /// What stands behind a command, for help and completion.
@@ -17,6 +19,8 @@ pub enum Argument {
     Command,
     /// The path of a file on the user's machine, to the end of the line.
     Path,
+    /// A file that was sent here: its number or its name.
+    File,
     /// Free text.
     Text,
 }
@@ -83,7 +87,27 @@ pub const COMMANDS: &[Spec] = &[
         true,
     ),
     spec("jump", &[], "[N|#N]", "show what was said around result N or line #N", Argument::Text, false),
-    spec("send", &["upload"], "PATH", "send a file", Argument::Path, false),
+    spec("send", &["upload"], "PATH", "send a file or a folder", Argument::Path, false),
+    spec("files", &["shelf"], "[-a] [ROOM]", "show the files that were sent here", Argument::Room, false),
+    spec(
+        "get",
+        &["download"],
+        "[-x] N|#N|NAME",
+        "receive file N of /files, or that of line #N",
+        Argument::File,
+        false,
+    ),
+    spec(
+        "accept",
+        &[],
+        "[-x] [N]",
+        "receive what is offered; -x: programs stay programs",
+        Argument::Text,
+        false,
+    ),
+    spec("decline", &[], "[N]", "do not receive what is offered", Argument::Text, false),
+    spec("look", &[], "[N]", "show all that is in a folder that is offered", Argument::Text, false),
+    spec("cancel", &[], "[N]", "stop sending or receiving a file", Argument::Text, false),
     spec("ignore", &[], "[NAME]", "hide what a person says, or list whom you hide", Argument::Person, false),
     spec("unignore", &[], "NAME", "show again what a person says", Argument::Person, false),
     spec("motd", &[], "", "show the operator's words", Argument::None, true),

@@ -7,6 +7,7 @@
 //! frames of the native dialect their meaning, and [`classic`], which does so for the older one.
 
 pub mod blocks;
+pub mod bundle;
 pub mod classic;
 pub mod code;
 pub mod command;

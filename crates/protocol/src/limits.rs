@@ -127,3 +127,15 @@ pub const TYPING_MS: u64 = 6_000;
 
 /// Days after which a device that was not seen is forgotten, and its counter with it.
 pub const DEVICE_DAYS: u32 = 90;
+
+/// Files and empty folders in one folder that is sent: more of them are better sent as an archive.
+pub const MAX_BUNDLE_ENTRIES: usize = 65_536;
+
+/// Bytes of the list of a folder that is sent: its receiver holds it whole.
+pub const MAX_BUNDLE_INDEX: usize = 4 * 1024 * 1024;
+
+/// Names along one path of a folder that is sent: no tool is at home deeper than that.
+pub const MAX_BUNDLE_DEPTH: usize = 32;
+
+/// Bytes of one name in a folder that is sent: what file systems take.
+pub const MAX_BUNDLE_NAME: usize = 255;

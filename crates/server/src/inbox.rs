@@ -75,7 +75,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
         self.take(|deframer, input| {
             let mut bundle = Bundle::default();
             bundle.fill(dialect, deframer, input);
-            conn.hear(clock.now(), deframer.is_mid_frame());
+            conn.hear(clock.now().steady, deframer.is_mid_frame());
             (!bundle.is_empty()).then_some(bundle)
         })
         .await

@@ -149,7 +149,7 @@ async fn serve_memory(
     let folder = temporary_folder(config, epoch)?;
     let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
     announce(local, config.plaintext);
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock::start());
     serve_until(listener, store, contents, clock, settings(config), config.plaintext, stopped).await?;
     Ok(())
 }
@@ -171,7 +171,7 @@ async fn serve_folder(
     open_folder(&path).map_err(failed)?;
     let contents = Contents::open(Disk, path.clone(), file_space(config), &named).await.map_err(failed)?;
     announce(local, config.plaintext);
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock::start());
     let served =
         serve_until(listener, store.clone(), contents, clock, settings(config), config.plaintext, stopped);
     let failed = store.failed();

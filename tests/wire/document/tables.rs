@@ -102,6 +102,10 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         PRESENCE_GRACE_MS,
         TYPING_MS,
         DEVICE_DAYS,
+        MAX_BUNDLE_ENTRIES,
+        MAX_BUNDLE_INDEX,
+        MAX_BUNDLE_DEPTH,
+        MAX_BUNDLE_NAME,
     ];
     let source = include_str!("../../../crates/protocol/src/limits.rs");
     let constants = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());

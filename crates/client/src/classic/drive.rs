@@ -8,9 +8,9 @@ use crate::backoff::Backoff;
 use crate::clock::{Clock, Now};
 use crate::drive::{Connect, DriveError, Input, Ports, Ready, Step, attempt};
 use crate::session::event::Loss;
-use crate::transfer::{Failure, Received, Source, candidates};
+use crate::transfer::{Failure, Received, Shape, Source, candidates};
 use rand::{Rng, RngExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -169,7 +169,7 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        match Source::open_any(&candidates(path, self.home.as_deref())).and_then(Outgoing::new) {
+        match open(path, self.home.as_deref()).and_then(Outgoing::new) {
             Ok((outgoing, head)) => {
                 self.session.handle_upload_begun(outgoing.name(), outgoing.size(), now);
                 wire.frames.push(&head);
@@ -207,6 +207,8 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
         let now = self.clock.now();
         match step {
             Step::Input(Input::Line(line)) => self.session.handle_line(&line, now),
+            // A classic server knows no rooms, and keeps no files.
+            Step::Input(Input::Order(_)) => {}
             Step::Input(Input::Leave) => self.session.handle_leave(Some(PATIENCE_MS), now),
             Step::End => self.session.handle_leave(None, now),
             Step::Room => self.ports.show(&mut self.session),
@@ -214,5 +216,13 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
             Step::Shown(_) | Step::News(_) => {}
             Step::Tick => self.session.handle_tick(now),
         }
+    }
+}
+
+/// A file; a classic server takes nothing else.
+fn open(path: &str, home: Option<&Path>) -> Result<Source, Failure> {
+    match Source::open_any(&candidates(path, home))? {
+        source if source.shape() == Shape::File => Ok(source),
+        _ => Err(Failure::Folder),
     }
 }

@@ -309,6 +309,7 @@ impl Talk for ClassicSession {
             name: self.config.name.clone(),
             people: self.people.iter().cloned().collect(),
             rooms: [].into(),
+            files: [].into(),
             lines: self.lines,
         }
     }

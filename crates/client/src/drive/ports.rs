@@ -5,6 +5,7 @@ use crate::clock::Now;
 use crate::session::event::Event;
 use crate::session::{Session, View};
 use crate::transfer::{Download, News, Order, Upload};
+use protocol::command::Command;
 use protocol::id::Millis;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -70,6 +71,8 @@ impl Talk for Session {
 pub enum Input {
     /// A line was typed.
     Line(String),
+    /// A command that nobody typed.
+    Order(Command),
     /// The user wants to leave soon. The end of the channel, in contrast, waits until all is acknowledged.
     Leave,
 }

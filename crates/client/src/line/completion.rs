@@ -38,6 +38,7 @@ fn offers(before: &str, start: usize, word: &str, candidates: Candidates<'_>) ->
     let spec = command.and_then(find).filter(|_| !before[..start].is_empty());
     let first = before[..start].split_whitespace().count() == 1;
     match spec.filter(|_| first).map(|spec| spec.argument) {
+        Some(Argument::File) => Vec::new(),
         Some(Argument::Room) => names(word, "#", candidates.rooms, ""),
         Some(Argument::Person) => names(word, "@", candidates.people, " "),
         Some(Argument::Command) => commands(word.trim_start_matches('/'), "", ""),

@@ -1,5 +1,6 @@
 //! What every event and every refusal looks like, in colour and without.
 
+mod shelf;
 mod transfers;
 
 use super::*;
@@ -166,10 +167,11 @@ fn number(event: &Event) -> usize {
         Event::Unkept { .. } => 44,
         Event::KeptAgain => 45,
         Event::Gone { .. } => 46,
+        Event::Files { .. } => 47,
     }
 }
 
-const KINDS: usize = 47;
+const KINDS: usize = 48;
 
 fn connection_events() -> Vec<Event> {
     let welcome = Welcome {
@@ -277,6 +279,8 @@ fn answers() -> Vec<Event> {
             ],
         },
         Event::Rooms { rooms: Vec::new() },
+        Event::Files { place: dev(), files: shelf::files(), more: true },
+        Event::Files { place: bob(), files: Vec::new(), more: false },
         Event::Whois {
             person: item(1, "alice", online(), ""),
             rooms: vec!["lobby".into(), "dev".into()],

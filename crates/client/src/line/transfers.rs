@@ -2,30 +2,46 @@
 
 use super::Renderer;
 use super::hint::hint;
+use super::lists::count;
 use super::notices::why;
 use super::said::safe;
+use super::shelf::programs;
 use super::size::human_size;
 use crate::session::event::{Refusal, Transfer, TransferStep, Way};
 use crate::transfer::{Failure, Pace, Trouble};
+use protocol::bundle::Index;
 use protocol::code::Code;
 use unicode_width::UnicodeWidthChar;
 
 /// Columns of a name in a line that tells how far a file is: the line must fit one row.
-const COLUMNS: usize = 22;
+const COLUMNS: usize = 12;
+
+/// Columns of a bar.
+const BAR: usize = 6;
 
 impl Renderer {
     pub(super) fn transfer(&self, transfer: &Transfer) -> Vec<String> {
         let name = safe(&transfer.name);
         match &transfer.step {
-            TransferStep::Moving(pace) => vec![self.info(&moving(transfer, *pace))],
-            TransferStep::Hashing(pace) => vec![self.info(&at_work(transfer, "hashing", *pace))],
-            TransferStep::Verifying(pace) => vec![self.info(&at_work(transfer, "verifying", *pace))],
+            TransferStep::Moving(pace) => {
+                let doing = if matches!(transfer.way, Way::Up { .. }) { "sending" } else { "receiving" };
+                vec![self.at_work(transfer, doing, *pace)]
+            }
+            TransferStep::Hashing(pace) => vec![self.at_work(transfer, "hashing", *pace)],
+            TransferStep::Verifying(pace) => vec![self.at_work(transfer, "verifying", *pace)],
+            TransferStep::Unpacking(pace) => vec![self.at_work(transfer, "unpacking", *pace)],
             TransferStep::Waiting(pace) => {
-                vec![self.info(&at_work(transfer, "waiting for the sender of", *pace))]
+                let (moved, size) = (human_size(pace.moved), human_size(transfer.size));
+                vec![self.info(&format!("'{name}': {moved} of {size} are here; waiting for its sender"))]
             }
             TransferStep::Asked { .. } => {
-                let (size, from) = (human_size(transfer.size), who(&transfer.way));
-                vec![self.info(&format!("{from} offers '{name}' ({size}): /accept or /decline"))]
+                let size = human_size(transfer.size);
+                vec![self.offer(transfer, &format!("offers '{name}' ({size})"), "")]
+            }
+            TransferStep::Listed { index, all } => self.listed(transfer, index, *all),
+            TransferStep::LeftOut { count } => {
+                let text = format!("{count} links, devices or pipes in '{name}' are not sent");
+                vec![self.info(&text)]
             }
             TransferStep::Resumed { at } => {
                 vec![self.info(&format!("'{name}' goes on at {}", human_size(*at)))]
@@ -67,25 +83,59 @@ impl Renderer {
     }
 }
 
+impl Renderer {
+    /// How far it is: on a screen in one row.
+    fn at_work(&self, transfer: &Transfer, doing: &str, pace: Pace) -> String {
+        let Transfer { id, size, .. } = transfer;
+        let percent = u128::from(pace.moved) * 100 / u128::from((*size).max(1));
+        let rate = human_size(pace.rate);
+        let left = left(*size, pace).map(|left| format!(", {left} left")).unwrap_or_default();
+        if !self.look.screen {
+            let (name, size) = (safe(&transfer.name), human_size(*size));
+            return self.info(&format!("{doing} '{name}': {percent} % of {size}, {rate}/s{left}"));
+        }
+        let name = short(&safe(&transfer.name));
+        let full = usize::try_from(percent * BAR as u128 / 100).unwrap_or(BAR).min(BAR);
+        let bar = format!("{}{}", "#".repeat(full), "-".repeat(BAR - full));
+        self.info(&format!("{}: {doing} '{name}' [{bar}] {percent} %, {rate}/s{left}", id.0))
+    }
+
+    /// Somebody offers something, which the user must decide on.
+    fn offer(&self, transfer: &Transfer, what: &str, more: &str) -> String {
+        let (from, number) = (who(&transfer.way), transfer.id.0);
+        let text = format!("{from} {what}: /accept {number} receives it, /decline {number} does not{more}");
+        self.look.pad(&self.look.strong(&format!("-- {text}")))
+    }
+
+    fn listed(&self, transfer: &Transfer, index: &Index, all: bool) -> Vec<String> {
+        let (name, number) = (safe(&transfer.name), transfer.id.0);
+        let (files, size) = (count(index.files() as u64, "file"), human_size(index.bytes()));
+        let mut out = vec![self.info(&format!("in the folder '{name}' of {}:", who(&transfer.way)))];
+        out.extend(self.listing(index, all, number));
+        let run = match programs(index) {
+            0 => String::new(),
+            n => format!("; /accept {number} -x lets its {} be run", count(n as u64, "program")),
+        };
+        out.push(self.offer(transfer, &format!("offers the folder '{name}' ({files}, {size})"), &run));
+        out
+    }
+}
+
+/// How long it still takes at this rate.
+fn left(size: u64, pace: Pace) -> Option<String> {
+    let seconds = size.saturating_sub(pace.moved).checked_div(pace.rate)?;
+    Some(match seconds {
+        0..6_000 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        6_000..360_000 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", (seconds / 86_400).min(9_999)),
+    })
+}
+
 fn who(way: &Way) -> String {
     match way {
         Way::Up { to } => safe(&to.to_string()),
         Way::Down { from } => safe(from),
     }
-}
-
-fn moving(transfer: &Transfer, pace: Pace) -> String {
-    let doing = match transfer.way {
-        Way::Up { .. } => "sending",
-        Way::Down { .. } => "receiving",
-    };
-    at_work(transfer, doing, pace)
-}
-
-fn at_work(transfer: &Transfer, doing: &str, pace: Pace) -> String {
-    let percent = u128::from(pace.moved) * 100 / u128::from(transfer.size.max(1));
-    let (name, size) = (short(&safe(&transfer.name)), human_size(transfer.size));
-    format!("{doing} '{name}': {percent} % of {size}, {}/s", human_size(pace.rate))
 }
 
 /// The beginning and the end of a long name.
@@ -127,6 +177,10 @@ fn what(failure: &Failure, way: &Way) -> String {
     match failure {
         Failure::NotFound => "no such file".to_owned(),
         Failure::Folder => "that is a folder".to_owned(),
+        Failure::BadFolder(words) => match way {
+            Way::Up { .. } => format!("that folder can't be sent: {}", safe(words)),
+            Way::Down { .. } => format!("that is no folder that can be written: {}", safe(words)),
+        },
         Failure::NotPlain => "that is no plain file".to_owned(),
         Failure::Unreadable(words) => format!("it can't be read: {}", safe(words)),
         Failure::TooLarge { size, limit } => {
@@ -152,6 +206,10 @@ fn advice(failure: &Failure, way: &Way) -> String {
     match failure {
         Failure::NotFound => "check the path; Tab completes it".to_owned(),
         Failure::Folder => "pack it first, with tar or zip, and send the archive".to_owned(),
+        Failure::BadFolder(_) if matches!(way, Way::Up { .. }) => {
+            "change that, or pack it with tar or zip, and send the archive".to_owned()
+        }
+        Failure::BadFolder(_) => "nothing of it was written".to_owned(),
         Failure::NotPlain => "copy what is in it to a plain file, and send that".to_owned(),
         Failure::Unreadable(_) => "check its permissions".to_owned(),
         Failure::TooLarge { .. } if matches!(way, Way::Up { .. }) => {

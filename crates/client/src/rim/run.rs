@@ -4,8 +4,8 @@ use super::clock::SystemClock;
 use super::end::{drive_failure, end_failure, profile_failure};
 use super::freight::Carriers;
 use super::tcp::Tcp;
-use super::{classic, plain, signals, terminal};
-use crate::cli::{Cli, Color, usage_failure};
+use super::{classic, errand, plain, signals, terminal};
+use crate::cli::{Cli, Color, Errand, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
 use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure, Look, Renderer, Zone};
@@ -24,16 +24,14 @@ use std::thread::JoinHandle;
 
 /// Runs the program with these arguments, and says on stderr why if it fails.
 pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
-    let result = match Cli::try_parse_from(args) {
-        Ok(cli) if cli.classic => start(classic::chat(&cli)),
-        Ok(cli) => start(chat(&cli)),
-        Err(error) => match usage_failure(&error) {
-            Some(failure) => Err(failure),
-            // A closed pipe is no reason to fail.
-            None => {
-                let _ = error.print();
-                Ok(ExitCode::Fine)
-            }
+    let args: Vec<_> = args.collect();
+    let result = match Errand::parse(&args) {
+        Some(Ok(errand)) => start(errand::run(&errand)),
+        Some(Err(error)) => unread(&error),
+        None => match Cli::try_parse_from(args) {
+            Ok(cli) if cli.classic => start(classic::chat(&cli)),
+            Ok(cli) => start(chat(&cli)),
+            Err(error) => unread(&error),
         },
     };
     let code = result.unwrap_or_else(|failure| {
@@ -41,6 +39,18 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
         failure.code
     });
     code as u8
+}
+
+/// A command line that is none, or that asks for help.
+fn unread(error: &clap::Error) -> Result<ExitCode, Failure> {
+    match usage_failure(error) {
+        Some(failure) => Err(failure),
+        // A closed pipe is no reason to fail.
+        None => {
+            let _ = error.print();
+            Ok(ExitCode::Fine)
+        }
+    }
 }
 
 fn start(chat: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
@@ -59,13 +69,33 @@ fn start(chat: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCo
 }
 
 async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
+    let interactive = terminal::is_there();
+    let prepare = |session: &mut Session, kept: bool| {
+        if !cli.no_receive {
+            session.receive_up_to(cli.max_receive.saturating_mul(1 << 20));
+        }
+        if kept {
+            session.keep_transfers();
+        }
+    };
+    let begin = |face, history| start_face(cli, face, interactive, history);
+    hold(cli, interactive, prepare, begin).await
+}
+
+/// Holds a session until its end: `prepare` makes it ready, and is told whether anything is kept of it; `begin` starts
+/// its face, with the file of what was typed.
+pub(super) async fn hold(
+    cli: &Cli,
+    interactive: bool,
+    prepare: impl FnOnce(&mut Session, bool),
+    begin: impl FnOnce(Face, Option<PathBuf>) -> Threads,
+) -> Result<ExitCode, Failure> {
     let address = cli.address();
     let name = cli.name(&login())?;
     let mut rng = seeded()?;
     let folder = folder(&state(cli)?, &address.host, address.port(), &name);
     let (profile, history, notice) = open_profile(cli, &folder, &mut rng)?;
     let kept = history.is_some();
-    let interactive = terminal::is_there();
     let config = Config {
         name: name.as_str().to_owned(),
         device: profile.identity().device,
@@ -82,12 +112,7 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     };
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
     notice.into_iter().for_each(|text| session.notify(Event::Notice { text }));
-    if !cli.no_receive {
-        session.receive_up_to(cli.max_receive.saturating_mul(1 << 20));
-    }
-    if kept {
-        session.keep_transfers();
-    }
+    prepare(&mut session, kept);
     let (ports, mut face) = ports(&session);
     let connect = Tcp { address: address.clone(), keepalive: false };
     let carriers = face.freight.take().map(|freight| {
@@ -98,7 +123,7 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         Carriers::start(freight, &connect, &login, &mut rng, cli.received(), hashed)
     });
     let input = face.input.downgrade();
-    let threads = start_face(cli, face, interactive, history);
+    let threads = begin(face, history);
     let mut client = Client { session, profile, connect, clock: SystemClock::start(), rng, ports };
     let driven = tokio::select! {
         biased;
@@ -180,6 +205,11 @@ pub(super) struct Threads {
 }
 
 impl Threads {
+    /// A face that only writes.
+    pub(super) fn of(writer: JoinHandle<()>) -> Self {
+        Self { writer: Some(writer), reader: None }
+    }
+
     pub(super) fn join(self) {
         if let Some(reader) = self.reader {
             reader.stop();

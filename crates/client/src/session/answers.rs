@@ -74,6 +74,7 @@ impl Session {
             (Asked::Whois { name, why }, Reply::Whois { person, rooms, seen, agent }) => {
                 self.handle_whois(name, why, person, rooms, seen, agent);
             }
+            (Asked::Files(listing), Reply::Files { files }) => self.handle_files(listing, files, more),
             (Asked::Nick, Reply::Named { name }) => self.handle_named(name),
             (Asked::Away { on, text }, Reply::Done) => self.tell(Event::Away { on, text }),
             (Asked::Fetched { id }, _) => self.handle_fetched(id),

@@ -6,6 +6,7 @@ use super::place::Place;
 use super::requests::{Asked, Why};
 use super::{Phase, Session};
 use crate::clock::Now;
+use crate::transfer::{JobId, Keep};
 use protocol::command::{Command, Line, find, nearest};
 use protocol::entry::EntryKind;
 use protocol::id::{RoomId, Seq};
@@ -33,7 +34,14 @@ impl Session {
 
     /// A script that asks what was said means what it has said itself, too.
     fn is_early(&self, command: &Command, now: Now) -> bool {
-        let asks = matches!(command, Command::History(_) | Command::Search(_) | Command::Jump(_));
+        let asks = matches!(
+            command,
+            Command::History(_)
+                | Command::Search(_)
+                | Command::Jump(_)
+                | Command::Files { .. }
+                | Command::Get { .. }
+        );
         let unsettled = self.outbox.len() > 0 || !self.leaving.is_all_seen(now);
         asks && !self.config.interactive && self.phase == Phase::Up && unsettled
     }
@@ -45,6 +53,13 @@ impl Session {
         if let Some(command) = self.held.take_if(|_| !early) {
             self.handle_command(command, now);
         }
+    }
+
+    /// A command that nobody typed.
+    pub fn handle_order(&mut self, command: Command, now: Now) {
+        self.lines += 1;
+        self.handle_command(command, now);
+        self.advance(now);
     }
 
     fn handle_command(&mut self, command: Command, now: Now) {
@@ -77,7 +92,13 @@ impl Session {
             Command::History(span) => self.history(here, span, now),
             Command::Search(search) => self.search(&here, search),
             Command::Jump(to) => self.jump(&here, to),
-            Command::Send(path) => self.send_file(here, path, now),
+            file @ (Command::Send(_)
+            | Command::Files { .. }
+            | Command::Get { .. }
+            | Command::Accept { .. }
+            | Command::Decline(_)
+            | Command::Look(_)
+            | Command::Cancel(_)) => self.handle_file_command(here, file, now),
             Command::Ignore(None) => self.tell(Event::Ignored { names: self.ignored.names() }),
             Command::Ignore(Some(name)) => self.ignore(name.as_str(), true),
             Command::Unignore(name) => self.ignore(name.as_str(), false),
@@ -85,6 +106,22 @@ impl Session {
             Command::Clear => self.tell(Event::Clear),
             Command::Help(about) => self.help(about.as_deref()),
             Command::Quit => self.handle_leave(self.config.interactive.then_some(PATIENCE_MS), now),
+        }
+    }
+
+    fn handle_file_command(&mut self, here: Place, command: Command, now: Now) {
+        match command {
+            Command::Send(path) => self.send_file(here, path, now),
+            Command::Files { all, room } => self.files(room.as_ref(), all),
+            Command::Get { file, executables } => self.get_file(here, file, executables),
+            Command::Accept { transfer, executables } => {
+                let keep = Keep { executables, ..self.keep_at.clone() };
+                self.accept(transfer.map(JobId), keep);
+            }
+            Command::Decline(transfer) => self.decline(transfer.map(JobId)),
+            Command::Look(transfer) => self.look(transfer.map(JobId)),
+            Command::Cancel(transfer) => self.cancel(transfer.map(JobId), now),
+            _ => {}
         }
     }
 

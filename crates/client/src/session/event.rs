@@ -4,10 +4,12 @@ use super::place::Place;
 use super::resume::Tally;
 use super::roster::Change;
 use crate::transfer::{Failure, JobId, Pace, Shape, Trouble};
+use protocol::bundle::Index;
 use protocol::command::Spec;
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Millis, Seq};
-use protocol::message::{Durability, FileBody, RoomListing, RosterItem};
+use protocol::message::{Durability, FileBody, FileListing, RoomListing, RosterItem};
+use std::sync::Arc;
 
 /// Something that a face shows. Texts and names are as they came: the face makes them safe.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,6 +71,8 @@ pub enum Event {
     People { place: Place, people: Vec<RosterItem> },
     /// The answer to `/list`.
     Rooms { rooms: Vec<Listed> },
+    /// The answer to `/files`, newest first; whether there are more.
+    Files { place: Place, files: Vec<FileListing>, more: bool },
     /// The answer to `/whois`.
     Whois { person: RosterItem, rooms: Vec<String>, seen: Millis, agent: String },
     /// The answer to `/topic`.
@@ -301,6 +305,12 @@ pub enum TransferStep {
     Asked { limit: u64 },
     /// It is hashed for a while: the server may have it already.
     Hashing(Pace),
+    /// This is in the folder that is offered; all of it is to be shown, or only the beginning.
+    Listed { index: Arc<Index>, all: bool },
+    /// So many links, devices and pipes in the folder are not sent.
+    LeftOut { count: usize },
+    /// It is here, and is written to the files of the folder for a while.
+    Unpacking(Pace),
     /// What an earlier process left of it is read again for a while.
     Verifying(Pace),
     /// It goes on behind this byte.

@@ -93,7 +93,7 @@ impl Session {
     pub fn is_settled(&self, now: Now) -> bool {
         self.phase == Phase::Up
             && self.outbox.len() == 0
-            && self.transfers.is_settled(|id| self.outbox.jobs().is_growing(id))
+            && self.transfers.is_settled(|id| !self.errand && self.outbox.jobs().is_growing(id))
             && !self.requests.any(|asked| *asked != Asked::Mark)
             && self.joining.is_empty()
             && !self.resume.is_active()

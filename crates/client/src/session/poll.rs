@@ -78,8 +78,10 @@ impl Session {
     /// The face has shown the first `shown` of all events that were given out.
     pub fn handle_shown(&mut self, shown: u64, now: Now) {
         self.shown = shown.min(self.given);
-        let moved = self.keeper.handle_shown(self.shown);
-        self.marks.handle_shown(moved);
+        if !self.errand {
+            let moved = self.keeper.handle_shown(self.shown);
+            self.marks.handle_shown(moved);
+        }
         self.advance(now);
     }
 

@@ -2,6 +2,7 @@
 
 use super::place::Place;
 use super::reading::Gather;
+use super::shelf::Listing;
 use crate::transfer::JobId;
 use protocol::id::{PersonId, Req, RoomId, Seq};
 use protocol::message::{RoomListing, RosterItem};
@@ -46,6 +47,7 @@ pub(crate) enum Asked {
         room: RoomId,
         so_far: Vec<RosterItem>,
     },
+    Files(Listing),
     Whois {
         name: String,
         why: Why,
@@ -89,6 +91,7 @@ impl Asked {
             Self::Search => "/search".into(),
             Self::Rooms { .. } => "/list".into(),
             Self::People { .. } => "/who".into(),
+            Self::Files(listing) => listing.command(),
             Self::Whois { name, why: Why::Show } => format!("/whois {name}"),
             Self::Whois { name, why: Why::Query } => format!("/query {name}"),
             Self::Topic => "/topic".into(),
@@ -105,7 +108,8 @@ impl Asked {
 
     /// Whether what is typed next may build on its answer.
     pub(crate) fn is_awaited(&self) -> bool {
-        self.moves() || matches!(self, Self::History { .. } | Self::Around { .. } | Self::Search)
+        self.moves()
+            || matches!(self, Self::History { .. } | Self::Around { .. } | Self::Search | Self::Files(_))
     }
 }
 

@@ -163,6 +163,22 @@ fn rooms_of_a_lost_history_are_joined_again_before_what_waits_for_them_is_sent()
 }
 
 #[test]
+fn a_room_that_was_left_on_another_device_is_told_when_the_connection_is_back() {
+    let mut client = Scripted::ready();
+    client.line("/join dev");
+    let dev = RoomId::FIRST.next();
+    client.added(dev, "dev");
+    client.opened(dev, None, 1);
+    client.events();
+    client.disconnect();
+    client.connect();
+    client.log_in(None);
+    let left: Vec<_> =
+        client.events().into_iter().filter(|event| matches!(event, Event::Left { .. })).collect();
+    assert_eq!(left, [Event::Left { place: Place::Room("dev".into()) }]);
+}
+
+#[test]
 fn a_message_to_a_stranger_waits_until_they_are_looked_up() {
     let mut client = Scripted::ready();
     client.line("/msg zoe hi");

@@ -18,6 +18,8 @@ pub struct View {
     pub people: Arc<[String]>,
     /// Names of my rooms.
     pub rooms: Arc<[String]>,
+    /// Names of the files that were listed last.
+    pub files: Arc<[String]>,
     /// Lines that were taken in and whose effect on `place` is known.
     pub lines: u64,
 }
@@ -27,11 +29,12 @@ pub struct View {
 pub(super) struct Names {
     people: Arc<[String]>,
     rooms: Arc<[String]>,
+    files: Arc<[String]>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { people: Arc::new([]), rooms: Arc::new([]) }
+        Self { people: Arc::new([]), rooms: Arc::new([]), files: Arc::new([]) }
     }
 }
 
@@ -44,6 +47,7 @@ impl Session {
             name: self.name.clone(),
             people: Arc::clone(&self.names.people),
             rooms: Arc::clone(&self.names.rooms),
+            files: Arc::clone(&self.names.files),
             // A room may be asked for before any line was typed: one that was mine in a history that is gone.
             lines: self.lines.saturating_sub(u64::from(!self.is_done())),
         }
@@ -58,6 +62,12 @@ impl Session {
         self.names = Names {
             people: people.into_iter().collect(),
             rooms: rooms.map(|room| room.info.name.clone()).collect(),
+            files: Arc::clone(&self.names.files),
         };
+    }
+
+    /// Files were listed.
+    pub(super) fn keep_names(&mut self) {
+        self.names.files = self.shelf_names().map(str::to_owned).collect();
     }
 }

@@ -4,9 +4,10 @@
 //! are trusted by the next process; the few behind them are read again, because a crash of the machine may have lost
 //! them.
 
-use super::received::{Folder, PREFIX, SUFFIX};
+use super::received::{Folder, PREFIX, SUFFIX, is_file};
 use super::sums::{Sums, named_line, synced_line, value_line};
-use super::{Download, Failure, Received, safe_name};
+use super::unpack::Unpacking;
+use super::{Download, Failure, Received, Shape, Step, safe_name};
 use protocol::blocks::BlockHasher;
 use protocol::id::BlockValue;
 use protocol::limits::BLOCK;
@@ -17,6 +18,9 @@ use std::path::Path;
 
 /// How the names of the lists end.
 pub(super) const SUMS: &str = ".sums";
+
+/// How the hidden names of folders end.
+pub(super) const TREE: &str = ".tree";
 
 /// Blocks after which the file is synced, so that the next process need not read more of them than that.
 const SYNC_EVERY: usize = 64;
@@ -102,8 +106,12 @@ fn begin(folder: Folder, key: u64, download: &Download) -> Result<Option<Begun>,
         list.read_to_end(&mut content)?;
     }
     let kept = Sums::read(&content, download);
+    let has_name = |name: &str| match download.shape {
+        Shape::Folder => folder.is_named_tree(&part, name),
+        Shape::File | Shape::Other(_) => folder.is_named(&part, name),
+    };
     if let Some((id, name)) = kept.as_ref().and_then(|sums| sums.named.as_ref())
-        && folder.is_named(&part, name)?
+        && has_name(name)?
     {
         // The same content, received for another entry, is another file.
         let path = folder.path.join(name).display().to_string();
@@ -185,21 +193,59 @@ impl Arriving {
 
     /// It is whole: puts it on the disk under its name, or the first of `name (1).ext` … that nothing else has.
     /// Returns its path.
-    pub(super) fn keep(mut self, download: &Download) -> Result<(String, Left), Failure> {
+    pub(super) async fn keep(
+        mut self,
+        download: &Download,
+        tell: impl AsyncFn(Step),
+    ) -> Result<(String, Left), Failure> {
         self.file.set_len(download.size)?;
-        self.file.sync_all()?;
+        let folder = download.shape == Shape::Folder;
+        let from = if folder {
+            self.unpack(download.keep.executables, tell).await?
+        } else {
+            self.file.sync_all()?;
+            self.part.clone()
+        };
         let exact = download.keep.path.as_deref().and_then(Path::file_name).and_then(|name| name.to_str());
         let safe = exact.map_or_else(|| safe_name(&download.name), ToOwned::to_owned);
-        let Self { folder, part, list, .. } = &mut self;
-        let name = folder.take_name(part, &safe, |name| {
+        let Self { folder: place, list, .. } = &mut self;
+        let name = place.take_name(&from, &safe, |name| {
             // The next process knows by it that the file is there, and is not fetched again.
             list.write_all(named_line(download.id, name).as_bytes())?;
             list.sync_all()
         })?;
         self.kept = true;
+        if folder {
+            // All that is in it lies in the folder now.
+            let _ = self.folder.dir.remove_file(&self.part);
+        }
         self.folder.dir.open(".")?.sync_all()?;
         let path = self.folder.path.join(name).display().to_string();
         Ok((path, Left { folder: self.folder.clone(), sums: self.sums.clone() }))
+    }
+
+    /// Writes what is in the folder under a hidden name, and puts it on the disk. Returns that name.
+    async fn unpack(&mut self, executables: bool, tell: impl AsyncFn(Step)) -> Result<String, Failure> {
+        let name = tree_name(&self.part);
+        self.folder.remove_tree(&name)?;
+        let written = async {
+            let mut unpacking = Unpacking::begin(&self.file, &self.folder.dir, &name, executables)?;
+            while let Some(at) = unpacking.step()? {
+                tell(Step::Unpacking(at)).await;
+                // Other files come in meanwhile.
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        };
+        if let Err(failure) = written.await {
+            // What can't be removed now is removed at the next start.
+            let _ = self.folder.remove_tree(&name);
+            if matches!(failure, Failure::BadFolder(_) | Failure::WrongContent) {
+                self.values.clear();
+            }
+            return Err(failure);
+        }
+        Ok(name)
     }
 
     /// Removes all of it.
@@ -218,7 +264,30 @@ impl Drop for Arriving {
     }
 }
 
+/// The hidden name under which a folder is written.
+fn tree_name(part: &str) -> String {
+    format!("{}{TREE}", part.strip_suffix(SUFFIX).unwrap_or(part))
+}
+
 impl Folder {
+    /// Removes a folder with all that is in it, and follows no link in it; it may not be there.
+    fn remove_tree(&self, name: &str) -> io::Result<()> {
+        match self.dir.remove_dir_all(name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the folder got this name, which was noted when it was whole: then nothing is left under its hidden one.
+    fn is_named_tree(&self, part: &str, name: &str) -> io::Result<bool> {
+        let there = |name: &str| self.dir.symlink_metadata(name).is_ok_and(|found| found.is_dir());
+        let named = !there(&tree_name(part)) && there(name);
+        if named && is_file(&self.dir, Path::new(part)) {
+            self.dir.remove_file(part)?;
+        }
+        Ok(named)
+    }
+
     /// Whether the partial file got this name: then nothing of it is left under its hidden one.
     fn is_named(&self, part: &str, name: &str) -> io::Result<bool> {
         let (Some(named), hidden) = (self.open_if_there(name)?, self.open_if_there(part)?) else {

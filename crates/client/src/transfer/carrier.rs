@@ -6,6 +6,7 @@ use super::download::Incoming;
 use super::fault::Stop;
 use super::hashed::Hashed;
 use super::link::Link;
+use super::look::look;
 use super::upload::{Outgoing, give_up};
 use super::{
     Download, Failure, JobId, News, Order, Received, Source, Step, Trouble, Upload, candidates, transfer_id,
@@ -22,6 +23,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver};
 use tokio::sync::watch;
@@ -113,7 +115,7 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
                             Some(_) => tell(news, id, Step::Cancelled).await,
                             None => crew.signal(id, |signal| signal.cancelled = true),
                         },
-                        Some(Order::Whole(..) | Order::Forget(_)) => {}
+                        Some(Order::Look(_) | Order::Whole(..) | Order::Forget(_)) => {}
                     },
                     (id, step) = crew.next() => tell(news, id, step).await,
                 }
@@ -132,10 +134,19 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
         let Self { connect, login, rng, news } = &mut self;
         let (connect, login, news, folder) = (&*connect, &*login, &*news, &folder);
         let mut crew: Crew<'_, Download, (Step, Option<Left>)> = Crew::new(AT_ONCE);
+        let mut looks: Crew<'_, Download, Step> = Crew::new(AT_ONCE);
         let mut left: BTreeMap<JobId, Left> = BTreeMap::new();
         let work = async {
             let mut open = true;
             while open || !crew.is_empty() {
+                while let Some((id, download)) = looks.pop() {
+                    let rng = StdRng::from_seed(rng.random());
+                    looks.begin(id, |signal| {
+                        let told = Cell::new(None);
+                        let job = Job { id, connect, login, rng, news, signal, told };
+                        Box::pin(job.look(download))
+                    });
+                }
                 while let Some((id, download)) = crew.pop() {
                     let rng = StdRng::from_seed(rng.random());
                     crew.begin(id, |signal| {
@@ -149,6 +160,7 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
                     order = orders.recv(), if open => match order {
                         None => open = false,
                         Some(Order::Begin(download)) => crew.push(download.id, download),
+                        Some(Order::Look(download)) => looks.push(download.id, download),
                         Some(Order::Cancel(id)) => match crew.withdraw(id) {
                             Some(download) => {
                                 folder.discard(&download);
@@ -162,6 +174,7 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
                         },
                         Some(Order::Forget(id)) => left.remove(&id).into_iter().for_each(Left::forget),
                     },
+                    (id, step) = looks.next() => tell(news, id, step).await,
                     (id, (step, rest)) = crew.next() => {
                         left.extend(rest.map(|rest| (id, rest)));
                         tell(news, id, step).await;
@@ -191,7 +204,7 @@ async fn tell(news: &Sender<News>, id: JobId, step: Step) {
 impl<C: Connect> Job<'_, C> {
     async fn tell(&self, step: Step) {
         let progress = match &step {
-            Step::Hashing(_) | Step::Verifying(_) | Step::Moved(_) => true,
+            Step::Hashing(_) | Step::Verifying(_) | Step::Moved(_) | Step::Unpacking(_) => true,
             _ => false,
         };
         if !progress {
@@ -243,6 +256,9 @@ impl<C: Connect> Job<'_, C> {
             upload.opened.as_ref().map_or_else(|| transfer_id(&mut self.rng), |known| known.transfer);
         let opened = source.opened(transfer);
         self.tell(Step::Opened(opened.clone())).await;
+        if source.left_out() > 0 && upload.opened.is_none() {
+            self.tell(Step::LeftOut(source.left_out())).await;
+        }
         let hashed = Hashed::restore(files, &opened);
         Outgoing::new(source, opened, upload.target.clone(), hashed)
     }
@@ -272,9 +288,28 @@ impl<C: Connect> Job<'_, C> {
             }
             None => {
                 let (download, arriving) = incoming.into_arriving();
-                match arriving.keep(&download) {
+                match arriving.keep(&download, async |step| self.tell(step).await).await {
                     Ok((path, left)) => (Step::Received(path), Some(left)),
                     Err(failure) => (Step::Failed(failure), None),
+                }
+            }
+        }
+    }
+
+    /// Reads what is in a folder, trying for as long as the other way of receiving it would.
+    async fn look(mut self, download: Download) -> Step {
+        let mut backoff = Backoff::default();
+        loop {
+            let attempt = async {
+                let (mut link, _) = self.connect().await?;
+                look(&mut link, download.origin, download.size).await
+            };
+            match attempt.await {
+                Ok(index) => return Step::Listed(Ok(Arc::new(index))),
+                Err(Stop::Failed(failure)) => return Step::Listed(Err(failure)),
+                // Quietly: the chat's own connection is told of.
+                Err(Stop::Passing(_)) => {
+                    sleep(Duration::from_millis(backoff.next_wait(&mut self.rng))).await;
                 }
             }
         }

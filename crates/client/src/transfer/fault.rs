@@ -28,8 +28,10 @@ impl Trouble {
 pub enum Failure {
     /// There is no such file.
     NotFound,
-    /// It is a folder.
+    /// It is a folder, and this server takes only files.
     Folder,
+    /// It is a folder that can't be sent, or not be written here, for this reason.
+    BadFolder(String),
     /// It is a device, a pipe or a socket.
     NotPlain,
     /// It can't be read; the system's words.

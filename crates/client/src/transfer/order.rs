@@ -1,10 +1,12 @@
 //! What a session wants of a carrier, and what it hears of it.
 
 use super::{Failure, Trouble};
+use protocol::bundle::Index;
 use protocol::id::{ContentHash, TransferId};
 pub use protocol::message::Shape;
 use protocol::message::{FileBody, Target};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Which transfer of this profile.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
@@ -17,6 +19,8 @@ pub enum Order<J> {
     Begin(J),
     /// The sender has sent all: the content has this hash.
     Whole(JobId, ContentHash),
+    /// Read what is in the folder, and nothing more.
+    Look(J),
     /// Give it up, and leave nothing of it here.
     Cancel(JobId),
     /// What became of it has been kept: nothing about it need be remembered any more.
@@ -115,8 +119,14 @@ pub enum Step {
     Resumed(u64),
     /// So many of its bytes have been moved.
     Moved(u64),
+    /// So many of its bytes have been written to the files of the folder.
+    Unpacking(u64),
     /// All that its sender has sent is here; more is to come.
     Waiting,
+    /// This is in the folder, or it can't be read for this reason; it is not begun by that.
+    Listed(Result<Arc<Index>, Failure>),
+    /// Links, devices and pipes in the folder are not sent.
+    LeftOut(usize),
     /// It broke off, and will be tried again.
     Broken(Trouble),
     /// The server has it, synced: an entry may name it.

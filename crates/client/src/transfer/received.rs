@@ -3,7 +3,7 @@
 //!
 //! A file comes in under a hidden name that nobody chose, and gets its own when it is whole and on the disk.
 
-use super::arriving::SUMS;
+use super::arriving::{SUMS, TREE};
 use super::{Download, Failure, safe_name};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
@@ -49,6 +49,15 @@ impl Received {
             let Some(name) = name.to_str().filter(|name| name.starts_with(PREFIX)) else {
                 continue;
             };
+            if name.ends_with(TREE) {
+                // It is written anew, if what it is written from is still there and nobody is writing it.
+                if !touched_since(&dir, name, old)
+                    && dir.symlink_metadata(name).is_ok_and(|found| found.is_dir())
+                {
+                    dir.remove_dir_all(name)?;
+                }
+                continue;
+            }
             let resumable = match name.strip_suffix(SUFFIX) {
                 Some(stem) => dir.symlink_metadata(format!("{stem}{SUMS}")).is_ok(),
                 None if name.ends_with(SUMS) => true,
@@ -92,7 +101,7 @@ impl Received {
     }
 }
 
-fn is_file(dir: &Dir, name: &Path) -> bool {
+pub(super) fn is_file(dir: &Dir, name: &Path) -> bool {
     dir.symlink_metadata(name).is_ok_and(|found| found.is_file())
 }
 

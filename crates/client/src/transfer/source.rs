@@ -1,5 +1,6 @@
-//! A file that is to be sent.
+//! A file or a folder that is to be sent.
 
+use super::tree::Tree;
 use super::{Failure, Opened, Shape, posted_name};
 use protocol::id::TransferId;
 use std::fs::{File, metadata};
@@ -8,21 +9,26 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf, absolute};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A file that is open for reading, and what it was when it was opened.
+/// A file or a folder that is open for reading, and what it was when it was opened.
 #[derive(Debug)]
 pub struct Source {
-    file: File,
+    content: Content,
     path: PathBuf,
     name: String,
     size: u64,
-    modified: Option<SystemTime>,
+}
+
+#[derive(Debug)]
+enum Content {
+    File { file: File, modified: Option<SystemTime> },
+    Folder(Box<Tree>),
 }
 
 impl Source {
     /// Opens the first of these that is there.
     ///
     /// # Errors
-    /// [`Failure`] if it is none, or no plain file, or can't be read.
+    /// [`Failure`] if it is none, or neither a folder nor a plain file, or can't be read.
     pub fn open_any<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Failure> {
         let mut found = paths.iter().map(|path| Self::open(path.as_ref()));
         found.find(|found| !matches!(found, Err(Failure::NotFound))).unwrap_or(Err(Failure::NotFound))
@@ -32,17 +38,24 @@ impl Source {
         // Looked at before it is opened: opening a pipe would wait for its writer.
         let before = metadata(path).map_err(|error| unreadable(&error))?;
         if before.is_dir() {
-            return Err(Failure::Folder);
+            return Self::open_folder(path);
         }
         if !before.is_file() {
             return Err(Failure::NotPlain);
         }
         let file = File::open(path).map_err(|error| unreadable(&error))?;
         let now = file.metadata().map_err(|error| unreadable(&error))?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = posted_name(&name);
         let path = absolute(path).unwrap_or_else(|_| path.to_owned());
-        Ok(Self { file, path, name, size: now.len(), modified: now.modified().ok() })
+        let (size, modified) = (now.len(), now.modified().ok());
+        Ok(Self { content: Content::File { file, modified }, name: name_of(&path), path, size })
+    }
+
+    fn open_folder(path: &Path) -> Result<Self, Failure> {
+        // `.` and `..` have a name, too.
+        let path = path.canonicalize().map_err(|error| unreadable(&error))?;
+        let tree = Tree::open(&path)?;
+        let size = tree.size();
+        Ok(Self { content: Content::Folder(Box::new(tree)), name: name_of(&path), path, size })
     }
 
     /// Opens again what an earlier process, or an earlier attempt, opened.
@@ -78,22 +91,40 @@ impl Source {
 
     /// What it is.
     pub fn shape(&self) -> Shape {
-        Shape::File
+        match self.content {
+            Content::File { .. } => Shape::File,
+            Content::Folder(_) => Shape::Folder,
+        }
     }
 
-    /// Another number if anything wrote to it: the time of its last change, in ns.
+    /// Links, devices and pipes of a folder: they are not sent.
+    pub fn left_out(&self) -> usize {
+        match &self.content {
+            Content::File { .. } => 0,
+            Content::Folder(tree) => tree.left_out(),
+        }
+    }
+
+    /// Another number if anything wrote to it: the time of its last change, in ns, or a digest of a folder.
     fn stamp(&self) -> u64 {
-        let age = self.modified.and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
+        let modified = match &self.content {
+            Content::File { modified, .. } => modified,
+            Content::Folder(tree) => return tree.stamp(),
+        };
+        let age = modified.and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
         age.map_or(0, |age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX))
     }
 
-    /// Reads on, at least one byte.
+    /// Reads on in a file, at least one byte.
     ///
     /// # Errors
-    /// [`Failure::Changed`] at its end: nobody reads on behind the size that it had.
+    /// [`Failure::Changed`] at its end: nobody reads on behind the size that it had. [`Failure::Folder`] if it is one.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let Content::File { file, .. } = &mut self.content else {
+            return Err(Failure::Folder);
+        };
         loop {
-            match self.file.read(buffer) {
+            match file.read(buffer) {
                 Ok(0) => return Err(Failure::Changed),
                 Ok(read) => return Ok(read),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -107,7 +138,11 @@ impl Source {
     /// # Errors
     /// [`Failure::Changed`] if there are not so many.
     pub fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
-        match self.file.read_exact_at(buffer, offset) {
+        let file = match &mut self.content {
+            Content::File { file, .. } => file,
+            Content::Folder(tree) => return tree.read_at(offset, buffer),
+        };
+        match file.read_exact_at(buffer, offset) {
             Ok(()) => Ok(buffer.len()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failure::Changed),
             Err(error) => Err(unreadable(&error)),
@@ -119,10 +154,18 @@ impl Source {
     /// # Errors
     /// [`Failure::Changed`] if it is not.
     pub fn check_whole(&self) -> Result<(), Failure> {
-        let now = self.file.metadata().map_err(|error| unreadable(&error))?;
-        let same = now.len() == self.size && now.modified().ok() == self.modified;
+        let (file, modified) = match &self.content {
+            Content::File { file, modified } => (file, modified),
+            Content::Folder(tree) => return tree.check_whole(),
+        };
+        let now = file.metadata().map_err(|error| unreadable(&error))?;
+        let same = now.len() == self.size && now.modified().ok() == *modified;
         if same { Ok(()) } else { Err(Failure::Changed) }
     }
+}
+
+fn name_of(path: &Path) -> String {
+    posted_name(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
 fn unreadable(error: &io::Error) -> Failure {

@@ -1,5 +1,6 @@
 //! From a typed line to a command with its arguments.
 
+use super::files::{self, Shelved};
 use super::{Spec, find, nearest};
 use crate::id::Seq;
 use crate::limits::{MAX_FETCH, MAX_QUERY};
@@ -40,6 +41,12 @@ pub enum Command {
     Search(Search),
     Jump(Jump),
     Send(String),
+    Files { all: bool, room: Option<RoomName> },
+    Get { file: Shelved, executables: bool },
+    Accept { transfer: Option<u64>, executables: bool },
+    Decline(Option<u64>),
+    Look(Option<u64>),
+    Cancel(Option<u64>),
     Ignore(Option<PersonName>),
     Unignore(PersonName),
     Motd,
@@ -117,6 +124,9 @@ pub enum CommandError {
     /// No number of a line.
     #[error("'{0}' is no line's number")]
     Number(String),
+    /// No number of a transfer.
+    #[error("'{0}' is no number of a file on its way")]
+    Transfer(String),
     /// Too many words.
     #[error("that is too much to look for: {0} bytes of at most {MAX_QUERY}")]
     Query(usize),
@@ -134,6 +144,7 @@ impl CommandError {
             Self::Name { .. } => "names have 1 to 32 characters, without spaces or commas".into(),
             Self::Span(_) => "type /history 50 or /history 1h".into(),
             Self::Number(_) => "type /history or /search WORDS to see the numbers".into(),
+            Self::Transfer(_) => "type the number that stands where it is offered or begins".into(),
             Self::Query(_) => "leave out some words".into(),
         }
     }
@@ -199,6 +210,21 @@ impl Command {
             "search" => Self::Search(search(spec, rest)?),
             "jump" => Self::Jump(jump(first)?),
             "send" => Self::Send(required()?),
+            "files" => {
+                let (all, name) = files::flag(rest, files::ALL);
+                Self::Files { all, room: Some(name).filter(|name| !name.is_empty()).map(room).transpose()? }
+            }
+            "get" => {
+                let (executables, file) = files::flag(rest, files::EXECUTABLES);
+                Self::Get { file: files::shelved(spec, file)?, executables }
+            }
+            "accept" => {
+                let (executables, number) = files::flag(rest, files::EXECUTABLES);
+                Self::Accept { transfer: files::transfer(number)?, executables }
+            }
+            "decline" => Self::Decline(files::transfer(rest)?),
+            "look" => Self::Look(files::transfer(rest)?),
+            "cancel" => Self::Cancel(files::transfer(rest)?),
             "ignore" => Self::Ignore(first.map(person).transpose()?),
             "unignore" => Self::Unignore(person(&required()?)?),
             "motd" => Self::Motd,
@@ -231,7 +257,7 @@ fn numbered(spec: &'static Spec, rest: &str) -> Result<(Option<Seq>, String), Co
 }
 
 /// The number of a line, from 1.
-fn number(text: &str) -> Option<Seq> {
+pub(super) fn number(text: &str) -> Option<Seq> {
     text.parse().ok().and_then(Seq::new)
 }
 

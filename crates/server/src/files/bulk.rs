@@ -122,7 +122,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
     async fn take(&mut self, frame: Result<Option<ClientMsg>, Refusal>) -> Result<Option<ClientMsg>, End> {
         match frame {
             Ok(Some(ClientMsg::Ping { nonce })) => {
-                let time = self.shared.clock.now();
+                let time = self.shared.clock.now().wall;
                 self.tell(&ServerMsg::Pong { nonce, time }).await?;
                 Ok(None)
             }

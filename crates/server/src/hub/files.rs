@@ -3,6 +3,7 @@
 use super::post::Post;
 use super::uploads::check_file_name;
 use super::{Effect, Hub, Voice};
+use crate::clock::Now;
 use crate::conn::ConnId;
 use crate::files::Brought;
 use crate::inbound::Hello;
@@ -124,7 +125,7 @@ impl Hub {
         files: Vec<StoredFile>,
         offers: Vec<StoredOffer>,
         fetched: Vec<(RoomId, Seq, PersonId)>,
-        now: Millis,
+        now: Now,
     ) {
         for file in files {
             let gone = self.contents.size(file.hash).is_none();
@@ -134,12 +135,12 @@ impl Hub {
             self.shelf.fetch(room, seq, person);
         }
         let brought = self.contents.take_brought();
-        self.restore_uploads(brought);
+        self.restore_uploads(brought, now);
         offers.into_iter().for_each(|offer| self.restore_offer(offer, now));
     }
 
     /// Lets a known person use a connection for files.
-    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Millis) -> Result<(PersonId, Bytes), Code> {
+    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Now) -> Result<(PersonId, Bytes), Code> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Code::Version);
         }
@@ -147,7 +148,7 @@ impl Hub {
         let Proof::Secret { secret } = &hello.proof else { return Err(Code::NotAllowed) };
         let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
         let person = self.people.proved_by(&credential).ok_or(Code::NoSuchPerson)?;
-        let device = self.devices.of(person, Some(hello.device), now);
+        let device = self.devices.of(person, Some(hello.device), now.wall);
         Ok((person, self.welcome_msg(person, device, now).encode()))
     }
 
@@ -197,7 +198,7 @@ impl Hub {
     }
 
     /// Takes in what a stored entry says of files.
-    pub(super) fn note_files(&mut self, seq: Seq, entry: &NewEntry, now: Millis) {
+    pub(super) fn note_files(&mut self, seq: Seq, entry: &NewEntry, now: Now) {
         match entry.kind {
             EntryKind::File => {
                 let Some(file) = StoredFile::of(entry.room, &entry.numbered(seq)) else { return };
@@ -301,7 +302,7 @@ impl Hub {
     }
 
     /// A classic client's file arrived: it becomes an entry like any other.
-    pub(super) fn handle_classic_file(&mut self, conn: ConnId, file: Result<FileBody, String>, now: Millis) {
+    pub(super) fn handle_classic_file(&mut self, conn: ConnId, file: Result<FileBody, String>, now: Now) {
         let hash = file.as_ref().ok().map(|file| file.hash);
         let said = match self.sessions.get(&conn).map(|s| (s.person, s.device, s.voice)) {
             Some((person, device, Voice::Classic { current })) => file.and_then(|file| {
@@ -326,7 +327,7 @@ impl Hub {
         conn: ConnId,
         (person, device, room): (PersonId, DeviceNo, RoomId),
         file: &FileBody,
-        now: Millis,
+        now: Now,
     ) -> Result<String, String> {
         let end = file.name.floor_char_boundary(MAX_FILE_NAME);
         let file = FileBody { name: file.name[..end].to_owned(), ..file.clone() };

@@ -1,6 +1,7 @@
 //! Posts: judged once, queued, and given to all readers when they are committed.
 
 use super::{Hub, Voice};
+use crate::clock::Now;
 use crate::conn::{ConnId, Held};
 use crate::devices::Verdict;
 use crate::inbound::Refusal;
@@ -66,7 +67,7 @@ type Refused = (Code, u64);
 
 impl Hub {
     /// Takes a post of a native client in.
-    pub(super) fn handle_post(&mut self, conn: ConnId, post: Post, held: Option<Arc<Held>>, now: Millis) {
+    pub(super) fn handle_post(&mut self, conn: ConnId, post: Post, held: Option<Arc<Held>>, now: Now) {
         let Some(device) = self.sessions.get(&conn).map(|session| session.device) else {
             return;
         };
@@ -96,13 +97,13 @@ impl Hub {
         conn: ConnId,
         post: Post,
         held: Option<Arc<Held>>,
-        now: Millis,
+        now: Now,
     ) -> Result<RoomId, Refused> {
         let Some(session) = self.sessions.get(&conn) else {
             return Err((Code::NotAllowed, 0));
         };
         let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
-        if let Some(full) = self.full.filter(|full| now < full.until) {
+        if let Some(full) = self.full.filter(|full| now.steady < full.until) {
             return Err((full.code, 0));
         }
         let file = match post.kind {
@@ -113,7 +114,7 @@ impl Hub {
             kind => check_content(kind, &post.body).map(|()| None)?,
         };
         self.check_place(person, &post).map_err(|code| (code, 0))?;
-        self.rates.take(&payers(person, peer), now).map_err(|wait| (Code::TooFast, wait))?;
+        self.rates.take(&payers(person, peer), now.steady).map_err(|wait| (Code::TooFast, wait))?;
         let room = match post.target {
             Target::Room { room } => room,
             Target::Person { person: other } => {
@@ -133,7 +134,7 @@ impl Hub {
         let mentions = self.named_in(room, person, &post);
         let entry = NewEntry {
             room,
-            time: now,
+            time: now.wall,
             written: post.written,
             person: Some(person),
             name: self.name_of(person),
@@ -148,7 +149,7 @@ impl Hub {
     }
 
     /// Whoever left a conversation of two is in it again when it goes on.
-    fn rejoin_direct(&mut self, room: RoomId, me: PersonId, other: PersonId, now: Millis) {
+    fn rejoin_direct(&mut self, room: RoomId, me: PersonId, other: PersonId, now: Now) {
         for person in [me, other] {
             if self.add_member(room, person, now) {
                 self.tell_rooms(person, room);
@@ -188,19 +189,12 @@ impl Hub {
     }
 
     /// Appends an entry that no device numbered, such as a topic.
-    pub(super) fn append(
-        &mut self,
-        room: RoomId,
-        person: PersonId,
-        kind: EntryKind,
-        text: &str,
-        now: Millis,
-    ) {
+    pub(super) fn append(&mut self, room: RoomId, person: PersonId, kind: EntryKind, text: &str, now: Now) {
         let name = self.name_of(person);
         let body = Bytes::copy_from_slice(text.as_bytes());
         let entry = NewEntry {
             room,
-            time: now,
+            time: now.wall,
             written: Millis(0),
             person: Some(person),
             name,
@@ -214,7 +208,7 @@ impl Hub {
     }
 
     /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it.
-    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>, now: Millis) {
+    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>, now: Now) {
         let mut rooms: BTreeMap<RoomId, News> = BTreeMap::new();
         let mut acks: BTreeMap<DeviceNo, Stored> = BTreeMap::new();
         let mut refused: BTreeMap<DeviceNo, Vec<(Waiting, Code)>> = BTreeMap::new();

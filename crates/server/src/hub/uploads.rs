@@ -2,6 +2,7 @@
 
 use super::Hub;
 use super::post::Post;
+use crate::clock::{Now, Steady};
 use crate::files::{Brought, Header};
 use crate::inbound::{Admitted, Follow};
 use crate::sequencer::Waiting;
@@ -42,7 +43,7 @@ pub(super) struct Transfer {
     /// Connections that go on with it; a new one may come before the old one has gone.
     connections: u32,
     /// When it last went on.
-    last: Millis,
+    last: Steady,
     /// Its hash, when it is complete.
     hash: Option<ContentHash>,
     /// Its entry is stored, and its space is that of the entry.
@@ -56,9 +57,12 @@ type Refused = (Code, u64);
 
 impl Hub {
     /// Takes in the uploads that the start found.
-    pub(super) fn restore_uploads(&mut self, brought: Vec<Brought>) {
+    pub(super) fn restore_uploads(&mut self, brought: Vec<Brought>, now: Now) {
         for Brought { header, hash, at } in brought {
-            let Some(person) = header.person.filter(|person| self.people.find(*person).is_some()) else {
+            // Between two starts only the clock on the wall tells how long nobody went on with it.
+            let is_over = now.wall.0.saturating_sub(at.0) > self.settings.files.keep_uploads_ms;
+            let known = |person: &PersonId| self.people.find(*person).is_some() && !is_over;
+            let Some(person) = header.person.filter(known) else {
                 self.contents.give_up(header.transfer);
                 if let Some(hash) = hash {
                     self.contents.remove(hash);
@@ -69,13 +73,13 @@ impl Hub {
             self.shelf.usage.add(Some(person), room, header.size);
             let (offer, transfer) = (Offer::None, header.transfer);
             let known =
-                Transfer { header, person, room, offer, connections: 0, last: at, hash, posted: false };
+                Transfer { header, person, room, offer, connections: 0, last: now.steady, hash, posted: false };
             self.transfers.insert(transfer, known);
         }
     }
 
     /// Takes in an offer that the store knew. One whose upload is gone is taken back.
-    pub(super) fn restore_offer(&mut self, offer: StoredOffer, now: Millis) {
+    pub(super) fn restore_offer(&mut self, offer: StoredOffer, now: Now) {
         let (room, seq) = (offer.room, offer.seq);
         self.shelf.add(room, seq, offer.into());
         match self.transfers.get_mut(&offer.transfer) {
@@ -92,7 +96,7 @@ impl Hub {
     }
 
     /// Judges an upload that begins or goes on.
-    pub(super) fn handle_put(&mut self, header: Header, now: Millis) -> Result<Admitted, Refused> {
+    pub(super) fn handle_put(&mut self, header: Header, now: Now) -> Result<Admitted, Refused> {
         let person = header.person.ok_or((Code::NotAllowed, 0))?;
         check_file_name(&header.name).map_err(|code| (code, 0))?;
         match header.target {
@@ -111,7 +115,7 @@ impl Hub {
             if of(&known.header) != of(&header) {
                 return Err((Code::WrongContent, 0));
             }
-            (known.connections, known.last) = (known.connections + 1, now);
+            (known.connections, known.last) = (known.connections + 1, now.steady);
             return Ok(known.hash.map_or(Admitted::Going { likely }, Admitted::Whole));
         }
         let room = self.room_of(person, &header.target);
@@ -122,7 +126,7 @@ impl Hub {
         self.check_quotas(person, room, header.size)?;
         self.shelf.usage.add(Some(person), room, header.size);
         let (offer, transfer, hash) = (Offer::None, header.transfer, None);
-        let new = Transfer { header, person, room, offer, connections: 1, last: now, hash, posted: false };
+        let new = Transfer { header, person, room, offer, connections: 1, last: now.steady, hash, posted: false };
         self.transfers.insert(transfer, new);
         Ok(Admitted::Going { likely })
     }
@@ -143,9 +147,9 @@ impl Hub {
     }
 
     /// A connection does not go on with an upload. One of which nothing was ever kept is forgotten.
-    pub(super) fn handle_left(&mut self, transfer: TransferId, now: Millis) {
+    pub(super) fn handle_left(&mut self, transfer: TransferId, now: Now) {
         let Some(known) = self.transfers.get_mut(&transfer) else { return };
-        (known.connections, known.last) = (known.connections.saturating_sub(1), now);
+        (known.connections, known.last) = (known.connections.saturating_sub(1), now.steady);
         let is_nothing = known.hash.is_none() && known.offer == Offer::None && known.connections == 0;
         if is_nothing && self.contents.arrived(transfer).is_none() {
             self.forget_transfer(transfer);
@@ -153,13 +157,13 @@ impl Hub {
     }
 
     /// An upload is complete; false if its content did not stay.
-    pub(super) fn handle_uploaded(&mut self, transfer: TransferId, hash: ContentHash, now: Millis) -> bool {
+    pub(super) fn handle_uploaded(&mut self, transfer: TransferId, hash: ContentHash, now: Now) -> bool {
         let is_here = self.contents.size(hash).is_some();
         let Some(known) = self.transfers.get_mut(&transfer) else {
             self.release_content(hash);
             return false;
         };
-        (known.connections, known.last) = (known.connections.saturating_sub(1), now);
+        (known.connections, known.last) = (known.connections.saturating_sub(1), now.steady);
         known.hash = Some(hash).filter(|_| is_here);
         is_here
     }
@@ -189,7 +193,7 @@ impl Hub {
     }
 
     /// An upload is given up: nothing of it is left, and its offer is taken back.
-    pub(super) fn give_up(&mut self, transfer: TransferId, now: Millis) {
+    pub(super) fn give_up(&mut self, transfer: TransferId, now: Now) {
         if let Some(Offer::At(room, seq)) = self.forget_transfer(transfer) {
             self.take_offer_back(room, seq, now);
         }
@@ -209,10 +213,10 @@ impl Hub {
     }
 
     /// Takes an offer back, in the server's name.
-    fn take_offer_back(&mut self, room: RoomId, seq: Seq, now: Millis) {
+    fn take_offer_back(&mut self, room: RoomId, seq: Seq, now: Now) {
         let entry = NewEntry {
             room,
-            time: now,
+            time: now.wall,
             written: Millis(0),
             person: None,
             name: String::new(),
@@ -251,7 +255,7 @@ impl Hub {
     }
 
     /// An offer is stored.
-    pub(super) fn note_offer(&mut self, offer: StoredOffer, now: Millis) {
+    pub(super) fn note_offer(&mut self, offer: StoredOffer, now: Now) {
         let (room, seq) = (offer.room, offer.seq);
         self.shelf.add(room, seq, offer.into());
         match self.transfers.get_mut(&offer.transfer) {
@@ -264,7 +268,7 @@ impl Hub {
     }
 
     /// A file's entry is stored: its space is the entry's from here on, and the offer that it ends is none any more.
-    pub(super) fn note_file(&mut self, file: StoredFile, ends: Option<Seq>, now: Millis) {
+    pub(super) fn note_file(&mut self, file: StoredFile, ends: Option<Seq>, now: Now) {
         let offer = ends.map(|seq| (file.room, seq));
         let is_it = |known: &&mut Transfer| {
             !known.posted && Some(known.person) == file.person && known.hash == Some(file.hash)
@@ -275,7 +279,7 @@ impl Hub {
         };
         let known = self.transfers.values_mut().filter(|known| is_it(known)).find(|known| of_offer(known));
         if let Some(known) = known {
-            (known.posted, known.last) = (true, now);
+            (known.posted, known.last) = (true, now.steady);
             self.shelf.usage.take(Some(known.person), known.room, known.header.size);
         }
         if let Some((room, seq)) = offer {
@@ -308,11 +312,11 @@ impl Hub {
     }
 
     /// Gives up what nobody went on with for long, and lets contents go whose time is over.
-    pub(super) fn expire_files(&mut self, now: Millis) {
+    pub(super) fn expire_files(&mut self, now: Now) {
         let keep = self.settings.files.keep_uploads_ms;
         let over = |known: &Transfer| {
             let keep = if known.posted { POSTED_MS } else { keep };
-            known.connections == 0 && now.0.saturating_sub(known.last.0) > keep
+            known.connections == 0 && now.steady.since(known.last) > keep
         };
         let expired: Vec<_> =
             self.transfers.iter().filter(|(_, known)| over(known)).map(|(transfer, _)| *transfer).collect();
@@ -321,7 +325,7 @@ impl Hub {
             self.give_up(transfer, now);
         }
         if let Some(keep) = self.settings.files.keep_files_ms {
-            for hash in self.shelf.expire(Millis(now.0.saturating_sub(keep))) {
+            for hash in self.shelf.expire(Millis(now.wall.0.saturating_sub(keep))) {
                 self.release_content(hash);
             }
         }

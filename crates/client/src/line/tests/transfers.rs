@@ -3,6 +3,8 @@
 use super::*;
 use crate::session::event::{Transfer, TransferStep, Way};
 use crate::transfer::{Failure, JobId, Pace, Shape, Trouble};
+use protocol::bundle::{Index, Item, Shape as Kind};
+use std::sync::Arc;
 
 /// Which kind of step this is; a new one does not compile until it is here.
 fn step_number(step: &TransferStep) -> usize {
@@ -25,6 +27,9 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::Declined => 26,
         TransferStep::Cancelled => 27,
         TransferStep::Withdrawn => 28,
+        TransferStep::Listed { .. } => 31,
+        TransferStep::LeftOut { .. } => 32,
+        TransferStep::Unpacking(_) => 33,
     }
 }
 
@@ -43,10 +48,12 @@ fn failure_number(failure: &Failure) -> usize {
         Failure::Unwritable(_) => 10,
         Failure::Left => 11,
         Failure::CutOff => 12,
+        // Behind all steps that there were when it came.
+        Failure::BadFolder(_) => 24,
     }
 }
 
-const STEPS: usize = 6 + 13 + 11;
+const STEPS: usize = 34;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -68,10 +75,15 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Declined,
         TransferStep::Cancelled,
         TransferStep::Withdrawn,
+        TransferStep::Listed { index: folder(30), all: false },
+        TransferStep::Listed { index: folder(2), all: true },
+        TransferStep::LeftOut { count: 3 },
+        TransferStep::Unpacking(pace),
     ];
     let failures = [
         Failure::NotFound,
         Failure::Folder,
+        Failure::BadFolder("'a\u{1b}/b' is deep".into()),
         Failure::NotPlain,
         Failure::Unreadable("permission denied".into()),
         Failure::TooLarge { size: 400 << 20, limit: 256 << 20 },
@@ -88,6 +100,16 @@ fn steps() -> Vec<TransferStep> {
     ];
     steps.extend(failures.map(TransferStep::Failed));
     steps
+}
+
+/// What is in a folder with so many files.
+fn folder(files: u64) -> Arc<Index> {
+    let file = |n| Item {
+        path: format!("src/file {n:02}"),
+        shape: Kind::File { size: n * 1_000, executable: n == 1 },
+    };
+    let empty = Item { path: "empty".into(), shape: Kind::Folder };
+    Arc::new(Index::new((0..files).map(file).chain([empty]).collect()).expect("good names"))
 }
 
 /// Every step, both ways.

@@ -7,6 +7,8 @@ use crate::session::Session;
 use crate::session::event::TransferStep;
 use crate::session::outbox::{DownJob, DownStage, Job};
 use crate::transfer::{Failure, JobId, Keep, Order, Shape};
+use protocol::bundle::Index;
+use std::sync::Arc;
 
 /// Files that may wait to be received: more of them at once are no conversation.
 const MAX_WAITING: usize = 1_000;
@@ -63,8 +65,61 @@ impl Session {
             return self.begin_download(id, job);
         }
         let moving = Moving::of_download(&job, Stage::Asked(job.clone()));
-        self.tell(moving.told(id, TransferStep::Asked { limit }));
+        if job.download.shape == Shape::Folder {
+            // Nobody is asked about a folder without being told what is in it.
+            self.transfers.downloads.push_back(Order::Look(job.download));
+        } else {
+            self.tell(moving.told(id, TransferStep::Asked { limit }));
+        }
         self.transfers.insert(id, moving);
+    }
+
+    /// What is in a folder was read, or could not be.
+    pub(super) fn handle_listed_folder(&mut self, id: JobId, listed: Result<Arc<Index>, Failure>) {
+        let Some(moving) = self.transfers.find(id).filter(|moving| matches!(moving.stage, Stage::Asked(_)))
+        else {
+            return;
+        };
+        match listed {
+            Ok(index) => {
+                let all = std::mem::replace(&mut moving.was_told, true);
+                let told = moving.told(id, TransferStep::Listed { index, all });
+                self.tell(told);
+            }
+            Err(failure) => {
+                let told = moving.told(id, TransferStep::Failed(failure));
+                self.transfers.remove(id);
+                self.tell(told);
+            }
+        }
+    }
+
+    /// `/look`: all that is in this folder, or in the last one that was asked about.
+    pub(in crate::session) fn look(&mut self, id: Option<JobId>) {
+        let Some((_, job)) = self.asked_about(id) else {
+            return;
+        };
+        if job.download.shape == Shape::Folder {
+            self.transfers.downloads.push_back(Order::Look(job.download));
+        } else {
+            self.mistake(format!("'{}' is no folder", job.download.name), "type /accept to receive it");
+        }
+    }
+
+    /// What is got goes there from here on, unless that is said.
+    pub fn keep_at(&mut self, keep: Keep) {
+        self.keep_at = keep;
+    }
+
+    /// How far files are is told as often as for a person at a prompt.
+    pub fn watch(&mut self) {
+        self.watched = true;
+    }
+
+    /// The session is there for one thing: what is shown does not count as read, and what is got is waited for even if
+    /// its sender has not sent all of it.
+    pub fn run_errand(&mut self) {
+        self.errand = true;
     }
 
     /// `/accept`: this file, or the last one that was asked about.

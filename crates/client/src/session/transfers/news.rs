@@ -26,6 +26,9 @@ impl Session {
             Step::Begun => {}
             Step::Hashing(bytes) => self.handle_done(id, Doing::Hashing, bytes, now.steady),
             Step::Verifying(bytes) => self.handle_done(id, Doing::Verifying, bytes, now.steady),
+            Step::Unpacking(bytes) => self.handle_done(id, Doing::Unpacking, bytes, now.steady),
+            Step::Listed(listed) => self.handle_listed_folder(id, listed),
+            Step::LeftOut(count) => self.handle_left_out(id, count),
             Step::Moved(bytes) => self.handle_done(id, Doing::Moving, bytes, now.steady),
             Step::Accepted => self.offer(id, now),
             Step::Resumed(at) => self.handle_resumed(id, at),
@@ -51,7 +54,7 @@ impl Session {
     }
 
     fn handle_done(&mut self, id: JobId, doing: Doing, bytes: u64, now: Millis) {
-        let person = self.config.interactive;
+        let person = self.watched;
         let Some(moving) = self.transfers.find(id) else {
             return;
         };
@@ -64,9 +67,17 @@ impl Session {
                 match doing {
                     Doing::Hashing => TransferStep::Hashing(pace),
                     Doing::Verifying => TransferStep::Verifying(pace),
+                    Doing::Unpacking => TransferStep::Unpacking(pace),
                     Doing::Moving => TransferStep::Moving(pace),
                 },
             );
+            self.tell(told);
+        }
+    }
+
+    fn handle_left_out(&mut self, id: JobId, count: usize) {
+        if let Some(moving) = self.transfers.find(id) {
+            let told = moving.told(id, TransferStep::LeftOut { count });
             self.tell(told);
         }
     }

@@ -29,6 +29,7 @@ pub(super) enum Doing {
     Hashing,
     Verifying,
     Moving,
+    Unpacking,
 }
 
 /// A file that is not settled.

@@ -123,14 +123,13 @@ async fn a_broken_upload_is_told_and_begins_again() {
 
 #[tokio::test(start_paused = true)]
 async fn what_can_not_be_sent_says_why_and_reaches_nobody() {
-    let (folder, path) = file(10);
+    let (_folder, path) = file(10);
     let missing = format!("{path}.not");
     let inside = format!("{path}/x");
     let server = FakeServer::new([]);
     for (path, failure) in [
         (missing.as_str(), Failure::NotFound),
         (inside.as_str(), Failure::NotFound),
-        (&*folder.path().display().to_string(), Failure::Folder),
         ("/dev/null", Failure::NotPlain),
     ] {
         assert_eq!(send(&server, path).await, [Step::Failed(failure)], "{path}");

@@ -15,6 +15,7 @@ use protocol::id::RoomId;
 use protocol::message::Durability;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
@@ -219,7 +220,7 @@ pub(super) fn prepare(db: &Connection, durability: &Durability) -> Result<(), Fa
     use rusqlite::config::DbConfig;
     db.busy_timeout(super::BUSY)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
+    keep_log(db)?;
     let synchronous = if *durability == Durability::Disk { "FULL" } else { "NORMAL" };
     for (name, value) in [
         ("synchronous", synchronous),
@@ -240,4 +241,31 @@ pub(super) fn prepare(db: &Connection, durability: &Durability) -> Result<(), Fa
     }
     db.set_prepared_statement_cache_capacity(super::STATEMENTS);
     Ok(())
+}
+
+/// Has commits go to a write-ahead log.
+///
+/// SQLite answers first and commits the change afterwards, so the statement is run to its end: a sync that fails there
+/// leaves a rollback journal, with which a folder that can't be synced is ignored. Then what it has is looked at.
+fn keep_log(db: &Connection) -> Result<(), Fault> {
+    let mut change = db.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = change.query(())?;
+    while answers.next()?.is_some() {}
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("SQLite keeps its journal as '{mode}', not as a write-ahead log")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_can_not_have_a_write_ahead_log_is_not_written_to() {
+        let memory = Connection::open_in_memory().unwrap();
+        let fault = prepare(&memory, &Durability::Disk).unwrap_err();
+        assert_eq!(fault.words(), "SQLite keeps its journal as 'memory', not as a write-ahead log");
+    }
 }

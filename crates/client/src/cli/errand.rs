@@ -1,0 +1,149 @@
+//! The command lines of errands: one thing that a script has done, without a chat.
+
+use super::Cli;
+use crate::address::Address;
+use clap::{Args, Parser};
+use std::path::PathBuf;
+
+const SEND_EXAMPLES: &str = "\
+Examples:
+  natter send chat.example -r dev build.log -m 'the night build'
+  tar c src | natter send chat.example -r dev - --name src.tar
+  natter send chat.example --to bob photos/
+
+A server that is called send or get is written natter://send.";
+
+const GET_EXAMPLES: &str = "\
+Examples:
+  natter get chat.example -r dev 1                the newest file
+  natter get chat.example -r dev build.log -o -   to stdout, once it is whole
+  natter get chat.example -r dev '#17' -o logs/   that of line 17, into a folder";
+
+/// What there is to do.
+#[derive(Clone, Debug)]
+pub enum Errand {
+    /// Send files.
+    Send(Send),
+    /// Receive a file.
+    Get(Get),
+}
+
+/// Where, and as whom.
+#[derive(Clone, Debug, Args)]
+pub struct Visit {
+    /// The server: HOST, HOST:PORT or natter://HOST:PORT
+    pub host: Address,
+
+    /// Its port, if HOST names none [default: 12000]
+    #[arg(short, long, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: Option<u16>,
+
+    /// Your name [default: your name on this machine]
+    #[arg(short, long, value_name = "NAME")]
+    pub user: Option<String>,
+
+    /// The room; you are in it afterwards [default: lobby]
+    #[arg(short, long)]
+    pub room: Option<String>,
+
+    /// The person, instead of a room
+    #[arg(long, value_name = "NAME", conflicts_with = "room")]
+    pub to: Option<String>,
+
+    /// Print what was done as lines of JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// The folder for identities [default: $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+
+    /// Say nothing on stderr but what failed
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
+/// Send files and folders, and leave
+#[derive(Clone, Debug, Parser)]
+#[command(name = "natter send", version, after_help = SEND_EXAMPLES, max_term_width = 100)]
+pub struct Send {
+    /// Where, and as whom.
+    #[command(flatten)]
+    pub visit: Visit,
+
+    /// What to send; - is stdin
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<String>,
+
+    /// Say this first
+    #[arg(short, long, value_name = "TEXT")]
+    pub message: Option<String>,
+
+    /// What to call stdin
+    #[arg(long, default_value = "stdin")]
+    pub name: String,
+}
+
+/// Receive a file or a folder, and leave
+#[derive(Clone, Debug, Parser)]
+#[command(name = "natter get", version, after_help = GET_EXAMPLES, max_term_width = 100)]
+pub struct Get {
+    /// Where, and as whom.
+    #[command(flatten)]
+    pub visit: Visit,
+
+    /// Which: its number in /files (1 is the newest), #LINE, or its name
+    #[arg(value_name = "N|#N|NAME")]
+    pub file: String,
+
+    /// A new file, a folder that is there, or - for stdout [default: its own name, here]
+    #[arg(short, long, value_name = "PATH")]
+    pub output: Option<String>,
+
+    /// Programs in a folder stay programs
+    #[arg(short = 'x', long)]
+    pub exec: bool,
+}
+
+impl Errand {
+    /// Reads the arguments behind the program's name; `None` if they are of a chat.
+    ///
+    /// # Errors
+    /// As clap says.
+    pub fn parse(args: &[std::ffi::OsString]) -> Option<Result<Self, clap::Error>> {
+        let first = args.get(1)?.to_str()?;
+        let rest = args[1..].iter();
+        match first {
+            "send" => Some(Send::try_parse_from(rest).map(Self::Send)),
+            "get" => Some(Get::try_parse_from(rest).map(Self::Get)),
+            _ => None,
+        }
+    }
+
+    /// Where, and as whom.
+    pub fn visit(&self) -> &Visit {
+        match self {
+            Self::Send(send) => &send.visit,
+            Self::Get(get) => &get.visit,
+        }
+    }
+}
+
+impl Visit {
+    /// The options that a chat with this server would have; what is not said comes from the environment.
+    ///
+    /// # Errors
+    /// As clap says, if the environment is wrong.
+    pub fn cli(&self) -> Result<Cli, clap::Error> {
+        let mut cli = Cli::try_parse_from(["natter", "127.0.0.1", "--color", "never"])?;
+        cli.host = self.host.clone();
+        cli.port = self.port.or(cli.port);
+        cli.user = self.user.clone().or(cli.user);
+        cli.state = self.state.clone().or(cli.state);
+        cli.quiet = self.quiet || cli.quiet;
+        cli.history = 0;
+        cli.temporary = true;
+        cli.no_receive = true;
+        Ok(cli)
+    }
+}

@@ -1,0 +1,173 @@
+//! Errands: files that are sent or received by a script, without a chat.
+
+mod face;
+mod pipe;
+
+use super::run::{Threads, hold, spawn};
+use super::signals;
+use crate::cli::{Cli, Errand, Get, Send, Visit, usage_failure};
+use crate::drive::{Face, Input};
+use crate::line::{ExitCode, Failure};
+use crate::session::Session;
+use crate::transfer::Keep;
+use face::{Outcome, Report};
+use pipe::Temporary;
+use protocol::command::{Command, Shelved};
+use protocol::name::{NameError, PersonName, RoomName};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Where a file goes that is got: `-` is stdout.
+const PIPE: &str = "-";
+
+/// Does it.
+pub(super) async fn run(errand: &Errand) -> Result<ExitCode, Failure> {
+    match errand {
+        Errand::Send(send) => run_send(send).await,
+        Errand::Get(get) => run_get(get).await,
+    }
+}
+
+async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
+    let cli = options(&send.visit)?;
+    let mut inputs = vec![Input::Order(place(&send.visit)?)];
+    // Two slashes say one.
+    let says = |text: &str| if text.starts_with('/') { format!("/{text}") } else { text.to_owned() };
+    inputs.extend(send.message.iter().map(|text| Input::Line(says(text))));
+    let mut spooled = None;
+    for file in &send.files {
+        let path = match file.as_str() {
+            PIPE if spooled.is_some() => return Err(twice()),
+            PIPE => match spool(&send.name, cli.quiet).await? {
+                Some(temporary) => spooled.insert(temporary).path(&send.name).display().to_string(),
+                None => return Ok(ExitCode::Interrupted),
+            },
+            path => path.to_owned(),
+        };
+        inputs.push(Input::Order(Command::Send(path)));
+    }
+    let report = Report { json: send.visit.json, quiet: cli.quiet, paths: false };
+    let (code, _) = do_all(&cli, inputs, report, |_| {}).await?;
+    Ok(code)
+}
+
+async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
+    let mut cli = options(&get.visit)?;
+    let file = Shelved::parse(&get.file).ok_or_else(|| {
+        Failure::new(
+            ExitCode::Usage,
+            format!("there is no file '{}'", get.file),
+            "files count from 1, the newest",
+        )
+    })?;
+    let output = get.output.as_deref();
+    let temporary = if output == Some(PIPE) { Some(Temporary::new()?) } else { None };
+    let mut keep = Keep { path: None, executables: get.exec };
+    cli.received = Some(match (&temporary, output) {
+        (Some(temporary), _) => temporary.folder().to_owned(),
+        (None, None) => PathBuf::from("."),
+        (None, Some(path)) if path.ends_with('/') || Path::new(path).is_dir() => PathBuf::from(path),
+        (None, Some(path)) => {
+            if Path::new(path).symlink_metadata().is_ok() {
+                let hint = "choose another name: nothing is ever replaced";
+                return Err(Failure::new(ExitCode::User, format!("there is a file already '{path}'"), hint));
+            }
+            keep.path = Some(PathBuf::from(path));
+            PathBuf::from(".")
+        }
+    });
+    let inputs =
+        vec![Input::Order(place(&get.visit)?), Input::Order(Command::Get { file, executables: get.exec })];
+    let report = Report { json: get.visit.json, quiet: cli.quiet, paths: temporary.is_none() };
+    let (code, outcome) = do_all(&cli, inputs, report, |session| session.keep_at(keep)).await?;
+    match (code, outcome.failed, outcome.received) {
+        (ExitCode::Fine, Some(failed), _) => Ok(failed),
+        (ExitCode::Fine, None, None) => Ok(ExitCode::User),
+        (ExitCode::Fine, None, Some(path)) if temporary.is_some() => pipe::pour(Path::new(&path)),
+        (code, ..) => Ok(code),
+    }
+}
+
+/// Holds a session that does all of this.
+async fn do_all(
+    cli: &Cli,
+    inputs: Vec<Input>,
+    report: Report,
+    prepare: impl FnOnce(&mut Session),
+) -> Result<(ExitCode, Outcome), Failure> {
+    let outcome = Arc::new(Mutex::new(Outcome::default()));
+    let watched = io::stderr().is_terminal();
+    let prepare = |session: &mut Session, _| {
+        session.run_errand();
+        if watched {
+            session.watch();
+        }
+        prepare(session);
+    };
+    let told = Arc::clone(&outcome);
+    let begin = |mut face: Face, _| {
+        let input = face.input.clone();
+        // The session leaves when all is done: nobody else may hold its input.
+        let (closed, _) = tokio::sync::mpsc::channel(1);
+        face.input = closed;
+        spawn(move || inputs.into_iter().for_each(|one| drop(input.blocking_send(one))));
+        Threads::of(spawn(move || {
+            let outcome = face::write(face, report, watched);
+            *told.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
+        }))
+    };
+    let code = hold(cli, false, prepare, begin).await?;
+    let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
+    Ok((code, outcome))
+}
+
+/// Reads stdin into a file, since its size must be known; `None` if that was interrupted.
+async fn spool(name: &str, quiet: bool) -> Result<Option<Temporary>, Failure> {
+    let temporary = Temporary::new()?;
+    let path = temporary.path(name);
+    if !quiet {
+        eprintln!("-- reading stdin into a temporary file, since its size must be known");
+    }
+    let (done_in, done) = tokio::sync::oneshot::channel();
+    spawn(move || drop(done_in.send(pipe::spool(&path))));
+    let (input, _closed) = tokio::sync::mpsc::channel(1);
+    tokio::select! {
+        biased;
+        () = signals::interrupted(input.downgrade()) => Ok(None),
+        done = done => match done {
+            Ok(Ok(())) => Ok(Some(temporary)),
+            Ok(Err(error)) => Err(pipe::failed("read stdin", &error)),
+            Err(_) => Ok(None),
+        },
+    }
+}
+
+fn twice() -> Failure {
+    Failure::new(ExitCode::Usage, "there is only one stdin", "name - once")
+}
+
+fn options(visit: &Visit) -> Result<Cli, Failure> {
+    visit.cli().map_err(|error| {
+        let other = || Failure::new(ExitCode::Usage, error.to_string(), "check the variables NATTER_…");
+        usage_failure(&error).unwrap_or_else(other)
+    })
+}
+
+/// The command that goes to where the files are.
+fn place(visit: &Visit) -> Result<Command, Failure> {
+    let bad = |text: &str, error: NameError| {
+        Failure::new(ExitCode::User, format!("{error} '{}'", text.escape_debug()), "check the name")
+    };
+    match (&visit.to, &visit.room) {
+        (Some(person), _) => {
+            let bare = person.strip_prefix('@').unwrap_or(person);
+            PersonName::parse(bare).map(|name| Command::Query(Some(name))).map_err(|error| bad(person, error))
+        }
+        (None, Some(room)) => {
+            let bare = room.strip_prefix('#').unwrap_or(room);
+            RoomName::parse(bare).map(Command::Join).map_err(|error| bad(room, error))
+        }
+        (None, None) => Ok(Command::Join(RoomName::lobby())),
+    }
+}

@@ -1,0 +1,215 @@
+//! A folder that is to be sent: what is in it, and its bytes as one content, read from where they lie.
+
+use super::Failure;
+use super::source::plain_words;
+use bytes::Bytes;
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
+use protocol::bundle::{Index, Item, Shape};
+use protocol::limits::{MAX_BUNDLE_DEPTH, MAX_BUNDLE_ENTRIES};
+use rustix::fs::OFlags;
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+/// What a file was when the folder was looked through. Another one if anything wrote to it, or took its place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Mark {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+}
+
+impl Mark {
+    fn of(found: &Metadata) -> Self {
+        let modified = (found.mtime(), found.mtime_nsec());
+        Self { device: found.dev(), inode: found.ino(), size: found.len(), modified }
+    }
+}
+
+/// A folder that is open for reading. Links in it are not followed: they, devices and pipes are left out.
+#[derive(Debug)]
+pub(super) struct Tree {
+    dir: Dir,
+    index: Index,
+    /// The encoded index, with which the content begins.
+    front: Bytes,
+    /// What each file of the index was.
+    marks: BTreeMap<String, Mark>,
+    left_out: usize,
+    /// The file that was read last, by its place in the index.
+    open: Option<(usize, std::fs::File)>,
+}
+
+impl Tree {
+    /// Looks through the folder.
+    ///
+    /// # Errors
+    /// [`Failure`] if something in it can't be read, or can't be sent.
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| unreadable("", &error))?;
+        let mut walk = Walk::default();
+        walk.enter(&dir, "", 1)?;
+        let Walk { items, marks, left_out } = walk;
+        let index = Index::new(items).map_err(|error| Failure::BadFolder(error.to_string()))?;
+        let front = index.encode();
+        Ok(Self { dir, index, front, marks, left_out, open: None })
+    }
+
+    /// Bytes of the content.
+    pub(super) fn size(&self) -> u64 {
+        self.index.size()
+    }
+
+    /// Links, devices and pipes in it, which are not sent.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out
+    }
+
+    /// Another number if anything in it changed: a digest of what all files were.
+    pub(super) fn stamp(&self) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&self.front);
+        for mark in self.marks.values() {
+            let Mark { device, inode, size, modified: (s, ns) } = *mark;
+            for number in [device, inode, size, s.cast_unsigned(), ns.cast_unsigned()] {
+                hasher.update(&number.to_be_bytes());
+            }
+        }
+        let hash = hasher.finalize();
+        u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+    }
+
+    /// Reads from there, as many bytes as the buffer takes.
+    ///
+    /// # Errors
+    /// [`Failure::Changed`] if there are not so many, or not in the files that were there.
+    pub(super) fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let at = offset + done as u64;
+            let rest = &mut buffer[done..];
+            done += match usize::try_from(at).ok().and_then(|at| self.front.get(at..)) {
+                Some(front) if !front.is_empty() => {
+                    let len = front.len().min(rest.len());
+                    rest[..len].copy_from_slice(&front[..len]);
+                    len
+                }
+                _ => self.read_file(at, rest)?,
+            };
+        }
+        Ok(done)
+    }
+
+    fn read_file(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
+        let place = self.index.place(at).ok_or(Failure::Changed)?;
+        let len = usize::try_from(place.len).unwrap_or(usize::MAX).min(buffer.len());
+        let file = match self.open.take() {
+            Some((item, file)) if item == place.item => file,
+            _ => self.open_file(place.item)?,
+        };
+        let read = file.read_exact_at(&mut buffer[..len], place.offset);
+        self.open = Some((place.item, file));
+        match read {
+            Ok(()) => Ok(len),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failure::Changed),
+            Err(error) => Err(unreadable(&self.index.items()[place.item].path, &error)),
+        }
+    }
+
+    /// Opens a file, if it is the one that was there. Whatever has taken its place is neither waited for nor read.
+    fn open_file(&self, item: usize) -> Result<std::fs::File, Failure> {
+        let path = &self.index.items()[item].path;
+        let mut options = OpenOptions::new();
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+        options.read(true).custom_flags(flags.cast_signed());
+        let file = self.dir.open_with(path, &options).map_err(|error| gone_or(path, &error))?;
+        if self.is_same(path, &file)? { Ok(file.into_std()) } else { Err(Failure::Changed) }
+    }
+
+    fn is_same(&self, path: &str, file: &File) -> Result<bool, Failure> {
+        let now = file.metadata().map_err(|error| unreadable(path, &error))?;
+        Ok(now.is_file() && self.marks.get(path) == Some(&Mark::of(&now)))
+    }
+
+    /// Whether all files are still what they were. What came new since is not sent.
+    ///
+    /// # Errors
+    /// [`Failure::Changed`] if they are not.
+    pub(super) fn check_whole(&self) -> Result<(), Failure> {
+        for (path, mark) in &self.marks {
+            let now = self.dir.symlink_metadata(path).map_err(|error| gone_or(path, &error))?;
+            if !now.is_file() || Mark::of(&now) != *mark {
+                return Err(Failure::Changed);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a look through a folder has found so far.
+#[derive(Debug, Default)]
+struct Walk {
+    items: Vec<Item>,
+    marks: BTreeMap<String, Mark>,
+    left_out: usize,
+}
+
+impl Walk {
+    /// Looks through one folder, whose path is `above`, and what lies below it; `depth` names lead into it.
+    fn enter(&mut self, dir: &Dir, above: &str, depth: usize) -> Result<(), Failure> {
+        if depth > MAX_BUNDLE_DEPTH {
+            return Err(Failure::BadFolder(format!("'{above}' lies deeper than {MAX_BUNDLE_DEPTH} folders")));
+        }
+        for entry in dir.entries().map_err(|error| unreadable(above, &error))? {
+            let entry = entry.map_err(|error| unreadable(above, &error))?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else {
+                let name = format!("{above}{}", name.to_string_lossy());
+                return Err(Failure::BadFolder(format!("the name of '{name}' is not UTF-8")));
+            };
+            self.take(dir, name, above, depth)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, dir: &Dir, name: &str, above: &str, depth: usize) -> Result<(), Failure> {
+        if self.items.len() >= MAX_BUNDLE_ENTRIES {
+            let most = format!("there is more in it than {MAX_BUNDLE_ENTRIES} files and folders");
+            return Err(Failure::BadFolder(most));
+        }
+        let path = format!("{above}{name}");
+        let found = dir.symlink_metadata(name).map_err(|error| unreadable(&path, &error))?;
+        if found.is_dir() {
+            let before = self.items.len();
+            let inner = dir.open_dir(name).map_err(|error| unreadable(&path, &error))?;
+            self.enter(&inner, &format!("{path}/"), depth + 1)?;
+            if self.items.len() == before {
+                self.items.push(Item { path, shape: Shape::Folder });
+            }
+        } else if found.is_file() {
+            let executable = found.mode() & 0o111 != 0;
+            self.marks.insert(path.clone(), Mark::of(&found));
+            self.items.push(Item { path, shape: Shape::File { size: found.len(), executable } });
+        } else {
+            self.left_out += 1;
+        }
+        Ok(())
+    }
+}
+
+fn gone_or(path: &str, error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Failure::Changed,
+        // A link stands there now.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => Failure::Changed,
+        _ => unreadable(path, error),
+    }
+}
+
+fn unreadable(path: &str, error: &io::Error) -> Failure {
+    let words = plain_words(error);
+    Failure::Unreadable(if path.is_empty() { words } else { format!("'{path}': {words}") })
+}

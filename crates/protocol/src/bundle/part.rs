@@ -1,0 +1,57 @@
+//! What something in a folder may be called.
+
+use crate::limits::MAX_BUNDLE_NAME;
+use crate::name::NameKey;
+use crate::text::{is_invisible, turns_direction};
+use thiserror::Error;
+
+/// Why a name is not allowed in a bundle.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum PartError {
+    /// Nothing, `.` or `..`: no name, or another folder's.
+    #[error("a name is missing")]
+    Nothing,
+    /// More than [`MAX_BUNDLE_NAME`] bytes.
+    #[error("a name has at most {MAX_BUNDLE_NAME} bytes")]
+    TooLong,
+    /// One that parts folders on some system, can't be seen, or moves what stands around it.
+    #[error("a name can't contain U+{:04X}", u32::from(*.0))]
+    Character(char),
+}
+
+/// Checks one name of a path.
+///
+/// # Errors
+/// [`PartError`]
+pub fn check_part(name: &str) -> Result<(), PartError> {
+    // Some systems cut off dots and blanks at the end: `..  ` is `..` there.
+    if name.trim_end_matches(['.', ' ']).is_empty() {
+        return Err(PartError::Nothing);
+    }
+    if name.len() > MAX_BUNDLE_NAME {
+        return Err(PartError::TooLong);
+    }
+    match name.chars().find(|c| !is_allowed(*c)) {
+        Some(bad) => Err(PartError::Character(bad)),
+        None => Ok(()),
+    }
+}
+
+/// Joiners and the selectors of emoji can't be seen, but names of many languages need them.
+const JOINERS: [char; 4] = ['\u{200c}', '\u{200d}', '\u{fe0e}', '\u{fe0f}'];
+
+fn is_allowed(c: char) -> bool {
+    let unseen = is_invisible(c) && !JOINERS.contains(&c);
+    let ends_line = matches!(c, '\u{2028}' | '\u{2029}');
+    !(unseen || ends_line || c.is_control() || turns_direction(c) || matches!(c, '/' | '\\'))
+}
+
+/// What a name is compared by: equal for names that some system, or somebody who reads them, takes for one.
+pub(super) fn key(name: &str) -> NameKey {
+    let seen: String = name.chars().filter(|c| !JOINERS.contains(c)).collect();
+    let key = NameKey::of(&seen);
+    match key.as_str().trim_end_matches(['.', ' ']) {
+        same if same.len() == key.as_str().len() => key,
+        cut => NameKey::of(cut),
+    }
+}
