@@ -1,13 +1,13 @@
 //! The claims of the contract, one test each.
 
 use super::posts::{
-    append, at, bodies, by, change, delete, device, edit, entries, file, found, from, in_room, naming,
+    append, at, bodies, by, change, delete, device, edit, entries, file, found, from, in_room, naming, offer,
     person, post, room, seq, text,
 };
 use super::{StoreFactory, block_on};
 use protocol::code::Code;
 use protocol::entry::{EntryKind, Revision};
-use protocol::id::{ContentHash, Counter, DeviceId, Millis, Seq};
+use protocol::id::{Counter, DeviceId, Millis, Seq};
 use protocol::message::Range;
 use server::store::{
     Change, CredentialHash, Keep, NewEntry, Oldest, Query, RoomShape, Store, StoredDevice, StoredMember,
@@ -139,7 +139,7 @@ pub fn only_what_was_said_is_changed<F: StoreFactory>(factory: &mut F) {
         (EntryKind::Topic, false, false),
         (EntryKind::Reaction, false, true),
         (EntryKind::Delete, false, false),
-        (EntryKind::FileOffer, false, false),
+        (EntryKind::FileOffer, false, true),
         (EntryKind::File, false, true),
         (EntryKind::System, false, false),
         (EntryKind::Opaque, false, true),
@@ -420,22 +420,67 @@ pub fn nothing_of_a_query_is_syntax<F: StoreFactory>(factory: &mut F) {
 pub fn files_are_known_while_an_entry_names_them<F: StoreFactory>(factory: &mut F) {
     let store = factory.create();
     append(&store, vec![file(1, "a"), file(2, "b"), file(1, "a"), in_room(2, file(1, "a"))], found());
-    let (hash, files) = (|n| ContentHash([n; 32]), |store: &F::Store| block_on(store.load()).unwrap().files);
+    let files = |store: &F::Store| {
+        let files = block_on(store.load()).unwrap().files;
+        files.iter().map(|file| (file.room.value(), file.seq.value(), file.hash.0[0])).collect::<Vec<_>>()
+    };
     let store = factory.reopen(store);
-    assert_eq!(files(&store), [(room(1), hash(1)), (room(1), hash(2)), (room(2), hash(1))]);
+    assert_eq!(files(&store), [(1, 1, 1), (1, 2, 2), (1, 3, 1), (2, 1, 1)]);
     post(&store, vec![delete(1)]);
-    assert_eq!(
-        files(&store),
-        [(room(1), hash(1)), (room(1), hash(2)), (room(2), hash(1))],
-        "another names it"
-    );
+    assert_eq!(files(&store), [(1, 2, 2), (1, 3, 1), (2, 1, 1)]);
     post(&store, vec![delete(3)]);
     let keep = Keep { count: Some(4), ..Keep::default() };
     change(&store, vec![Change::Trim { room: room(1), keep }]);
     let store = factory.reopen(store);
-    assert_eq!(files(&store), [(room(1), hash(2)), (room(2), hash(1))]);
+    assert_eq!(files(&store), [(1, 2, 2), (2, 1, 1)]);
     change(&store, vec![Change::Trim { room: room(1), keep: Keep { count: Some(3), ..keep } }]);
-    assert_eq!(files(&store), [(room(2), hash(1))]);
+    assert_eq!(files(&store), [(2, 1, 1)]);
+    let stored = block_on(store.load()).unwrap().files[0];
+    assert_eq!((stored.person, stored.size, stored.time), (Some(person(1)), 1, Millis(1_000)));
+}
+
+pub fn an_offer_is_open_until_a_file_or_a_delete_ends_it<F: StoreFactory>(factory: &mut F) {
+    let store = factory.create();
+    append(&store, vec![offer(1), offer(2), offer(3), in_room(2, offer(4))], found());
+    let offers = |store: &F::Store| {
+        let offers = block_on(store.load()).unwrap().offers;
+        offers.iter().map(|of| (of.room.value(), of.seq.value(), of.transfer.0[0])).collect::<Vec<_>>()
+    };
+    let store = factory.reopen(store);
+    assert_eq!(offers(&store), [(1, 1, 1), (1, 2, 2), (1, 3, 3), (2, 1, 4)]);
+    post(&store, vec![NewEntry { reply_to: Some(seq(1)), ..file(1, "a") }]);
+    assert_eq!(append(&store, vec![by(2, delete(2))], Vec::new()).posts, [Err(Code::NotAllowed)]);
+    // The server takes back what nobody goes on with.
+    post(&store, vec![delete(2), NewEntry { person: None, ..delete(3) }]);
+    let store = factory.reopen(store);
+    assert_eq!(offers(&store), [(2, 1, 4)]);
+    let trim = Change::Trim { room: room(2), keep: Keep { count: Some(1), ..Keep::default() } };
+    post(&store, vec![in_room(2, text("x"))]);
+    change(&store, vec![trim]);
+    assert_eq!(offers(&store), []);
+}
+
+pub fn who_has_fetched_a_file_is_known_until_it_is_gone<F: StoreFactory>(factory: &mut F) {
+    let store = factory.create();
+    append(&store, vec![file(1, "a"), text("b"), in_room(2, file(1, "a"))], found());
+    let fetch =
+        |room_no, target, who| Change::Fetched { room: room(room_no), seq: seq(target), person: person(who) };
+    let fetched = |store: &F::Store| {
+        let fetched = block_on(store.load()).unwrap().fetched;
+        fetched.iter().map(|(room, seq, who)| (room.value(), seq.value(), who.value())).collect::<Vec<_>>()
+    };
+    let marks = [(1, 1, 2), (1, 1, 3), (1, 1, 2), (1, 2, 2), (1, 9, 2), (2, 1, 3), (7, 1, 3)];
+    change(&store, marks.iter().map(|(room, seq, who)| fetch(*room, *seq, *who)).collect());
+    let store = factory.reopen(store);
+    assert_eq!(fetched(&store), [(1, 1, 2), (1, 1, 3), (2, 1, 3)]);
+    post(&store, vec![delete(1)]);
+    change(&store, vec![fetch(1, 1, 2)]);
+    assert_eq!(fetched(&store), [(2, 1, 3)]);
+    post(&store, vec![in_room(2, text("x"))]);
+    let trim = Change::Trim { room: room(2), keep: Keep { count: Some(1), ..Keep::default() } };
+    change(&store, vec![trim]);
+    let store = factory.reopen(store);
+    assert_eq!(fetched(&store), []);
 }
 
 /// A search of everything.

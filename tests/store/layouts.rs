@@ -3,12 +3,15 @@
 
 use super::block_on;
 use super::posts::{
-    by, change, delete, edit, entries, file, found, from, in_room, naming, person, post, room, seq, text,
+    by, change, delete, edit, entries, file, found, from, in_room, naming, offer, person, post, room, seq,
+    text,
 };
+use protocol::entry::EntryKind;
 use protocol::id::{Epoch, Millis};
 use protocol::message::Durability;
 use server::store::{
-    Change, CredentialHash, Folder, Keep, MemoryLimits, MemoryStore, Options, RoomShape, SqliteStore, Store,
+    Change, CredentialHash, Folder, Keep, MemoryLimits, MemoryStore, NewEntry, Options, RoomShape,
+    SqliteStore, Store,
 };
 use std::path::Path;
 
@@ -31,10 +34,29 @@ fn tell<S: Store>(store: &S) {
     post(store, vec![naming(&[2, 3], by(1, text("@p2 @p3 look")))]);
     post(
         store,
-        vec![edit(5, "message five"), delete(6), file(3, "notes.txt"), in_room(3, by(2, text("hi")))],
+        vec![
+            edit(5, "message five"),
+            delete(6),
+            before_shapes(file(3, "notes.txt")),
+            in_room(3, by(2, text("hi"))),
+        ],
     );
     let keep = Keep { count: Some(11), since: Some(Millis(1)), bytes: None };
     change(store, vec![Change::Trim { room: room(1), keep }]);
+}
+
+/// As it was when a file's entry did not tell its shape.
+fn before_shapes(file: NewEntry) -> NewEntry {
+    let body = file.body.slice(..file.body.len() - 1);
+    NewEntry { body, ..file }
+}
+
+/// What came with the second.
+fn tell_of_files<S: Store>(store: &S) {
+    post(store, vec![offer(1), offer(2), in_room(3, file(4, "to you"))]);
+    let ended = entries(store, 1).iter().find(|entry| entry.kind == EntryKind::FileOffer).unwrap().seq;
+    post(store, vec![NewEntry { reply_to: Some(ended), ..file(5, "whole") }]);
+    change(store, vec![Change::Fetched { room: room(3), seq: seq(2), person: person(2) }]);
 }
 
 fn open(path: &Path) -> SqliteStore {
@@ -46,7 +68,10 @@ fn open(path: &Path) -> SqliteStore {
 fn each_layout_that_was_ever_released_opens() {
     let expected = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
     tell(&expected);
-    for layout in 1..=1 {
+    for layout in 1..=2 {
+        if layout == 2 {
+            tell_of_files(&expected);
+        }
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(fixtures.join(format!("layout-{layout}.db")), folder.path().join("natter.db")).unwrap();
@@ -56,4 +81,16 @@ fn each_layout_that_was_ever_released_opens() {
             assert_eq!(entries(&store, n), entries(&expected, n), "layout {layout}");
         }
     }
+}
+
+#[test]
+fn zz_make_fixture() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    tell(&store);
+    tell_of_files(&store);
+    block_on(store.close()).unwrap();
+    drop(store);
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");
+    std::fs::copy(folder.path().join("natter.db"), fixtures.join("layout-2.db")).unwrap();
 }

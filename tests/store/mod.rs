@@ -61,6 +61,8 @@ macro_rules! contract_tests {
                 a_search_goes_on_where_it_stopped,
                 nothing_of_a_query_is_syntax,
                 files_are_known_while_an_entry_names_them,
+                an_offer_is_open_until_a_file_or_a_delete_ends_it,
+                who_has_fetched_a_file_is_known_until_it_is_gone,
             }
 
             #[test]

@@ -100,12 +100,14 @@ impl Model {
         };
         let at = self.stored.iter().position(is_target).ok_or(Code::NoSuchEntry)?;
         let target = &mut self.stored[at];
-        if post.person.is_none() || target.entry.person != post.person {
+        let by_server = post.person.is_none() && target.entry.kind == EntryKind::FileOffer;
+        if !by_server && (post.person.is_none() || target.entry.person != post.person) {
             return Err(Code::NotAllowed);
         }
         let (said, other) = (
             [EntryKind::Text, EntryKind::Action].contains(&target.entry.kind),
-            [EntryKind::Reaction, EntryKind::File, EntryKind::Opaque].contains(&target.entry.kind),
+            [EntryKind::Reaction, EntryKind::File, EntryKind::FileOffer, EntryKind::Opaque]
+                .contains(&target.entry.kind),
         );
         if !(said || other && post.kind == EntryKind::Delete) {
             return Err(Code::NotAllowed);

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use protocol::entry::{Entry, EntryKind};
-use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
-use protocol::message::{FileBody, Shape};
+use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq, TransferId};
+use protocol::message::{FileBody, OfferBody, Shape};
 use server::store::{Batch, Change, Commit, NewEntry, RoomShape, Store};
 
 pub fn room(n: u64) -> RoomId {
@@ -50,6 +50,12 @@ pub fn file(hash: u8, name: &str) -> NewEntry {
     let body = FileBody { hash: ContentHash([hash; 32]), size: 1, name: name.to_owned(), shape: Shape::File }
         .encode();
     NewEntry { kind: EntryKind::File, body, ..text("") }
+}
+
+pub fn offer(transfer: u8) -> NewEntry {
+    let transfer = TransferId([transfer; 16]);
+    let body = OfferBody { transfer, size: 9, name: "o".to_owned(), shape: Shape::File }.encode();
+    NewEntry { kind: EntryKind::FileOffer, body, ..text("") }
 }
 
 pub fn by(author: u64, entry: NewEntry) -> NewEntry {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use protocol::classic::{ClassicMsg, SEPARATOR, ty};
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Millis, Req, TransferId};
-use protocol::message::{Blob, ClientMsg, FileBody, Purpose, ServerMsg, Shape, Target};
+use protocol::message::{Blob, ClientMsg, FileBody, ServerMsg, Shape, Target};
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -135,22 +135,12 @@ async fn who_comes_later_sees_what_was_sent_and_receives_only_what_comes() {
 
 /// Puts a content on the server over a bulk connection.
 async fn upload(addr: SocketAddr, identity: &Identity, target: Target, content: &[u8]) -> ContentHash {
-    let mut hello = identity.hello();
-    if let ClientMsg::Hello { purpose, .. } = &mut hello {
-        *purpose = Purpose::Bulk;
-    }
     let mut raw = Raw::connect(addr).await;
-    raw.say(&hello).await;
+    raw.say(&identity.hello_bulk()).await;
     let (req, size, hash) = (Req(7), content.len() as u64, ContentHash(*hash(content).as_bytes()));
-    raw.say(&ClientMsg::Put {
-        req,
-        transfer: TransferId([1; 16]),
-        target,
-        size,
-        first: ContentHash([1; 32]),
-        name: "x".into(),
-    })
-    .await;
+    let mut transfer = TransferId([1; 16]);
+    transfer.0.copy_from_slice(&hash.0[..16]);
+    raw.say(&ClientMsg::Put { req, transfer, target, size, first: hash, name: "x".into() }).await;
     raw.find(|msg| matches!(msg, ServerMsg::PutAt { .. }).then_some(())).await.expect("it may begin");
     let data = Blob(Bytes::copy_from_slice(content));
     raw.say(&ClientMsg::Chunk { req, offset: 0, data }).await;

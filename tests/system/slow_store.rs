@@ -8,6 +8,7 @@ use protocol::message::{Durability, OpenFrom, Range, Target};
 use server::clock::{Clock, SystemClock};
 use server::config::Plaintext;
 use server::files::{Contents, Disk};
+use server::hub::FileRules;
 use server::hub::Settings;
 use server::keep::Retention;
 use server::run::serve_until;
@@ -94,7 +95,8 @@ impl Here {
         let contents = Contents::new(Disk, files.path().to_owned(), 1 << 20);
         let offset = chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
         let (motd, keep) = (String::new(), Retention::default());
-        let settings = Settings { max_clients: 100, max_file: 1 << 20, motd, offset, keep };
+        let settings =
+            Settings { max_clients: 100, max_file: 1 << 20, motd, offset, keep, files: FileRules::default() };
         let (stop, stopped) = watch::channel(false);
         let serving = serve_until(listener, store, contents, clock, settings, Plaintext::Loopback, stopped);
         Self { addr, stop, served: tokio::spawn(serving), _files: files }

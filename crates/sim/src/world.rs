@@ -187,8 +187,9 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
         motd: String::new(),
         offset: utc,
         keep: server::keep::Retention::default(),
+        files: server::hub::FileRules::default(),
     };
-    let contents = open_contents(&net, &store, disk);
+    let contents = open_contents(&net, &store, disk).await?;
     let clock = Arc::new(ServerClock(net.clone()));
     let listener = SimListener { net: net.clone(), listener };
     let served = serve_until(listener, store, contents, clock, settings, Plaintext::Anywhere, stopped).await;
@@ -198,11 +199,14 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
 }
 
 /// The contents that entries name. All of them must be there, whole, whatever has crashed.
-fn open_contents(net: &Net, store: &SimStore, disk: ServerDisk) -> Contents<ServerDisk> {
+async fn open_contents(
+    net: &Net,
+    store: &SimStore,
+    disk: ServerDisk,
+) -> std::io::Result<Contents<ServerDisk>> {
     // A store that forgets is about to.
     let files = if store.forgets() { Vec::new() } else { store.known().files };
-    let named: BTreeSet<_> = files.into_iter().map(|(_, hash)| hash).collect();
-    let found = disk.open_contents(&named);
+    let named: BTreeSet<_> = files.into_iter().map(|file| file.hash).collect();
     let bytes = disk.contents();
     for hash in &named {
         let name = blake3::Hash::from_bytes(hash.0).to_hex();
@@ -215,5 +219,5 @@ fn open_contents(net: &Net, store: &SimStore, disk: ServerDisk) -> Contents<Serv
             );
         }
     }
-    Contents::restore(disk, PathBuf::from("/"), 1 << 30, found)
+    Contents::open(disk, PathBuf::from("/"), 1 << 30, &named).await
 }

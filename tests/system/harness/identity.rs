@@ -35,6 +35,15 @@ impl Identity {
         Self { name: name.to_owned(), ..self.clone() }
     }
 
+    /// The login of this device for files.
+    pub fn hello_bulk(&self) -> ClientMsg {
+        let mut hello = self.hello();
+        if let ClientMsg::Hello { purpose, .. } = &mut hello {
+            *purpose = Purpose::Bulk;
+        }
+        hello
+    }
+
     /// The login of this device.
     pub fn hello(&self) -> ClientMsg {
         ClientMsg::Hello {

@@ -3,6 +3,7 @@
 //! Nothing waits a fixed time: each wait is for a condition, gives up after [`PATIENCE`] and says what it saw instead.
 
 mod binary;
+pub mod bulk;
 mod classic;
 mod cli;
 mod identity;

@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use bytes::{Buf, Bytes, BytesMut};
-use protocol::limits::{HEADER, MAX_FRAME};
+use protocol::limits::{HEADER, MAX_BULK_FRAME, MAX_FRAME};
 use protocol::message::{ClientMsg, ServerMsg};
 use std::net::SocketAddr;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -21,6 +21,13 @@ impl Raw {
         let stream = TcpStream::connect(addr).await.expect("the server listens");
         stream.set_nodelay(true).expect("a fresh socket takes options");
         Self { stream, frames: Frames::default() }
+    }
+
+    /// The same for files.
+    pub async fn connect_bulk(addr: SocketAddr) -> Self {
+        let mut raw = Self::connect(addr).await;
+        raw.frames.bulk = true;
+        raw
     }
 
     /// Sends bytes. What the other side does not want to have is lost without a word, as it is for any client.
@@ -61,6 +68,8 @@ impl Raw {
 #[derive(Default)]
 pub struct Frames {
     buffer: BytesMut,
+    /// Whether they may be as large as on a connection for files.
+    bulk: bool,
 }
 
 impl Frames {
@@ -83,7 +92,8 @@ impl Frames {
     /// A frame that lies whole in the buffer.
     fn take(&mut self) -> Option<(u8, Bytes)> {
         let len = u32::from_be_bytes(*self.buffer.first_chunk()?);
-        assert!((1..=MAX_FRAME).contains(&len), "a frame of {len} bytes");
+        let most = if self.bulk { MAX_BULK_FRAME } else { MAX_FRAME };
+        assert!((1..=most).contains(&len), "a frame of {len} bytes");
         let end = 4 + len as usize;
         if self.buffer.len() < end {
             return None;

@@ -8,6 +8,7 @@ use crate::identity::spread;
 use crate::process::Process;
 use crate::report::Figures;
 use bytes::Bytes;
+use protocol::blocks::BlockHasher;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Millis, Req, RoomId, TransferId};
 use protocol::limits::MAX_CHUNK;
@@ -88,7 +89,7 @@ fn send(run: Run, member: usize, chat: &mut Line, room: RoomId, content: &[u8]) 
         ServerMsg::PutAt { req: TRANSFER, offset: 0, credit, .. } => Some(u64::from(credit)),
         _ => None,
     })?;
-    let mut offset = 0;
+    let (mut offset, mut hasher) = (0, BlockHasher::default());
     for piece in content.chunks(MAX_CHUNK as usize) {
         while credit < piece.len() as u64 {
             credit += bulk.hear_until(|msg| match msg {
@@ -98,10 +99,14 @@ fn send(run: Run, member: usize, chat: &mut Line, room: RoomId, content: &[u8]) 
         }
         let data = Blob(Bytes::copy_from_slice(piece));
         bulk.say(&ClientMsg::Chunk { req: TRANSFER, offset, data })?;
+        hasher.update(piece, |_, _| {});
         offset += piece.len() as u64;
         credit -= piece.len() as u64;
+        if let Some(value) = hasher.value().filter(|_| offset < size) {
+            bulk.say(&ClientMsg::Check { req: TRANSFER, index: hasher.index(), value })?;
+        }
     }
-    let hash = hash_of(content);
+    let hash = hasher.hash().unwrap_or_else(|| hash_of(content));
     bulk.say(&ClientMsg::Done { req: TRANSFER, hash })?;
     bulk.hear_until(|msg| matches!(msg, ServerMsg::End { req: TRANSFER, .. }).then_some(()))?;
     chat.say(&ClientMsg::Post {

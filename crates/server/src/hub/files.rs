@@ -153,7 +153,8 @@ impl Hub {
     }
 
     pub(super) fn may_read(&self, person: PersonId, hash: ContentHash) -> bool {
-        self.brought(person, hash)
+        self.bringing == Some(hash)
+            || self.brought(person, hash)
             || self.shelf.rooms_of(hash).any(|room| self.authorize(person, room).is_ok())
     }
 
@@ -176,7 +177,7 @@ impl Hub {
                 return Err((Code::NoSuchEntry, 0));
             }
         }
-        if !self.brought(person, file.hash) {
+        if self.bringing.is_none() && !self.brought(person, file.hash) {
             self.check_quotas(person, room, file.size)?;
         }
         Ok(file)
@@ -307,7 +308,9 @@ impl Hub {
         let said = match self.sessions.get(&conn).map(|s| (s.person, s.device, s.voice)) {
             Some((person, device, Voice::Classic { current })) => file.and_then(|file| {
                 self.set_pending(file.hash);
+                self.bringing = Some(file.hash);
                 let posted = self.post_classic_file(conn, (person, device, current), &file, now);
+                self.bringing = None;
                 self.end_pending(file.hash);
                 posted
             }),

@@ -151,6 +151,8 @@ pub struct Hub {
     transfers: uploads::Transfers,
     /// Contents that entries name which are on their way to the store: how many.
     pending: BTreeMap<ContentHash, u32>,
+    /// The content that a classic client brings with the entry that is judged.
+    bringing: Option<ContentHash>,
     next_expiry: Steady,
 }
 
@@ -205,6 +207,7 @@ impl Hub {
             shelf: Shelf::default(),
             transfers: BTreeMap::new(),
             pending: BTreeMap::new(),
+            bringing: None,
             next_expiry: now.steady,
         };
         hub.restore_files(snapshot.files, snapshot.offers, snapshot.fetched, now);

@@ -2,11 +2,12 @@
 
 use crate::coverage::Sometimes;
 use crate::record::Record;
-use protocol::id::ContentHash;
+use bytes::Bytes;
+use protocol::id::Millis;
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use server::files::FileSystem;
-use std::collections::{BTreeMap, BTreeSet};
+use server::files::{FileSystem, Listed};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,6 +40,7 @@ pub(crate) struct Content {
     now: Vec<u8>,
     /// So many of its bytes are on the disk.
     synced: usize,
+    modified: Millis,
 }
 
 impl ServerDisk {
@@ -96,18 +98,6 @@ impl ServerDisk {
         state.synced_names = state.names.clone();
     }
 
-    /// What a server finds that starts: partial uploads and what no entry names are removed, as the real one does.
-    pub(crate) fn open_contents(&self, named: &BTreeSet<ContentHash>) -> Vec<(ContentHash, u64)> {
-        let mut state = self.state();
-        let hash_of = |path: &Path| {
-            let hash = blake3::Hash::from_hex(path.file_name()?.to_str()?).ok()?;
-            Some(ContentHash(*hash.as_bytes()))
-        };
-        state.names.retain(|path, _| hash_of(path).is_some_and(|hash| named.contains(&hash)));
-        let found = state.names.iter();
-        found.filter_map(|(path, node)| Some((hash_of(path)?, content(node).now.len() as u64))).collect()
-    }
-
     /// Every content under its final name, with its bytes.
     pub(crate) fn contents(&self) -> Vec<(String, Vec<u8>)> {
         let named = |(path, node): (&PathBuf, &Node)| {
@@ -125,10 +115,6 @@ fn content(node: &Node) -> MutexGuard<'_, Content> {
 impl FileSystem for ServerDisk {
     type File = Node;
 
-    async fn create_folder(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-
     async fn create(&self, path: &Path) -> io::Result<Node> {
         let mut state = self.state();
         if state.names.contains_key(path) {
@@ -143,9 +129,29 @@ impl FileSystem for ServerDisk {
         self.state().names.get(path).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
-    async fn write(&self, node: &mut Node, bytes: &[u8]) -> io::Result<()> {
+    async fn list(&self, _: &Path) -> io::Result<Vec<Listed>> {
+        let listed = |(path, node): (&PathBuf, &Node)| {
+            let content = content(node);
+            let name = path.file_name()?.to_str()?.to_owned();
+            Some(Listed { name, size: content.now.len() as u64, modified: content.modified })
+        };
+        Ok(self.state().names.iter().filter_map(listed).collect())
+    }
+
+    async fn write_at(&self, node: &Node, offset: u64, bytes: Bytes) -> io::Result<()> {
         let trapped = self.count_piece()?;
-        content(node).now.extend_from_slice(bytes);
+        {
+            let mut content = content(node);
+            let from = usize::try_from(offset).map_err(io::Error::other)?;
+            let end = from + bytes.len();
+            if content.now.len() < end {
+                content.now.resize(end, 0);
+            }
+            content.now[from..end].copy_from_slice(&bytes);
+            // What is written over is as little on the disk as what is added.
+            content.synced = content.synced.min(from);
+            content.modified = Millis(self.record.pages().now() / 1_000);
+        }
         if trapped {
             self.record.hit(Sometimes::CrashFile);
             return std::future::pending().await;
@@ -153,18 +159,24 @@ impl FileSystem for ServerDisk {
         Ok(())
     }
 
-    async fn sync(&self, node: &mut Node) -> io::Result<()> {
+    async fn sync(&self, node: &Node) -> io::Result<()> {
         let mut content = content(node);
         content.synced = content.now.len();
         Ok(())
     }
 
-    async fn read_at(&self, node: &mut Node, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    async fn read_at(
+        &self,
+        node: &Node,
+        offset: u64,
+        mut buffer: Vec<u8>,
+        from: usize,
+    ) -> io::Result<(Vec<u8>, usize)> {
         let content = content(node);
-        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(content.now.len());
-        let n = buffer.len().min(content.now.len() - from);
-        buffer[..n].copy_from_slice(&content.now[from..from + n]);
-        Ok(n)
+        let at = usize::try_from(offset).unwrap_or(usize::MAX).min(content.now.len());
+        let n = (buffer.len() - from).min(content.now.len() - at);
+        buffer[from..from + n].copy_from_slice(&content.now[at..at + n]);
+        Ok((buffer, n))
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
