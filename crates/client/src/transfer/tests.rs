@@ -2,5 +2,6 @@
 
 mod carriers;
 mod folder;
+mod folders;
 mod names;
 mod server;
