@@ -230,6 +230,8 @@ async fn no_name_over_the_wire_leads_out_of_the_folder_or_replaces_anything() {
             client.send(&ClientMsg::Post { counter, target, kind, reply_to: None, written: Millis(0), body });
             bob.shows(" from mallory: ").await;
         }
+        bob.type_line("/quit").await;
+        assert_eq!(bob.finished().await.code, Some(0));
         let new: Vec<_> = tree(home.path()).into_iter().filter(|path| !before.contains(path)).collect();
         let new: Vec<_> = new.iter().filter(|path| !path.starts_with(home.path().join("state"))).collect();
         assert_eq!(new.len(), names.len(), "{new:?}");
@@ -238,8 +240,6 @@ async fn no_name_over_the_wire_leads_out_of_the_folder_or_replaces_anything() {
             assert_eq!(fs::read_to_string(home.path().join(name)).expect("there"), "canary", "{name}");
         }
         assert!(!Path::new("/tmp/natter-canary").exists());
-        bob.type_line("/quit").await;
-        assert_eq!(bob.finished().await.code, Some(0));
     })
     .await;
 }

@@ -4,20 +4,20 @@ use super::harness::{Classic, Identity, Native, bounded};
 use super::slow_store::Here;
 use protocol::id::{Epoch, Millis};
 use protocol::limits::DEVICE_DAYS;
-use server::clock::{Clock, SystemClock};
+use server::clock::{Clock, Now, SystemClock};
 use server::store::{MemoryLimits, MemoryStore, Snapshot, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// A clock that can be put forward.
-#[derive(Default)]
-struct Ahead(AtomicU64);
+/// Time that can be made to have passed, by so many ms.
+struct Ahead(SystemClock, AtomicU64);
 
 impl Clock for Ahead {
-    fn now(&self) -> Millis {
-        Millis(SystemClock.now().0 + self.0.load(Ordering::Relaxed))
+    fn now(&self) -> Now {
+        let (now, ahead) = (self.0.now(), self.1.load(Ordering::Relaxed));
+        Now { steady: now.steady.after(ahead), wall: Millis(now.wall.0 + ahead) }
     }
 }
 
@@ -35,7 +35,7 @@ async fn until(store: &MemoryStore, known: impl Fn(&Snapshot) -> bool) {
 #[tokio::test]
 async fn a_device_that_was_not_seen_for_90_days_is_forgotten_and_another_number_is_given() {
     bounded(60, async {
-        let (store, clock) = (store(), Arc::new(Ahead::default()));
+        let (store, clock) = (store(), Arc::new(Ahead(SystemClock::start(), AtomicU64::new(0))));
         let server = Here::start_at(store.clone(), clock.clone()).await;
         let identity = Identity::new("alice");
         let alice = Native::login(server.addr, &identity).await;
@@ -43,7 +43,7 @@ async fn a_device_that_was_not_seen_for_90_days_is_forgotten_and_another_number_
         alice.say_all(alice.lobby(), ["one".to_owned(), "two".to_owned()]).await;
         alice.leave().await;
         until(&store, |known| known.devices.iter().any(|device| device.counter.is_some())).await;
-        clock.0.store((u64::from(DEVICE_DAYS) + 1) * 86_400_000, Ordering::Relaxed);
+        clock.1.store((u64::from(DEVICE_DAYS) + 1) * 86_400_000, Ordering::Relaxed);
         until(&store, |known| known.devices.is_empty()).await;
         let alice = Native::login(server.addr, &identity).await;
         assert!(alice.device > first, "numbers are not given out again");

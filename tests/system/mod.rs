@@ -15,6 +15,7 @@ mod forgetting;
 mod harness;
 mod heartbeat;
 mod history;
+mod kills;
 mod limits;
 mod operations;
 mod plug;

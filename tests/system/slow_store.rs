@@ -83,7 +83,7 @@ pub struct Here {
 impl Here {
     /// Starts one on this store.
     pub async fn start(store: impl Store) -> Self {
-        Self::start_at(store, Arc::new(SystemClock)).await
+        Self::start_at(store, Arc::new(SystemClock::start())).await
     }
 
     /// The same by another clock.

@@ -12,6 +12,7 @@ mod deny;
 mod drain;
 mod failure;
 mod faults;
+mod files;
 mod mutants;
 mod picture;
 mod proof;
@@ -62,6 +63,8 @@ enum Task {
         #[command(subcommand)]
         fault: faults::Options,
     },
+    /// Send large files over links that break, measure them beside a bare copy, and chat meanwhile.
+    Files(files::Options),
     /// Draw the conversation in the README anew, from what the real programs print.
     Picture {
         /// Only compare it with the one that is kept.
@@ -102,6 +105,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::BenchStore(options) => bench_store::run(&workspace, &options),
         Task::Drain(options) => drain::run(&workspace, &options),
         Task::Faults { fault } => faults::run(&workspace, &fault),
+        Task::Files(options) => files::run(&workspace, &options),
         Task::Picture { check } => picture::run(&workspace, check),
         Task::Sim(options) => sim::run(&workspace, &options),
         Task::Mutants(options) => mutants::run(&workspace, &options),

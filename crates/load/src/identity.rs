@@ -21,15 +21,20 @@ impl Identity {
         Self { device: DeviceId(spread(number, run)), secret: Secret(spread(number, run)), name: name.into() }
     }
 
-    /// The login.
+    /// The login of a connection for chat.
     pub fn hello(&self) -> ClientMsg {
+        self.hello_for(Purpose::Chat)
+    }
+
+    /// The login of a connection for this.
+    pub fn hello_for(&self, purpose: Purpose) -> ClientMsg {
         ClientMsg::Hello {
             min_version: VERSION,
             max_version: VERSION,
             features: 0,
             device: self.device,
             proof: Proof::Secret { secret: self.secret.clone() },
-            purpose: Purpose::Chat,
+            purpose,
             name: self.name.clone(),
             agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
         }
@@ -37,7 +42,7 @@ impl Identity {
 }
 
 /// The two numbers, again and again.
-fn spread<const N: usize>(number: u64, run: u64) -> [u8; N] {
+pub(crate) fn spread<const N: usize>(number: u64, run: u64) -> [u8; N] {
     let seed = [run.to_be_bytes(), number.to_be_bytes()].concat();
     std::array::from_fn(|at| seed[at % seed.len()])
 }

@@ -84,17 +84,9 @@ pub enum Dialect {
     Limit,
 }
 
-/// One room, and how long.
+/// What is sent, and for how long.
 #[derive(Clone, Copy, Debug, Args)]
-pub struct Room {
-    /// Connections that receive every text
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
-    pub receivers: u32,
-
-    /// Connections that send
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
-    pub senders: u32,
-
+pub struct Texts {
     /// Bytes of a text
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(MIN_TEXT as i64..=4_096))]
     pub text: u32,
@@ -108,6 +100,33 @@ pub struct Room {
     pub seconds: u64,
 }
 
+impl Texts {
+    /// How long it takes.
+    pub fn span(&self, patience: Duration) -> Span {
+        Span {
+            warm_up: Duration::from_secs(self.warm_up),
+            counted: Duration::from_secs(self.seconds),
+            patience,
+        }
+    }
+}
+
+/// One room, and how long.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Room {
+    /// Connections that receive every text
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=20_000))]
+    pub receivers: u32,
+
+    /// Connections that send
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub senders: u32,
+
+    /// What is sent, and for how long.
+    #[command(flatten)]
+    pub texts: Texts,
+}
+
 impl Room {
     /// How many there are of everything, with this window.
     pub fn extent(&self, window: u32) -> Extent {
@@ -116,16 +135,7 @@ impl Room {
             receivers: size(self.receivers),
             senders: size(self.senders),
             window: size(window),
-            text: size(self.text),
-        }
-    }
-
-    /// How long it takes.
-    pub fn span(&self, patience: Duration) -> Span {
-        Span {
-            warm_up: Duration::from_secs(self.warm_up),
-            counted: Duration::from_secs(self.seconds),
-            patience,
+            text: size(self.texts.text),
         }
     }
 }
@@ -181,17 +191,9 @@ pub struct StoredOptions {
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub window: u32,
 
-    /// Bytes of a text
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(MIN_TEXT as i64..=4_096))]
-    pub text: u32,
-
-    /// Seconds that are not counted, at the beginning
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(0..=60))]
-    pub warm_up: u64,
-
-    /// Seconds that are counted
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=600))]
-    pub seconds: u64,
+    /// What is sent, and for how long.
+    #[command(flatten)]
+    pub texts: Texts,
 }
 
 /// Options of the idle workload.

@@ -69,7 +69,7 @@ fn stored(options: &StoredOptions, clock: Clock) -> Result<Report, Fault> {
             ("clients", options.clients.into()),
             ("rate", options.rate.map_or(0.0, f64::from)),
             ("window", options.window.into()),
-            ("text", options.text.into()),
+            ("text", options.texts.text.into()),
         ]),
         figures: stored::run(options, clock)?,
     })
@@ -95,14 +95,14 @@ fn saturated<S: Speaker>(options: &SaturatedOptions, clock: Clock) -> Result<Rep
     let SaturatedOptions { target, room, window } = options;
     let personas = one_room(room.receivers, room.senders);
     let crowd = Crowd::<S>::join(target.server, personas, clock, target.patience())?;
-    let run = Saturated::new(crowd, room.extent(*window), clock, room.span(target.patience()));
+    let run = Saturated::new(crowd, room.extent(*window), clock, room.texts.span(target.patience()));
     Ok(Report {
         workload: "saturated",
         dialect: S::DIALECT,
         settings: BTreeMap::from([
             ("receivers", room.receivers.into()),
             ("senders", room.senders.into()),
-            ("text", room.text.into()),
+            ("text", room.texts.text.into()),
             ("window", (*window).into()),
         ]),
         figures: run.run(target.process())?,
@@ -114,14 +114,14 @@ fn paced<S: Speaker>(options: &PacedOptions, clock: Clock) -> Result<Report, Fau
     let personas = one_room(room.receivers, room.senders);
     let crowd = Crowd::<S>::join(target.server, personas, clock, target.patience())?;
     let extent = room.extent(PACED_WINDOW);
-    let run = Paced::new(crowd, extent, clock, room.span(target.patience()), *rate);
+    let run = Paced::new(crowd, extent, clock, room.texts.span(target.patience()), *rate);
     Ok(Report {
         workload: "paced",
         dialect: S::DIALECT,
         settings: BTreeMap::from([
             ("receivers", room.receivers.into()),
             ("senders", room.senders.into()),
-            ("text", room.text.into()),
+            ("text", room.texts.text.into()),
             ("rate", (*rate).into()),
         ]),
         figures: run.run(target.process())?,

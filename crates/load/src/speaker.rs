@@ -8,7 +8,7 @@ mod nats;
 
 pub use classic::Classic;
 pub use limit::{Limit, READY, RECEIVER, SENDER, TEXT};
-pub use native::{Native, identity};
+pub use native::Native;
 pub use nats::Nats;
 
 use crate::fault::Fault;

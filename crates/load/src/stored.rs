@@ -58,10 +58,10 @@ pub fn run(options: &StoredOptions, clock: Clock) -> Result<Figures, Fault> {
     }
     let begin = clock.now();
     run.begun = Some(begin);
-    run.counted_from = begin + Duration::from_secs(options.warm_up);
+    run.counted_from = begin + Duration::from_secs(options.texts.warm_up);
     run.work_until(run.counted_from)?;
     let (start, acked, cpu) = (clock.now(), run.acked, cpu_seconds(options)?);
-    run.work_until(start + Duration::from_secs(options.seconds))?;
+    run.work_until(start + Duration::from_secs(options.texts.seconds))?;
     let (time, acked, cpu) = (clock.now() - start, run.acked - acked, cpu_seconds(options)? - cpu);
     run.begun = None;
     while run.clients.iter().any(Client::is_waiting) || run.read < run.acked {

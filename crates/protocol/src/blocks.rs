@@ -130,6 +130,13 @@ impl BlockHasher {
         self.tree.blocks
     }
 
+    /// Ends the block under way, if it is whole: more bytes follow it.
+    pub fn settle(&mut self) -> Option<BlockValue> {
+        let value = self.value()?;
+        self.next_block(value);
+        Some(value)
+    }
+
     fn next_block(&mut self, value: BlockValue) {
         self.tree.push(value);
         (self.hasher, self.filled) = (begun_at(self.tree.blocks), 0);
@@ -146,6 +153,13 @@ impl BlockHasher {
     pub fn hash(&self) -> Option<ContentHash> {
         (self.filled > 0 || self.tree.blocks == 0).then(|| self.tree.finish(&self.hasher))
     }
+}
+
+/// The value of one block, whole and followed by more bytes, whose bytes these are.
+pub fn value_of(index: u64, block: &[u8]) -> BlockValue {
+    let mut hasher = begun_at(index);
+    hasher.update(block);
+    BlockValue(hasher.finalize_non_root())
 }
 
 fn begun_at(block: u64) -> Hasher {

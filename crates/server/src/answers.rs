@@ -1,12 +1,13 @@
 //! Answers that are read from the store: pages of history and what was found, for clients of both dialects.
 
-use crate::hub::{Effect, FetchAnswer, FoundAnswer};
+use crate::hub::{Effect, FetchAnswer, FoundAnswer, ListedFile};
 use crate::store::{Hits, Read, Store, StoreError};
 use crate::voice;
 use bytes::Bytes;
+use protocol::entry::{Entry, EntryKind};
 use protocol::id::{RoomId, Seq};
 use protocol::limits::MAX_FRAME;
-use protocol::message::{Found, ServerMsg};
+use protocol::message::{FileBody, FileListing, Found, OfferBody, Range, Reply, ServerMsg};
 
 /// Bytes of entries in one page: one frame takes them with its head.
 const PAGE: usize = MAX_FRAME as usize - 8 * 1024;
@@ -23,6 +24,11 @@ pub async fn carry_out<St: Store>(effect: Effect, store: St) {
             let hits = store.search(query).await;
             (conn, hits.map(|hits| found_frames(hits, &answer)), permit)
         }
+        Effect::Files { conn, req, room, listed, more, permit } => {
+            let files = read_files(&store, room, listed).await;
+            let frame = |files| vec![ServerMsg::Answer { req, more, reply: Reply::Files { files } }.encode()];
+            (conn, files.map(frame), permit)
+        }
     };
     match frames {
         Ok(frames) => {
@@ -35,6 +41,47 @@ pub async fn carry_out<St: Store>(effect: Effect, store: St) {
             conn.close();
         }
     }
+}
+
+/// What the entries of files say of them. One that is gone meanwhile is left out.
+async fn read_files<St: Store>(
+    store: &St,
+    room: RoomId,
+    listed: Vec<ListedFile>,
+) -> Result<Vec<FileListing>, StoreError> {
+    let mut files = Vec::with_capacity(listed.len());
+    for known in listed {
+        let range = Range::Between { first: known.seq, last: known.seq };
+        let read = store.read(room, range, 1, PAGE).await?;
+        files.extend(read.entries.first().and_then(|entry| listing(entry, known)));
+    }
+    Ok(files)
+}
+
+fn listing(entry: &Entry, known: ListedFile) -> Option<FileListing> {
+    let (size, name, shape) = match entry.kind {
+        EntryKind::File => FileBody::decode(&entry.body).ok().map(|body| (body.size, body.name, body.shape)),
+        EntryKind::FileOffer => {
+            OfferBody::decode(&entry.body).ok().map(|body| (body.size, body.name, body.shape))
+        }
+        _ => None,
+    }?;
+    let ListedFile { seq, source, state, expires, fetched, members } = known;
+    let (time, person, sender) = (entry.time, entry.person?, entry.name.clone());
+    Some(FileListing {
+        seq,
+        time,
+        person,
+        sender,
+        name,
+        size,
+        source,
+        shape,
+        state,
+        expires,
+        fetched,
+        members,
+    })
 }
 
 fn read_frames(read: Read, answer: FetchAnswer, room: RoomId) -> Vec<Bytes> {

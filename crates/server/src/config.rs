@@ -1,5 +1,6 @@
 //! What the operator can decide, from the command line and the environment.
 
+use crate::hub::FileRules;
 use crate::inbound::{Login, Refusal};
 use crate::keep::{KeepRule, Retention, RoomRule, parse_age, parse_bytes, parse_count};
 use crate::logging::LogFormat;
@@ -66,9 +67,13 @@ pub struct Config {
     #[arg(long, env = "NATTERD_MAX_FILE", default_value_t = 1_024, value_name = "MIB")]
     pub max_file_mib: u64,
 
-    /// Space for all files together, in MiB; the oldest go first
+    /// Space for all files together, in MiB
     #[arg(long, env = "NATTERD_FILE_SPACE", default_value_t = 8_192, value_name = "MIB")]
     pub file_space_mib: u64,
+
+    /// How much of files is kept, and how long
+    #[command(flatten)]
+    pub files: FileOptions,
 
     /// Folder below which files are kept by the memory store until the server stops [default: the system's]
     #[arg(long, env = "NATTERD_TEMP", value_name = "DIR")]
@@ -94,6 +99,39 @@ impl Config {
             (StoreKind::Memory, _) | (_, DurabilityKind::Memory) => None,
             (StoreKind::Sqlite, DurabilityKind::Disk) => Some(Durability::Disk),
             (StoreKind::Sqlite, DurabilityKind::Process) => Some(Durability::Process),
+        }
+    }
+}
+
+/// How much of files is kept, and how long.
+#[derive(Clone, Debug, Default, Args)]
+pub struct FileOptions {
+    /// Space for the files of one person, such as 2G [default: all]
+    #[arg(long, env = "NATTERD_PERSON_FILES", value_name = "SIZE", value_parser = parse_bytes)]
+    pub person_files: Option<u64>,
+
+    /// Space for the files of one room, such as 4G [default: all]
+    #[arg(long, env = "NATTERD_ROOM_FILES", value_name = "SIZE", value_parser = parse_bytes)]
+    pub room_files: Option<u64>,
+
+    /// How long files are kept, such as 30d [default: as long as their messages]
+    #[arg(long, env = "NATTERD_KEEP_FILES", value_name = "TIME", value_parser = parse_age)]
+    pub keep_files: Option<u64>,
+
+    /// How long a broken upload can be gone on with, such as 2h [default: 24h]
+    #[arg(long, env = "NATTERD_KEEP_UPLOADS", value_name = "TIME", value_parser = parse_age)]
+    pub keep_uploads: Option<u64>,
+}
+
+impl FileOptions {
+    /// The rules that these options make.
+    pub fn rules(&self) -> FileRules {
+        let default = FileRules::default();
+        FileRules {
+            person_bytes: self.person_files.unwrap_or(default.person_bytes),
+            room_bytes: self.room_files.unwrap_or(default.room_bytes),
+            keep_files_ms: self.keep_files,
+            keep_uploads_ms: self.keep_uploads.unwrap_or(default.keep_uploads_ms),
         }
     }
 }

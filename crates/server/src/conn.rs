@@ -1,7 +1,7 @@
 //! A connection as the hub and its own task share it.
 
+use crate::clock::Steady;
 use crate::outlet::{Outlet, Sink};
-use protocol::id::Millis;
 use protocol::limits::{MAX_CONTROL, WINDOW_BYTES, WINDOW_POSTS};
 use std::fmt;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ impl fmt::Debug for Conn {
 
 impl Conn {
     /// A connection that writes to this socket.
-    pub fn new(id: ConnId, peer: SocketAddr, socket: Sink, now: Millis) -> Self {
+    pub fn new(id: ConnId, peer: SocketAddr, socket: Sink, now: Steady) -> Self {
         Self {
             id,
             peer,
@@ -96,24 +96,24 @@ impl Conn {
     }
 
     /// Notes that bytes came, and whether a frame is only half there.
-    pub fn hear(&self, now: Millis, mid_frame: bool) {
+    pub fn hear(&self, now: Steady, mid_frame: bool) {
         self.heard.store(now.0, Ordering::Relaxed);
         self.mid_frame.store(mid_frame, Ordering::Relaxed);
     }
 
     /// When bytes came last.
-    pub fn heard(&self) -> Millis {
-        Millis(self.heard.load(Ordering::Relaxed))
+    pub fn heard(&self) -> Steady {
+        Steady(self.heard.load(Ordering::Relaxed))
     }
 
     /// Notes whether the connection is not read for a while: its silence then says nothing.
-    pub fn set_paused(&self, paused: bool, now: Millis) {
+    pub fn set_paused(&self, paused: bool, now: Steady) {
         self.paused.store(paused, Ordering::Relaxed);
         self.heard.store(now.0, Ordering::Relaxed);
     }
 
     /// Notes that the connection is read again: its silence counts.
-    pub fn set_reading(&self, now: Millis) {
+    pub fn set_reading(&self, now: Steady) {
         self.set_paused(false, now);
     }
 

@@ -97,7 +97,7 @@ pub async fn serve<St: Store, F: FileSystem>(
             let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
         Ok(login) => {
-            let conn = Arc::new(Conn::new(id, peer, Box::pin(write), shared.clock.now()));
+            let conn = Arc::new(Conn::new(id, peer, Box::pin(write), shared.clock.now().steady));
             serve_chat(&conn, login, &mut inbox, &shared).await;
         }
     }
@@ -166,12 +166,12 @@ async fn drive_reads<St: Store, F: FileSystem>(
 ) {
     loop {
         while !conn.takes_answers() {
-            conn.set_paused(true, shared.clock.now());
+            conn.set_paused(true, shared.clock.now().steady);
             conn.drained.notified().await;
         }
-        conn.set_paused(false, shared.clock.now());
+        conn.set_paused(false, shared.clock.now().steady);
         let Some(bundle) = inbox.next_bundle(conn, dialect, &*shared.clock).await else { return };
-        conn.set_paused(true, shared.clock.now());
+        conn.set_paused(true, shared.clock.now().steady);
         let (fatal, file) = (bundle.fatal, bundle.file);
         if Box::pin(hand_over(conn, bundle, shared)).await.is_err() {
             return;
@@ -217,8 +217,8 @@ async fn receive_file<St, F: FileSystem>(
 ) -> Result<(), ()> {
     let cap = u64::from(MAX_CLASSIC_FILE).min(shared.max_file);
     let heard = || {
-        conn.hear(shared.clock.now(), true);
-        conn.set_reading(shared.clock.now());
+        conn.hear(shared.clock.now().steady, true);
+        conn.set_reading(shared.clock.now().steady);
     };
     let received = receive_classic(len, cap, &shared.contents, inbox, heard);
     let file = match received.await {
@@ -270,7 +270,7 @@ async fn drain(conn: &Conn) -> io::Result<Drained> {
 async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Contents<F>) -> io::Result<()> {
     let head = classic_head(&file.from, &file.name, file.size);
     let reading = contents.read(file.hash).await?;
-    let (Some(head), Some(mut reading)) = (head, reading) else {
+    let (Some(head), Some(reading)) = (head, reading) else {
         conn.outlet().end_file(voice::server_line("That file is not kept any more."));
         return Ok(());
     };
@@ -286,8 +286,7 @@ async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Co
             Drained::File(_) => {}
             Drained::CaughtUp | Drained::Lagging(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
-        let mut buffer = vec![0; FILE_READ];
-        let n = reading.read_at(offset, &mut buffer).await?;
+        let (mut buffer, n) = reading.read_at(offset, vec![0; FILE_READ], 0).await?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

@@ -38,7 +38,7 @@ pub async fn drive_hub<St: Store>(
     tokio::pin!(far);
     loop {
         let now = clock.now();
-        let tick = Duration::from_millis(hub.next_tick().0.saturating_sub(now.0).max(1));
+        let tick = Duration::from_millis(hub.next_tick().since(now.steady).max(1));
         tokio::select! {
             biased;
             (turn, commit) = poll_committing(&mut committing), if committing.is_some() => {

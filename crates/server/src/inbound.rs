@@ -1,11 +1,12 @@
 //! From bytes to what the hub is told: frames of either dialect, decoded and bounded, without I/O.
 
 use crate::conn::{Conn, ConnId, Held};
+use crate::files::Header;
 use bytes::Bytes;
 use protocol::classic::{self, ClassicError, ClassicMsg};
 use protocol::code::{Code, Fate};
 use protocol::frame::{Deframer, Frame, FrameError, Item};
-use protocol::id::{ContentHash, PersonId};
+use protocol::id::{ContentHash, PersonId, RoomId, Seq, TransferId};
 use protocol::limits::{MAX_CLASSIC_TEXT, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
 use protocol::message::{ClientMsg, FileBody, Proof, Purpose, ServerMsg, ty};
 use protocol::wire::DecodeError;
@@ -43,12 +44,60 @@ pub enum Event {
         /// Who that is and the frame that welcomes them, or why not.
         answer: oneshot::Sender<Result<(PersonId, Bytes), Code>>,
     },
-    /// A content arrived whole and is on the disk.
+    /// Somebody wants to begin an upload or go on with one.
+    Put {
+        /// What it is; its person is who asks.
+        header: Header,
+        /// How it begins, or why it is refused and the number that goes with it.
+        answer: oneshot::Sender<Result<Admitted, (Code, u64)>>,
+    },
+    /// The connection of an upload does not go on with it.
+    Left {
+        /// The upload.
+        transfer: TransferId,
+    },
+    /// An upload was given up.
+    GivenUp {
+        /// The upload.
+        transfer: TransferId,
+    },
+    /// An upload is complete and on the disk.
     Uploaded {
-        /// From whom.
-        person: PersonId,
+        /// The upload.
+        transfer: TransferId,
         /// Its hash.
         hash: ContentHash,
+        /// Whether its content is still here.
+        answer: oneshot::Sender<bool>,
+    },
+    /// Somebody says that an upload has this hash: is the content here, and may they read it? Then it is complete.
+    Claim {
+        /// The upload.
+        transfer: TransferId,
+        /// The hash.
+        hash: ContentHash,
+        /// The answer.
+        answer: oneshot::Sender<bool>,
+    },
+    /// What is this person to read when they ask for this upload?
+    Follow {
+        /// Who.
+        person: PersonId,
+        /// What.
+        transfer: TransferId,
+        /// The answer.
+        answer: oneshot::Sender<Follow>,
+    },
+    /// A download arrived whole, told on a connection for files.
+    Fetched {
+        /// Who.
+        person: PersonId,
+        /// The room of the file's entry.
+        room: RoomId,
+        /// The entry.
+        seq: Seq,
+        /// Why it is refused.
+        answer: oneshot::Sender<Result<(), Code>>,
     },
     /// May this person read this content?
     MayRead {
@@ -71,6 +120,29 @@ pub enum Event {
         /// This one.
         conn: ConnId,
     },
+}
+
+/// How an upload begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Admitted {
+    /// It may go on.
+    Going {
+        /// Whether the content may be known already.
+        likely: bool,
+    },
+    /// It is complete already, and has this hash.
+    Whole(ContentHash),
+}
+
+/// What somebody reads who asks for an upload.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Follow {
+    /// Nothing: there is none for them.
+    Nothing,
+    /// The upload, which is under way.
+    Growing,
+    /// The content that it has become.
+    Whole(ContentHash),
 }
 
 /// A first frame.

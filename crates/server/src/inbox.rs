@@ -75,7 +75,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
         self.take(|deframer, input| {
             let mut bundle = Bundle::default();
             bundle.fill(dialect, deframer, input);
-            conn.hear(clock.now(), deframer.is_mid_frame());
+            conn.hear(clock.now().steady, deframer.is_mid_frame());
             (!bundle.is_empty()).then_some(bundle)
         })
         .await
@@ -90,6 +90,20 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
             Ok(None) => None,
             Ok(Some(item)) => Some(read(Ok(item))),
             Err(error) => Some(read(Err(error))),
+        })
+        .await
+    }
+
+    /// The same, and `Some(None)` where a part of a frame came: a sign of life. Nothing is lost if this is not waited
+    /// for to its end.
+    pub async fn next_frame_or_part<T>(
+        &mut self,
+        mut read: impl FnMut(Result<Item<'_>, FrameError>) -> T,
+    ) -> Option<Option<T>> {
+        self.take(|deframer, input| match deframer.next(input) {
+            Ok(None) => Some(None),
+            Ok(Some(item)) => Some(Some(read(Ok(item)))),
+            Err(error) => Some(Some(read(Err(error)))),
         })
         .await
     }

@@ -31,5 +31,6 @@ pub mod room;
 pub mod roster;
 pub mod run;
 pub mod sequencer;
+pub mod shelf;
 pub mod store;
 pub mod voice;

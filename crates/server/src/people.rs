@@ -1,5 +1,6 @@
 //! People: numbers with credentials, names and rooms. A name is what a person goes by, never who they are.
 
+use crate::clock::Steady;
 use crate::store::CredentialHash;
 use protocol::id::{Millis, PersonId, RoomId};
 use protocol::message::{Presence, RosterItem};
@@ -21,7 +22,7 @@ pub struct Person {
     /// Connections for chat.
     pub connections: usize,
     /// When they stop being present, if their last connection broke.
-    pub leaving: Option<Millis>,
+    pub leaving: Option<Steady>,
     /// When they were last heard.
     pub seen: Millis,
     /// The program that they used last.

@@ -1,6 +1,7 @@
 //! Token buckets: how fast a person or an address may speak, kept across reconnects.
 
-use protocol::id::{Millis, PersonId};
+use crate::clock::Steady;
+use protocol::id::PersonId;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -50,7 +51,7 @@ impl Rates {
     ///
     /// # Errors
     /// The ms until all of them have one.
-    pub fn take(&mut self, payers: &[Payer], now: Millis) -> Result<(), u64> {
+    pub fn take(&mut self, payers: &[Payer], now: Steady) -> Result<(), u64> {
         let wait = payers.iter().map(|payer| self.wait(*payer, now)).max().unwrap_or(0);
         if wait > 0 {
             return Err(wait);
@@ -65,7 +66,7 @@ impl Rates {
         Ok(())
     }
 
-    fn wait(&self, payer: Payer, now: Millis) -> u64 {
+    fn wait(&self, payer: Payer, now: Steady) -> u64 {
         let capacity = u64::from(self.rate.burst) * u64::from(self.rate.every_ms);
         let full_at = self.full_at.get(&payer).copied().unwrap_or(0).max(now.0);
         (full_at + u64::from(self.rate.every_ms)).saturating_sub(now.0 + capacity)
@@ -88,7 +89,7 @@ mod tests {
     fn a_burst_is_allowed_then_one_each_interval() {
         let mut rates = Rates::new(Rate { burst: 3, every_ms: 10 });
         let payer = [Payer::Person(PersonId::FIRST)];
-        let mut take = |now| rates.take(&payer, Millis(now));
+        let mut take = |now| rates.take(&payer, Steady(now));
         assert_eq!([take(100), take(100), take(100)], [Ok(()); 3]);
         assert_eq!(take(100), Err(10));
         assert_eq!(take(109), Err(1));
@@ -100,9 +101,9 @@ mod tests {
     fn a_refusal_takes_nothing_from_anybody() {
         let mut rates = Rates::new(Rate { burst: 1, every_ms: 10 });
         let (one, two) = (Payer::Person(PersonId::FIRST), Payer::Person(PersonId::FIRST.next()));
-        assert_eq!(rates.take(&[one], Millis(0)), Ok(()));
-        assert_eq!(rates.take(&[one, two], Millis(0)), Err(10));
-        assert_eq!(rates.take(&[two], Millis(0)), Ok(()));
+        assert_eq!(rates.take(&[one], Steady(0)), Ok(()));
+        assert_eq!(rates.take(&[one, two], Steady(0)), Err(10));
+        assert_eq!(rates.take(&[two], Steady(0)), Ok(()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Rooms: who is in them, who reads them, and where their logs end.
 
+use crate::clock::{Now, Steady};
 use crate::conn::{Conn, ConnId};
 use crate::log::RoomLog;
 use crate::mentions::Mentions;
@@ -30,11 +31,13 @@ pub struct Room {
     /// Who of the members is online, and what was told of them.
     pub roster: Roster,
     /// Who types, and until when that holds.
-    pub typing: BTreeMap<PersonId, Millis>,
+    pub typing: BTreeMap<PersonId, Steady>,
     /// The end of its log.
     pub log: Arc<RoomLog>,
     /// The time of its newest entry; only grows.
     pub time: Millis,
+    /// When something was last said in it.
+    pub busy: Steady,
     /// When it was last kept within its bounds.
     pub kept: Kept,
 }
@@ -45,7 +48,7 @@ pub struct Kept {
     /// The newest entry at that time.
     pub head: Option<Seq>,
     /// When it is looked at again though nothing was added.
-    pub due: Millis,
+    pub due: Steady,
 }
 
 impl Room {
@@ -71,6 +74,7 @@ impl Room {
             typing: BTreeMap::new(),
             log: Arc::new(RoomLog::new(stored.room, label, stored.head)),
             time: stored.time,
+            busy: Steady::default(),
         }
     }
 
@@ -110,8 +114,9 @@ impl Room {
     }
 
     /// The time of the next entry: now, but never before the one before it.
-    pub fn next_time(&mut self, now: Millis) -> Millis {
-        self.time = self.time.max(now);
+    pub fn next_time(&mut self, now: Now) -> Millis {
+        self.busy = now.steady;
+        self.time = self.time.max(now.wall);
         self.time
     }
 }

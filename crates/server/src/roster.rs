@@ -2,10 +2,11 @@
 //!
 //! Presence is state, not history: a reader that lags behind the kept deltas gets a snapshot instead.
 
+use crate::clock::Steady;
 use crate::page::pages;
 use crate::voice;
 use bytes::Bytes;
-use protocol::id::{Millis, PersonId, RoomId};
+use protocol::id::{PersonId, RoomId};
 use protocol::limits::{MAX_ROSTER, PRESENCE_GATHER_MS};
 use protocol::message::{RosterItem, ServerMsg};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -79,7 +80,7 @@ pub struct Roster {
     /// Who changed since.
     dirty: BTreeSet<PersonId>,
     /// When the first of them did, or a count.
-    dirty_since: Option<Millis>,
+    dirty_since: Option<Steady>,
 }
 
 impl Roster {
@@ -89,7 +90,7 @@ impl Roster {
     }
 
     /// A member came, went or changed.
-    pub fn touch(&mut self, person: PersonId, online: bool, now: Millis) {
+    pub fn touch(&mut self, person: PersonId, online: bool, now: Steady) {
         if online {
             self.online.insert(person);
         } else {
@@ -100,8 +101,8 @@ impl Roster {
     }
 
     /// When the changes are to be told.
-    pub fn due(&self) -> Option<Millis> {
-        self.dirty_since.map(|since| Millis(since.0 + PRESENCE_GATHER_MS))
+    pub fn due(&self) -> Option<Steady> {
+        self.dirty_since.map(|since| since.after(PRESENCE_GATHER_MS))
     }
 
     /// Who is there now, for one reader who comes at this version: what was not told yet is in it already,

@@ -4,14 +4,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Plaintext, random_epoch};
 use crate::connection::Shared;
 use crate::drive::drive_hub;
-use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_contents};
+use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_folder};
 use crate::hub::{Hub, Settings};
 use crate::listener::{Listen, accept_all};
 use crate::store::{
     Folder, FolderError, MemoryLimits, MemoryStore, OpenError, Options, SqliteStore, Store, StoreError,
 };
 use chrono::Offset;
-use protocol::id::{ContentHash, Epoch};
+use protocol::id::Epoch;
 use protocol::limits::MAX_AWAITING_COMMIT;
 use protocol::message::Durability;
 use std::fmt::Write as _;
@@ -149,7 +149,7 @@ async fn serve_memory(
     let folder = temporary_folder(config, epoch)?;
     let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
     announce(local, config.plaintext);
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock::start());
     serve_until(listener, store, contents, clock, settings(config), config.plaintext, stopped).await?;
     Ok(())
 }
@@ -167,12 +167,11 @@ async fn serve_folder(
     let path = folder.contents();
     let store = SqliteStore::open(folder, &options)?;
     let named = store.contents().await?;
-    let found = open_contents(&path, &named)
-        .map_err(|source| RunError::Folder { path: path.display().to_string(), source })?;
-    let contents = Contents::restore(Disk, path, file_space(config), found);
-    let removing = tokio::spawn(remove_unnamed(store.unnamed(), contents.clone()));
+    let failed = |source| RunError::Folder { path: path.display().to_string(), source };
+    open_folder(&path).map_err(failed)?;
+    let contents = Contents::open(Disk, path.clone(), file_space(config), &named).await.map_err(failed)?;
     announce(local, config.plaintext);
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(SystemClock::start());
     let served =
         serve_until(listener, store.clone(), contents, clock, settings(config), config.plaintext, stopped);
     let failed = store.failed();
@@ -181,19 +180,8 @@ async fn serve_folder(
         error = failed => return Err(error.into()),
         served = served => served?,
     }
-    removing.abort();
     store.close().await?;
     Ok(())
-}
-
-/// Removes contents that no entry names any more.
-async fn remove_unnamed<F: FileSystem>(
-    mut unnamed: mpsc::UnboundedReceiver<ContentHash>,
-    contents: Contents<F>,
-) {
-    while let Some(hash) = unnamed.recv().await {
-        contents.remove(hash);
-    }
 }
 
 fn file_space(config: &Config) -> u64 {
@@ -245,7 +233,14 @@ fn settings(config: &Config) -> Settings {
     let max_file = config.max_file_mib.saturating_mul(1 << 20);
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
-    Settings { max_clients, max_file, motd, offset, keep: config.keep.retention() }
+    Settings {
+        max_clients,
+        max_file,
+        motd,
+        offset,
+        keep: config.keep.retention(),
+        files: config.files.rules(),
+    }
 }
 
 /// Where files are kept until the server stops.

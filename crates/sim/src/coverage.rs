@@ -1,11 +1,12 @@
 //! Faults that took effect, counted: a fault that is planned and changes nothing proves nothing.
 
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 macro_rules! sometimes {
     ($($(#[$doc:meta])* $name:ident = $text:literal),* $(,)?) => {
         /// Something that should happen in some runs.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
         pub enum Sometimes {
             $($(#[$doc])* #[doc = $text] $name),*
         }
@@ -55,7 +56,7 @@ sometimes! {
 }
 
 /// How often each of them happened.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Coverage(BTreeMap<Sometimes, u64>);
 
 impl Coverage {

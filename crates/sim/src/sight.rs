@@ -18,8 +18,6 @@ pub(crate) struct Sight {
     pub(crate) name: String,
     /// The number that is shown next in each room, by the log's own number of the room.
     next: BTreeMap<u64, Next>,
-    /// Names of rooms that it once wanted to leave: what it says there may bring it back at any time.
-    loose: BTreeSet<String>,
     /// The room that each name stood for when something was last shown there: names change.
     places: BTreeMap<String, u64>,
     /// The newest entry that was shown, by the log's own number of the room.
@@ -77,7 +75,6 @@ impl Sight {
             )),
             _ => None,
         };
-        let wrong = wrong.filter(|_| !self.loose.contains(place));
         self.next.insert(room, Next::Exactly(seq + 1));
         self.places.insert(place.to_owned(), room);
         self.shown += 1;
@@ -89,11 +86,6 @@ impl Sight {
         if let Some(room) = self.places.get(place) {
             self.next.remove(room);
         }
-    }
-
-    /// It wants to leave a room. The answer may be lost with the connection, and what it says there joins it again.
-    pub(crate) fn part(&mut self, place: String) {
-        self.loose.insert(place);
     }
 
     /// The history is another one.

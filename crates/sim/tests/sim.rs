@@ -12,8 +12,8 @@ use std::process::Command;
 const JOBS: usize = 2;
 
 fn check(from: u64, seeds: u64) {
-    let many = Many { seeds, from, jobs: JOBS, first: false, meta: false };
-    let (held, summary) = run_many(&many);
+    let many = Many { seeds, from, jobs: JOBS, first: false, meta: false, resume: None };
+    let (held, summary) = run_many(&many).unwrap();
     assert!(held, "{summary}");
 }
 

@@ -7,7 +7,7 @@ use super::place::Place;
 use super::recent::News;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::RoomId;
-use protocol::message::FileBody;
+use protocol::message::{FileBody, OfferBody};
 use protocol::name::NameKey;
 
 impl Session {
@@ -88,7 +88,7 @@ impl Session {
     /// An entry with all that is known about it.
     pub(super) fn said(&self, place: &Place, entry: &Entry, quoted: Option<Quoted>) -> Said {
         let file = (entry.kind == EntryKind::File).then(|| FileBody::decode(&entry.body).ok()).flatten();
-        let text = file.as_ref().map_or_else(|| entry.text().into_owned(), |file| file.name.clone());
+        let text = words(entry);
         let mine = entry.person.is_some() && entry.person == self.me;
         Said {
             here: place.is(&self.current),
@@ -108,9 +108,20 @@ impl Session {
     }
 }
 
+/// What an entry says; a file's name.
+pub(super) fn words(entry: &Entry) -> String {
+    let name = match entry.kind {
+        EntryKind::File => FileBody::decode(&entry.body).map(|file| file.name),
+        EntryKind::FileOffer => OfferBody::decode(&entry.body).map(|offer| offer.name),
+        _ => return entry.text().into_owned(),
+    };
+    // What can't be read has no name.
+    name.unwrap_or_default()
+}
+
 /// Whether what somebody says holds this name, which is mine.
 pub(super) fn names_me(entry: &Entry, name: &str) -> bool {
-    entry.kind != EntryKind::File && mentions(&entry.text(), name)
+    !matches!(entry.kind, EntryKind::File | EntryKind::FileOffer) && mentions(&entry.text(), name)
 }
 
 /// Whether `name` stands in `text` as a word of its own.

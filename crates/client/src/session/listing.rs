@@ -4,12 +4,14 @@ use super::cursors::Cursor;
 use super::event::{Entered, Event};
 use super::place::Place;
 use super::requests::Asked;
+use super::rooms::Room;
 use super::roster::{Outcome, Page};
 use super::{Phase, Session};
 use protocol::id::{Req, RoomId, Seq};
 use protocol::limits::MAX_FETCH;
 use protocol::message::{ClientMsg, OpenFrom, Range, RoomInfo, RoomsChange, TrimReason};
 use protocol::name::NameKey;
+use std::collections::BTreeSet;
 
 impl Session {
     pub(super) fn handle_rooms(&mut self, req: Req, change: &RoomsChange, more: bool, rooms: Vec<RoomInfo>) {
@@ -32,8 +34,7 @@ impl Session {
     fn handle_listed(&mut self) {
         self.phase = Phase::Up;
         let listed = std::mem::take(&mut self.listing);
-        self.rooms.retain(|id| listed.iter().any(|info| info.room == id));
-        self.keeper.retain(|id| listed.iter().any(|info| info.room == id));
+        self.forget_unlisted(&listed);
         let rooms: Vec<_> = listed.iter().map(|info| info.room).collect();
         listed.into_iter().for_each(|info| self.keep_place(info));
         self.tell_news();
@@ -48,6 +49,16 @@ impl Session {
         {
             self.leave_current();
         }
+    }
+
+    /// Rooms that were left meanwhile: on another device, or before the answer could come.
+    fn forget_unlisted(&mut self, listed: &[RoomInfo]) {
+        let is_listed = |id: RoomId| listed.iter().any(|info| info.room == id);
+        let unlisted = self.rooms.iter().filter(|room| !is_listed(room.info.room));
+        let mut left: BTreeSet<_> = unlisted.map(Room::place).collect();
+        left.extend(self.keeper.retain(is_listed));
+        self.rooms.retain(is_listed);
+        left.into_iter().for_each(|place| self.tell(Event::Left { place }));
     }
 
     /// Takes a room's information; it is not joined any more but joined.
@@ -126,7 +137,7 @@ impl Session {
         };
         let place = room.place();
         self.resume.forget(id);
-        self.keeper.retain(|kept| kept != id);
+        drop(self.keeper.retain(|kept| kept != id));
         self.tell(Event::Left { place: place.clone() });
         if self.current.is(&place) {
             self.leave_current();

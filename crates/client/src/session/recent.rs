@@ -3,7 +3,6 @@
 use super::event::Quoted;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{PersonId, Seq};
-use protocol::message::FileBody;
 use std::collections::VecDeque;
 
 /// Entries of each room that are remembered.
@@ -50,7 +49,7 @@ impl Recent {
     pub(crate) fn handle_entry(&mut self, entry: &Entry, head: Option<Seq>, mention: bool) -> News {
         match entry.kind {
             EntryKind::Edit | EntryKind::Delete => self.change(entry, mention),
-            EntryKind::Text | EntryKind::Action | EntryKind::File => {
+            EntryKind::Text | EntryKind::Action | EntryKind::FileOffer | EntryKind::File => {
                 self.add(entry, head, mention);
                 News::New
             }
@@ -126,8 +125,7 @@ impl Recent {
 fn words(entry: &Entry) -> String {
     match entry.kind {
         _ if entry.revision == Revision::Deleted || entry.kind == EntryKind::Delete => "(deleted)".into(),
-        EntryKind::File => FileBody::decode(&entry.body).map(|file| file.name).unwrap_or_default(),
-        _ => entry.text().into_owned(),
+        _ => super::entries::words(entry),
     }
 }
 

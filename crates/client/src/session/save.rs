@@ -100,11 +100,12 @@ impl Keeper {
         self.dirty = true;
     }
 
-    /// Keeps only these rooms.
-    pub(super) fn retain(&mut self, keep: impl Fn(RoomId) -> bool) {
-        let before = self.rooms.len();
-        self.rooms.retain(|room, _| keep(*room));
-        self.dirty |= self.rooms.len() != before;
+    /// Keeps only these rooms, and tells which it kept before.
+    pub(super) fn retain(&mut self, keep: impl Fn(RoomId) -> bool) -> Vec<Place> {
+        let gone = self.rooms.extract_if(.., |room, _| !keep(*room));
+        let gone: Vec<_> = gone.map(|(_, (place, _))| place).collect();
+        self.dirty |= !gone.is_empty();
+        gone
     }
 
     /// A room has this name.

@@ -1,6 +1,7 @@
 //! The session against a server that says what a test wants.
 
 mod changes;
+mod offers;
 mod reading;
 pub(super) mod scripted;
 mod transfers;
@@ -159,6 +160,22 @@ fn rooms_of_a_lost_history_are_joined_again_before_what_waits_for_them_is_sent()
     client.added(other, "dev");
     assert_eq!(client.posts(), [(1, "in dev".into())]);
     assert_eq!(client.targets(), [Target::Room { room: other }]);
+}
+
+#[test]
+fn a_room_that_was_left_on_another_device_is_told_when_the_connection_is_back() {
+    let mut client = Scripted::ready();
+    client.line("/join dev");
+    let dev = RoomId::FIRST.next();
+    client.added(dev, "dev");
+    client.opened(dev, None, 1);
+    client.events();
+    client.disconnect();
+    client.connect();
+    client.log_in(None);
+    let left: Vec<_> =
+        client.events().into_iter().filter(|event| matches!(event, Event::Left { .. })).collect();
+    assert_eq!(left, [Event::Left { place: Place::Room("dev".into()) }]);
 }
 
 #[test]

@@ -106,15 +106,16 @@ fn begin(folder: Folder, key: u64, download: &Download) -> Result<Option<Begun>,
         list.read_to_end(&mut content)?;
     }
     let kept = Sums::read(&content, download);
-    if let Some(name) = kept.as_ref().and_then(|sums| sums.named.as_deref())
-        && (if download.shape == Shape::Folder {
-            folder.is_named_tree(&part, name)?
-        } else {
-            folder.is_named(&part, name)?
-        })
+    let has_name = |name: &str| match download.shape {
+        Shape::Folder => folder.is_named_tree(&part, name),
+        Shape::File | Shape::Other(_) => folder.is_named(&part, name),
+    };
+    if let Some((id, name)) = kept.as_ref().and_then(|sums| sums.named.as_ref())
+        && has_name(name)?
     {
+        // The same content, received for another entry, is another file.
         let path = folder.path.join(name).display().to_string();
-        return Ok(Some(Begun::There(path, Left { folder, sums })));
+        return Ok((*id == download.id).then_some(Begun::There(path, Left { folder, sums })));
     }
     let file = folder.open_or_make(&part)?;
     if matches!(file.try_lock(), Err(std::fs::TryLockError::WouldBlock)) {
@@ -210,7 +211,7 @@ impl Arriving {
         let Self { folder: place, list, .. } = &mut self;
         let name = place.take_name(&from, &safe, |name| {
             // The next process knows by it that the file is there, and is not fetched again.
-            list.write_all(named_line(name).as_bytes())?;
+            list.write_all(named_line(download.id, name).as_bytes())?;
             list.sync_all()
         })?;
         self.kept = true;

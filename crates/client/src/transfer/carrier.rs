@@ -181,13 +181,17 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
                     }
                 }
             }
-            // The session is over, and has kept what became of each.
-            std::mem::take(&mut left).into_values().for_each(Left::forget);
         };
         tokio::select! {
             biased;
             () = news.closed() => {}
             () = work => {}
+        }
+        // What the session has not kept before it ended is told again by the next process.
+        while let Ok(order) = orders.try_recv() {
+            if let Order::Forget(id) = order {
+                left.remove(&id).into_iter().for_each(Left::forget);
+            }
         }
     }
 }

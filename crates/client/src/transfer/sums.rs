@@ -2,10 +2,9 @@
 //!
 //! Lines of text, each added when what it says is true. A last line without an end was cut by a crash.
 
-use super::{Download, Origin};
+use super::{Download, JobId, Origin};
 use crate::hex::{hex, unhex};
 use protocol::id::{BlockValue, ContentHash, TransferId};
-use std::fmt::Write;
 
 /// What was read of the lines.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -14,8 +13,8 @@ pub(super) struct Sums {
     pub(super) values: Vec<BlockValue>,
     /// So many of these blocks are on the disk, whatever happens. Invariant: synced <= values.len().
     pub(super) synced: usize,
-    /// It was whole, and was to get this name.
-    pub(super) named: Option<String>,
+    /// It was whole, and was to get this name as this job.
+    pub(super) named: Option<(JobId, String)>,
 }
 
 impl Sums {
@@ -39,7 +38,8 @@ impl Sums {
         if let Some(count) = line.strip_prefix("synced ") {
             self.synced = count.parse().ok().filter(|count| *count <= self.values.len())?;
         } else if let Some(name) = line.strip_prefix("named ") {
-            self.named = Some(name.to_owned());
+            let (id, name) = name.split_once(' ')?;
+            self.named = Some((JobId(id.parse().ok()?), name.to_owned()));
         } else {
             self.values.push(BlockValue(unhex(line)?));
         }
@@ -92,8 +92,6 @@ pub(super) fn synced_line(blocks: usize) -> String {
 }
 
 /// The whole is on the disk, and gets this name.
-pub(super) fn named_line(name: &str) -> String {
-    let mut line = String::new();
-    writeln!(line, "named {name}").expect("a String takes everything");
-    line
+pub(super) fn named_line(id: JobId, name: &str) -> String {
+    format!("named {} {name}\n", id.0)
 }

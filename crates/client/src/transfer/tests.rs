@@ -4,4 +4,5 @@ mod carriers;
 mod folder;
 mod folders;
 mod names;
+mod resume;
 mod server;

@@ -1,11 +1,11 @@
 //! One native connection that waits for its answers: files need few connections, and each does one thing at a time.
 
 use crate::fault::Fault;
-use crate::speaker::identity;
+use crate::identity::Identity;
 use protocol::frame::{Deframer, Item};
-use protocol::id::{DeviceId, Req, RoomId};
-use protocol::limits::{MAX_BULK_FRAME, VERSION};
-use protocol::message::{ClientMsg, OpenFrom, Proof, Purpose, RoomsChange, Secret, ServerMsg};
+use protocol::id::{Req, RoomId};
+use protocol::limits::MAX_BULK_FRAME;
+use protocol::message::{ClientMsg, OpenFrom, Purpose, RoomsChange, ServerMsg};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -46,16 +46,8 @@ impl Line {
         stream.set_write_timeout(Some(patience)).map_err(failed)?;
         let deframer = Deframer::new(MAX_BULK_FRAME);
         let mut line = Self { number, stream, deframer, buffer: vec![0; READ], read: 0, taken: 0 };
-        line.say(&ClientMsg::Hello {
-            min_version: VERSION,
-            max_version: VERSION,
-            features: 0,
-            device: DeviceId(identity(number, run)),
-            proof: Proof::Secret { secret: Secret(identity(number, run)) },
-            purpose,
-            name: format!("file-{number}"),
-            agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
-        })?;
+        let identity = Identity::numbered(&format!("file-{number}"), number as u64, run);
+        line.say(&identity.hello_for(purpose))?;
         line.hear_until(|msg| matches!(msg, ServerMsg::Welcome { .. }).then_some(()))?;
         Ok(line)
     }

@@ -4,9 +4,9 @@ use super::Gauge;
 use super::line::Line;
 use crate::clock::Clock;
 use crate::fault::Fault;
+use crate::identity::spread;
 use crate::process::Process;
 use crate::report::Figures;
-use crate::speaker::identity;
 use bytes::Bytes;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Millis, Req, RoomId, TransferId};
@@ -78,7 +78,7 @@ fn send(run: Run, member: usize, chat: &mut Line, room: RoomId, content: &[u8]) 
     let (size, name) = (content.len() as u64, "load.bin".to_owned());
     bulk.say(&ClientMsg::Put {
         req: TRANSFER,
-        transfer: TransferId(identity(member, run.number)),
+        transfer: TransferId(spread(member as u64, run.number)),
         target: Target::Room { room },
         size,
         first: hash_of(&content[..content.len().min(1 << 20)]),

@@ -2,11 +2,12 @@
 
 use super::{Persona, Role, Speaker, frames};
 use crate::fault::Fault;
+use crate::identity::Identity;
 use bytes::Bytes;
 use protocol::entry::EntryKind;
-use protocol::id::{Counter, DeviceId, Millis, Req, RoomId};
-use protocol::limits::{HEADER, VERSION, WINDOW_POSTS};
-use protocol::message::{ClientMsg, OpenFrom, Proof, Purpose, RoomsChange, Secret, ServerMsg, Target, ty};
+use protocol::id::{Counter, Millis, Req, RoomId};
+use protocol::limits::{HEADER, WINDOW_POSTS};
+use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg, Target, ty};
 use protocol::wire::take_varint;
 
 /// Bytes of an `Entries` frame before its first entry: header, room and count.
@@ -52,16 +53,8 @@ impl Speaker for Native {
     const DIALECT: &'static str = "native";
 
     fn greet(persona: Persona, out: &mut Vec<u8>) -> Self {
-        let hello = ClientMsg::Hello {
-            min_version: VERSION,
-            max_version: VERSION,
-            features: 0,
-            device: DeviceId(identity(persona.number, persona.run)),
-            proof: Proof::Secret { secret: Secret(identity(persona.number, persona.run)) },
-            purpose: Purpose::Chat,
-            name: format!("load-{}", persona.number),
-            agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
-        };
+        let name = format!("load-{}", persona.number);
+        let hello = Identity::numbered(&name, persona.number as u64, persona.run).hello();
         out.extend_from_slice(&hello.encode());
         Self {
             persona,
@@ -220,12 +213,6 @@ fn read_entry(mut fields: &[u8]) -> Option<Heard<'_>> {
 
 fn skip_varints(input: &mut &[u8], count: usize) -> Option<()> {
     (0..count).try_for_each(|_| take_varint(input).ok().map(drop))
-}
-
-/// Bytes that belong to this connection's person of this run.
-pub fn identity<const N: usize>(number: usize, run: u64) -> [u8; N] {
-    let seed = [run.to_be_bytes(), (number as u64).to_be_bytes()].concat();
-    std::array::from_fn(|at| seed[at % seed.len()])
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ impl Client {
         let size = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let identity =
             Identity::numbered(&format!("load-{number}"), number as u64, std::process::id().into());
-        let letters = (b'a'..=b'z').cycle().skip(number).take(size(options.text)).collect();
+        let letters = (b'a'..=b'z').cycle().skip(number).take(size(options.texts.text)).collect();
         let client = Self {
             reads,
             room: None,

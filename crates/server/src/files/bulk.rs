@@ -1,35 +1,30 @@
 //! Bulk connections: uploads and downloads, one after another, each under a window of credit.
 
-use super::{FileSystem, Upload, UploadError};
+mod receive;
+mod send;
+
+use super::{FileSystem, UploadError};
 use crate::connection::Shared;
 use crate::inbound::{Dialect, Event, Hello, Refusal, code_of};
 use crate::inbox::Inbox;
-use bytes::{BufMut, BytesMut};
 use protocol::code::{Code, Fate};
 use protocol::frame::{FrameError, Item};
-use protocol::id::{ContentHash, PersonId, Req};
-use protocol::limits::{HEADER, MAX_BULK_FRAME, PING_AFTER_MS};
-use protocol::message::{ClientMsg, Reply, ServerMsg, Source, ty};
+use protocol::id::{PersonId, Req};
+use protocol::limits::{DEAD_AFTER_MS, MAX_BULK_FRAME, PING_AFTER_MS};
+use protocol::message::{ClientMsg, Reply, ServerMsg, ty};
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-/// Bytes of an upload that may be under way: enough for any link, little enough to hold.
-const CREDIT: u32 = 1024 * 1024;
+/// How long a connection without a transfer may stand still.
+const IDLE: Duration = Duration::from_secs(60);
 
-/// Bytes of a file in one `Data` frame.
-const DATA: usize = 128 * 1024;
+/// How long the other side of a transfer may be silent. What was checked stays.
+const DEAD: Duration = Duration::from_millis(DEAD_AFTER_MS);
 
-/// Bytes in front of a file's bytes in a `Data` frame: header, request, offset and length.
-const DATA_HEAD: usize = HEADER + 4 + 8 + 4;
-
-/// How long a transfer may stand still. It can be begun again where it stopped.
-const PROGRESS: Duration = Duration::from_secs(60);
-
-/// How often a client that waits for the disk is shown that it does not wait in vain.
+/// How often a client that waits is shown that it does not wait in vain.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(PING_AFTER_MS);
 
 /// Why a bulk connection ends.
@@ -44,12 +39,6 @@ impl From<std::io::Error> for End {
     fn from(_: std::io::Error) -> Self {
         Self::Gone
     }
-}
-
-/// An upload that was announced.
-struct Announced {
-    req: Req,
-    size: u64,
 }
 
 /// A bulk connection.
@@ -78,28 +67,37 @@ pub async fn serve_bulk<St, F: FileSystem>(
         Ok(Ok((person, welcome))) => {
             inbox.set_limit(MAX_BULK_FRAME, Dialect::Native);
             tracing::debug!(%peer, %person, "bulk");
-            if write.write_all(&welcome).await.is_err() {
-                return;
-            }
-            match (Bulk { person, inbox, write, shared }).serve().await {
+            let mut bulk = Bulk { person, inbox, write, shared };
+            let served = match bulk.put(&welcome).await {
+                Ok(()) => bulk.serve().await,
+                Err(end) => Err(end),
+            };
+            match served {
                 Ok(()) | Err(End::Gone) => return,
                 Err(End::Refused(refusal)) => refusal.encode_closing(),
             }
         }
     };
-    let _ = timeout(PROGRESS, write.write_all(&last_words)).await;
+    let _ = timeout(DEAD, write.write_all(&last_words)).await;
 }
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R, W, St, F> {
     async fn serve(&mut self) -> Result<(), End> {
         loop {
-            match self.next().await? {
-                ClientMsg::Put { req, size, .. } => self.receive(Announced { req, size }).await?,
-                ClientMsg::Get { req, source: Source::Content { hash }, offset, credit } => {
-                    self.send(req, hash, offset, credit).await?;
+            match self.next(IDLE).await? {
+                put @ ClientMsg::Put { .. } => Box::pin(self.receive(put)).await?,
+                ClientMsg::Get { req, source, offset, credit } => {
+                    Box::pin(self.send(req, source, offset, credit)).await?;
                 }
-                ClientMsg::Get { req, .. } => {
-                    self.refuse(Refusal::about(Code::NoSuchTransfer, ty::GET, u64::from(req.0))).await?;
+                ClientMsg::Fetched { req, room, seq } => {
+                    let person = self.person;
+                    let done = self.ask(|answer| Event::Fetched { person, room, seq, answer }).await?;
+                    match done {
+                        Ok(()) => self.tell(&done_msg(req)).await?,
+                        Err(code) => {
+                            self.refuse(Refusal::about(code, ty::FETCHED, u64::from(req.0))).await?;
+                        }
+                    }
                 }
                 ClientMsg::Bye {} => return Ok(()),
                 other => self.answer_aside(&other).await?,
@@ -107,25 +105,45 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         }
     }
 
-    /// The next message that is not a `Ping`.
-    async fn next(&mut self) -> Result<ClientMsg, End> {
+    /// The next message that is not a `Ping`, as long as something of it comes within this time again and again.
+    async fn next(&mut self, patience: Duration) -> Result<ClientMsg, End> {
         loop {
-            let next = self.inbox.next_frame(read_frame);
-            let next = timeout(PROGRESS, next).await.map_err(|_| End::Refused(Refusal::of(Code::Stalled)))?;
-            match next.ok_or(End::Gone)? {
-                Ok(Some(ClientMsg::Ping { nonce })) => {
-                    let time = self.shared.clock.now();
-                    self.tell(&ServerMsg::Pong { nonce, time }).await?;
-                }
-                Ok(Some(msg)) => return Ok(msg),
-                Ok(None) => {}
-                Err(refusal) => self.refuse(refusal).await?,
+            let next = self.inbox.next_frame_or_part(read_frame);
+            let next = timeout(patience, next).await.map_err(|_| End::Refused(Refusal::of(Code::Stalled)))?;
+            if let Some(next) = next.ok_or(End::Gone)?
+                && let Some(msg) = self.take(next).await?
+            {
+                return Ok(msg);
             }
         }
     }
 
+    /// A frame, unless it is answered at once.
+    async fn take(&mut self, frame: Result<Option<ClientMsg>, Refusal>) -> Result<Option<ClientMsg>, End> {
+        match frame {
+            Ok(Some(ClientMsg::Ping { nonce })) => {
+                let time = self.shared.clock.now().wall;
+                self.tell(&ServerMsg::Pong { nonce, time }).await?;
+                Ok(None)
+            }
+            Ok(msg) => Ok(msg),
+            Err(refusal) => self.refuse(refusal).await.map(|()| None),
+        }
+    }
+
     async fn tell(&mut self, msg: &ServerMsg) -> Result<(), End> {
-        timeout(PROGRESS, self.write.write_all(&msg.encode())).await.map_err(|_| End::Gone)??;
+        self.put(&msg.encode()).await
+    }
+
+    /// Writes all of it, as long as the other side takes some of it again and again.
+    async fn put(&mut self, mut bytes: &[u8]) -> Result<(), End> {
+        while !bytes.is_empty() {
+            let n = timeout(DEAD, self.write.write(bytes)).await.map_err(|_| End::Gone)??;
+            if n == 0 {
+                return Err(End::Gone);
+            }
+            bytes = &bytes[n..];
+        }
         Ok(())
     }
 
@@ -133,8 +151,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         if refusal.code.fate() == Fate::Close {
             return Err(End::Refused(refusal));
         }
-        timeout(PROGRESS, self.write.write_all(&refusal.encode())).await.map_err(|_| End::Gone)??;
-        Ok(())
+        self.put(&refusal.encode()).await
+    }
+
+    /// What the hub answers.
+    async fn ask<T>(&mut self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, End> {
+        let (answer, answered) = oneshot::channel();
+        self.shared.events.send(event(answer)).await.map_err(|_| End::Gone)?;
+        answered.await.map_err(|_| End::Gone)
+    }
+
+    async fn tell_hub(&mut self, event: Event) -> Result<(), End> {
+        self.shared.events.send(event).await.map_err(|_| End::Gone)
     }
 
     /// Something that has no place here: late frames of a transfer that ended, or chat.
@@ -148,135 +176,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         };
         self.refuse(Refusal::about(code, msg.ty(), req)).await
     }
-
-    async fn receive(&mut self, Announced { req, size }: Announced) -> Result<(), End> {
-        let refusal = |code| Refusal::about(code, ty::PUT, u64::from(req.0));
-        if size > self.shared.max_file {
-            return self.refuse(refusal(Code::FileTooLarge).with(self.shared.max_file)).await;
-        }
-        let mut upload = match self.shared.contents.begin(size).await {
-            Ok(upload) => upload,
-            Err(error) => return self.refuse(refusal(upload_code(&error))).await,
-        };
-        let ended = self.receive_chunks(req, &mut upload).await;
-        match ended {
-            Ok(Some(hash)) if upload.size() == size && upload.hash() == hash => {}
-            Ok(Some(_)) => {
-                return self.refuse(refusal(Code::WrongContent)).await;
-            }
-            Ok(None) => {
-                return self.tell(&ServerMsg::Answer { req, more: false, reply: Reply::Done }).await;
-            }
-            Err(ended) => {
-                return match ended {
-                    UploadEnd::Code(code) => self.refuse(refusal(code)).await,
-                    UploadEnd::Connection(end) => Err(end),
-                };
-            }
-        }
-        let (hash, size) = match self.finish(req, upload).await? {
-            Ok(finished) => finished,
-            Err(error) => return self.refuse(refusal(upload_code(&error))).await,
-        };
-        let stored = Event::Uploaded { person: self.person, hash };
-        self.shared.events.send(stored).await.map_err(|_| End::Gone)?;
-        self.tell(&ServerMsg::End { req, size, hash }).await
-    }
-
-    /// Puts an upload on the disk. A large one takes a while, in which the client is shown that this side is alive.
-    async fn finish(
-        &mut self,
-        req: Req,
-        upload: Upload<F>,
-    ) -> Result<Result<(ContentHash, u64), UploadError>, End> {
-        let mut finishing = pin!(upload.finish());
-        loop {
-            tokio::select! {
-                biased;
-                finished = &mut finishing => return Ok(finished),
-                () = tokio::time::sleep(SIGN_OF_LIFE) => {
-                    self.tell(&ServerMsg::Credit { req, bytes: 0 }).await?;
-                }
-            }
-        }
-    }
-
-    /// Takes chunks until the upload is complete (its hash) or dropped (`None`).
-    async fn receive_chunks(
-        &mut self,
-        req: Req,
-        upload: &mut Upload<F>,
-    ) -> Result<Option<ContentHash>, UploadEnd> {
-        self.tell(&ServerMsg::PutAt { req, offset: 0, credit: CREDIT, likely: false }).await?;
-        loop {
-            match self.next().await? {
-                ClientMsg::Chunk { req: of, offset, data } if of == req => {
-                    if offset != upload.size() {
-                        return Err(UploadEnd::Code(Code::WrongContent));
-                    }
-                    upload.write(&data.0).await.map_err(|error| UploadEnd::Code(upload_code(&error)))?;
-                    let bytes = u32::try_from(data.0.len()).unwrap_or(u32::MAX);
-                    self.tell(&ServerMsg::Credit { req, bytes }).await?;
-                }
-                ClientMsg::Done { req: of, hash } if of == req => return Ok(Some(hash)),
-                ClientMsg::Drop { req: of } if of == req => return Ok(None),
-                other => self.answer_aside(&other).await?,
-            }
-        }
-    }
-
-    async fn send(&mut self, req: Req, hash: ContentHash, mut offset: u64, credit: u32) -> Result<(), End> {
-        let missing = Refusal::about(Code::NoSuchFile, ty::GET, u64::from(req.0));
-        let (answer, answered) = oneshot::channel();
-        let asked = Event::MayRead { person: self.person, hash, answer };
-        self.shared.events.send(asked).await.map_err(|_| End::Gone)?;
-        if !answered.await.unwrap_or(false) {
-            return self.refuse(missing).await;
-        }
-        let Some(mut reading) = self.shared.contents.read(hash).await? else {
-            return self.refuse(missing).await;
-        };
-        let size = reading.size;
-        if offset > size {
-            return self.refuse(Refusal { code: Code::BadNumber, ..missing }.with(size)).await;
-        }
-        let mut credit = u64::from(credit);
-        let mut frame = vec![0; DATA_HEAD + DATA];
-        while offset < size {
-            while credit == 0 {
-                match self.next().await? {
-                    ClientMsg::Grant { req: of, bytes } if of == req => credit += u64::from(bytes),
-                    ClientMsg::Drop { req: of } if of == req => {
-                        return self.tell(&ServerMsg::Answer { req, more: false, reply: Reply::Done }).await;
-                    }
-                    other => self.answer_aside(&other).await?,
-                }
-            }
-            let most = usize::try_from(credit).unwrap_or(DATA).min(DATA);
-            let n = reading.read_at(offset, &mut frame[DATA_HEAD..DATA_HEAD + most]).await?;
-            if n == 0 {
-                return Err(End::Gone);
-            }
-            put_data_head(&mut frame, req, offset, n);
-            let write = self.write.write_all(&frame[..DATA_HEAD + n]);
-            timeout(PROGRESS, write).await.map_err(|_| End::Gone)??;
-            offset += n as u64;
-            credit -= n as u64;
-        }
-        self.tell(&ServerMsg::End { req, size, hash }).await
-    }
 }
 
-/// Why an upload broke off.
-enum UploadEnd {
-    Code(Code),
-    Connection(End),
-}
-
-impl From<End> for UploadEnd {
-    fn from(end: End) -> Self {
-        Self::Connection(end)
-    }
+fn done_msg(req: Req) -> ServerMsg {
+    ServerMsg::Answer { req, more: false, reply: Reply::Done }
 }
 
 fn read_frame(item: Result<Item<'_>, FrameError>) -> Result<Option<ClientMsg>, Refusal> {
@@ -290,25 +193,15 @@ fn read_frame(item: Result<Item<'_>, FrameError>) -> Result<Option<ClientMsg>, R
     }
 }
 
-/// Lays out everything of a `Data` frame but the bytes, which are in their place already.
-fn put_data_head(frame: &mut [u8], req: Req, offset: u64, n: usize) {
-    let mut head = BytesMut::with_capacity(DATA_HEAD);
-    let n = u32::try_from(n).expect("at most DATA");
-    head.put_u32(1 + 4 + 8 + 4 + n);
-    head.put_u8(ty::DATA);
-    head.put_u32(req.0);
-    head.put_u64(offset);
-    head.put_u32(n);
-    frame[..DATA_HEAD].copy_from_slice(&head);
-}
-
-fn upload_code(error: &UploadError) -> Code {
+/// The code that tells why an upload does not go on, and the number that goes with it.
+fn upload_code(error: &UploadError) -> (Code, u64) {
     match error {
-        UploadError::TooLarge { .. } => Code::FileTooLarge,
-        UploadError::Full => Code::Quota,
+        UploadError::Wrong => (Code::WrongContent, 0),
+        UploadError::Full { left } => (Code::Quota, *left),
+        UploadError::Elsewhere => (Code::NoSuchTransfer, 0),
         UploadError::Io(source) => {
             tracing::error!(error = %source, "a file could not be stored");
-            Code::DiskFull
+            (Code::DiskFull, 0)
         }
     }
 }

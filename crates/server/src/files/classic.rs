@@ -1,13 +1,55 @@
 //! Files of classic clients: one frame of any size, streamed to the disk and from it, never kept in memory.
 
-use super::{Contents, FileSystem, Upload, UploadError};
+use super::{Begun, Contents, FileSystem, Header, Upload, UploadError};
 use crate::inbox::Inbox;
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::classic::{SEPARATOR, ty};
 use protocol::id::ContentHash;
+use protocol::limits::BLOCK;
 use protocol::message::{FileBody, Shape};
 use protocol::text::sanitize_line;
 use tokio::io::AsyncRead;
+
+/// An upload whose sender checks nothing and can't go on with it: unless it is finished, nothing of it is kept.
+struct ClassicUpload<F: FileSystem> {
+    contents: Contents<F>,
+    name: String,
+    upload: Box<Upload<F>>,
+    /// Hashes the first block, which nobody announced.
+    first: blake3::Hasher,
+}
+
+impl<F: FileSystem> ClassicUpload<F> {
+    async fn begin(contents: &Contents<F>, size: u64) -> Result<Self, UploadError> {
+        let name = contents.fresh_name();
+        let header = Header::nobodys(size, ContentHash([0; 32]));
+        match contents.begin_named(name.clone(), header).await? {
+            Begun::Going(upload) => {
+                Ok(Self { contents: contents.clone(), name, upload, first: blake3::Hasher::new() })
+            }
+            Begun::Whole(_) => Err(UploadError::Elsewhere),
+        }
+    }
+
+    async fn append(&mut self, piece: &[u8]) -> Result<(), UploadError> {
+        let room = usize::try_from(BLOCK.saturating_sub(self.first.count())).unwrap_or(usize::MAX);
+        self.first.update(&piece[..room.min(piece.len())]);
+        self.upload.append(Bytes::copy_from_slice(piece)).await
+    }
+
+    async fn finish(mut self) -> Result<(ContentHash, u64), UploadError> {
+        let first = ContentHash(*self.first.finalize().as_bytes());
+        let size = self.upload.len();
+        Ok((self.upload.finish_unchecked(first).await?, size))
+    }
+}
+
+impl<F: FileSystem> Drop for ClassicUpload<F> {
+    fn drop(&mut self) {
+        // Of one that is finished nothing is left under this name.
+        self.contents.give_up_named(&self.name);
+    }
+}
 
 /// Bytes that a file's name may have on the wire.
 const MAX_NAME: usize = 1_024;
@@ -21,7 +63,7 @@ enum Receiving<F: FileSystem> {
         /// The name.
         name: String,
         /// Where it goes.
-        upload: Box<Upload<F>>,
+        upload: ClassicUpload<F>,
     },
     /// The rest is of no use; the line says why.
     Refused(String),
@@ -67,14 +109,14 @@ async fn begin<F: FileSystem>(name: &[u8], piece: &[u8], limit: u64, contents: &
     if name.trim().is_empty() {
         return Receiving::Refused("That file has no name, so nobody got it.".to_owned());
     }
-    match contents.begin(limit).await {
-        Ok(upload) => write(name.to_owned(), Box::new(upload), piece).await,
+    match ClassicUpload::begin(contents, limit).await {
+        Ok(upload) => write(name.to_owned(), upload, piece).await,
         Err(error) => Receiving::Refused(sentence(&error)),
     }
 }
 
-async fn write<F: FileSystem>(name: String, mut upload: Box<Upload<F>>, piece: &[u8]) -> Receiving<F> {
-    match upload.write(piece).await {
+async fn write<F: FileSystem>(name: String, mut upload: ClassicUpload<F>, piece: &[u8]) -> Receiving<F> {
+    match upload.append(piece).await {
         Ok(()) => Receiving::Content { name, upload },
         Err(error) => Receiving::Refused(sentence(&error)),
     }

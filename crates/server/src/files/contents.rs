@@ -1,92 +1,64 @@
-//! Contents by their hash: written under a temporary name, synced, and only then given their own.
+//! Contents by their hash, and the space that they and the uploads under way take.
 
 use super::FileSystem;
-use protocol::id::ContentHash;
-use std::collections::{BTreeMap, VecDeque};
+use super::header::{BLOCKS, Header, MAX_HEADER, name_of};
+use super::reading::{Reading, Values};
+use super::restore::Brought;
+use super::upload::{Partial, Progress, UploadError};
+use protocol::id::{ContentHash, TransferId};
+use protocol::limits::BLOCK;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use thiserror::Error;
-
-/// Why an upload ended. Nothing of it is left.
-#[derive(Debug, Error)]
-pub enum UploadError {
-    /// More bytes came than were announced, or than fit.
-    #[error("the file is larger than {limit} bytes")]
-    TooLarge {
-        /// What it may have, in bytes.
-        limit: u64,
-    },
-    /// There is no space for it.
-    #[error("the disk is full")]
-    Full,
-    /// The disk failed.
-    #[error("the disk failed")]
-    Io(#[source] io::Error),
-}
-
-impl From<io::Error> for UploadError {
-    fn from(error: io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
-            _ => Self::Io(error),
-        }
-    }
-}
 
 /// All contents. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Contents<F> {
-    files: F,
-    folder: PathBuf,
-    /// Bytes that all contents may have together; the oldest go first.
+    pub(super) files: F,
+    pub(super) folder: PathBuf,
+    /// Bytes that all contents may have together.
     capacity: u64,
     kept: Arc<Mutex<Kept>>,
-    uploads: Arc<AtomicU64>,
+    numbers: Arc<AtomicU64>,
 }
 
-/// Invariant: `order` has the hashes of `sizes`, oldest first; `bytes` is the sum of all sizes and of what
-/// is reserved for uploads.
+/// Invariant: `bytes` is the sum of all sizes and of those of all uploads, of which each is reserved whole.
 #[derive(Debug, Default)]
-struct Kept {
+pub(super) struct Kept {
     sizes: BTreeMap<ContentHash, u64>,
-    order: VecDeque<ContentHash>,
+    /// Contents by their size and the hash of their first block.
+    firsts: BTreeMap<(u64, ContentHash), ContentHash>,
+    /// Uploads by the names of their files.
+    uploads: BTreeMap<String, Arc<Partial>>,
     bytes: u64,
+    brought: Vec<Brought>,
+}
+
+/// The name of an upload's file.
+pub(super) fn upload_name(transfer: TransferId) -> String {
+    format!("upload-{:032x}", u128::from_be_bytes(transfer.0))
 }
 
 impl<F: FileSystem> Contents<F> {
     /// Contents in this folder, which is empty, of at most `capacity` bytes in all.
     pub fn new(files: F, folder: PathBuf, capacity: u64) -> Self {
-        Self { files, folder, capacity, kept: Arc::default(), uploads: Arc::default() }
+        Self { files, folder, capacity, kept: Arc::default(), numbers: Arc::default() }
     }
 
-    /// Contents that are in this folder already, oldest first, with their sizes in bytes.
-    pub fn restore(files: F, folder: PathBuf, capacity: u64, found: Vec<(ContentHash, u64)>) -> Self {
-        let contents = Self::new(files, folder, capacity);
-        let mut kept = contents.kept();
-        for (hash, size) in found {
-            kept.sizes.insert(hash, size);
-            kept.order.push_back(hash);
-            kept.bytes += size;
-        }
-        drop(kept);
-        contents
-    }
-
-    /// Removes a content, if it is here.
-    pub fn remove(&self, hash: ContentHash) {
-        let mut kept = self.kept();
-        let Some(size) = kept.sizes.remove(&hash) else { return };
-        kept.bytes -= size;
-        kept.order.retain(|other| *other != hash);
-        drop(kept);
-        self.files.discard(self.path_of(hash));
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Kept> {
+    pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
         // No code panics while it holds the lock; if one did, the worst would be a file too many.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// A name for an upload that nobody goes on with.
+    pub(super) fn fresh_name(&self) -> String {
+        format!("classic-{}", self.numbers.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The size of a content, if it is here.
@@ -94,44 +66,109 @@ impl<F: FileSystem> Contents<F> {
         self.kept().sizes.get(&hash).copied()
     }
 
-    /// Begins an upload of at most `limit` bytes. Space is made for all of it before a byte is taken.
-    ///
-    /// # Errors
-    /// [`UploadError`]
-    pub async fn begin(&self, limit: u64) -> Result<Upload<F>, UploadError> {
-        self.make_space(limit).await?;
-        let number = self.uploads.fetch_add(1, Ordering::Relaxed);
-        let path = self.folder.join(format!("upload-{number}"));
-        let reserved = Reserved { kept: self.kept.clone(), bytes: limit };
-        let file = self.files.create(&path).await?;
-        let hasher = blake3::Hasher::new();
-        Ok(Upload {
-            contents: self.clone(),
-            file,
-            path: Some(path),
-            hasher,
-            size: 0,
-            limit,
-            _reserved: reserved,
-        })
+    /// A content of this size whose first block has this hash, if one is here.
+    pub fn likely(&self, size: u64, first: ContentHash) -> Option<ContentHash> {
+        self.kept().firsts.get(&(size, first)).copied()
     }
 
-    /// Removes the oldest contents until so many bytes more fit, and reserves them.
-    async fn make_space(&self, bytes: u64) -> Result<(), UploadError> {
-        loop {
-            let oldest = {
-                let mut kept = self.kept();
-                if kept.bytes.saturating_add(bytes) <= self.capacity {
-                    kept.bytes += bytes;
-                    return Ok(());
-                }
-                let Some(oldest) = kept.order.pop_front() else { return Err(UploadError::Full) };
-                let size = kept.sizes.remove(&oldest).unwrap_or_default();
-                kept.bytes -= size;
-                oldest
-            };
-            self.files.discard(self.path_of(oldest));
+    /// Bytes of an upload that are here and right, if it is under way.
+    pub fn arrived(&self, transfer: TransferId) -> Option<u64> {
+        let upload = self.kept().uploads.get(&upload_name(transfer)).cloned()?;
+        Some(upload.progress.borrow().settled)
+    }
+
+    /// Bytes of all contents and uploads.
+    pub fn bytes(&self) -> u64 {
+        self.kept().bytes
+    }
+
+    /// The uploads that a start found. Told once.
+    pub fn take_brought(&self) -> Vec<Brought> {
+        std::mem::take(&mut self.kept().brought)
+    }
+
+    /// Removes a content, if it is here. Whoever reads it can go on.
+    pub fn remove(&self, hash: ContentHash) {
+        let mut kept = self.kept();
+        let Some(size) = kept.sizes.remove(&hash) else { return };
+        kept.bytes -= size;
+        kept.firsts.retain(|_, other| *other != hash);
+        drop(kept);
+        self.files.discard(self.path(&name_of(hash)));
+        if size > BLOCK {
+            self.files.discard(self.path(&(name_of(hash) + BLOCKS)));
         }
+    }
+
+    /// Gives an upload up: nothing of it is left, and whoever brings or follows it is told.
+    pub fn give_up(&self, transfer: TransferId) {
+        self.give_up_named(&upload_name(transfer));
+    }
+
+    pub(super) fn give_up_named(&self, name: &str) {
+        let mut kept = self.kept();
+        let Some(partial) = kept.uploads.remove(name) else { return };
+        kept.bytes -= partial.header.size;
+        drop(kept);
+        partial.progress.send_replace(Progress { settled: 0, gone: true, whole: None });
+        partial.turn.send_modify(|turn| *turn += 1);
+        self.files.discard(self.path(name));
+        self.files.discard(self.path(&format!("{name}{BLOCKS}")));
+    }
+
+    /// The upload of this name, which is new if there is none. Space for all of it is reserved before a byte is taken.
+    pub(super) fn reserve(&self, name: &str, header: Header) -> Result<Arc<Partial>, UploadError> {
+        let mut kept = self.kept();
+        if let Some(known) = kept.uploads.get(name) {
+            return Ok(known.clone());
+        }
+        let left = self.capacity.saturating_sub(kept.bytes);
+        if header.size > left {
+            return Err(UploadError::Full { left });
+        }
+        kept.bytes += header.size;
+        let partial = Arc::new(Partial::new(header));
+        kept.uploads.insert(name.to_owned(), partial.clone());
+        Ok(partial)
+    }
+
+    /// An upload has become a content, unless it was given up meanwhile.
+    pub(super) fn settle(&self, name: &str, hash: ContentHash, first: ContentHash) -> bool {
+        let mut kept = self.kept();
+        let Some(partial) = kept.uploads.remove(name) else { return false };
+        let size = partial.header.size;
+        if kept.sizes.insert(hash, size).is_some() {
+            kept.bytes -= size;
+        }
+        kept.firsts.insert((size, first), hash);
+        true
+    }
+
+    /// Removes the files of a content that nobody knows of.
+    pub(super) fn discard_unknown(&self, hash: ContentHash) {
+        if self.size(hash).is_none() {
+            self.files.discard(self.path(&name_of(hash)));
+            self.files.discard(self.path(&(name_of(hash) + BLOCKS)));
+        }
+    }
+
+    /// Takes in a content that a start found.
+    pub(super) fn restore_content(&self, hash: ContentHash, size: u64, first: Option<ContentHash>) {
+        let mut kept = self.kept();
+        kept.sizes.insert(hash, size);
+        kept.firsts.extend(first.map(|first| ((size, first), hash)));
+        kept.bytes += size;
+    }
+
+    /// Takes in an upload that a start found.
+    pub(super) fn restore_upload(&self, name: String, partial: Partial) {
+        let mut kept = self.kept();
+        kept.bytes += partial.header.size;
+        kept.uploads.insert(name, Arc::new(partial));
+    }
+
+    pub(super) fn set_brought(&self, brought: Vec<Brought>) {
+        self.kept().brought = brought;
     }
 
     /// Opens a content to read it; `None` if it is not here.
@@ -140,116 +177,39 @@ impl<F: FileSystem> Contents<F> {
     /// As the file system says.
     pub async fn read(&self, hash: ContentHash) -> io::Result<Option<Reading<F>>> {
         let Some(size) = self.size(hash) else { return Ok(None) };
-        match self.files.open(&self.path_of(hash)).await {
+        let name = name_of(hash);
+        let file = match self.files.open(&self.path(&name)).await {
             // Once it is open it can be read to its end, even if it is removed meanwhile.
-            Ok(file) => Ok(Some(Reading { files: self.files.clone(), file, size })),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let values = if size > BLOCK { self.open_values(&name).await } else { None };
+        Ok(Some(Reading::new(self.files.clone(), file, values, size, None)))
     }
 
-    fn path_of(&self, hash: ContentHash) -> PathBuf {
-        self.folder.join(blake3::Hash::from_bytes(hash.0).to_hex().as_str())
-    }
-}
-
-/// A content that is being read.
-pub struct Reading<F: FileSystem> {
-    files: F,
-    file: F::File,
-    /// Its size in bytes.
-    pub size: u64,
-}
-
-impl<F: FileSystem> Reading<F> {
-    /// Reads from this offset on; fewer bytes only at the end.
+    /// Opens an upload to read it while it grows; `None` if it is not under way.
     ///
     /// # Errors
     /// As the file system says.
-    pub async fn read_at(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        self.files.read_at(&mut self.file, offset, buffer).await
-    }
-}
-
-/// Space that an upload holds, given back when it is dropped.
-#[derive(Debug)]
-struct Reserved {
-    kept: Arc<Mutex<Kept>>,
-    bytes: u64,
-}
-
-impl Drop for Reserved {
-    fn drop(&mut self) {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner).bytes -= self.bytes;
-    }
-}
-
-/// A content that is still arriving. Unless it is finished, nothing of it is kept.
-pub struct Upload<F: FileSystem> {
-    contents: Contents<F>,
-    file: F::File,
-    /// Where it is written; `None` once it has its own name.
-    path: Option<PathBuf>,
-    hasher: blake3::Hasher,
-    /// Invariant: size <= limit.
-    size: u64,
-    limit: u64,
-    _reserved: Reserved,
-}
-
-impl<F: FileSystem> Upload<F> {
-    /// Bytes that came.
-    pub fn size(&self) -> u64 {
-        self.size
+    pub async fn follow(&self, transfer: TransferId) -> io::Result<Option<Reading<F>>> {
+        let name = upload_name(transfer);
+        let Some(partial) = self.kept().uploads.get(&name).cloned() else { return Ok(None) };
+        let file = match self.files.open(&self.path(&name)).await {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let values = self.open_values(&name).await;
+        let progress = Some(partial.progress.subscribe());
+        Ok(Some(Reading::new(self.files.clone(), file, values, partial.header.size, progress)))
     }
 
-    /// Adds bytes.
-    ///
-    /// # Errors
-    /// [`UploadError`]; the upload is then to be given up.
-    pub async fn write(&mut self, bytes: &[u8]) -> Result<(), UploadError> {
-        let size = self.size + bytes.len() as u64;
-        if size > self.limit {
-            return Err(UploadError::TooLarge { limit: self.limit });
-        }
-        self.hasher.update(bytes);
-        self.contents.files.write(&mut self.file, bytes).await?;
-        self.size = size;
-        Ok(())
-    }
-
-    /// The hash of what came so far.
-    pub fn hash(&self) -> ContentHash {
-        ContentHash(*self.hasher.finalize().as_bytes())
-    }
-
-    /// Syncs the content and gives it its name. When this returns it survives a crash of the machine.
-    ///
-    /// # Errors
-    /// [`UploadError`]; nothing of it is kept then.
-    pub async fn finish(mut self) -> Result<(ContentHash, u64), UploadError> {
-        let files = self.contents.files.clone();
-        files.sync(&mut self.file).await?;
-        let (hash, size) = (self.hash(), self.size);
-        if let Some(path) = &self.path {
-            files.rename(path, &self.contents.path_of(hash)).await?;
-            self.path = None;
-            files.sync_folder(&self.contents.folder).await?;
-        }
-        let mut kept = self.contents.kept();
-        // The same content again replaces itself.
-        if kept.sizes.insert(hash, size).is_none() {
-            kept.order.push_back(hash);
-            kept.bytes += size;
-        }
-        Ok((hash, size))
-    }
-}
-
-impl<F: FileSystem> Drop for Upload<F> {
-    fn drop(&mut self) {
-        if let Some(path) = self.path.take() {
-            self.contents.files.discard(path);
-        }
+    /// The values of a content's blocks; `None` if they are not there or can't be read: they can be made again.
+    async fn open_values(&self, name: &str) -> Option<Values<F::File>> {
+        let file = self.files.open(&self.path(&format!("{name}{BLOCKS}"))).await.ok()?;
+        let (head, n) = self.files.read_at(&file, 0, vec![0; MAX_HEADER], 0).await.ok()?;
+        let (_, begin) = Header::decode(&head[..n]).ok()?;
+        Some(Values { file, begin })
     }
 }

@@ -1,97 +1,122 @@
 //! The machine's file system.
 
-use super::FileSystem;
-use protocol::id::ContentHash;
-use std::collections::BTreeSet;
-use std::fs::File as Lock;
-use std::io::{self, SeekFrom};
+use super::{FileSystem, Listed};
+use bytes::Bytes;
+use protocol::id::Millis;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use tokio::fs::{self, File, OpenOptions};
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
 
+/// Does what may have to wait for the disk where waiting keeps nobody up: one hop for each piece, not for each call.
+async fn wait_for<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    #[expect(clippy::disallowed_methods, reason = "the real disk is part of the rim")]
+    let done = tokio::task::spawn_blocking(work);
+    done.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+}
+
 impl FileSystem for Disk {
-    type File = File;
+    type File = Arc<File>;
 
-    async fn create_folder(&self, path: &Path) -> io::Result<()> {
-        fs::create_dir_all(path).await
+    async fn create(&self, path: &Path) -> io::Result<Arc<File>> {
+        let path = path.to_owned();
+        wait_for(move || OpenOptions::new().read(true).write(true).create_new(true).open(path))
+            .await
+            .map(Arc::new)
     }
 
-    async fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().write(true).create_new(true).open(path).await
+    async fn open(&self, path: &Path) -> io::Result<Arc<File>> {
+        let path = path.to_owned();
+        wait_for(move || OpenOptions::new().read(true).write(true).open(path)).await.map(Arc::new)
     }
 
-    async fn open(&self, path: &Path) -> io::Result<File> {
-        File::open(path).await
+    async fn list(&self, folder: &Path) -> io::Result<Vec<Listed>> {
+        let folder = folder.to_owned();
+        wait_for(move || list(&folder)).await
     }
 
-    async fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
-        file.write_all(bytes).await
+    async fn write_at(&self, file: &Arc<File>, offset: u64, bytes: Bytes) -> io::Result<()> {
+        let file = file.clone();
+        wait_for(move || file.write_all_at(&bytes, offset)).await
     }
 
-    async fn sync(&self, file: &mut File) -> io::Result<()> {
-        file.flush().await?;
-        file.sync_all().await
+    async fn sync(&self, file: &Arc<File>) -> io::Result<()> {
+        let file = file.clone();
+        wait_for(move || file.sync_data()).await
     }
 
-    async fn read_at(&self, file: &mut File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        file.seek(SeekFrom::Start(offset)).await?;
-        let mut filled = 0;
-        while filled < buffer.len() {
-            match file.read(&mut buffer[filled..]).await? {
-                0 => break,
-                n => filled += n,
+    async fn read_at(
+        &self,
+        file: &Arc<File>,
+        offset: u64,
+        mut buffer: Vec<u8>,
+        from: usize,
+    ) -> io::Result<(Vec<u8>, usize)> {
+        let file = file.clone();
+        wait_for(move || {
+            let mut filled = from;
+            while filled < buffer.len() {
+                match file.read_at(&mut buffer[filled..], offset + (filled - from) as u64) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    Err(error) => return Err(error),
+                }
             }
-        }
-        Ok(filled)
+            Ok((buffer, filled - from))
+        })
+        .await
     }
 
     async fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to).await
+        let (from, to) = (from.to_owned(), to.to_owned());
+        wait_for(move || fs::rename(from, to)).await
     }
 
     async fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        File::open(path).await?.sync_all().await
+        let path = path.to_owned();
+        wait_for(move || File::open(path)?.sync_all()).await
     }
 
     fn discard(&self, path: PathBuf) {
         #[expect(clippy::disallowed_methods, reason = "the real disk is part of the rim")]
-        let removing = tokio::task::spawn_blocking(move || {
-            if let Err(error) = std::fs::remove_file(&path) {
-                tracing::warn!(path = %path.display(), %error, "a file could not be removed");
-            }
+        let removing = tokio::task::spawn_blocking(move || match fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => tracing::warn!(path = %path.display(), %error, "a file could not be removed"),
         });
         drop(removing);
     }
 }
 
-/// Opens the folder of contents, and makes it if there is none: the contents in it, oldest first.
-///
-/// What a broken upload left is removed, and so is what no entry names: nobody could ask for it.
+fn list(folder: &Path) -> io::Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        let Ok(name) = entry.file_name().into_string() else { continue };
+        let age = metadata.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let modified = Millis(u64::try_from(age.as_millis()).unwrap_or_default());
+        if metadata.is_file() {
+            listed.push(Listed { name, size: metadata.len(), modified });
+        }
+    }
+    Ok(listed)
+}
+
+/// Opens the folder of contents, and makes it if there is none.
 ///
 /// # Errors
 /// As the file system says.
-pub fn open_contents(folder: &Path, named: &BTreeSet<ContentHash>) -> io::Result<Vec<(ContentHash, u64)>> {
-    std::fs::create_dir_all(folder)?;
-    restrict(folder)?;
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        let name = entry.file_name();
-        let hash = name.to_str().and_then(|name| blake3::Hash::from_hex(name).ok());
-        match hash.map(|hash| ContentHash(*hash.as_bytes())) {
-            Some(hash) if named.contains(&hash) => found.push((metadata.modified()?, hash, metadata.len())),
-            Some(_) => std::fs::remove_file(entry.path())?,
-            None if name.as_encoded_bytes().starts_with(b"upload-") => std::fs::remove_file(entry.path())?,
-            None => tracing::warn!(path = %entry.path().display(), "this file is not ours: it is left alone"),
-        }
-    }
-    found.sort();
-    Ok(found.into_iter().map(|(_, hash, size)| (hash, size)).collect())
+pub fn open_folder(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    restrict(folder)
 }
 
 /// A folder that lives as long as this value, for what the memory store names.
@@ -100,7 +125,7 @@ pub fn open_contents(folder: &Path, named: &BTreeSet<ContentHash>) -> io::Result
 #[derive(Debug)]
 pub struct TemporaryFolder {
     path: PathBuf,
-    _lock: Lock,
+    _lock: File,
 }
 
 /// How the folders begin.
@@ -117,9 +142,9 @@ impl TemporaryFolder {
     pub fn create(parent: &Path, id: &str) -> io::Result<Self> {
         remove_stale(parent);
         let path = parent.join(format!("{PREFIX}{id}"));
-        std::fs::create_dir(&path)?;
+        fs::create_dir(&path)?;
         restrict(&path)?;
-        let lock = Lock::create(path.join(LOCK))?;
+        let lock = File::create(path.join(LOCK))?;
         lock.try_lock().map_err(io::Error::from)?;
         Ok(Self { path, _lock: lock })
     }
@@ -132,7 +157,7 @@ impl TemporaryFolder {
 
 impl Drop for TemporaryFolder {
     fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.path) {
+        if let Err(error) = fs::remove_dir_all(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "the temporary folder could not be removed");
         }
     }
@@ -141,17 +166,17 @@ impl Drop for TemporaryFolder {
 /// Nobody else on the machine may read what people send each other.
 fn restrict(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
 /// Removes the folders of servers that are gone. What can't be removed is not ours to worry about.
 fn remove_stale(parent: &Path) {
-    let Ok(entries) = std::fs::read_dir(parent) else { return };
+    let Ok(entries) = fs::read_dir(parent) else { return };
     for entry in entries.flatten() {
         let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let Ok(lock) = Lock::open(entry.path().join(LOCK)) else { continue };
+        let Ok(lock) = File::open(entry.path().join(LOCK)) else { continue };
         if is_ours && lock.try_lock().is_ok() {
-            let _ = std::fs::remove_dir_all(entry.path());
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
@@ -161,35 +186,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn contents_outlive_the_server_and_what_nobody_names_does_not() {
-        let parent = tempfile::tempdir().unwrap();
-        let folder = parent.path().join("contents");
-        assert_eq!(open_contents(&folder, &BTreeSet::new()).unwrap(), []);
-        let (named, unnamed) = (blake3::hash(b"named"), blake3::hash(b"unnamed"));
-        for (name, text) in [
-            (named.to_hex().as_str(), "named"),
-            (unnamed.to_hex().as_str(), "unnamed"),
-            ("upload-3", "half"),
-            ("notes", "of the operator"),
-        ] {
-            std::fs::write(folder.join(name), text).unwrap();
-        }
-        let hash = ContentHash(*named.as_bytes());
-        assert_eq!(open_contents(&folder, &BTreeSet::from([hash])).unwrap(), [(hash, 5)]);
-        let mut left: Vec<_> =
-            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        left.sort();
-        assert_eq!(left, [named.to_hex().as_str(), "notes"]);
-    }
-
-    #[test]
     fn the_folder_of_a_killed_server_is_removed_and_one_in_use_is_not() {
         let parent = tempfile::tempdir().unwrap();
         let stale = parent.path().join("natterd-stale");
-        std::fs::create_dir(&stale).unwrap();
-        std::fs::write(stale.join(LOCK), "").unwrap();
+        fs::create_dir(&stale).unwrap();
+        fs::write(stale.join(LOCK), "").unwrap();
         let other = parent.path().join("somebody-else");
-        std::fs::create_dir(&other).unwrap();
+        fs::create_dir(&other).unwrap();
         let used = TemporaryFolder::create(parent.path(), "used").unwrap();
         let new = TemporaryFolder::create(parent.path(), "new").unwrap();
         assert!(!stale.exists() && other.exists() && used.path().exists() && new.path().exists());

@@ -22,7 +22,7 @@ impl Hub {
                 let (people, more) = self.list_people(*room, *after);
                 (Reply::People { people }, more)
             }
-            Question::Files { .. } => return Err(Code::Unsupported),
+            Question::Files { room, before } => return self.list_files(conn, req, *room, *before),
             Question::Whois { name } => (self.whois(me, name)?, false),
         };
         self.send(conn, &ServerMsg::Answer { req, more, reply });

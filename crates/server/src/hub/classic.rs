@@ -2,6 +2,7 @@
 
 use super::post::Post;
 use super::{Effect, FetchAnswer, Hub, Voice};
+use crate::clock::Now;
 use crate::conn::{ConnId, Held};
 use crate::inbound::ClassicLine;
 use crate::log::View;
@@ -24,7 +25,7 @@ pub(super) struct Speaker {
     pub conn: ConnId,
     pub person: PersonId,
     pub current: RoomId,
-    pub now: Millis,
+    pub now: Now,
 }
 
 impl Hub {
@@ -33,7 +34,7 @@ impl Hub {
         conn: ConnId,
         line: ClassicLine,
         held: Option<Arc<Held>>,
-        now: Millis,
+        now: Now,
     ) {
         let Some(session) = self.sessions.get(&conn) else {
             return;
@@ -311,7 +312,7 @@ impl Hub {
         let (range, limit) = match span {
             HistorySpan::Count(count) => (Range::Latest, count.min(MAX_FETCH)),
             HistorySpan::Ms(ms) => {
-                (Range::SinceTime { time: Millis(speaker.now.0.saturating_sub(ms)) }, MAX_FETCH)
+                (Range::SinceTime { time: Millis(speaker.now.wall.0.saturating_sub(ms)) }, MAX_FETCH)
             }
         };
         let (conn, room) = (session.conn.clone(), speaker.current);

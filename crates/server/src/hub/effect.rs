@@ -1,5 +1,6 @@
 //! Effects: what the hub can't do itself, because it would have to wait.
 
+use super::ListedFile;
 use crate::conn::Conn;
 use crate::store::Query;
 use protocol::id::{Req, RoomId};
@@ -34,6 +35,21 @@ pub enum Effect {
         answer: FoundAnswer,
         /// What is looked for.
         query: Query,
+        /// Dropped when it is answered.
+        permit: Option<OwnedSemaphorePermit>,
+    },
+    /// Read the entries of files and answer with a list of them.
+    Files {
+        /// Who asked.
+        conn: Arc<Conn>,
+        /// The request.
+        req: Req,
+        /// The room.
+        room: RoomId,
+        /// What is known of each.
+        listed: Vec<ListedFile>,
+        /// Whether there are more.
+        more: bool,
         /// Dropped when it is answered.
         permit: Option<OwnedSemaphorePermit>,
     },

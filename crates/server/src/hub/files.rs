@@ -1,35 +1,97 @@
-//! Files, as far as they are decided: who may read a content, and entries that name one.
+//! Files, as far as they are decided: who may read a content, entries that name one, and what is listed.
 
 use super::post::Post;
-use super::{Hub, Voice};
+use super::uploads::check_file_name;
+use super::{Effect, Hub, Voice};
+use crate::clock::Now;
 use crate::conn::ConnId;
+use crate::files::Brought;
 use crate::inbound::Hello;
-use crate::store::CredentialHash;
+use crate::shelf::{Item, Named};
+use crate::store::{Change, CredentialHash, NewEntry, StoredFile, StoredOffer};
 use crate::voice;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, DeviceNo, Millis, PersonId, RoomId};
-use protocol::limits::VERSION;
-use protocol::message::{FileBody, Proof, Target};
-use protocol::text::check_line;
-use std::collections::{BTreeMap, BTreeSet};
+use protocol::id::{ContentHash, DeviceNo, Millis, PersonId, Req, RoomId, Seq, TransferId};
+use protocol::limits::{MAX_FILE_NAME, VERSION};
+use protocol::message::{FileBody, FileState, Proof, Source, Target};
 
-/// Bytes of a file's name.
-const MAX_FILE_NAME: usize = 255;
+/// Files in one answer: each with the longest names, they fit a frame.
+const MAX_LISTED: usize = 64;
 
-/// Contents that are known before those that are gone are forgotten.
-const MANY: usize = 10_000;
+/// What the operator decides about files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FileRules {
+    /// Bytes that the files of one person may have.
+    pub person_bytes: u64,
+    /// Bytes that the files of one room may have.
+    pub room_bytes: u64,
+    /// How long contents are kept; `None` for as long as their entries.
+    pub keep_files_ms: Option<u64>,
+    /// How long an upload is kept that nobody goes on with.
+    pub keep_uploads_ms: u64,
+}
 
-/// Which contents are here: known without waiting.
+impl Default for FileRules {
+    fn default() -> Self {
+        let day = 24 * 3_600_000;
+        Self { person_bytes: u64::MAX, room_bytes: u64::MAX, keep_files_ms: None, keep_uploads_ms: day }
+    }
+}
+
+impl FileRules {
+    /// How often it is looked for what has expired, in ms: so much longer may it stay.
+    pub fn expiry_period_ms(&self) -> u64 {
+        let shortest = self.keep_files_ms.unwrap_or(u64::MAX).min(self.keep_uploads_ms);
+        (shortest / 60).clamp(1_000, 60_000)
+    }
+}
+
+/// The contents and uploads on the disk: known without waiting, and let go without waiting.
 pub trait ContentIndex: Send + Sync {
     /// The size of a content, if it is here.
     fn size(&self, hash: ContentHash) -> Option<u64>;
+
+    /// A content of this size whose first block has this hash.
+    fn likely(&self, size: u64, first: ContentHash) -> Option<ContentHash>;
+
+    /// Bytes of an upload that are here and right, if it is under way.
+    fn arrived(&self, transfer: TransferId) -> Option<u64>;
+
+    /// Lets a content go.
+    fn remove(&self, hash: ContentHash);
+
+    /// Lets an upload go.
+    fn give_up(&self, transfer: TransferId);
+
+    /// The uploads that the start found. Told once.
+    fn take_brought(&self) -> Vec<Brought>;
 }
 
 impl<F: crate::files::FileSystem> ContentIndex for crate::files::Contents<F> {
     fn size(&self, hash: ContentHash) -> Option<u64> {
         self.size(hash)
+    }
+
+    fn likely(&self, size: u64, first: ContentHash) -> Option<ContentHash> {
+        self.likely(size, first)
+    }
+
+    fn arrived(&self, transfer: TransferId) -> Option<u64> {
+        self.arrived(transfer)
+    }
+
+    fn remove(&self, hash: ContentHash) {
+        self.remove(hash);
+    }
+
+    fn give_up(&self, transfer: TransferId) {
+        self.give_up(transfer);
+    }
+
+    fn take_brought(&self) -> Vec<Brought> {
+        self.take_brought()
     }
 }
 
@@ -39,20 +101,46 @@ impl std::fmt::Debug for dyn ContentIndex {
     }
 }
 
-/// Who may read a content: who brought it, and who is in a room with an entry that names it.
-#[derive(Debug, Default)]
-struct Readers {
-    uploaders: BTreeSet<PersonId>,
-    rooms: BTreeSet<RoomId>,
+/// A file of a list, as far as the hub knows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedFile {
+    /// Its entry, which tells the rest.
+    pub seq: Seq,
+    /// By what it is fetched.
+    pub source: Source,
+    /// How far it has come.
+    pub state: FileState,
+    /// When it goes, or 0.
+    pub expires: Millis,
+    /// Members who have fetched it.
+    pub fetched: u32,
+    /// Members that could.
+    pub members: u32,
 }
 
-/// The rights on all contents.
-#[derive(Debug, Default)]
-pub(super) struct FileRights(BTreeMap<ContentHash, Readers>);
-
 impl Hub {
+    /// Takes in what the store and the disk know of files.
+    pub(super) fn restore_files(
+        &mut self,
+        files: Vec<StoredFile>,
+        offers: Vec<StoredOffer>,
+        fetched: Vec<(RoomId, Seq, PersonId)>,
+        now: Now,
+    ) {
+        for file in files {
+            let gone = self.contents.size(file.hash).is_none();
+            self.shelf.add(file.room, file.seq, Item { gone, ..file.into() });
+        }
+        for (room, seq, person) in fetched {
+            self.shelf.fetch(room, seq, person);
+        }
+        let brought = self.contents.take_brought();
+        self.restore_uploads(brought, now);
+        offers.into_iter().for_each(|offer| self.restore_offer(offer, now));
+    }
+
     /// Lets a known person use a connection for files.
-    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Millis) -> Result<(PersonId, Bytes), Code> {
+    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Now) -> Result<(PersonId, Bytes), Code> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Code::Version);
         }
@@ -60,72 +148,191 @@ impl Hub {
         let Proof::Secret { secret } = &hello.proof else { return Err(Code::NotAllowed) };
         let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
         let person = self.people.proved_by(&credential).ok_or(Code::NoSuchPerson)?;
-        let device = self.devices.of(person, Some(hello.device), now);
+        let device = self.devices.of(person, Some(hello.device), now.wall);
         Ok((person, self.welcome_msg(person, device, now).encode()))
     }
 
-    pub(super) fn add_upload(&mut self, person: PersonId, hash: ContentHash) {
-        if self.files.0.len() >= MANY {
-            let contents = &self.contents;
-            self.files.0.retain(|hash, _| contents.size(*hash).is_some());
-        }
-        self.files.0.entry(hash).or_default().uploaders.insert(person);
-    }
-
     pub(super) fn may_read(&self, person: PersonId, hash: ContentHash) -> bool {
-        self.files.0.get(&hash).is_some_and(|readers| {
-            readers.uploaders.contains(&person)
-                || readers.rooms.iter().any(|room| self.authorize(person, *room).is_ok())
-        })
+        self.brought(person, hash)
+            || self.shelf.rooms_of(hash).any(|room| self.authorize(person, room).is_ok())
     }
 
-    /// Judges the body of an entry that names a file.
-    pub(super) fn check_file(&self, person: PersonId, body: &[u8]) -> Result<FileBody, Code> {
-        let file = FileBody::decode(body).map_err(|_| Code::NoSuchFile)?;
-        if file.name.is_empty() || file.name.len() > MAX_FILE_NAME {
-            return Err(Code::BadName);
-        }
-        check_line(&file.name).map_err(|_| Code::BadText)?;
+    /// Judges an entry that names a file.
+    pub(super) fn check_file(&self, person: PersonId, post: &Post) -> Result<FileBody, (Code, u64)> {
+        let file = FileBody::decode(&post.body).map_err(|_| (Code::NoSuchFile, 0))?;
+        check_file_name(&file.name).map_err(|code| (code, 0))?;
         // Whoever could read it may pass it on; a hash alone opens nothing.
-        if self.contents.size(file.hash) == Some(file.size) && self.may_read(person, file.hash) {
-            Ok(file)
-        } else {
-            Err(Code::NoSuchFile)
+        if self.contents.size(file.hash) != Some(file.size) || !self.may_read(person, file.hash) {
+            return Err((Code::NoSuchFile, 0));
+        }
+        let room = match post.target {
+            Target::Room { room } => Some(room),
+            Target::Person { person: other } => self.rooms.direct(person, other),
+        };
+        if let Some(offer) = post.reply_to {
+            let item = room.and_then(|room| self.shelf.find(room, offer));
+            let is_its = |item: &Item| item.person == Some(person) && matches!(item.named, Named::Offer(_));
+            if !item.is_some_and(is_its) {
+                return Err((Code::NoSuchEntry, 0));
+            }
+        }
+        if !self.brought(person, file.hash) {
+            self.check_quotas(person, room, file.size)?;
+        }
+        Ok(file)
+    }
+
+    /// An entry is on its way that names a content, which stays for it.
+    pub(super) fn set_pending(&mut self, hash: ContentHash) {
+        *self.pending.entry(hash).or_default() += 1;
+    }
+
+    /// It has come to its end, whatever that is.
+    fn end_pending(&mut self, hash: ContentHash) {
+        if let Some(count) = self.pending.get_mut(&hash) {
+            *count -= 1;
+            if *count == 0 {
+                self.pending.remove(&hash);
+            }
         }
     }
 
-    /// The members of a room may read what an entry there names.
-    pub(super) fn open_file_to(&mut self, room: RoomId, hash: ContentHash) {
-        self.files.0.entry(hash).or_default().rooms.insert(room);
+    /// Takes in what a stored entry says of files.
+    pub(super) fn note_files(&mut self, seq: Seq, entry: &NewEntry, now: Now) {
+        match entry.kind {
+            EntryKind::File => {
+                let Some(file) = StoredFile::of(entry.room, &entry.numbered(seq)) else { return };
+                self.note_file(file, entry.reply_to, now);
+                self.end_pending(file.hash);
+            }
+            EntryKind::FileOffer => {
+                let offer = StoredOffer::of(entry.room, &entry.numbered(seq));
+                offer.into_iter().for_each(|offer| self.note_offer(offer, now));
+            }
+            EntryKind::Delete => {
+                let item = entry.reply_to.and_then(|target| self.shelf.remove(entry.room, target));
+                item.iter().for_each(|item| self.note_gone(item));
+            }
+            _ => {}
+        }
+    }
+
+    /// An entry was refused by the store.
+    pub(super) fn note_refused(&mut self, entry: &NewEntry) {
+        match entry.kind {
+            EntryKind::File => {
+                if let Ok(file) = FileBody::decode(&entry.body) {
+                    self.end_pending(file.hash);
+                    self.release_content(file.hash);
+                }
+            }
+            EntryKind::FileOffer => self.set_offer_waiting(&entry.body, false),
+            _ => {}
+        }
+    }
+
+    /// Entries of a room before this one are gone.
+    pub(super) fn trim_files(&mut self, room: RoomId, first: Seq) {
+        let gone = self.shelf.remove_before(room, first);
+        gone.iter().for_each(|item| match item.named {
+            Named::Content(hash) => self.release_content(hash),
+            // Its upload goes on: its entry is still to come.
+            Named::Offer(_) => {}
+        });
+    }
+
+    /// Somebody has fetched a file.
+    pub(super) fn handle_fetched(&mut self, person: PersonId, room: RoomId, seq: Seq) -> Result<(), Code> {
+        self.authorize(person, room)?;
+        let is_file = |item: &Item| matches!(item.named, Named::Content(_));
+        if !self.shelf.find(room, seq).is_some_and(is_file) {
+            return Err(Code::NoSuchEntry);
+        }
+        if self.shelf.fetch(room, seq, person) {
+            self.sequencer.change(Change::Fetched { room, seq, person });
+        }
+        Ok(())
+    }
+
+    /// Lists the files of a room.
+    pub(super) fn list_files(
+        &mut self,
+        conn: ConnId,
+        req: Req,
+        room: RoomId,
+        before: Option<Seq>,
+    ) -> Result<(), Code> {
+        let me = self.person_of(conn)?;
+        self.authorize(me, room)?;
+        let members = self.rooms.find(room).map_or(0, |room| room.members.len());
+        let mut listed: Vec<_> = self
+            .shelf
+            .of_room(room, before)
+            .take(MAX_LISTED + 1)
+            .map(|(seq, item)| self.listed(seq, item, members))
+            .collect();
+        let more = listed.len() > MAX_LISTED;
+        listed.truncate(MAX_LISTED);
+        let permit = self.permit.take();
+        if let Some(session) = self.sessions.get(&conn) {
+            let conn = session.conn.clone();
+            self.effects.push(Effect::Files { conn, req, room, listed, more, permit });
+        }
+        Ok(())
+    }
+
+    fn listed(&self, seq: Seq, item: &Item, members: usize) -> ListedFile {
+        let (source, state) = match item.named {
+            Named::Content(hash) => {
+                let is_here = !item.gone && self.contents.size(hash).is_some();
+                (Source::Content { hash }, if is_here { FileState::Here } else { FileState::Gone })
+            }
+            Named::Offer(transfer) => {
+                let bytes = self.contents.arrived(transfer).unwrap_or(item.size);
+                (Source::Transfer { transfer }, FileState::Offered { bytes })
+            }
+        };
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let expires = match (item.named, self.settings.files.keep_files_ms) {
+            (Named::Content(_), Some(keep)) => Millis(item.time.0.saturating_add(keep)),
+            _ => Millis(0),
+        };
+        let (fetched, members) = (count(item.fetched.len()), count(members.saturating_sub(1)));
+        ListedFile { seq, source, state, expires, fetched, members }
     }
 
     /// A classic client's file arrived: it becomes an entry like any other.
-    pub(super) fn handle_classic_file(&mut self, conn: ConnId, file: Result<FileBody, String>, now: Millis) {
-        let Some(session) = self.sessions.get(&conn) else { return };
-        let Voice::Classic { current } = session.voice else { return };
-        let (person, device) = (session.person, session.device);
-        let said = match file {
-            Ok(file) => self.post_classic_file(conn, person, device, current, &file, now),
-            Err(sentence) => Err(sentence),
+    pub(super) fn handle_classic_file(&mut self, conn: ConnId, file: Result<FileBody, String>, now: Now) {
+        let hash = file.as_ref().ok().map(|file| file.hash);
+        let said = match self.sessions.get(&conn).map(|s| (s.person, s.device, s.voice)) {
+            Some((person, device, Voice::Classic { current })) => file.and_then(|file| {
+                self.set_pending(file.hash);
+                let posted = self.post_classic_file(conn, (person, device, current), &file, now);
+                self.end_pending(file.hash);
+                posted
+            }),
+            _ => Err(String::new()),
         };
         match said {
             Ok(sentence) => self.send_bytes(conn, voice::server_line(&sentence)),
-            Err(sentence) => self.send_bytes(conn, voice::error_frame(&sentence)),
+            Err(sentence) => {
+                hash.into_iter().for_each(|hash| self.release_content(hash));
+                self.send_bytes(conn, voice::error_frame(&sentence));
+            }
         }
     }
 
     fn post_classic_file(
         &mut self,
         conn: ConnId,
-        person: PersonId,
-        device: DeviceNo,
-        room: RoomId,
+        (person, device, room): (PersonId, DeviceNo, RoomId),
         file: &FileBody,
-        now: Millis,
+        now: Now,
     ) -> Result<String, String> {
         let end = file.name.floor_char_boundary(MAX_FILE_NAME);
-        let file = FileBody { name: file.name[..end].to_owned(), ..*file };
-        self.add_upload(person, file.hash);
+        let file = FileBody { name: file.name[..end].to_owned(), ..file.clone() };
+        let refused = |(code, _): (Code, u64)| format!("Nobody got that file: {}.", code.text());
+        self.check_quotas(person, Some(room), file.size).map_err(refused)?;
         let post = Post {
             counter: self.devices.expected(device),
             target: Target::Room { room },
@@ -136,7 +343,7 @@ impl Hub {
         };
         match self.accept(conn, post, None, now) {
             Ok(_) => Ok(format!("You sent '{}' ({}).", file.name, voice::human_size(file.size))),
-            Err((code, _)) => Err(format!("Nobody got that file: {}.", code.text())),
+            Err(refusal) => Err(refused(refusal)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who comes and who goes: logins of both dialects, fencing, and the end of a session.
 
 use super::{Hub, Session, Voice};
+use crate::clock::Now;
 use crate::conn::{Conn, ConnId};
 use crate::inbound::{Hello, Login, Refusal};
 use crate::keep::Retention;
@@ -8,7 +9,7 @@ use crate::page::pages;
 use crate::store::{Change, CredentialHash};
 use crate::voice;
 use protocol::code::Code;
-use protocol::id::{DeviceNo, Millis, PersonId, Req, RoomId};
+use protocol::id::{DeviceNo, PersonId, Req, RoomId};
 use protocol::limits::{
     DEAD_AFTER_MS, MAX_AGENT, MAX_BODY, MAX_CHUNK, MAX_FRAME, PING_AFTER_MS, PRESENCE_GRACE_MS, VERSION,
     WINDOW_BYTES, WINDOW_POSTS,
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 impl Hub {
-    pub(super) fn handle_login(&mut self, conn: &Arc<Conn>, login: &Login, now: Millis) {
+    pub(super) fn handle_login(&mut self, conn: &Arc<Conn>, login: &Login, now: Now) {
         let is_full = self.draining || self.sessions.len() >= self.settings.max_clients;
         let done = match login {
             _ if is_full => Err(Code::ServerFull),
@@ -39,7 +40,7 @@ impl Hub {
         }
     }
 
-    fn login_native(&mut self, conn: &Arc<Conn>, hello: &Hello, now: Millis) -> Result<(), Code> {
+    fn login_native(&mut self, conn: &Arc<Conn>, hello: &Hello, now: Now) -> Result<(), Code> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Code::Version);
         }
@@ -67,7 +68,7 @@ impl Hub {
         Ok(())
     }
 
-    fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Millis) -> Result<(), Code> {
+    fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Code> {
         let name = PersonName::made_safe(wanted);
         let person = self.add_person(&name, None, now)?;
         let device = self.devices_of_guest(now);
@@ -92,9 +93,9 @@ impl Hub {
         &mut self,
         name: &PersonName,
         credential: Option<CredentialHash>,
-        now: Millis,
+        now: Now,
     ) -> Result<PersonId, Code> {
-        let person = self.people.add(name, credential, now).map_err(|_| Code::ServerFull)?;
+        let person = self.people.add(name, credential, now.wall).map_err(|_| Code::ServerFull)?;
         let name = self.name_of(person);
         self.sequencer.change(Change::Person { person, name, credential });
         self.add_member(self.lobby, person, now);
@@ -116,14 +117,14 @@ impl Hub {
         }
     }
 
-    fn device_of(&mut self, person: PersonId, hello: &Hello, now: Millis) -> DeviceNo {
-        let device = self.devices.of(person, Some(hello.device), now);
-        self.sequencer.change(Change::Device { device, id: hello.device, person, seen: now });
+    fn device_of(&mut self, person: PersonId, hello: &Hello, now: Now) -> DeviceNo {
+        let device = self.devices.of(person, Some(hello.device), now.wall);
+        self.sequencer.change(Change::Device { device, id: hello.device, person, seen: now.wall });
         device
     }
 
-    fn devices_of_guest(&mut self, now: Millis) -> DeviceNo {
-        self.devices.of(PersonId::FIRST, None, now)
+    fn devices_of_guest(&mut self, now: Now) -> DeviceNo {
+        self.devices.of(PersonId::FIRST, None, now.wall)
     }
 
     fn begin_session(
@@ -133,7 +134,7 @@ impl Hub {
         device: DeviceNo,
         voice: Voice,
         agent: &str,
-        now: Millis,
+        now: Now,
     ) {
         let early = (voice == Voice::Native).then(Vec::new);
         let session = Session { conn: conn.clone(), person, device, voice, early, said: BTreeMap::new() };
@@ -143,7 +144,7 @@ impl Hub {
         if let Some(known) = self.people.find_mut(person) {
             known.connections += 1;
             known.leaving = None;
-            known.seen = now;
+            known.seen = now.wall;
             agent.clone_into(&mut known.agent);
         }
         self.leaving.remove(&person);
@@ -152,7 +153,7 @@ impl Hub {
         tracing::info!(conn = %conn.id, peer = %conn.peer, person = %person, name, agent, "login");
     }
 
-    pub(super) fn welcome_msg(&self, person: PersonId, device: DeviceNo, now: Millis) -> ServerMsg {
+    pub(super) fn welcome_msg(&self, person: PersonId, device: DeviceNo, now: Now) -> ServerMsg {
         ServerMsg::Welcome {
             version: VERSION,
             features: 0,
@@ -163,13 +164,13 @@ impl Hub {
             last_counter: self.devices.stored(device),
             epoch: self.epoch,
             durability: self.durability.clone(),
-            time: now,
+            time: now.wall,
             storage: storage_sentence(&self.durability, &self.settings.keep),
             motd: self.settings.motd.clone(),
         }
     }
 
-    fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Millis) {
+    fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Now) {
         let welcome = self.welcome_msg(person, device, now);
         self.send_after_commit(conn, welcome.encode());
         let rooms = self.rooms_of(person);
@@ -183,7 +184,7 @@ impl Hub {
     }
 
     /// Ends a session. `broken` says that the link broke, so the person stays present for a while.
-    pub(super) fn end_session(&mut self, conn: ConnId, broken: bool, now: Millis) {
+    pub(super) fn end_session(&mut self, conn: ConnId, broken: bool, now: Now) {
         let Some(session) = self.sessions.remove(&conn) else {
             return;
         };
@@ -203,7 +204,7 @@ impl Hub {
             return;
         };
         known.connections -= 1;
-        known.seen = now;
+        known.seen = now.wall;
         if known.connections > 0 {
             return;
         }
@@ -211,7 +212,7 @@ impl Hub {
         if guest {
             self.end_guest(person, session.device, now);
         } else if broken && !self.draining {
-            known.leaving = Some(Millis(now.0 + PRESENCE_GRACE_MS));
+            known.leaving = Some(now.steady.after(PRESENCE_GRACE_MS));
             self.leaving.insert(person);
         } else {
             self.stir(person, now);
@@ -219,12 +220,12 @@ impl Hub {
     }
 
     /// A guest ends with their connection; their entries stay, and their name is free again.
-    fn end_guest(&mut self, person: PersonId, device: DeviceNo, now: Millis) {
+    fn end_guest(&mut self, person: PersonId, device: DeviceNo, now: Now) {
         self.forget_person(person, now);
         self.devices.forget(device);
     }
 
-    pub(super) fn forget_person(&mut self, person: PersonId, now: Millis) {
+    pub(super) fn forget_person(&mut self, person: PersonId, now: Now) {
         let rooms = self.rooms_of(person);
         for room in rooms {
             self.remove_member(room, person, now);
@@ -234,9 +235,9 @@ impl Hub {
     }
 
     /// Grace times that are over.
-    pub(super) fn end_graces(&mut self, now: Millis) {
+    pub(super) fn end_graces(&mut self, now: Now) {
         let over = |hub: &Self, id: &PersonId| {
-            hub.people.find(*id).and_then(|person| person.leaving).is_none_or(|until| until <= now)
+            hub.people.find(*id).and_then(|person| person.leaving).is_none_or(|until| until <= now.steady)
         };
         let gone: Vec<_> = self.leaving.iter().copied().filter(|id| over(self, id)).collect();
         for person in gone {

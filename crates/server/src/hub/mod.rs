@@ -17,10 +17,12 @@ mod presence;
 mod retention;
 mod rooms;
 mod search;
+mod uploads;
 
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
-pub use files::ContentIndex;
+pub use files::{ContentIndex, FileRules, ListedFile};
 
+use crate::clock::{Now, Steady};
 use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
 use crate::inbound::{Event, Inbound, Refusal};
@@ -29,10 +31,11 @@ use crate::people::People;
 use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
+use crate::shelf::Shelf;
 use crate::store::{Change, Commit, CredentialHash, Oldest, RoomShape, Snapshot, StoredRoom};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
-use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
+use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId, Seq};
 use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
 use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
@@ -54,6 +57,8 @@ pub struct Settings {
     pub offset: chrono::FixedOffset,
     /// How long rooms are kept.
     pub keep: Retention,
+    /// How much of files is kept, and how long.
+    pub files: FileRules,
 }
 
 /// The store has no room.
@@ -62,7 +67,7 @@ struct Full {
     /// What posts are told meanwhile.
     code: Code,
     /// It is not tried again before this time.
-    until: Millis,
+    until: Steady,
 }
 
 /// A connection that has logged in.
@@ -133,16 +138,20 @@ pub struct Hub {
     /// That of the bundle in hand, for an effect that goes on with it.
     permit: Option<OwnedSemaphorePermit>,
     counts: Arc<Counts>,
-    next_sweep: Millis,
-    next_keeping: Millis,
-    next_telling: Millis,
-    next_forgetting: Millis,
+    next_sweep: Steady,
+    next_keeping: Steady,
+    next_telling: Steady,
+    next_forgetting: Steady,
     draining: bool,
     /// The store refused: posts are refused at once, and it is left alone for a moment.
     full: Option<Full>,
     history: Arc<dyn Oldest>,
     contents: Arc<dyn ContentIndex>,
-    files: files::FileRights,
+    shelf: Shelf,
+    transfers: uploads::Transfers,
+    /// Contents that entries name which are on their way to the store: how many.
+    pending: BTreeMap<ContentHash, u32>,
+    next_expiry: Steady,
 }
 
 impl Hub {
@@ -153,7 +162,7 @@ impl Hub {
         durability: Durability,
         history: Arc<dyn Oldest>,
         contents: Arc<dyn ContentIndex>,
-        now: Millis,
+        now: Now,
     ) -> Self {
         let (people, mut rooms) = restored(snapshot.last_person, snapshot.people, snapshot.rooms);
         let mut devices = Devices::new(snapshot.last_device);
@@ -185,17 +194,20 @@ impl Hub {
             effects: Vec::new(),
             permit: None,
             counts: Arc::default(),
-            next_sweep: now,
-            next_keeping: now,
-            next_telling: now,
-            next_forgetting: now,
+            next_sweep: now.steady,
+            next_keeping: now.steady,
+            next_telling: now.steady,
+            next_forgetting: now.steady,
             draining: false,
             full: None,
             history,
             contents,
-            files: files::FileRights::default(),
+            shelf: Shelf::default(),
+            transfers: BTreeMap::new(),
+            pending: BTreeMap::new(),
+            next_expiry: now.steady,
         };
-        snapshot.files.into_iter().for_each(|(room, hash)| hub.open_file_to(room, hash));
+        hub.restore_files(snapshot.files, snapshot.offers, snapshot.fetched, now);
         hub.end_left_guests(now);
         hub.flush_roster(lobby);
         hub
@@ -207,7 +219,7 @@ impl Hub {
     }
 
     /// Takes in what happened on a connection.
-    pub fn handle_event(&mut self, event: Event, now: Millis) {
+    pub fn handle_event(&mut self, event: Event, now: Now) {
         match event {
             Event::Login { conn, login, .. } => self.handle_login(&conn, &login, now),
             Event::Bundle { conn, inbound, permit } => {
@@ -221,7 +233,28 @@ impl Hub {
                 // Whoever asked may be gone: then nobody needs the answer.
                 let _ = answer.send(self.login_bulk(&hello, now));
             }
-            Event::Uploaded { person, hash } => self.add_upload(person, hash),
+            Event::Put { header, answer } => {
+                let transfer = header.transfer;
+                let admitted = self.handle_put(header, now);
+                // Whoever asked may be gone, and then does not go on with it.
+                if let Err(Ok(_)) = answer.send(admitted) {
+                    self.handle_left(transfer, now);
+                }
+            }
+            Event::Left { transfer } => self.handle_left(transfer, now),
+            Event::GivenUp { transfer } => self.give_up(transfer, now),
+            Event::Uploaded { transfer, hash, answer } => {
+                let _ = answer.send(self.handle_uploaded(transfer, hash, now));
+            }
+            Event::Claim { transfer, hash, answer } => {
+                let _ = answer.send(self.handle_claim(transfer, hash));
+            }
+            Event::Follow { person, transfer, answer } => {
+                let _ = answer.send(self.follow(person, transfer));
+            }
+            Event::Fetched { person, room, seq, answer } => {
+                let _ = answer.send(self.handle_fetched(person, room, seq));
+            }
             Event::MayRead { person, hash, answer } => {
                 let _ = answer.send(self.may_read(person, hash));
             }
@@ -230,19 +263,13 @@ impl Hub {
         }
     }
 
-    fn handle_bundle(
-        &mut self,
-        conn: ConnId,
-        inbound: Vec<Inbound>,
-        permit: OwnedSemaphorePermit,
-        now: Millis,
-    ) {
+    fn handle_bundle(&mut self, conn: ConnId, inbound: Vec<Inbound>, permit: OwnedSemaphorePermit, now: Now) {
         self.permit = Some(permit);
         inbound.into_iter().for_each(|inbound| self.handle_inbound(conn, inbound, now));
         self.permit = None;
     }
 
-    fn handle_inbound(&mut self, conn: ConnId, inbound: Inbound, now: Millis) {
+    fn handle_inbound(&mut self, conn: ConnId, inbound: Inbound, now: Now) {
         // A session that has ended (fenced, refused, left) has nothing more to say.
         if !self.sessions.contains_key(&conn) {
             return;
@@ -255,42 +282,46 @@ impl Hub {
     }
 
     /// Does what is due: tells presence, ends grace times, reaps connections that are dead.
-    pub fn handle_tick(&mut self, now: Millis) {
+    pub fn handle_tick(&mut self, now: Now) {
         self.flush_rosters(now);
-        if now < self.next_sweep {
+        if now.steady < self.next_sweep {
             return;
         }
-        self.next_sweep = Millis(now.0 + 1_000);
+        self.next_sweep = now.steady.after(1_000);
         self.end_graces(now);
         self.end_typing(now);
         self.reap(now);
-        if now >= self.next_forgetting {
-            self.next_forgetting = Millis(now.0 + FORGET_EVERY_MS);
+        if now.steady >= self.next_forgetting {
+            self.next_forgetting = now.steady.after(FORGET_EVERY_MS);
             self.see_devices(now);
             self.forget_devices(now);
         }
-        if now >= self.next_keeping {
-            self.next_keeping = Millis(now.0 + KEEP_EVERY_MS);
+        if now.steady >= self.next_keeping {
+            self.next_keeping = now.steady.after(KEEP_EVERY_MS);
             self.keep_rooms(now);
+        }
+        if now.steady >= self.next_expiry {
+            self.next_expiry = now.steady.after(self.settings.files.expiry_period_ms());
+            self.expire_files(now);
         }
         self.tell_trimmed(now);
         for room in self.rooms.iter_mut() {
-            if now.0.saturating_sub(room.time.0) > QUIET_MS {
+            if now.steady.since(room.busy) > QUIET_MS {
                 room.log.forget_tail();
             }
         }
     }
 
     /// When the next tick is due.
-    pub fn next_tick(&self) -> Millis {
+    pub fn next_tick(&self) -> Steady {
         let rosters = self.stirred.iter().filter_map(|room| self.rooms.find(*room)?.roster.due()).min();
         let retry = self.full.map(|full| full.until).filter(|_| !self.sequencer.is_empty());
-        [rosters, retry].into_iter().flatten().fold(self.next_sweep, Millis::min)
+        [rosters, retry].into_iter().flatten().fold(self.next_sweep, Steady::min)
     }
 
     /// What is to be committed next, if anything waits.
-    pub fn next_turn(&mut self, now: Millis) -> Option<Turn> {
-        if self.sequencer.is_empty() || self.full.is_some_and(|full| now < full.until) {
+    pub fn next_turn(&mut self, now: Now) -> Option<Turn> {
+        if self.sequencer.is_empty() || self.full.is_some_and(|full| now.steady < full.until) {
             return None;
         }
         let mut turn = self.sequencer.take();
@@ -303,9 +334,9 @@ impl Hub {
     }
 
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
-    pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Millis) {
+    pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Now) {
         let Turn { posts, changes, replies } = turn;
-        self.full = commit.changes.err().map(|code| Full { code, until: Millis(now.0 + FULL_MS) });
+        self.full = commit.changes.err().map(|code| Full { code, until: now.steady.after(FULL_MS) });
         let trims: Vec<_> =
             changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
         if self.full.is_some() {
@@ -320,11 +351,11 @@ impl Hub {
             }
         }
         self.note_trimmed(&trims, commit.trimmed);
-        self.publish(posts, commit.posts);
+        self.publish(posts, commit.posts, now);
     }
 
     /// `Welcome` is on its way: what came before it is heard now.
-    fn hear_early(&mut self, conn: ConnId, now: Millis) {
+    fn hear_early(&mut self, conn: ConnId, now: Now) {
         let early = self.sessions.get_mut(&conn).and_then(|session| session.early.take());
         for Early { inbound, permit } in early.into_iter().flatten() {
             self.handle_bundle(conn, inbound, permit, now);
@@ -391,7 +422,7 @@ impl Hub {
     }
 
     /// Answers with an error, which may end the session.
-    fn refuse(&mut self, conn: ConnId, refusal: Refusal, now: Millis) {
+    fn refuse(&mut self, conn: ConnId, refusal: Refusal, now: Now) {
         let Some(session) = self.sessions.get(&conn) else {
             return;
         };
@@ -407,7 +438,7 @@ impl Hub {
     }
 
     /// Ends a session on purpose; what is queued is still written.
-    fn close(&mut self, conn: ConnId, now: Millis) {
+    fn close(&mut self, conn: ConnId, now: Now) {
         if let Some(session) = self.sessions.get(&conn) {
             session.conn.close();
             self.news.insert(conn, session.conn.clone());
@@ -416,8 +447,8 @@ impl Hub {
     }
 
     /// Connections that were silent for too long, or stopped half way through a frame.
-    fn reap(&mut self, now: Millis) {
-        let silent = |session: &Session| now.0.saturating_sub(session.conn.heard().0);
+    fn reap(&mut self, now: Now) {
+        let silent = |session: &Session| now.steady.since(session.conn.heard());
         let dead: Vec<_> = self
             .sessions
             .iter()

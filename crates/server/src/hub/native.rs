@@ -3,6 +3,7 @@
 use super::post::Post;
 use super::search::Wanted;
 use super::{Effect, FetchAnswer, FoundAnswer, Hub};
+use crate::clock::Now;
 use crate::conn::{ConnId, Held};
 use crate::inbound::Refusal;
 use crate::store::Change;
@@ -16,20 +17,14 @@ use protocol::text::check_line;
 use std::sync::Arc;
 
 impl Hub {
-    pub(super) fn handle_native(
-        &mut self,
-        conn: ConnId,
-        msg: ClientMsg,
-        held: Option<Arc<Held>>,
-        now: Millis,
-    ) {
+    pub(super) fn handle_native(&mut self, conn: ConnId, msg: ClientMsg, held: Option<Arc<Held>>, now: Now) {
         let ty = msg.ty();
         let (req, done) = match msg {
             ClientMsg::Post { counter, target, kind, reply_to, written, body } => {
                 let post = Post { counter, target, kind, reply_to, written, body };
                 return self.handle_post(conn, post, held, now);
             }
-            ClientMsg::Ping { nonce } => return self.pong(conn, nonce, now),
+            ClientMsg::Ping { nonce } => return self.pong(conn, nonce, now.wall),
             ClientMsg::Bye {} => return self.close(conn, now),
             ClientMsg::Hello { .. } => (Req(0), Err(Code::AlreadyLoggedIn)),
             ClientMsg::Join { req, name } => (req, self.handle_join(conn, req, &name, now)),
@@ -56,7 +51,10 @@ impl Hub {
             | ClientMsg::Get { req, .. }
             | ClientMsg::Grant { req, .. }
             | ClientMsg::Check { req, .. } => (req, Err(Code::WrongPurpose)),
-            ClientMsg::Fetched { req, .. } => (req, Err(Code::Unsupported)),
+            ClientMsg::Fetched { req, room, seq } => {
+                let done = self.person_of(conn).and_then(|person| self.handle_fetched(person, room, seq));
+                (req, done.map(|()| self.answer_durably(conn, req, Reply::Done)))
+            }
         };
         if let Err(code) = done {
             let limit = match (code, ty) {
@@ -88,7 +86,7 @@ impl Hub {
         }
     }
 
-    fn handle_join(&mut self, conn: ConnId, req: Req, name: &str, now: Millis) -> Result<(), Code> {
+    fn handle_join(&mut self, conn: ConnId, req: Req, name: &str, now: Now) -> Result<(), Code> {
         let person = self.person_of(conn)?;
         let name = RoomName::parse(name).map_err(|_| Code::BadName)?;
         let room = self.join_room(person, &name, now)?;
@@ -100,7 +98,7 @@ impl Hub {
         Ok(())
     }
 
-    fn handle_part(&mut self, conn: ConnId, req: Req, room: RoomId, now: Millis) -> Result<(), Code> {
+    fn handle_part(&mut self, conn: ConnId, req: Req, room: RoomId, now: Now) -> Result<(), Code> {
         let person = self.person_of(conn)?;
         self.authorize(person, room)?;
         let conns: Vec<_> = self.sessions_of(person).map(|c| c.id).collect();
@@ -132,7 +130,7 @@ impl Hub {
         Ok(())
     }
 
-    fn handle_search(&mut self, conn: ConnId, req: Req, wanted: Wanted, now: Millis) {
+    fn handle_search(&mut self, conn: ConnId, req: Req, wanted: Wanted, now: Now) {
         if let Err((code, detail)) = self.search(conn, wanted, FoundAnswer::Page(req), now) {
             self.refuse(conn, Refusal::about(code, ty::SEARCH, u64::from(req.0)).with(detail), now);
         }
@@ -161,7 +159,7 @@ impl Hub {
         Ok(())
     }
 
-    fn handle_state(&mut self, conn: ConnId, req: Req, change: StateChange, now: Millis) -> Result<(), Code> {
+    fn handle_state(&mut self, conn: ConnId, req: Req, change: StateChange, now: Now) -> Result<(), Code> {
         let person = self.person_of(conn)?;
         match change {
             StateChange::Typing { room, on } => {
@@ -187,7 +185,7 @@ impl Hub {
         req: Req,
         room: RoomId,
         action: &Action,
-        now: Millis,
+        now: Now,
     ) -> Result<(), Code> {
         let person = self.person_of(conn)?;
         self.authorize(person, room)?;
@@ -205,7 +203,7 @@ impl Hub {
         person: PersonId,
         room: RoomId,
         text: &str,
-        now: Millis,
+        now: Now,
     ) -> Result<(), Code> {
         if text.len() > MAX_TOPIC {
             return Err(Code::BodyTooLarge);

@@ -1,6 +1,7 @@
 //! Posts: judged once, queued, and given to all readers when they are committed.
 
 use super::{Hub, Voice};
+use crate::clock::Now;
 use crate::conn::{ConnId, Held};
 use crate::devices::Verdict;
 use crate::inbound::Refusal;
@@ -66,7 +67,7 @@ type Refused = (Code, u64);
 
 impl Hub {
     /// Takes a post of a native client in.
-    pub(super) fn handle_post(&mut self, conn: ConnId, post: Post, held: Option<Arc<Held>>, now: Millis) {
+    pub(super) fn handle_post(&mut self, conn: ConnId, post: Post, held: Option<Arc<Held>>, now: Now) {
         let Some(device) = self.sessions.get(&conn).map(|session| session.device) else {
             return;
         };
@@ -96,21 +97,24 @@ impl Hub {
         conn: ConnId,
         post: Post,
         held: Option<Arc<Held>>,
-        now: Millis,
+        now: Now,
     ) -> Result<RoomId, Refused> {
         let Some(session) = self.sessions.get(&conn) else {
             return Err((Code::NotAllowed, 0));
         };
         let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
-        if let Some(full) = self.full.filter(|full| now < full.until) {
+        if let Some(full) = self.full.filter(|full| now.steady < full.until) {
             return Err((full.code, 0));
         }
         let file = match post.kind {
-            EntryKind::File => Some(self.check_file(person, &post.body).map_err(|code| (code, 0))?),
+            EntryKind::File => Some(self.check_file(person, &post)?),
+            EntryKind::FileOffer => {
+                self.check_offer(person, &post).map(|()| None).map_err(|code| (code, 0))?
+            }
             kind => check_content(kind, &post.body).map(|()| None)?,
         };
         self.check_place(person, &post).map_err(|code| (code, 0))?;
-        self.rates.take(&payers(person, peer), now).map_err(|wait| (Code::TooFast, wait))?;
+        self.rates.take(&payers(person, peer), now.steady).map_err(|wait| (Code::TooFast, wait))?;
         let room = match post.target {
             Target::Room { room } => room,
             Target::Person { person: other } => {
@@ -120,14 +124,17 @@ impl Hub {
             }
         };
         if let Some(file) = file {
-            self.open_file_to(room, file.hash);
+            self.set_pending(file.hash);
+        }
+        if post.kind == EntryKind::FileOffer {
+            self.set_offer_waiting(&post.body, true);
         }
         self.devices.accept(device, post.counter);
         self.set_typing(person, room, false, now);
         let mentions = self.named_in(room, person, &post);
         let entry = NewEntry {
             room,
-            time: now,
+            time: now.wall,
             written: post.written,
             person: Some(person),
             name: self.name_of(person),
@@ -142,7 +149,7 @@ impl Hub {
     }
 
     /// Whoever left a conversation of two is in it again when it goes on.
-    fn rejoin_direct(&mut self, room: RoomId, me: PersonId, other: PersonId, now: Millis) {
+    fn rejoin_direct(&mut self, room: RoomId, me: PersonId, other: PersonId, now: Now) {
         for person in [me, other] {
             if self.add_member(room, person, now) {
                 self.tell_rooms(person, room);
@@ -182,19 +189,12 @@ impl Hub {
     }
 
     /// Appends an entry that no device numbered, such as a topic.
-    pub(super) fn append(
-        &mut self,
-        room: RoomId,
-        person: PersonId,
-        kind: EntryKind,
-        text: &str,
-        now: Millis,
-    ) {
+    pub(super) fn append(&mut self, room: RoomId, person: PersonId, kind: EntryKind, text: &str, now: Now) {
         let name = self.name_of(person);
         let body = Bytes::copy_from_slice(text.as_bytes());
         let entry = NewEntry {
             room,
-            time: now,
+            time: now.wall,
             written: Millis(0),
             person: Some(person),
             name,
@@ -208,7 +208,7 @@ impl Hub {
     }
 
     /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it.
-    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>) {
+    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>, now: Now) {
         let mut rooms: BTreeMap<RoomId, News> = BTreeMap::new();
         let mut acks: BTreeMap<DeviceNo, Stored> = BTreeMap::new();
         let mut refused: BTreeMap<DeviceNo, Vec<(Waiting, Code)>> = BTreeMap::new();
@@ -220,12 +220,14 @@ impl Hub {
                         acks.insert(device, Stored { counter, room: entry.room, seq, kind: entry.kind });
                     }
                     self.note_stored(seq, &entry);
+                    self.note_files(seq, &entry, now);
                     rooms.entry(entry.room).or_default().push(seq, entry);
                 }
                 (Err(code), Some((device, _))) => {
                     refused.entry(device).or_default().push((Waiting { entry, held }, code));
                 }
                 (Err(code), None) => {
+                    self.note_refused(&entry);
                     tracing::warn!(room = %entry.room, code = code.name(), "an entry was not stored");
                 }
             }
@@ -286,6 +288,7 @@ impl Hub {
         self.devices.refuse(device);
         let dropped = self.sequencer.drop_device(device);
         posts.extend(dropped.into_iter().map(|waiting| (waiting, Code::OutOfOrder)));
+        posts.iter().for_each(|(waiting, _)| self.note_refused(&waiting.entry));
         let Some(conn) = self.told_of_posts(device) else { return };
         if self.sessions.get(&conn).is_some_and(|session| session.voice != Voice::Native) {
             return self.say_again(conn, device, posts);

@@ -1,17 +1,18 @@
 //! Presence: who is online, away, typing, and under which name. State, gathered before it is told.
 
 use super::Hub;
+use crate::clock::Now;
 use crate::store::Change;
 use bytes::Bytes;
 use protocol::code::Code;
-use protocol::id::{Millis, PersonId, RoomId};
+use protocol::id::{PersonId, RoomId};
 use protocol::limits::{MAX_AWAY, TYPING_MS};
 use protocol::name::PersonName;
 use protocol::text::check_line;
 
 impl Hub {
     /// A person changed: all their rooms will be told.
-    pub(super) fn stir(&mut self, person: PersonId, now: Millis) {
+    pub(super) fn stir(&mut self, person: PersonId, now: Now) {
         let rooms = self.rooms_of(person);
         for room in rooms {
             self.stir_in(room, person, now);
@@ -19,19 +20,19 @@ impl Hub {
     }
 
     /// A person changed in one room.
-    pub(super) fn stir_in(&mut self, room: RoomId, person: PersonId, now: Millis) {
+    pub(super) fn stir_in(&mut self, room: RoomId, person: PersonId, now: Now) {
         let online = self.people.find(person).is_some_and(super::super::people::Person::is_online);
         if let Some(found) = self.rooms.find_mut(room) {
             let here = online && found.members.contains_key(&person);
-            found.roster.touch(person, here, now);
+            found.roster.touch(person, here, now.steady);
             self.stirred.insert(room);
         }
     }
 
     /// Tells the rooms whose gathering time is over.
-    pub(super) fn flush_rosters(&mut self, now: Millis) {
+    pub(super) fn flush_rosters(&mut self, now: Now) {
         let is_due = |hub: &Self, room: &RoomId| {
-            hub.rooms.find(*room).and_then(|found| found.roster.due()).is_none_or(|due| due <= now)
+            hub.rooms.find(*room).and_then(|found| found.roster.due()).is_none_or(|due| due <= now.steady)
         };
         let due: Vec<_> = self.stirred.iter().copied().filter(|room| is_due(self, room)).collect();
         for room in due {
@@ -64,7 +65,7 @@ impl Hub {
         (found.roster.snapshot(room, members, version, item), version)
     }
 
-    pub(super) fn set_away(&mut self, person: PersonId, away: Option<&str>, now: Millis) -> Result<(), Code> {
+    pub(super) fn set_away(&mut self, person: PersonId, away: Option<&str>, now: Now) -> Result<(), Code> {
         if away.is_some_and(|text| text.len() > MAX_AWAY) {
             return Err(Code::BodyTooLarge);
         }
@@ -77,7 +78,7 @@ impl Hub {
     }
 
     /// Gives a person a new name, and returns it as it is shown.
-    pub(super) fn set_name(&mut self, person: PersonId, name: &str, now: Millis) -> Result<String, Code> {
+    pub(super) fn set_name(&mut self, person: PersonId, name: &str, now: Now) -> Result<String, Code> {
         let name = PersonName::parse(name).map_err(|_| Code::BadName)?;
         if !self.people.rename(person, name.clone()) {
             return Err(Code::NameTaken);
@@ -89,7 +90,7 @@ impl Hub {
         Ok(name)
     }
 
-    pub(super) fn set_typing(&mut self, person: PersonId, room: RoomId, on: bool, now: Millis) {
+    pub(super) fn set_typing(&mut self, person: PersonId, room: RoomId, on: bool, now: Now) {
         let Some(found) = self.rooms.find_mut(room) else {
             return;
         };
@@ -97,7 +98,7 @@ impl Hub {
             return;
         }
         let was = if on {
-            found.typing.insert(person, Millis(now.0 + TYPING_MS)).is_some()
+            found.typing.insert(person, now.steady.after(TYPING_MS)).is_some()
         } else {
             found.typing.remove(&person).is_some()
         };
@@ -107,11 +108,15 @@ impl Hub {
     }
 
     /// Typing that was not said again.
-    pub(super) fn end_typing(&mut self, now: Millis) {
+    pub(super) fn end_typing(&mut self, now: Now) {
         let mut ended = Vec::new();
         for room in self.rooms.iter_mut().filter(|room| !room.typing.is_empty()) {
-            let over: Vec<_> =
-                room.typing.iter().filter(|(_, until)| **until <= now).map(|(person, _)| *person).collect();
+            let over: Vec<_> = room
+                .typing
+                .iter()
+                .filter(|(_, until)| **until <= now.steady)
+                .map(|(person, _)| *person)
+                .collect();
             for person in over {
                 room.typing.remove(&person);
                 ended.push((room.id, person));

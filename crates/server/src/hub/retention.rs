@@ -1,8 +1,9 @@
 //! Retention: rooms are kept within their bounds, and people are told where history begins.
 
 use super::{Hub, Voice};
+use crate::clock::{Now, Steady};
 use crate::store::Change;
-use protocol::id::{Millis, Req, RoomId, Seq};
+use protocol::id::{Req, RoomId, Seq};
 use protocol::message::RoomsChange;
 use std::collections::BTreeSet;
 
@@ -14,14 +15,14 @@ const TELL_EVERY_MS: u64 = 10_000;
 
 impl Hub {
     /// Asks for the trimming of rooms that may have grown beyond their bounds.
-    pub(super) fn keep_rooms(&mut self, now: Millis) {
+    pub(super) fn keep_rooms(&mut self, now: Now) {
         if self.settings.keep.is_all() {
             return;
         }
         let mut trims = Vec::new();
         for room in self.rooms.iter_mut() {
             let head = room.log.head();
-            if head == room.kept.head && now < room.kept.due {
+            if head == room.kept.head && now.steady < room.kept.due {
                 continue;
             }
             if trims.len() == MAX_TRIMS {
@@ -29,12 +30,12 @@ impl Hub {
             }
             let rule = self.settings.keep.rule(room.name());
             // A room where nothing is said needs no look unless its entries grow old.
-            let due = rule.period_ms().map_or(u64::MAX, |period| now.0.saturating_add(period));
-            (room.kept.head, room.kept.due) = (head, Millis(due));
+            let due = rule.period_ms().map_or(Steady(u64::MAX), |period| now.steady.after(period));
+            (room.kept.head, room.kept.due) = (head, due);
             // The newest entry always stays.
             let has_more = head.is_some_and(|head| self.history.oldest(room.id) < head);
             if has_more && !rule.is_all() {
-                trims.push(Change::Trim { room: room.id, keep: rule.at(now) });
+                trims.push(Change::Trim { room: room.id, keep: rule.at(now.wall) });
             }
         }
         trims.into_iter().for_each(|trim| self.sequencer.change(trim));
@@ -43,6 +44,7 @@ impl Hub {
     /// Takes in where histories begin now.
     pub(super) fn note_trimmed(&mut self, changes: &[Change], trimmed: Vec<(RoomId, Seq)>) {
         for (room, first) in trimmed {
+            self.trim_files(room, first);
             let Some(found) = self.rooms.find_mut(room) else {
                 continue;
             };
@@ -58,11 +60,11 @@ impl Hub {
     }
 
     /// Tells the members of rooms whose histories begin later than they were told.
-    pub(super) fn tell_trimmed(&mut self, now: Millis) {
-        if self.trimmed.is_empty() || now < self.next_telling {
+    pub(super) fn tell_trimmed(&mut self, now: Now) {
+        if self.trimmed.is_empty() || now.steady < self.next_telling {
             return;
         }
-        self.next_telling = Millis(now.0 + TELL_EVERY_MS);
+        self.next_telling = now.steady.after(TELL_EVERY_MS);
         let rooms: BTreeSet<RoomId> = std::mem::take(&mut self.trimmed);
         let native = self.sessions.iter().filter(|(_, session)| session.voice == Voice::Native);
         let people: Vec<_> = native.map(|(conn, session)| (*conn, session.person)).collect();

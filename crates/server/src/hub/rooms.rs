@@ -1,11 +1,12 @@
 //! Membership and cursors: joining, parting, opening and closing rooms, and what is told of them.
 
 use super::{Hub, Voice};
+use crate::clock::Now;
 use crate::conn::{Conn, ConnId};
 use crate::log::View;
 use crate::store::{Change, RoomShape};
 use protocol::code::Code;
-use protocol::id::{Epoch, Millis, PersonId, Req, RoomId, Seq};
+use protocol::id::{Epoch, PersonId, Req, RoomId, Seq};
 use protocol::limits::{MAX_FETCH, MAX_ROOMS, MAX_ROOMS_PER_PERSON};
 use protocol::message::{OpenFrom, RoomInfo, RoomKind, RoomsChange, ServerMsg, TrimReason};
 use protocol::name::RoomName;
@@ -13,12 +14,7 @@ use std::sync::Arc;
 
 impl Hub {
     /// Makes a person a member of the public room of this name, which is made if there is none.
-    pub(super) fn join_room(
-        &mut self,
-        person: PersonId,
-        name: &RoomName,
-        now: Millis,
-    ) -> Result<RoomId, Code> {
+    pub(super) fn join_room(&mut self, person: PersonId, name: &RoomName, now: Now) -> Result<RoomId, Code> {
         let room = match self.rooms.named(name) {
             Some(room) => room,
             None => self.add_room(RoomShape::Public { name: name.to_string() })?,
@@ -29,7 +25,7 @@ impl Hub {
     }
 
     /// The room of two people, which is made if there is none.
-    pub(super) fn direct_room(&mut self, me: PersonId, other: PersonId, now: Millis) -> Result<RoomId, Code> {
+    pub(super) fn direct_room(&mut self, me: PersonId, other: PersonId, now: Now) -> Result<RoomId, Code> {
         if let Some(room) = self.rooms.direct(me, other) {
             return Ok(room);
         }
@@ -69,7 +65,7 @@ impl Hub {
     }
 
     /// True if the person was not a member yet.
-    pub(super) fn add_member(&mut self, room: RoomId, person: PersonId, now: Millis) -> bool {
+    pub(super) fn add_member(&mut self, room: RoomId, person: PersonId, now: Now) -> bool {
         let (Some(found), Some(known)) = (self.rooms.find_mut(room), self.people.find_mut(person)) else {
             return false;
         };
@@ -83,7 +79,7 @@ impl Hub {
     }
 
     /// Ends a membership and all cursors that it allowed.
-    pub(super) fn remove_member(&mut self, room: RoomId, person: PersonId, now: Millis) {
+    pub(super) fn remove_member(&mut self, room: RoomId, person: PersonId, now: Now) {
         if let Some(known) = self.people.find_mut(person) {
             known.rooms.remove(&room);
         }

@@ -1,11 +1,12 @@
 //! Searches: who may look where, and how much at once.
 
 use super::{Effect, FoundAnswer, Hub};
+use crate::clock::Now;
 use crate::conn::ConnId;
 use crate::rate::payers;
 use crate::store::{Query, Words};
 use protocol::code::Code;
-use protocol::id::{Millis, PersonId, RoomId, Seq};
+use protocol::id::{PersonId, RoomId, Seq};
 use protocol::limits::{MAX_FETCH, MAX_FRAME, MAX_QUERY};
 
 /// Bytes of entries in one answer: what one frame takes with its head, and with the room in front of each entry.
@@ -29,7 +30,7 @@ impl Hub {
         conn: ConnId,
         wanted: Wanted,
         answer: FoundAnswer,
-        now: Millis,
+        now: Now,
     ) -> Result<(), Refused> {
         let Some(session) = self.sessions.get(&conn) else {
             return Ok(());
@@ -47,7 +48,9 @@ impl Hub {
             None => self.rooms_of(person),
         };
         before.map_or(Ok(()), |before| self.check_begin(person, before)).map_err(|code| (code, 0))?;
-        self.searches.take(&payers(person, conn.peer.ip()), now).map_err(|wait| (Code::TooFast, wait))?;
+        self.searches
+            .take(&payers(person, conn.peer.ip()), now.steady)
+            .map_err(|wait| (Code::TooFast, wait))?;
         let limit = usize::from(limit.clamp(1, MAX_FETCH));
         let query = Query { rooms, words, before, limit, bytes: ANSWER };
         self.effects.push(Effect::Search { conn, answer, query, permit: self.permit.take() });

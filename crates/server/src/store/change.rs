@@ -74,10 +74,15 @@ impl NewEntry {
     pub fn check_target(&self, target: &Entry) -> Result<(), Code> {
         let changes = match target.kind {
             EntryKind::Text | EntryKind::Action => true,
-            EntryKind::Reaction | EntryKind::File | EntryKind::Opaque => self.kind == EntryKind::Delete,
+            EntryKind::Reaction | EntryKind::File | EntryKind::FileOffer | EntryKind::Opaque => {
+                self.kind == EntryKind::Delete
+            }
             _ => false,
         };
-        if self.person.is_none() || target.person != self.person || !changes {
+        // An upload that nobody goes on with is taken back by the server.
+        let is_author = self.person.is_some() && target.person == self.person;
+        let by_server = self.person.is_none() && target.kind == EntryKind::FileOffer;
+        if !(is_author || by_server) || !changes {
             return Err(Code::NotAllowed);
         }
         if target.revision == Revision::Deleted { Err(Code::NoSuchEntry) } else { Ok(()) }
@@ -175,6 +180,15 @@ pub enum Change {
         person: PersonId,
         /// The last entry read.
         seq: Seq,
+    },
+    /// A person has fetched the file of an entry. Nothing happens if that is not kept.
+    Fetched {
+        /// The room.
+        room: RoomId,
+        /// The file's entry.
+        seq: Seq,
+        /// Who.
+        person: PersonId,
     },
     /// Keep no more of a room than this: the oldest entries go. What went is told in
     /// [`Commit::trimmed`](super::Commit::trimmed).

@@ -3,13 +3,13 @@
 use super::history::History;
 use super::{
     Batch, Change, Commit, CredentialHash, Hits, Keep, NewEntry, Query, Read, RoomShape, Snapshot,
-    StoredDevice, StoredMember, StoredRoom, Words, searchable, weight,
+    StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom, Words, searchable, weight,
 };
 use protocol::code::Code;
-use protocol::entry::{EntryKind, Revision};
-use protocol::id::{ContentHash, Counter, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
+use protocol::entry::EntryKind;
+use protocol::id::{Counter, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
 use protocol::limits::MAX_UNREAD_MENTIONS;
-use protocol::message::{FileBody, Found, Range};
+use protocol::message::{Found, Range};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// People, devices, and rooms with their histories.
@@ -34,6 +34,8 @@ struct Room {
     topic: String,
     time: Millis,
     members: BTreeMap<PersonId, StoredMember>,
+    /// Who has fetched which file; files that are gone may still be in it.
+    fetched: BTreeSet<(Seq, PersonId)>,
     history: History,
 }
 
@@ -60,7 +62,9 @@ impl Logs {
             people: people.collect(),
             devices: self.devices.values().copied().collect(),
             rooms: self.rooms.iter().filter_map(|(id, room)| room.stored(*id)).collect(),
-            files: self.rooms.iter().flat_map(|(id, room)| room.files().map(|hash| (*id, hash))).collect(),
+            files: self.rooms.iter().flat_map(|(id, room)| room.files(*id)).collect(),
+            offers: self.rooms.iter().flat_map(|(id, room)| room.offers(*id)).collect(),
+            fetched: self.rooms.iter().flat_map(|(id, room)| room.fetched(*id)).collect(),
             last_person: self.last_person,
             last_device: self.last_device,
         }
@@ -153,6 +157,11 @@ impl Logs {
                     member.mentions.retain(|mention| mention > seq);
                 }
             }
+            Change::Fetched { room, seq, person } => {
+                if let Some(found) = self.rooms.get_mut(room) {
+                    found.fetch(*room, *seq, *person);
+                }
+            }
             Change::Trim { room, keep } => drop(self.trim(*room, keep)),
         }
     }
@@ -243,11 +252,29 @@ impl Room {
         })
     }
 
-    fn files(&self) -> impl Iterator<Item = ContentHash> + use<> {
-        let is_file = |kind, revision| kind == EntryKind::File && revision != Revision::Deleted;
-        let files = self.history.iter().filter(|kept| is_file(kept.entry.kind, kept.entry.revision));
-        let hashes = files.filter_map(|kept| FileBody::decode(&kept.entry.body).ok()).map(|file| file.hash);
-        hashes.collect::<BTreeSet<_>>().into_iter()
+    fn files(&self, room: RoomId) -> impl Iterator<Item = StoredFile> {
+        self.history.iter().filter_map(move |kept| StoredFile::of(room, &kept.entry))
+    }
+
+    fn offers(&self, room: RoomId) -> Vec<StoredOffer> {
+        let files = self.history.iter().filter(|kept| kept.entry.kind == EntryKind::File);
+        let ended: BTreeSet<_> = files.filter_map(|kept| kept.entry.reply_to).collect();
+        let offers = self.history.iter().filter_map(|kept| StoredOffer::of(room, &kept.entry));
+        offers.filter(|offer| !ended.contains(&offer.seq)).collect()
+    }
+
+    fn fetched(&self, room: RoomId) -> Vec<(RoomId, Seq, PersonId)> {
+        let files: BTreeSet<_> = self.files(room).map(|file| file.seq).collect();
+        let kept = self.fetched.iter().filter(|(seq, _)| files.contains(seq));
+        kept.map(|(seq, person)| (room, *seq, *person)).collect()
+    }
+
+    /// Takes note of who has fetched a file, if that is kept.
+    fn fetch(&mut self, room: RoomId, seq: Seq, person: PersonId) {
+        let is_file = self.history.find(seq).is_some_and(|kept| StoredFile::of(room, &kept.entry).is_some());
+        if is_file {
+            self.fetched.insert((seq, person));
+        }
     }
 
     /// Takes note of whom a new entry names.

@@ -13,7 +13,7 @@ pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, RoomShap
 pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use query::{Hits, Query, Read, nearest};
-pub use snapshot::{Snapshot, StoredDevice, StoredMember, StoredRoom};
+pub use snapshot::{Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom};
 pub use sqlite::{
     Compacted, Folder, FolderError, OpenError, OperateError, Options, Report, SqliteStore, Stage, Task,
     backup, compact, export, restore, verify_backup, verify_folder,

@@ -1,7 +1,11 @@
 //! What a store knew when the server ended: everything but the entries.
 
 use super::{CredentialHash, RoomShape};
-use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
+use protocol::entry::{Entry, EntryKind, Revision};
+use protocol::id::{
+    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq, TransferId,
+};
+use protocol::message::{FileBody, OfferBody};
 
 /// All that a server needs to know when it starts, except the entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,14 +18,70 @@ pub struct Snapshot {
     pub devices: Vec<StoredDevice>,
     /// Rooms, by number.
     pub rooms: Vec<StoredRoom>,
-    /// Which rooms have an entry that names a content and is kept and not deleted. In order, each once.
-    pub files: Vec<(RoomId, ContentHash)>,
+    /// The entries that name a content and are kept and not deleted, by room and number.
+    pub files: Vec<StoredFile>,
+    /// The entries that offer a file, are kept and not deleted, and that no file's entry has ended; in that order, too.
+    pub offers: Vec<StoredOffer>,
+    /// Who has fetched which of the files, in that order.
+    pub fetched: Vec<(RoomId, Seq, PersonId)>,
     /// The largest number of a person that a change or an entry ever named: it is not given out again, because
     /// entries are judged by their author's number.
     pub last_person: Option<PersonId>,
     /// The largest number of a device that a change or an entry ever named: it is not given out again, because
     /// a device and its counter are unique.
     pub last_device: Option<DeviceNo>,
+}
+
+/// An entry that names a content.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct StoredFile {
+    /// The room.
+    pub room: RoomId,
+    /// Its number there.
+    pub seq: Seq,
+    /// When it was stored.
+    pub time: Millis,
+    /// Who sent it.
+    pub person: Option<PersonId>,
+    /// The content.
+    pub hash: ContentHash,
+    /// Its size in bytes, as the entry says.
+    pub size: u64,
+}
+
+/// An entry that offers a file.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct StoredOffer {
+    /// The room.
+    pub room: RoomId,
+    /// Its number there.
+    pub seq: Seq,
+    /// When it was stored.
+    pub time: Millis,
+    /// Who sends it.
+    pub person: Option<PersonId>,
+    /// The upload.
+    pub transfer: TransferId,
+    /// Its size in bytes, as the entry says.
+    pub size: u64,
+}
+
+impl StoredFile {
+    /// What an entry says of a content, if it does.
+    pub fn of(room: RoomId, entry: &Entry) -> Option<Self> {
+        let is_file = entry.kind == EntryKind::File && entry.revision != Revision::Deleted;
+        let FileBody { hash, size, .. } = is_file.then(|| FileBody::decode(&entry.body).ok())??;
+        Some(Self { room, seq: entry.seq, time: entry.time, person: entry.person, hash, size })
+    }
+}
+
+impl StoredOffer {
+    /// What an entry says of an upload, if it does.
+    pub fn of(room: RoomId, entry: &Entry) -> Option<Self> {
+        let is_offer = entry.kind == EntryKind::FileOffer && entry.revision != Revision::Deleted;
+        let OfferBody { transfer, size, .. } = is_offer.then(|| OfferBody::decode(&entry.body).ok())??;
+        Some(Self { room, seq: entry.seq, time: entry.time, person: entry.person, transfer, size })
+    }
 }
 
 /// A device as it is stored.

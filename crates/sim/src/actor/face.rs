@@ -139,9 +139,6 @@ impl<'a> Onlooker<'a> {
                 if self.phase == Phase::Settle && token.is_some() {
                     self.actor.net.record.pages().sights[usize::from(self.actor.id)].last_line = *token;
                 }
-                if let Some(room) = line.strip_prefix("/part ") {
-                    self.actor.net.record.pages().sights[usize::from(self.actor.id)].part(format!("#{room}"));
-                }
                 if line.starts_with("/topic") {
                     self.actor.net.record.pages().unordered.extend(*token);
                 }

@@ -1,22 +1,25 @@
 //! Many seeds at once, and what they sum up to.
 
 use super::Many;
+use super::kept::Kept;
 use crate::coverage::{Coverage, Sometimes};
 use crate::plan::Plan;
 use crate::run::{Report, run};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::{self, IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What remains of one run.
-struct Row {
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
     clients: usize,
     typed: u64,
     entries: u64,
     shown: u64,
     simulated_ms: u64,
+    took_ms: u64,
     faults: usize,
     coverage: Coverage,
     broken: Option<String>,
@@ -31,13 +34,16 @@ const FELT: u64 = 80;
 const SEEN: u64 = 3;
 
 /// Runs the seeds: whether all that was asked for held, and the summary.
-pub fn run_many(many: &Many) -> (bool, String) {
+///
+/// # Errors
+/// The file to resume from can't be read or written.
+pub fn run_many(many: &Many) -> io::Result<(bool, String)> {
     let start = now();
-    let rows = rows(many);
-    let took = now().duration_since(start);
+    let (rows, before) = rows(many)?;
+    let took = now().duration_since(start) + before;
     let mut summary = String::new();
     let held = sum_up(many, &rows, took, &mut summary);
-    (held, summary)
+    Ok((held, summary))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the speed of the simulation is what is measured here")]
@@ -45,32 +51,54 @@ fn now() -> Instant {
     Instant::now()
 }
 
-fn rows(many: &Many) -> BTreeMap<u64, Row> {
-    let next = AtomicU64::new(many.from);
-    let stop = AtomicBool::new(false);
-    let rows = Mutex::new(BTreeMap::new());
+/// What the runs have in common.
+struct Shared {
+    todo: Vec<u64>,
+    rows: BTreeMap<u64, Row>,
+    kept: Kept,
+    failed: Option<io::Error>,
+}
+
+/// The rows of all seeds, and how long those took that were run before.
+fn rows(many: &Many) -> io::Result<(BTreeMap<u64, Row>, Duration)> {
+    let seeds = many.from..many.from + many.seeds;
+    let (kept, mut rows) = Kept::open(many.resume.as_deref())?;
+    rows.retain(|seed, _| seeds.contains(seed));
+    let before = rows.values().map(|row| row.took_ms).sum::<u64>() / many.jobs.max(1) as u64;
+    let todo = seeds.rev().filter(|seed| !rows.contains_key(seed)).collect();
+    let shared = Mutex::new(Shared { todo, rows, kept, failed: None });
     std::thread::scope(|scope| {
         for _ in 0..many.jobs.max(1) {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= many.from + many.seeds {
-                        return;
-                    }
-                    let row = row(seed);
-                    stop.fetch_or(row.broken.is_some() && many.first, Ordering::Relaxed);
-                    let mut rows = rows.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    rows.insert(seed, row);
-                    progress(rows.len() as u64, many.seeds);
-                }
-            });
+            scope.spawn(|| while run_next(many, &shared) {});
         }
     });
-    rows.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    let shared = shared.into_inner().unwrap_or_else(PoisonError::into_inner);
+    match shared.failed {
+        Some(error) => Err(error),
+        None => Ok((shared.rows, Duration::from_millis(before))),
+    }
+}
+
+/// Runs the next seed; whether there may be another.
+fn run_next(many: &Many, shared: &Mutex<Shared>) -> bool {
+    let lock = || shared.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(seed) = lock().todo.pop() else { return false };
+    let row = row(seed);
+    let mut shared = lock();
+    let is_last = row.broken.is_some() && many.first;
+    if let Err(error) = shared.kept.add(seed, &row) {
+        shared.failed = Some(error);
+    }
+    if is_last || shared.failed.is_some() {
+        shared.todo.clear();
+    }
+    shared.rows.insert(seed, row);
+    progress(shared.rows.len() as u64, many.seeds);
+    true
 }
 
 fn row(seed: u64) -> Row {
-    let plan = Plan::random(seed);
+    let (plan, start) = (Plan::random(seed), now());
     let Report { violation, coverage, simulated_ms, typed, entries, shown, .. } = run(&plan, false);
     let broken = violation.map(|violation| violation.to_string());
     Row {
@@ -79,6 +107,7 @@ fn row(seed: u64) -> Row {
         entries,
         shown,
         simulated_ms,
+        took_ms: u64::try_from(now().duration_since(start).as_millis()).unwrap_or(u64::MAX),
         faults: plan.faults.len(),
         coverage,
         broken,

@@ -1,5 +1,6 @@
 //! The command line of `natter-sim`.
 
+mod kept;
 mod many;
 mod one;
 
@@ -81,6 +82,9 @@ pub struct Many {
     /// Fail if the runs are no work: too few clients, posts, or faults that took effect
     #[arg(long)]
     pub meta: bool,
+    /// Add what becomes of each seed to this file, and leave out the seeds that are in it
+    #[arg(long, value_name = "FILE")]
+    pub resume: Option<PathBuf>,
 }
 
 /// What is shown of one run.
@@ -107,7 +111,7 @@ pub fn main() -> ExitCode {
 fn run(task: &Task) -> io::Result<bool> {
     match task {
         Task::Run(many) => {
-            let (held, summary) = run_many(many);
+            let (held, summary) = run_many(many)?;
             print!("{summary}");
             Ok(held)
         }

@@ -228,10 +228,11 @@ impl Net {
 pub(crate) struct ServerClock(pub(crate) Net);
 
 impl server::clock::Clock for ServerClock {
-    fn now(&self) -> Millis {
+    fn now(&self) -> server::clock::Now {
         let now = self.0.record.pages().now() / 1_000;
         let skew = self.0.state().skew;
-        Millis((EPOCH_MS + now).saturating_add_signed(skew))
+        let wall = Millis((EPOCH_MS + now).saturating_add_signed(skew));
+        server::clock::Now { steady: server::clock::Steady(now), wall }
     }
 }
 

@@ -78,6 +78,8 @@ pub(super) struct Scripted {
     pub(super) epoch: Epoch,
     sent: Vec<ClientMsg>,
     kept: Kept,
+    /// The journal, as it grew.
+    pub(super) journal: Vec<Record>,
     given: u64,
 }
 
@@ -97,8 +99,17 @@ impl Scripted {
             interactive,
         };
         let session = Session::new(config, kept, &[]);
-        let now = Now::default();
-        Self { session, now, epoch: EPOCH, sent: Vec::new(), kept: Kept::default(), given: 0 }
+        let (now, journal) = (Now::default(), Vec::new());
+        Self { session, now, epoch: EPOCH, sent: Vec::new(), kept: Kept::default(), journal, given: 0 }
+    }
+
+    /// The next process of a client that died when its journal held this.
+    pub(super) fn after(journal: &[Record]) -> Self {
+        let mut client = Self::new();
+        let config = client.session.config.clone();
+        client.session = Session::new(config, Kept::default(), journal);
+        client.journal = journal.to_vec();
+        client
     }
 
     /// A client that is in an empty lobby, with nothing to tell.
@@ -114,8 +125,10 @@ impl Scripted {
 
     fn pump(&mut self) {
         while let Some(save) = self.session.poll_save() {
-            if let Save::Kept(kept) = save {
-                self.kept = kept;
+            match save {
+                Save::Kept(kept) => self.kept = kept,
+                Save::Append(records) => self.journal.extend(records),
+                Save::Replace(records) => self.journal = records,
             }
         }
         while let Some(message) = self.session.poll_transmit(self.now) {

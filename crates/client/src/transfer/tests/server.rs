@@ -33,6 +33,8 @@ pub(super) enum Fault {
     Spoil(u64),
     /// It breaks in the middle of the file's end: the server has it, and its sender does not hear of it.
     Deaf,
+    /// Nothing is heard from it after the login.
+    Freeze,
 }
 
 #[derive(Default)]
@@ -119,6 +121,7 @@ impl FakeServer {
                 (ClientMsg::Put { .. } | ClientMsg::Get { .. }, Fault::Request(code)) => {
                     peer.refuse(code, false).await?;
                 }
+                (_, Fault::Freeze) => tokio::time::sleep(Duration::from_secs(3_600)).await,
                 (put @ ClientMsg::Put { .. }, fault) => self.take(&mut peer, put, fault).await?,
                 (ClientMsg::Get { req, source, offset, credit }, fault) => {
                     self.state().offsets.push(offset);
@@ -141,7 +144,12 @@ impl FakeServer {
         peer.send(&ServerMsg::PutAt { req, offset, credit: CREDIT, likely }).await?;
         let mut granted = offset + u64::from(CREDIT);
         loop {
-            match peer.next().await? {
+            let Some(said) = peer.next().await else {
+                content.truncate(content.len().saturating_sub(1) / BLOCK_LEN * BLOCK_LEN);
+                self.state().partials.insert(transfer, content);
+                return None;
+            };
+            match said {
                 ClientMsg::Chunk { offset, data, .. } => {
                     assert_eq!(offset, content.len() as u64, "pieces come in order");
                     content.extend_from_slice(&data.0);
@@ -193,6 +201,14 @@ impl FakeServer {
     /// So many bytes of a content, which is there, are there by this transfer.
     pub(super) fn grow(&self, transfer: TransferId, hash: ContentHash, bytes: usize) {
         self.state().growing.insert(transfer, (hash, bytes));
+    }
+
+    pub(super) fn forget(&self, transfer: TransferId) {
+        self.state().growing.remove(&transfer);
+    }
+
+    pub(super) fn fail_next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.state().faults.extend(faults);
     }
 
     pub(super) fn dropped(&self) -> Vec<TransferId> {

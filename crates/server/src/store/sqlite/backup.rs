@@ -91,7 +91,7 @@ fn store_contents(
     loaded: &Loaded,
     task: &mut Task<'_>,
 ) -> Result<(), Fault> {
-    let hashes: BTreeSet<_> = loaded.snapshot.files.iter().map(|(_, hash)| *hash).collect();
+    let hashes: BTreeSet<_> = loaded.snapshot.files.iter().map(|file| file.hash).collect();
     task.begin("copying", "files", hashes.len() as u64);
     for (content, hash) in (1_i64..).zip(hashes) {
         let path = folder.join(blake3::Hash::from_bytes(hash.0).to_hex().as_str());

@@ -31,6 +31,7 @@ impl Work<'_> {
             Change::Member { room, person, joined: true } => self.add_member(*room, *person),
             Change::Member { room, person, joined: false } => self.remove_member(*room, *person),
             Change::Mark { room, person, seq } => self.mark(*room, *person, *seq),
+            Change::Fetched { room, seq, person } => self.fetch(*room, *seq, *person),
             Change::Trim { room, keep } => self.trim(*room, keep),
         }
     }

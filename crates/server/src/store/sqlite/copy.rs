@@ -7,11 +7,11 @@
 
 use super::entry::{self, Kept};
 use super::fault::Fault;
+use super::file;
 use super::head::Head;
 use super::load::Loaded;
 use super::number::{int, key_of};
-use super::table::{DEVICE, EDIT, FILE, MEMBER, MENTION, PERSON, ROOM, Seal};
-use super::work::named;
+use super::table::{DEVICE, EDIT, FETCHED, MEMBER, MENTION, PERSON, ROOM, Seal};
 use crate::store::{RoomShape, Snapshot, weight};
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{RoomId, Seq};
@@ -33,6 +33,7 @@ pub(super) fn copy(
     for (room, head) in &mut loaded.heads {
         *head = copy_room(from, &transaction, &mut seal, *room, *head, &mut progress)?;
     }
+    copy_fetched(&transaction, &mut seal, &loaded.snapshot)?;
     copy_people(&transaction, &mut seal, &loaded.snapshot)?;
     copy_rooms(&transaction, &mut seal, loaded)?;
     loaded.record.seal = seal;
@@ -105,14 +106,25 @@ fn derive(
     deleted: &BTreeSet<Seq>,
 ) -> Result<(), Fault> {
     let (room, seq) = (int(kept.room.value()), int(kept.entry.seq.value()));
-    if let Some(hash) = named(&kept.entry) {
-        FILE.put(db, seal, &[&hash.0, &room, &seq])?;
-    }
+    file::note(db, seal, kept)?;
     let is_edit = kept.entry.kind == EntryKind::Edit && kept.entry.revision != Revision::Deleted;
     if let Some(target) =
         kept.entry.reply_to.filter(|target| is_edit && *target >= first && !deleted.contains(target))
     {
         EDIT.put(db, seal, &[&room, &int(target.value()), &seq])?;
+    }
+    Ok(())
+}
+
+/// Who has fetched what, of the files that were copied.
+fn copy_fetched(db: &Connection, seal: &mut Seal, snapshot: &Snapshot) -> Result<(), Fault> {
+    for (room, seq, person) in &snapshot.fetched {
+        let (room, seq) = (int(room.value()), int(seq.value()));
+        let mut statement =
+            db.prepare_cached("SELECT EXISTS (SELECT 1 FROM file WHERE room = ? AND seq = ?)")?;
+        if statement.query_row(params![room, seq], |row| row.get::<_, bool>(0))? {
+            FETCHED.put(db, seal, &[&room, &seq, &int(person.value())])?;
+        }
     }
     Ok(())
 }

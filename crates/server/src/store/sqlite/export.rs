@@ -5,7 +5,6 @@ use super::folder::Folder;
 use super::head::Head;
 use super::load::load;
 use super::number::key_of;
-use super::work::named;
 use super::{OperateError, Task, reader, schema};
 use crate::store::RoomShape;
 use protocol::entry::{Entry, EntryKind, Revision};
@@ -116,7 +115,8 @@ fn slice(db: &Connection, room: RoomId, from: u64, to: u64) -> Result<Vec<Kept>,
 }
 
 fn write_line(entry: &Entry, out: &mut impl Write) -> io::Result<()> {
-    let file = named(entry).and_then(|_| FileBody::decode(&entry.body).ok());
+    let is_file = entry.kind == EntryKind::File && entry.revision != Revision::Deleted;
+    let file = is_file.then(|| FileBody::decode(&entry.body).ok()).flatten();
     let text = std::str::from_utf8(&entry.body).ok().filter(|_| file.is_none() && is_text(entry.kind));
     let is_bytes = file.is_none() && text.is_none() && !entry.body.is_empty();
     let line = Line {

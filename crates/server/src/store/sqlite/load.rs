@@ -1,11 +1,15 @@
 //! What a start needs to know: read as a whole, and checked against the seal.
 
+use super::entry;
 use super::fault::Fault;
 use super::head::Head;
 use super::number::{count, maybe, number};
 use super::record::Record;
-use super::table::{DEVICE, EDIT, FILE, HEAD, MEMBER, MENTION, PERSON, ROOM, Seal};
-use crate::store::{CredentialHash, RoomShape, Snapshot, StoredDevice, StoredMember, StoredRoom};
+use super::table::{DEVICE, EDIT, FETCHED, FILE, HEAD, MEMBER, MENTION, OFFER, PERSON, ROOM, Seal};
+use crate::store::{
+    CredentialHash, RoomShape, Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom,
+};
+use protocol::entry::Entry;
 use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
 use rusqlite::{Connection, Row};
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,17 +35,22 @@ pub(super) fn load(db: &Connection) -> Result<Loaded, Fault> {
     let heads: BTreeMap<_, _> = read_all(&HEAD, &transaction, &mut seal, Head::parse)?.into_iter().collect();
     let members = members(&transaction, &mut seal)?;
     let files = read_all(&FILE, &transaction, &mut seal, file)?;
+    let offers = read_all(&OFFER, &transaction, &mut seal, place)?;
+    let fetched = read_all(&FETCHED, &transaction, &mut seal, fetched)?;
     EDIT.scan(&transaction, &mut seal, |_| Ok(()))?;
     if seal != record.seal {
         return Err(Fault::damaged("rows are missing, or there are some that were never committed"));
     }
-    let files: BTreeSet<_> = files.into_iter().collect();
+    let files = entries(&transaction, files, StoredFile::of)?;
+    let offers = entries(&transaction, offers, StoredOffer::of)?;
     let snapshot = Snapshot {
         epoch: record.epoch,
         people,
         devices,
         rooms: assemble(rooms, &heads, members),
-        files: files.into_iter().collect(),
+        files,
+        offers,
+        fetched,
         last_person: record.last_person,
         last_device: record.last_device,
     };
@@ -92,8 +101,35 @@ fn room(row: &Row<'_>) -> Result<(RoomId, RoomShape, String), Fault> {
     Ok((number(row, 0, RoomId::new)?, shape, row.get(4)?))
 }
 
-fn file(row: &Row<'_>) -> Result<(RoomId, ContentHash), Fault> {
-    Ok((number(row, 1, RoomId::new)?, ContentHash(row.get(0)?)))
+fn file(row: &Row<'_>) -> Result<(RoomId, Seq), Fault> {
+    Ok((number(row, 1, RoomId::new)?, number(row, 2, Seq::new)?))
+}
+
+fn place(row: &Row<'_>) -> Result<(RoomId, Seq), Fault> {
+    Ok((number(row, 0, RoomId::new)?, number(row, 1, Seq::new)?))
+}
+
+fn fetched(row: &Row<'_>) -> Result<(RoomId, Seq, PersonId), Fault> {
+    let (room, seq) = place(row)?;
+    Ok((room, seq, number(row, 2, PersonId::new)?))
+}
+
+/// What the entries at these places say, in their order.
+fn entries<T: Ord>(
+    db: &Connection,
+    places: Vec<(RoomId, Seq)>,
+    read: impl Fn(RoomId, &Entry) -> Option<T>,
+) -> Result<Vec<T>, Fault> {
+    let mut said = Vec::with_capacity(places.len());
+    for (room, seq) in places {
+        let kept = entry::fetch(db, room, seq)?;
+        let read = read(room, &kept.entry);
+        said.push(read.ok_or_else(|| {
+            Fault::damaged(format!("entry {seq} of room {room} is known to be of a file, and is not"))
+        })?);
+    }
+    said.sort();
+    Ok(said)
 }
 
 fn members(db: &Connection, seal: &mut Seal) -> Result<Members, Fault> {

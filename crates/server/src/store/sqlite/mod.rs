@@ -21,6 +21,7 @@ mod copy;
 mod entry;
 mod export;
 mod fault;
+mod file;
 mod folder;
 mod head;
 mod index;
@@ -102,7 +103,6 @@ struct Shared {
     heads: Arc<Heads>,
     durability: Durability,
     threads: Mutex<Vec<JoinHandle<()>>>,
-    unnamed: Mutex<mpsc::UnboundedReceiver<ContentHash>>,
     failure: Mutex<mpsc::UnboundedReceiver<StoreError>>,
     /// Locked for as long as this lives.
     _folder: Folder,
@@ -120,8 +120,7 @@ impl SqliteStore {
             source: fault.while_it("started its threads"),
         };
         let heads = Arc::new(Heads::default());
-        let (tell, unnamed) = mpsc::unbounded_channel();
-        let writer = open::open(&folder, options, heads.clone(), tell)?;
+        let writer = open::open(&folder, options, heads.clone())?;
         let indexing = writer.indexing.clone();
         let connections = (0..READERS).map(|_| reader::connect(&path)).collect::<Result<_, _>>();
         let (readers, mut threads) = Readers::start(connections.map_err(failed)?).map_err(failed)?;
@@ -148,7 +147,6 @@ impl SqliteStore {
             heads,
             durability: options.durability.clone(),
             threads: Mutex::new(threads),
-            unnamed: Mutex::new(unnamed),
             failure: Mutex::new(failure),
             _folder: folder,
         })))
@@ -160,13 +158,6 @@ impl SqliteStore {
     /// [`StoreError`]
     pub async fn contents(&self) -> Result<BTreeSet<ContentHash>, StoreError> {
         self.0.readers.run("read which contents are named", load::contents).await
-    }
-
-    /// Tells which contents no entry names any more, from now on. There is one of these for each store.
-    pub fn unnamed(&self) -> mpsc::UnboundedReceiver<ContentHash> {
-        let (_, nothing) = mpsc::unbounded_channel();
-        let mut unnamed = self.0.unnamed.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *unnamed, nothing)
     }
 
     /// Returns when the disk fails while nobody waits for a commit. There is one of these for each store.

@@ -12,13 +12,11 @@ use super::witness::{self, Witness};
 use super::writer::{self, Writer};
 use super::{Heads, Options, wal};
 use crate::store::StoreError;
-use protocol::id::ContentHash;
 use protocol::message::Durability;
 use rusqlite::Connection;
 use std::path::PathBuf;
 use std::sync::Arc;
 use thiserror::Error;
-use tokio::sync::mpsc::UnboundedSender;
 
 /// Why a log can't be opened.
 #[derive(Debug, Error)]
@@ -77,12 +75,7 @@ impl OpenError {
 }
 
 /// Opens a log to write to it; an empty folder gets a new one.
-pub(super) fn open(
-    folder: &Folder,
-    options: &Options,
-    heads: Arc<Heads>,
-    unnamed: UnboundedSender<ContentHash>,
-) -> Result<Writer, OpenError> {
+pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Result<Writer, OpenError> {
     let path = folder.database();
     let failed = |fault: Fault| explain(path.clone(), fault);
     let tail = wal::examine(&folder.wal()).map_err(|error| failed(error.into()))?;
@@ -106,7 +99,7 @@ pub(super) fn open(
     let log = reader::connect(&path).map_err(failed)?;
     let index = Index::open(&folder.index(), log, record.epoch).map_err(failed)?;
     let indexing = Arc::new(Indexing::new(index, heads.clone()));
-    let mut writer = Writer { db, record, heads, witness, indexing, unnamed, dirty: false, is_full: false };
+    let mut writer = Writer { db, record, heads, witness, indexing, dirty: false, is_full: false };
     writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
     std::fs::File::open(folder.path())
         .and_then(|opened| opened.sync_all())

@@ -12,7 +12,7 @@ const APPLICATION: i32 = 0x6e74_7472;
 pub(super) const BACKUP: i32 = 0x6e74_7462;
 
 /// What makes each version out of the one before it. Forward only: a released step never changes.
-const STEPS: [&str; 1] = [include_str!("schema/1.sql")];
+const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();

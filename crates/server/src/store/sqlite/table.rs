@@ -57,6 +57,10 @@ pub(super) static MENTION: Table = table!(6, "mention", ["room", "person", "seq"
 pub(super) static FILE: Table = table!(7, "file", ["hash", "room", "seq"], []);
 /// Edits, by what they change.
 pub(super) static EDIT: Table = table!(8, "edit", ["room", "target", "seq"], []);
+/// Entries that offer a file whose upload is not complete.
+pub(super) static OFFER: Table = table!(9, "offer", ["room", "seq"], ["transfer"]);
+/// Who has fetched which file.
+pub(super) static FETCHED: Table = table!(10, "fetched", ["room", "seq", "person"], []);
 
 /// How many rows all tables have, and the sum of their checksums. It stands in the log's own row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

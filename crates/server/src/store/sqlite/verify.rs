@@ -2,15 +2,15 @@
 
 use super::entry::{self, Kept};
 use super::fault::Fault;
+use super::file::ended_offer;
 use super::folder::Folder;
 use super::head::Head;
 use super::load::{Loaded, load};
 use super::number::{int, key_of, place_of};
 use super::schema::{self, Kind};
 use super::unique::Unique;
-use super::work::named;
 use super::{OperateError, Task, index, open, reader, wal};
-use crate::store::weight;
+use crate::store::{StoredFile, StoredOffer, weight};
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{ContentHash, DeviceNo, RoomId, Seq};
 use rusqlite::{Connection, params};
@@ -164,7 +164,9 @@ fn verify_pages(db: &Connection, report: &mut Report, task: &mut Task<'_>) -> Re
 #[derive(Default)]
 struct Seen {
     unique: Unique,
-    files: BTreeSet<(ContentHash, RoomId, Seq)>,
+    files: BTreeSet<StoredFile>,
+    offers: BTreeSet<StoredOffer>,
+    ended: BTreeSet<(RoomId, Seq)>,
     edits: BTreeSet<(RoomId, Seq, Seq)>,
 }
 
@@ -287,9 +289,9 @@ fn note(kept: &Kept, seen: &mut Seen, report: &mut Report) {
             entry.seq
         ));
     }
-    if let Some(hash) = named(entry) {
-        seen.files.insert((hash, *room, entry.seq));
-    }
+    seen.files.extend(StoredFile::of(*room, entry));
+    seen.offers.extend(StoredOffer::of(*room, entry));
+    seen.ended.extend(ended_offer(entry).map(|offer| (*room, offer)));
     if let Some(target) = target(entry) {
         seen.edits.insert((*room, target, entry.seq));
     }
@@ -323,9 +325,16 @@ fn verify_references(
     seen: &Seen,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let files: BTreeSet<_> = seen.files.iter().map(|(hash, room, _)| (*room, *hash)).collect();
-    if files != loaded.snapshot.files.iter().copied().collect() {
+    if seen.files != loaded.snapshot.files.iter().copied().collect() {
         report.find("which files are kept is not what the entries say");
+    }
+    let open = seen.offers.iter().filter(|offer| !seen.ended.contains(&(offer.room, offer.seq)));
+    if !open.eq(&loaded.snapshot.offers) {
+        report.find("which files are offered is not what the entries say");
+    }
+    let is_file: BTreeSet<_> = seen.files.iter().map(|file| (file.room, file.seq)).collect();
+    if loaded.snapshot.fetched.iter().any(|(room, seq, _)| !is_file.contains(&(*room, *seq))) {
+        report.find("somebody has fetched a file that no entry names");
     }
     let mut statement = db.prepare("SELECT room, target, seq FROM edit")?;
     let mut rows = statement.query([])?;
@@ -345,7 +354,7 @@ fn verify_contents(
     report: &mut Report,
     task: &mut Task<'_>,
 ) -> Result<(), Fault> {
-    let hashes: BTreeSet<_> = loaded.snapshot.files.iter().map(|(_, hash)| *hash).collect();
+    let hashes: BTreeSet<_> = loaded.snapshot.files.iter().map(|file| file.hash).collect();
     task.begin("reading", "files", hashes.len() as u64);
     let mut missing = 0;
     for hash in hashes {

@@ -6,15 +6,14 @@ use super::head::{Head, Heads};
 use super::index::Revised;
 use super::number::{fits, int};
 use super::record::Record;
-use super::table::{DEVICE, FILE, MEMBER, MENTION, Seal};
+use super::table::{DEVICE, MEMBER, MENTION, Seal};
 use crate::store::{Batch, Change, Commit, NewEntry, weight};
 use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind, Revision};
-use protocol::id::{ContentHash, Counter, DeviceNo, RoomId, Seq};
+use protocol::id::{Counter, DeviceNo, RoomId, Seq};
 use protocol::limits::MAX_UNREAD_MENTIONS;
-use protocol::message::FileBody;
 use rusqlite::{Connection, params};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// A batch in the making.
 #[derive(Debug)]
@@ -29,8 +28,6 @@ pub(super) struct Work<'a> {
     pub trimmed: BTreeMap<RoomId, Seq>,
     /// Entries whose text is another one now or none: as they were, and as they are.
     pub revised: Vec<Revised>,
-    /// Contents that an entry named and that entry does not any more.
-    released: BTreeSet<ContentHash>,
 }
 
 impl<'a> Work<'a> {
@@ -44,7 +41,6 @@ impl<'a> Work<'a> {
             counters: BTreeMap::new(),
             trimmed: BTreeMap::new(),
             revised: Vec::new(),
-            released: BTreeSet::new(),
         }
     }
 
@@ -90,18 +86,6 @@ impl<'a> Work<'a> {
         self.heads.get(&room).copied().unwrap_or_else(|| self.committed.of(room))
     }
 
-    /// Contents that were named before this batch and are not now.
-    pub fn unnamed(&mut self) -> Result<Vec<ContentHash>, Fault> {
-        let mut statement = self.db.prepare_cached("SELECT EXISTS (SELECT 1 FROM file WHERE hash = ?)")?;
-        let mut unnamed = Vec::new();
-        for hash in std::mem::take(&mut self.released) {
-            if !statement.query_row([hash.0], |row| row.get::<_, bool>(0))? {
-                unnamed.push(hash);
-            }
-        }
-        Ok(unnamed)
-    }
-
     /// For writing to small tables.
     pub fn seal(&mut self) -> (&'a Connection, &mut Seal) {
         (self.db, &mut self.record.seal)
@@ -130,11 +114,7 @@ impl<'a> Work<'a> {
             self.record.last_device = self.record.last_device.max(Some(device));
             self.counters.insert(device, counter);
         }
-        if let Some(hash) = named(&kept.entry) {
-            let key = (int(post.room.value()), int(seq.value()));
-            let (db, seal) = self.seal();
-            FILE.put(db, seal, &[&hash.0, &key.0, &key.1])?;
-        }
+        self.note_file(&kept)?;
         self.mention(post, seq)?;
         Ok(Ok(seq))
     }
@@ -189,17 +169,6 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// An entry does not name its content any more.
-    pub fn forget_file(&mut self, room: RoomId, entry: &Entry) -> Result<(), Fault> {
-        if let Some(hash) = named(entry) {
-            let key = (int(room.value()), int(entry.seq.value()));
-            let (db, seal) = self.seal();
-            FILE.remove(db, seal, &[&hash.0, &key.0, &key.1])?;
-            self.released.insert(hash);
-        }
-        Ok(())
-    }
-
     /// Changes an entry in place.
     pub fn change_entry(
         &mut self,
@@ -238,10 +207,4 @@ impl<'a> Work<'a> {
             None => Ok(None),
         }
     }
-}
-
-/// The content that an entry names.
-pub(super) fn named(entry: &Entry) -> Option<ContentHash> {
-    let is_file = entry.kind == EntryKind::File && entry.revision != Revision::Deleted;
-    is_file.then(|| FileBody::decode(&entry.body).ok()).flatten().map(|file| file.hash)
 }

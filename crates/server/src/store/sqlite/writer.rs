@@ -11,10 +11,11 @@ use super::work::Work;
 use crate::store::{Batch, Commit, StoreError};
 use protocol::code::Code;
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, RoomId};
+use protocol::id::RoomId;
 use protocol::message::Durability;
 use rusqlite::{Connection, TransactionBehavior};
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
@@ -48,8 +49,6 @@ pub(super) struct Writer {
     pub heads: Arc<Heads>,
     pub witness: Witness,
     pub indexing: Arc<Indexing>,
-    /// Who is told of contents that no entry names any more.
-    pub unnamed: UnboundedSender<ContentHash>,
     /// Whether commits were made since the log was last moved.
     pub dirty: bool,
     /// Whether the last batch was refused for want of space.
@@ -62,8 +61,6 @@ struct Done {
     commit: Commit,
     record: Record,
     heads: BTreeMap<RoomId, Head>,
-    /// Contents that no entry names any more.
-    gone: Vec<ContentHash>,
     deletes: bool,
 }
 
@@ -133,7 +130,6 @@ impl Writer {
         let mut work = Work::new(&transaction, self.record.clone(), &self.heads);
         let commit = work.apply(batch)?;
         work.finish()?;
-        let gone = work.unnamed()?;
         let Work { record, heads, revised, .. } = work;
         let unindexed = unindex(&self.indexing, &revised, deletes)?;
         let committed = transaction.commit();
@@ -142,7 +138,7 @@ impl Writer {
             let _ = index.restore(&revised);
         }
         committed?;
-        Ok(Done { commit, record, heads, gone, deletes })
+        Ok(Done { commit, record, heads, deletes })
     }
 
     /// Makes a commit known.
@@ -152,10 +148,6 @@ impl Writer {
         self.witness.write(self.record.epoch, self.record.commits)?;
         self.heads.write().extend(done.heads);
         self.indexing.stir();
-        for hash in done.gone {
-            // Whoever keeps the contents may be gone already.
-            let _ = self.unnamed.send(hash);
-        }
         if done.deletes {
             self.truncate()?;
         }
@@ -228,7 +220,7 @@ pub(super) fn prepare(db: &Connection, durability: &Durability) -> Result<(), Fa
     use rusqlite::config::DbConfig;
     db.busy_timeout(super::BUSY)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    db.pragma_update(None, "journal_mode", "WAL")?;
+    keep_log(db)?;
     let synchronous = if *durability == Durability::Disk { "FULL" } else { "NORMAL" };
     for (name, value) in [
         ("synchronous", synchronous),
@@ -249,4 +241,31 @@ pub(super) fn prepare(db: &Connection, durability: &Durability) -> Result<(), Fa
     }
     db.set_prepared_statement_cache_capacity(super::STATEMENTS);
     Ok(())
+}
+
+/// Has commits go to a write-ahead log.
+///
+/// SQLite answers first and commits the change afterwards, so the statement is run to its end: a sync that fails there
+/// leaves a rollback journal, with which a folder that can't be synced is ignored. Then what it has is looked at.
+fn keep_log(db: &Connection) -> Result<(), Fault> {
+    let mut change = db.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = change.query(())?;
+    while answers.next()?.is_some() {}
+    let mode: String = db.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("SQLite keeps its journal as '{mode}', not as a write-ahead log")).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_that_can_not_have_a_write_ahead_log_is_not_written_to() {
+        let memory = Connection::open_in_memory().unwrap();
+        let fault = prepare(&memory, &Durability::Disk).unwrap_err();
+        assert_eq!(fault.words(), "SQLite keeps its journal as 'memory', not as a write-ahead log");
+    }
 }

@@ -1,0 +1,179 @@
+//! Uploads on a bulk connection.
+
+use super::{Bulk, DEAD, End, SIGN_OF_LIFE, done_msg, upload_code};
+use crate::files::{Begun, FileSystem, Header, Upload, UploadError};
+use crate::inbound::{Admitted, Event, Refusal};
+use protocol::code::Code;
+use protocol::id::{ContentHash, Req};
+use protocol::message::{ClientMsg, ServerMsg, ty};
+use std::pin::pin;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+/// Bytes of an upload that may be under way: enough for any link, little enough for its socket to hold.
+const CREDIT: u32 = 1024 * 1024;
+
+/// How an upload stops on a connection.
+enum Stop {
+    /// It is complete and on the disk.
+    Whole(ContentHash),
+    /// It was given up.
+    Dropped,
+    /// Something about it was wrong: this is said of a frame of this type.
+    Failed(UploadError, u8),
+    /// More came than was allowed.
+    TooFast,
+    /// The connection ends.
+    Connection(End),
+}
+
+impl From<End> for Stop {
+    fn from(end: End) -> Self {
+        Self::Connection(end)
+    }
+}
+
+impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R, W, St, F> {
+    /// Receives an upload, or what is left of it.
+    pub(super) async fn receive(&mut self, put: ClientMsg) -> Result<(), End> {
+        let ClientMsg::Put { req, transfer, target, size, first, name } = put else { return Ok(()) };
+        let refusal = |code, ty| Refusal::about(code, ty, u64::from(req.0));
+        if size > self.shared.max_file {
+            return self.refuse(refusal(Code::FileTooLarge, ty::PUT).with(self.shared.max_file)).await;
+        }
+        let header = Header { transfer, person: Some(self.person), target, size, first, name };
+        let asked = header.clone();
+        let taken = match self.ask(|answer| Event::Put { header: asked, answer }).await? {
+            Ok(Admitted::Going { likely }) => self.take_upload(req, header, likely).await,
+            Ok(Admitted::Whole(hash)) => self.confirm(req, size, hash).await,
+            Err((code, detail)) => return self.refuse(refusal(code, ty::PUT).with(detail)).await,
+        };
+        let stop = match taken {
+            Ok(stop) | Err(stop) => stop,
+        };
+        let (code, detail, about) = match stop {
+            Stop::Whole(hash) => {
+                if self.ask(|answer| Event::Uploaded { transfer, hash, answer }).await? {
+                    return self.tell(&ServerMsg::End { req, size, hash }).await;
+                }
+                return self.refuse(refusal(Code::NoSuchTransfer, ty::DONE)).await;
+            }
+            Stop::Dropped => {
+                self.tell_hub(Event::GivenUp { transfer }).await?;
+                return self.tell(&done_msg(req)).await;
+            }
+            Stop::Failed(error, about) => {
+                let (code, detail) = upload_code(&error);
+                (code, detail, about)
+            }
+            Stop::TooFast => (Code::TooFast, 0, ty::CHUNK),
+            Stop::Connection(end) => {
+                self.tell_hub(Event::Left { transfer }).await?;
+                return Err(end);
+            }
+        };
+        self.tell_hub(Event::Left { transfer }).await?;
+        self.refuse(refusal(code, about).with(detail)).await
+    }
+
+    async fn take_upload(&mut self, req: Req, header: Header, likely: bool) -> Result<Stop, Stop> {
+        let (transfer, size) = (header.transfer, header.size);
+        let begun = self.shared.contents.begin(header).await;
+        let mut upload = match begun.map_err(|error| Stop::Failed(error, ty::PUT))? {
+            Begun::Going(upload) => upload,
+            Begun::Whole(hash) => return self.confirm(req, size, hash).await,
+        };
+        let offset = upload.len();
+        self.tell(&ServerMsg::PutAt { req, offset, credit: CREDIT, likely }).await?;
+        if likely {
+            match self.next(DEAD).await? {
+                ClientMsg::Done { req: of, hash } if of == req => {
+                    if self.ask(|answer| Event::Claim { transfer, hash, answer }).await? {
+                        drop(upload);
+                        self.shared.contents.give_up(transfer);
+                        return Ok(Stop::Whole(hash));
+                    }
+                    self.tell(&ServerMsg::PutAt { req, offset, credit: CREDIT, likely: false }).await?;
+                    return self.take_pieces(req, &mut upload, None).await;
+                }
+                other => return self.take_pieces(req, &mut upload, Some(other)).await,
+            }
+        }
+        self.take_pieces(req, &mut upload, None).await
+    }
+
+    /// The upload is complete already: only its hash is missing.
+    async fn confirm(&mut self, req: Req, size: u64, hash: ContentHash) -> Result<Stop, Stop> {
+        self.tell(&ServerMsg::PutAt { req, offset: size, credit: 0, likely: false }).await?;
+        loop {
+            match self.next(DEAD).await? {
+                ClientMsg::Done { req: of, hash: said } if of == req && said == hash => {
+                    return Ok(Stop::Whole(hash));
+                }
+                ClientMsg::Done { req: of, .. } if of == req => {
+                    return Err(Stop::Failed(UploadError::Wrong, ty::DONE));
+                }
+                ClientMsg::Drop { req: of } if of == req => return Ok(Stop::Dropped),
+                other => self.answer_aside(&other).await?,
+            }
+        }
+    }
+
+    /// Takes pieces until the upload is complete or dropped.
+    async fn take_pieces(
+        &mut self,
+        req: Req,
+        upload: &mut Upload<F>,
+        mut first: Option<ClientMsg>,
+    ) -> Result<Stop, Stop> {
+        let mut turn = upload.turn();
+        let mut credit = u64::from(CREDIT);
+        loop {
+            let msg = match first.take() {
+                Some(msg) => msg,
+                None => tokio::select! {
+                    biased;
+                    // Whoever told it is gone only with the upload.
+                    _ = turn.changed() => return Err(Stop::Failed(UploadError::Elsewhere, ty::PUT)),
+                    msg = self.next(DEAD) => msg?,
+                },
+            };
+            match msg {
+                ClientMsg::Chunk { req: of, offset, data } if of == req => {
+                    let len = data.0.len() as u64;
+                    credit = credit.checked_sub(len).ok_or(Stop::TooFast)?;
+                    let written = upload.write(offset, data.0).await;
+                    written.map_err(|error| Stop::Failed(error, ty::CHUNK))?;
+                    let bytes = u32::try_from(len).unwrap_or(u32::MAX);
+                    self.tell(&ServerMsg::Credit { req, bytes }).await?;
+                    credit += len;
+                }
+                ClientMsg::Check { req: of, index, value } if of == req => {
+                    let checked = upload.check(index, value).await;
+                    checked.map_err(|error| Stop::Failed(error, ty::CHECK))?;
+                }
+                ClientMsg::Done { req: of, hash } if of == req => {
+                    return self.finish(req, upload, hash).await;
+                }
+                ClientMsg::Drop { req: of } if of == req => return Ok(Stop::Dropped),
+                other => self.answer_aside(&other).await?,
+            }
+        }
+    }
+
+    /// Puts an upload on the disk. A large one takes a while, in which the client is shown that this side is alive.
+    async fn finish(&mut self, req: Req, upload: &mut Upload<F>, hash: ContentHash) -> Result<Stop, Stop> {
+        let mut finishing = pin!(upload.finish(hash));
+        loop {
+            tokio::select! {
+                biased;
+                finished = &mut finishing => {
+                    finished.map_err(|error| Stop::Failed(error, ty::DONE))?;
+                    return Ok(Stop::Whole(hash));
+                }
+                () = tokio::time::sleep(SIGN_OF_LIFE) => {
+                    self.tell(&ServerMsg::Credit { req, bytes: 0 }).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,340 @@
+//! Uploads: a log of blocks, each verified as it arrives, that goes on where it was cut.
+
+use super::FileSystem;
+use super::contents::{Contents, upload_name};
+use super::header::{BLOCKS, Header, VALUE, name_of};
+use bytes::Bytes;
+use protocol::blocks::{BlockHasher, Tree};
+use protocol::id::{BlockValue, ContentHash};
+use protocol::limits::{BLOCK, DEAD_AFTER_MS};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+/// Blocks after which what arrived is put on the disk: so much may be lost by a crash of the machine, and no longer
+/// may a sync of the log wait behind it.
+pub(super) const SYNC: u64 = 32;
+
+/// Why a piece of an upload was not taken.
+#[derive(Debug, Error)]
+pub enum UploadError {
+    /// Bytes that are out of place, too many, or not what was announced. What was checked before stays.
+    #[error("the content is not what was announced")]
+    Wrong,
+    /// There is no space for it.
+    #[error("the disk is full")]
+    Full {
+        /// Bytes that are left.
+        left: u64,
+    },
+    /// It was given up meanwhile, or another connection goes on with it.
+    #[error("the upload goes on elsewhere, or was given up")]
+    Elsewhere,
+    /// The disk failed.
+    #[error("the disk failed")]
+    Io(#[source] io::Error),
+}
+
+impl From<io::Error> for UploadError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full { left: 0 },
+            _ => Self::Io(error),
+        }
+    }
+}
+
+/// How far an upload has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Progress {
+    /// Bytes that are here and right: whole blocks.
+    pub settled: u64,
+    /// It is complete and has this hash.
+    pub whole: Option<ContentHash>,
+    /// It was given up.
+    pub gone: bool,
+}
+
+/// An upload that may be under way on one connection at a time.
+#[derive(Debug)]
+pub(super) struct Partial {
+    pub header: Header,
+    pub progress: watch::Sender<Progress>,
+    /// Who may go on with it: whoever counted it up last.
+    pub turn: watch::Sender<u64>,
+    settled: Arc<Mutex<Settled>>,
+}
+
+/// What is in the files of an upload. Held by the connection that goes on with it.
+#[derive(Debug, Default)]
+pub(super) struct Settled {
+    /// Whether there are files.
+    created: bool,
+    tree: Tree,
+}
+
+impl Partial {
+    pub fn new(header: Header) -> Self {
+        Self {
+            header,
+            progress: watch::Sender::default(),
+            turn: watch::Sender::default(),
+            settled: Arc::default(),
+        }
+    }
+
+    /// One whose files are here, with these blocks.
+    pub fn restored(header: Header, tree: Tree) -> Self {
+        let progress = Progress { settled: tree.blocks() * BLOCK, ..Progress::default() };
+        Self {
+            header,
+            progress: watch::Sender::new(progress),
+            turn: watch::Sender::default(),
+            settled: Arc::new(Mutex::new(Settled { created: true, tree })),
+        }
+    }
+}
+
+/// What an upload that begins finds.
+pub enum Begun<F: FileSystem> {
+    /// It goes on.
+    Going(Box<Upload<F>>),
+    /// It was complete already.
+    Whole(ContentHash),
+}
+
+/// An upload under way on one connection. When it is dropped, what was checked stays.
+pub struct Upload<F: FileSystem> {
+    contents: Contents<F>,
+    partial: Arc<Partial>,
+    settled: OwnedMutexGuard<Settled>,
+    name: String,
+    file: F::File,
+    values: F::File,
+    /// Where the values begin in their file.
+    begin: u64,
+    hasher: BlockHasher,
+    turn: watch::Receiver<u64>,
+    syncing: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl<F: FileSystem> Contents<F> {
+    /// Begins an upload or goes on with it. Whoever had it before loses it.
+    ///
+    /// # Errors
+    /// [`UploadError`]
+    pub async fn begin(&self, header: Header) -> Result<Begun<F>, UploadError> {
+        let name = upload_name(header.transfer);
+        self.begin_named(name, header).await
+    }
+
+    pub(super) async fn begin_named(&self, name: String, header: Header) -> Result<Begun<F>, UploadError> {
+        let partial = self.reserve(&name, header)?;
+        partial.turn.send_modify(|turn| *turn += 1);
+        let turn = partial.turn.subscribe();
+        let lease = partial.settled.clone().lock_owned();
+        let settled = timeout(Duration::from_millis(DEAD_AFTER_MS), lease).await;
+        let mut settled = settled.map_err(|_| UploadError::Elsewhere)?;
+        let progress = *partial.progress.borrow();
+        if let Some(hash) = progress.whole {
+            return Ok(Begun::Whole(hash));
+        }
+        if progress.gone || turn.has_changed().unwrap_or(true) {
+            return Err(UploadError::Elsewhere);
+        }
+        let (file, values, begin) = match self.open_partial(&name, &partial.header, &mut settled).await {
+            Ok(files) => files,
+            Err(error) => {
+                // What can't be made does not hold space; what is there may be gone on with.
+                if !settled.created {
+                    self.give_up_named(&name);
+                }
+                return Err(error.into());
+            }
+        };
+        let hasher = BlockHasher::after(settled.tree.clone());
+        let contents = self.clone();
+        let syncing = None;
+        let upload = Upload { contents, partial, settled, name, file, values, begin, hasher, turn, syncing };
+        Ok(Begun::Going(Box::new(upload)))
+    }
+
+    async fn open_partial(
+        &self,
+        name: &str,
+        header: &Header,
+        settled: &mut Settled,
+    ) -> io::Result<(F::File, F::File, u64)> {
+        let (path, beside) = (self.path(name), self.path(&format!("{name}{BLOCKS}")));
+        let head = header.encode();
+        let begin = head.len() as u64;
+        if settled.created {
+            return Ok((self.files.open(&path).await?, self.files.open(&beside).await?, begin));
+        }
+        let file = self.files.create(&path).await?;
+        let values = self.files.create(&beside).await?;
+        self.files.write_at(&values, 0, head).await?;
+        settled.created = true;
+        Ok((file, values, begin))
+    }
+}
+
+impl<F: FileSystem> Upload<F> {
+    /// Bytes that came.
+    pub fn len(&self) -> u64 {
+        self.hasher.len()
+    }
+
+    /// Whether nothing came.
+    pub fn is_empty(&self) -> bool {
+        self.hasher.is_empty()
+    }
+
+    /// Tells when another connection goes on with it, or it is given up.
+    pub fn turn(&self) -> watch::Receiver<u64> {
+        self.turn.clone()
+    }
+
+    /// Adds the next piece, which ends in the block under way.
+    ///
+    /// # Errors
+    /// [`UploadError`]
+    pub async fn write(&mut self, offset: u64, bytes: Bytes) -> Result<(), UploadError> {
+        let (end, border) = (offset.saturating_add(bytes.len() as u64), self.hasher.border() + BLOCK);
+        let in_place = offset == self.hasher.len() && end <= border && end <= self.partial.header.size;
+        if !in_place || bytes.is_empty() {
+            return Err(UploadError::Wrong);
+        }
+        self.hasher.update(&bytes, |_, _| unreachable!("the piece ends in the block under way"));
+        Ok(self.contents.files.write_at(&self.file, offset, bytes).await?)
+    }
+
+    /// Ends a block that more bytes follow, if it has this value.
+    ///
+    /// # Errors
+    /// [`UploadError::Wrong`] if it has not, and then it is thrown away.
+    pub async fn check(&mut self, index: u64, value: BlockValue) -> Result<(), UploadError> {
+        let is_due = self.hasher.index() == index && self.hasher.len() < self.partial.header.size;
+        let is_first = index > 0 || self.hasher.hash() == Some(self.partial.header.first);
+        if !is_due || self.hasher.value() != Some(value) || !is_first {
+            self.hasher.restart_block();
+            return Err(UploadError::Wrong);
+        }
+        self.settle_block().await
+    }
+
+    async fn settle_block(&mut self) -> Result<(), UploadError> {
+        let index = self.hasher.index();
+        let Some(value) = self.hasher.settle() else { return Ok(()) };
+        let at = self.begin + VALUE * index;
+        self.contents.files.write_at(&self.values, at, Bytes::copy_from_slice(&value.0)).await?;
+        self.settled.tree.push(value);
+        if (index + 1).is_multiple_of(SYNC) {
+            self.sync_behind().await?;
+        }
+        let settled = self.hasher.border();
+        self.partial.progress.send_modify(|progress| progress.settled = settled);
+        Ok(())
+    }
+
+    /// Puts what came on the disk while more comes; waits for the time before to be done.
+    async fn sync_behind(&mut self) -> Result<(), UploadError> {
+        self.synced().await?;
+        let (files, file, values) = (self.contents.files.clone(), self.file.clone(), self.values.clone());
+        self.syncing = Some(tokio::spawn(async move {
+            files.sync(&file).await?;
+            files.sync(&values).await
+        }));
+        Ok(())
+    }
+
+    async fn synced(&mut self) -> io::Result<()> {
+        match self.syncing.take() {
+            Some(syncing) => syncing.await.unwrap_or_else(|error| Err(io::Error::other(error))),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds bytes of an upload that nobody checks, settling blocks as they fill.
+    ///
+    /// # Errors
+    /// [`UploadError`]
+    pub async fn append(&mut self, mut bytes: Bytes) -> Result<(), UploadError> {
+        while !bytes.is_empty() {
+            if self.hasher.value().is_some() {
+                self.settle_block().await?;
+            }
+            let room = self.hasher.border() + BLOCK - self.hasher.len();
+            let piece = bytes.split_to(usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len()));
+            self.write(self.hasher.len(), piece).await?;
+        }
+        Ok(())
+    }
+
+    /// The hash of what came, if that is all.
+    pub fn hash(&self) -> Option<ContentHash> {
+        self.hasher.hash().filter(|_| self.hasher.len() == self.partial.header.size)
+    }
+
+    /// Puts the content on the disk under its name, if it is whole and has this hash. When this returns it survives a
+    /// crash of the machine.
+    ///
+    /// # Errors
+    /// [`UploadError`]; what was checked is kept then.
+    pub async fn finish(&mut self, hash: ContentHash) -> Result<(), UploadError> {
+        let header = &self.partial.header;
+        let is_first = header.size > BLOCK || hash == header.first;
+        if self.hash() != Some(hash) || !is_first {
+            self.hasher.restart_block();
+            return Err(UploadError::Wrong);
+        }
+        self.place(hash, header.first).await
+    }
+
+    /// The same for an upload that nobody announced a hash of.
+    ///
+    /// # Errors
+    /// [`UploadError`]
+    pub async fn finish_unchecked(&mut self, first: ContentHash) -> Result<ContentHash, UploadError> {
+        let hash = self.hash().ok_or(UploadError::Wrong)?;
+        let header = Header { first, ..self.partial.header.clone() };
+        self.contents.files.write_at(&self.values, 0, header.encode()).await?;
+        self.place(hash, first).await?;
+        Ok(hash)
+    }
+
+    async fn place(&mut self, hash: ContentHash, first: ContentHash) -> Result<(), UploadError> {
+        self.synced().await?;
+        let contents = self.contents.clone();
+        let (files, name) = (&contents.files, contents.path(&self.name));
+        let beside = contents.path(&format!("{}{BLOCKS}", self.name));
+        if contents.size(hash).is_none() {
+            files.sync(&self.file).await?;
+            let target = name_of(hash);
+            if self.partial.header.size > BLOCK {
+                files.sync(&self.values).await?;
+                files.rename(&beside, &contents.path(&(target.clone() + BLOCKS))).await?;
+            }
+            files.rename(&name, &contents.path(&target)).await?;
+            files.sync_folder(&contents.folder).await?;
+        }
+        if !contents.settle(&self.name, hash, first) {
+            // It was given up while it was put in its place: nobody will name it.
+            contents.discard_unknown(hash);
+            return Err(UploadError::Elsewhere);
+        }
+        // What is left under the old names, if anything, is of no use.
+        files.discard(name);
+        files.discard(beside);
+        self.partial.progress.send_replace(Progress {
+            settled: self.partial.header.size,
+            whole: Some(hash),
+            gone: false,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,260 @@
+//! The shelf: which entries name files, who has fetched them, and how much space whom they belong to takes.
+
+use crate::store::{StoredFile, StoredOffer};
+use protocol::id::{ContentHash, Millis, PersonId, RoomId, Seq, TransferId};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
+
+/// What an entry names.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Named {
+    /// A content.
+    Content(ContentHash),
+    /// An upload that is offered.
+    Offer(TransferId),
+}
+
+/// An entry that names a file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// What it names.
+    pub named: Named,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Who sent it.
+    pub person: Option<PersonId>,
+    /// When it was stored.
+    pub time: Millis,
+    /// Who has fetched it.
+    pub fetched: BTreeSet<PersonId>,
+    /// Its content is not kept any more.
+    pub gone: bool,
+}
+
+impl From<StoredFile> for Item {
+    fn from(file: StoredFile) -> Self {
+        let StoredFile { time, person, hash, size, .. } = file;
+        Self { named: Named::Content(hash), size, person, time, fetched: BTreeSet::new(), gone: false }
+    }
+}
+
+impl From<StoredOffer> for Item {
+    fn from(offer: StoredOffer) -> Self {
+        let StoredOffer { time, person, transfer, size, .. } = offer;
+        Self { named: Named::Offer(transfer), size, person, time, fetched: BTreeSet::new(), gone: false }
+    }
+}
+
+/// Bytes that files of people and in rooms take, those that are reserved for uploads included.
+#[derive(Debug, Default)]
+pub struct Usage {
+    people: BTreeMap<PersonId, u64>,
+    rooms: BTreeMap<RoomId, u64>,
+}
+
+impl Usage {
+    /// Adds to what a person has in a room.
+    pub fn add(&mut self, person: Option<PersonId>, room: Option<RoomId>, size: u64) {
+        if let Some(person) = person {
+            *self.people.entry(person).or_default() += size;
+        }
+        if let Some(room) = room {
+            *self.rooms.entry(room).or_default() += size;
+        }
+    }
+
+    /// Takes away from it.
+    pub fn take(&mut self, person: Option<PersonId>, room: Option<RoomId>, size: u64) {
+        fn take<K: Ord>(of: &mut BTreeMap<K, u64>, key: Option<K>, size: u64) {
+            let Some(key) = key else { return };
+            if let Some(bytes) = of.get_mut(&key) {
+                *bytes = bytes.saturating_sub(size);
+                if *bytes == 0 {
+                    of.remove(&key);
+                }
+            }
+        }
+        take(&mut self.people, person, size);
+        take(&mut self.rooms, room, size);
+    }
+
+    /// What a person has.
+    pub fn of_person(&self, person: PersonId) -> u64 {
+        self.people.get(&person).copied().unwrap_or_default()
+    }
+
+    /// What a room has.
+    pub fn of_room(&self, room: RoomId) -> u64 {
+        self.rooms.get(&room).copied().unwrap_or_default()
+    }
+}
+
+/// All entries that name files.
+///
+/// Invariant: `places` has each item that names a content that is not gone, and nothing else.
+#[derive(Debug, Default)]
+pub struct Shelf {
+    items: BTreeMap<(RoomId, Seq), Item>,
+    places: BTreeMap<ContentHash, BTreeSet<(RoomId, Seq)>>,
+    /// What they take, and what is reserved.
+    pub usage: Usage,
+}
+
+impl Shelf {
+    /// Puts an item there.
+    pub fn add(&mut self, room: RoomId, seq: Seq, item: Item) {
+        if let (Named::Content(hash), false) = (item.named, item.gone) {
+            self.places.entry(hash).or_default().insert((room, seq));
+            self.usage.add(item.person, Some(room), item.size);
+        }
+        self.items.insert((room, seq), item);
+    }
+
+    /// Takes an item away, whose entry is gone.
+    pub fn remove(&mut self, room: RoomId, seq: Seq) -> Option<Item> {
+        let item = self.items.remove(&(room, seq))?;
+        self.release((room, seq), &item);
+        Some(item)
+    }
+
+    /// Takes all items of a room away whose entries come before this one.
+    pub fn remove_before(&mut self, room: RoomId, first: Seq) -> Vec<Item> {
+        let gone: Vec<_> = self.items.range((room, Seq::FIRST)..(room, first)).map(|(at, _)| *at).collect();
+        gone.into_iter().filter_map(|(room, seq)| self.remove(room, seq)).collect()
+    }
+
+    /// Contents of entries from before this time are not kept any more; the entries stay. Tells which contents.
+    pub fn expire(&mut self, before: Millis) -> Vec<ContentHash> {
+        let old = |item: &Item| item.time < before && !item.gone;
+        let old: Vec<_> = self.items.iter().filter(|(_, item)| old(item)).map(|(at, _)| *at).collect();
+        old.into_iter().filter_map(|at| self.set_gone(at)).collect()
+    }
+
+    /// The content of an entry is not kept any more.
+    fn set_gone(&mut self, at: (RoomId, Seq)) -> Option<ContentHash> {
+        let item = self.items.get_mut(&at)?;
+        let Named::Content(hash) = item.named else { return None };
+        let before = item.clone();
+        item.gone = true;
+        self.release(at, &before);
+        Some(hash)
+    }
+
+    fn release(&mut self, at: (RoomId, Seq), item: &Item) {
+        let (Named::Content(hash), false) = (item.named, item.gone) else { return };
+        if let Some(places) = self.places.get_mut(&hash) {
+            places.remove(&at);
+            if places.is_empty() {
+                self.places.remove(&hash);
+            }
+        }
+        self.usage.take(item.person, Some(at.0), item.size);
+    }
+
+    /// An entry's item.
+    pub fn find(&self, room: RoomId, seq: Seq) -> Option<&Item> {
+        self.items.get(&(room, seq))
+    }
+
+    /// Somebody has fetched it; false if that was known or there is no such content.
+    pub fn fetch(&mut self, room: RoomId, seq: Seq, person: PersonId) -> bool {
+        let item = self.items.get_mut(&(room, seq));
+        item.is_some_and(|item| {
+            matches!(item.named, Named::Content(_))
+                && item.person != Some(person)
+                && item.fetched.insert(person)
+        })
+    }
+
+    /// Whether an entry names a content.
+    pub fn names(&self, hash: ContentHash) -> bool {
+        self.places.contains_key(&hash)
+    }
+
+    /// Rooms with an entry that names a content; one may come more than once.
+    pub fn rooms_of(&self, hash: ContentHash) -> impl Iterator<Item = RoomId> {
+        self.places.get(&hash).into_iter().flatten().map(|(room, _)| *room)
+    }
+
+    /// The items of a room before an entry, the newest first.
+    pub fn of_room(&self, room: RoomId, before: Option<Seq>) -> impl Iterator<Item = (Seq, &Item)> {
+        let end = before.map_or(Bound::Unbounded, |before| Bound::Excluded((room, before)));
+        let range = self.items.range((Bound::Included((room, Seq::FIRST)), end));
+        // Without an end the rooms behind it come first, and are passed over.
+        range
+            .rev()
+            .skip_while(move |((of, _), _)| *of != room)
+            .map_while(move |((of, seq), item)| (*of == room).then_some((*seq, item)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HASH: ContentHash = ContentHash([1; 32]);
+
+    fn room(n: u64) -> RoomId {
+        RoomId::new(n).unwrap()
+    }
+
+    fn seq(n: u64) -> Seq {
+        Seq::new(n).unwrap()
+    }
+
+    fn item(size: u64, time: u64) -> Item {
+        let (named, person) = (Named::Content(HASH), Some(PersonId::FIRST));
+        Item { named, size, person, time: Millis(time), fetched: BTreeSet::new(), gone: false }
+    }
+
+    #[test]
+    fn a_content_is_named_until_the_last_entry_is_gone_and_its_space_goes_with_each() {
+        let mut shelf = Shelf::default();
+        shelf.add(room(1), seq(1), item(5, 1));
+        shelf.add(room(2), seq(7), item(5, 2));
+        assert_eq!((shelf.usage.of_person(PersonId::FIRST), shelf.usage.of_room(room(1))), (10, 5));
+        shelf.remove(room(1), seq(1));
+        assert!(shelf.names(HASH) && shelf.usage.of_room(room(1)) == 0);
+        assert_eq!(shelf.remove_before(room(2), seq(7)), []);
+        assert_eq!(shelf.remove_before(room(2), seq(8)).len(), 1);
+        assert!(!shelf.names(HASH) && shelf.usage.of_person(PersonId::FIRST) == 0);
+    }
+
+    #[test]
+    fn what_expires_is_listed_and_takes_no_space() {
+        let mut shelf = Shelf::default();
+        shelf.add(room(1), seq(1), item(5, 10));
+        shelf.add(room(1), seq(2), item(5, 20));
+        assert_eq!(shelf.expire(Millis(15)), [HASH]);
+        assert_eq!(shelf.expire(Millis(15)), [], "once");
+        assert!(shelf.names(HASH), "by the other entry");
+        assert_eq!(shelf.usage.of_room(room(1)), 5);
+        let listed: Vec<_> =
+            shelf.of_room(room(1), None).map(|(seq, item)| (seq.value(), item.gone)).collect();
+        assert_eq!(listed, [(2, false), (1, true)]);
+        shelf.remove(room(1), seq(1));
+        assert_eq!(shelf.usage.of_room(room(1)), 5, "it was given back already");
+    }
+
+    #[test]
+    fn a_room_is_listed_alone_from_any_entry_on() {
+        let mut shelf = Shelf::default();
+        for n in 1..=3 {
+            (1..=3).for_each(|s| shelf.add(room(n), seq(s), item(1, 1)));
+        }
+        let of = |before: Option<u64>| {
+            let listed = shelf.of_room(room(2), before.and_then(Seq::new));
+            listed.map(|(seq, _)| seq.value()).collect::<Vec<_>>()
+        };
+        assert_eq!((of(None), of(Some(3)), of(Some(1))), (vec![3, 2, 1], vec![2, 1], vec![]));
+    }
+
+    #[test]
+    fn a_sender_does_not_fetch_and_nobody_fetches_twice() {
+        let mut shelf = Shelf::default();
+        shelf.add(room(1), seq(1), item(1, 1));
+        let other = PersonId::new(2).unwrap();
+        assert!(!shelf.fetch(room(1), seq(1), PersonId::FIRST) && !shelf.fetch(room(1), seq(2), other));
+        assert!(shelf.fetch(room(1), seq(1), other) && !shelf.fetch(room(1), seq(1), other));
+    }
+}

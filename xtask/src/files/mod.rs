@@ -1,0 +1,67 @@
+//! `cargo xtask files`: large files over links that break, how fast they are, and what chat feels of it.
+
+mod bare;
+mod chat;
+mod cuts;
+mod pace;
+mod programs;
+mod relay;
+mod speed;
+
+use crate::{failure::Failure, workspace::Workspace};
+use clap::{Args, ValueEnum};
+use programs::Programs;
+
+/// What is proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// A large file is sent and fetched at once over links that are cut.
+    Cuts,
+    /// Transfers beside a bare copy of the same file.
+    Speed,
+    /// Chat beside an upload.
+    Chat,
+}
+
+/// How large, and how often.
+#[derive(Args)]
+pub struct Options {
+    /// What is proven.
+    #[arg(long, value_enum, num_args = 1.., default_values = ["cuts", "speed", "chat"])]
+    pub part: Vec<Part>,
+    /// Size of the file that is sent over links that are cut, in MiB.
+    #[arg(long, default_value_t = 4_096, value_parser = clap::value_parser!(u64).range(16..=1_048_576))]
+    pub mib: u64,
+    /// How often each of its two links is cut.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    pub cuts: u32,
+    /// Size of the files whose speed is measured, in MiB.
+    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub speed_mib: u64,
+    /// Rate of the transfer beside the chat, in MB a second.
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    pub rate: u64,
+    /// Repetitions of what is measured.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub reps: u32,
+    /// Which moments are taken for the cuts.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+}
+
+/// Proves and measures.
+///
+/// # Errors
+/// [`Failure::Unproven`] if a claim does not hold.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+    let programs = Programs::build(workspace, "files")?;
+    for part in &options.part {
+        match part {
+            Part::Cuts => cuts::run(&programs, options.mib << 20, options.cuts, options.seed)?,
+            Part::Speed => speed::run(&programs, options.speed_mib << 20, options.reps)?,
+            Part::Chat => chat::run(&programs, options.rate * 1_000_000, options.reps)?,
+        }
+    }
+    programs.scratch.discard();
+    Ok(())
+}
