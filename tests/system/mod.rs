@@ -25,6 +25,7 @@ mod restarts;
 mod retention;
 mod revisions;
 mod rooms;
+mod scripting;
 mod search;
 mod slow_reader;
 mod slow_store;

@@ -72,8 +72,16 @@ impl Hub {
             let room = self.room_of(person, &header.target);
             self.shelf.usage.add(Some(person), room, header.size);
             let (offer, transfer) = (Offer::None, header.transfer);
-            let known =
-                Transfer { header, person, room, offer, connections: 0, last: now.steady, hash, posted: false };
+            let known = Transfer {
+                header,
+                person,
+                room,
+                offer,
+                connections: 0,
+                last: now.steady,
+                hash,
+                posted: false,
+            };
             self.transfers.insert(transfer, known);
         }
     }
@@ -126,7 +134,8 @@ impl Hub {
         self.check_quotas(person, room, header.size)?;
         self.shelf.usage.add(Some(person), room, header.size);
         let (offer, transfer, hash) = (Offer::None, header.transfer, None);
-        let new = Transfer { header, person, room, offer, connections: 1, last: now.steady, hash, posted: false };
+        let new =
+            Transfer { header, person, room, offer, connections: 1, last: now.steady, hash, posted: false };
         self.transfers.insert(transfer, new);
         Ok(Admitted::Going { likely })
     }
