@@ -20,6 +20,8 @@ pub(crate) struct Sight {
     next: BTreeMap<u64, Next>,
     /// The room that each name stood for when something was last shown there: names change.
     places: BTreeMap<String, u64>,
+    /// The history of what was shown.
+    pub(crate) epoch: u32,
     /// The newest entry that was shown, by the log's own number of the room.
     pub(crate) heads: BTreeMap<u64, u64>,
     /// Names of its rooms and of the people that it knows.
@@ -35,6 +37,8 @@ pub(crate) struct Sight {
     pub(crate) shown: u64,
     /// Of a classic client: the lobby's head when it was greeted, and the newest entry that it was shown.
     pub(crate) classic: Option<(u64, u64)>,
+    /// How often it came as a guest.
+    pub(crate) visits: u64,
     /// What its device has on the wire.
     pub(crate) wire: Wire,
     /// Attempts to connect lately.
@@ -85,6 +89,13 @@ impl Sight {
     pub(crate) fn forget(&mut self, place: &str) {
         if let Some(room) = self.places.get(place) {
             self.next.remove(room);
+        }
+    }
+
+    /// Something of this history is shown. A process that ended may have taken with it that there is a new one.
+    pub(crate) fn read_in(&mut self, epoch: u32) {
+        if std::mem::replace(&mut self.epoch, epoch) != epoch {
+            self.forget_all();
         }
     }
 

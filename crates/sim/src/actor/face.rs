@@ -273,6 +273,7 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     }
     match pages.truth.spot(token) {
         Some(spot) if spot.seq == seq => {
+            sight.read_in(spot.epoch);
             let elsewhere = read_elsewhere(id, spot.room, seq, pages);
             let sight = &mut pages.sights[usize::from(id)];
             if let Some(wrong) = sight.show(&place, spot.room, seq, elsewhere, token) {
