@@ -27,6 +27,7 @@ mod resume;
 mod retention;
 mod revisions;
 mod rooms;
+mod scripting;
 mod search;
 mod slow_reader;
 mod slow_store;

@@ -81,6 +81,9 @@ pub struct Roster {
     dirty: BTreeSet<PersonId>,
     /// When the first of them did, or a count.
     dirty_since: Option<Steady>,
+    /// Those of them whom a reader was shown before all were told, as they were then if they were online: this reader
+    /// must be told even if they are again as the others know them.
+    shown_early: BTreeMap<PersonId, Option<RosterItem>>,
 }
 
 impl Roster {
@@ -108,15 +111,24 @@ impl Roster {
     /// Who is there now, for one reader who comes at this version: what was not told yet is in it already,
     /// and is told again with the next version.
     pub fn snapshot(
-        &self,
+        &mut self,
         room: RoomId,
         members: u32,
         version: u64,
         item: impl Fn(PersonId) -> RosterItem,
     ) -> Vec<Bytes> {
         let frame = Frame { room, version, online: count(self.online.len()), members };
-        let few = self.online.len() <= MAX_ROSTER;
-        frame.encode(true, if few { self.online.iter().copied().map(item).collect() } else { Vec::new() })
+        if self.online.len() > MAX_ROSTER {
+            return frame.encode(true, Vec::new());
+        }
+        let people: Vec<_> = self.online.iter().copied().map(item).collect();
+        for person in &self.dirty {
+            let shown =
+                people.binary_search_by_key(person, |item| item.person).ok().map(|at| people[at].clone());
+            let early = self.shown_early.entry(*person).or_default();
+            *early = shown.or(early.take());
+        }
+        frame.encode(true, people)
     }
 
     /// Tells what changed: a new version in `log`. `item` describes a member who is online.
@@ -129,6 +141,7 @@ impl Roster {
     ) {
         self.dirty_since = None;
         let dirty = std::mem::take(&mut self.dirty);
+        let early = std::mem::take(&mut self.shown_early);
         let frame = Frame { room, version: log.version + 1, online: count(self.online.len()), members };
         if self.online.len() > MAX_ROSTER {
             // Who was told names learns by an empty snapshot that from here on only counts are told.
@@ -142,7 +155,7 @@ impl Roster {
         let snapshot = frame.encode(true, people);
         let delta = match &self.told {
             None => frame.delta(snapshot.clone(), Vec::new()),
-            Some(told) => frame.changes(&dirty, told, &now),
+            Some(told) => frame.changes(&dirty, told, &now, &early),
         };
         self.told = Some(now);
         log.push(delta, snapshot);
@@ -179,18 +192,20 @@ impl Frame {
         dirty: &BTreeSet<PersonId>,
         told: &BTreeMap<PersonId, RosterItem>,
         now: &BTreeMap<PersonId, RosterItem>,
+        early: &BTreeMap<PersonId, Option<RosterItem>>,
     ) -> Delta {
         let mut people = Vec::new();
         let mut classic = Vec::new();
         for person in dirty {
             let (was, is) = (told.get(person), now.get(person));
-            if was == is {
+            let shown = early.get(person);
+            if was == is && shown.is_none() {
                 continue;
             }
             if let Some(line) = classic_line(was, is) {
                 classic.push((*person, line));
             }
-            match (was, is) {
+            match (was.or(shown.and_then(Option::as_ref)), is) {
                 (_, Some(is)) => people.push(is.clone()),
                 (Some(was), None) => people.push(RosterItem { presence: Default::default(), ..was.clone() }),
                 (None, None) => {}
@@ -214,4 +229,70 @@ fn classic_line(was: Option<&RosterItem>, is: Option<&RosterItem>) -> Option<Byt
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::message::Presence;
+
+    const BOB: PersonId = PersonId::FIRST;
+
+    fn named(name: &str) -> impl Fn(PersonId) -> RosterItem {
+        let presence = Presence { online: true, ..Presence::default() };
+        move |person| RosterItem { person, name: name.into(), presence, away: String::new() }
+    }
+
+    /// Whom the newest version tells of, by name, and whether they are online.
+    fn told(log: &RosterLog) -> Vec<(String, bool)> {
+        let frames = log.deltas.back().map(|delta| delta.native.clone()).unwrap_or_default();
+        let people = frames.iter().flat_map(|frame| match ServerMsg::decode(frame[4], &frame[5..]) {
+            Ok(Some(ServerMsg::Roster { people, .. })) => people,
+            other => panic!("{other:?}"),
+        });
+        people.map(|item| (item.name, item.presence.online)).collect()
+    }
+
+    /// A room in which Bob is known as `bob`.
+    fn with_bob() -> (Roster, RosterLog) {
+        let (mut roster, mut log) = (Roster::default(), RosterLog::default());
+        roster.touch(BOB, true, Steady(0));
+        roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
+        (roster, log)
+    }
+
+    #[test]
+    fn what_changed_and_changed_back_is_told_only_if_somebody_was_shown_it() {
+        for (is_shown, expected) in [(false, vec![]), (true, vec![("bob".to_owned(), true)])] {
+            let (mut roster, mut log) = with_bob();
+            roster.touch(BOB, true, Steady(1));
+            if is_shown {
+                drop(roster.snapshot(RoomId::FIRST, 1, log.version(), named("robert")));
+            }
+            roster.touch(BOB, true, Steady(2));
+            roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
+            assert_eq!(told(&log), expected);
+        }
+    }
+
+    #[test]
+    fn who_was_shown_and_left_before_anybody_was_told_is_no_ghost() {
+        let (mut roster, mut log) = with_bob();
+        let eve = BOB.next();
+        roster.touch(eve, true, Steady(1));
+        drop(roster.snapshot(RoomId::FIRST, 2, log.version(), named("eve")));
+        roster.touch(eve, false, Steady(2));
+        roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
+        assert_eq!(told(&log), [("eve".to_owned(), false)]);
+    }
+
+    #[test]
+    fn who_was_away_for_a_moment_is_told_to_those_who_missed_them() {
+        let (mut roster, mut log) = with_bob();
+        roster.touch(BOB, false, Steady(1));
+        drop(roster.snapshot(RoomId::FIRST, 1, log.version(), named("bob")));
+        roster.touch(BOB, true, Steady(2));
+        roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
+        assert_eq!(told(&log), [("bob".to_owned(), true)]);
+    }
 }

@@ -52,6 +52,7 @@ sometimes! {
     Drained = "the server was stopped with posts in flight",
     NewHistory = "a client found a new history",
     ClassicCut = "a classic client's connection was reset after a cut",
+    Recalled = "somebody read again what was said before",
     ShortRead = "bytes came in pieces of a few",
 }
 
@@ -73,14 +74,15 @@ impl Coverage {
     /// Whether a fault took effect: all but what happens in calm runs as well.
     pub fn felt(&self) -> bool {
         use Sometimes::{
-            ClientResent, LateReader, LiveDuringHistory, ReconnectArrived, ResumeBehind, ShortRead, SlowLink,
-            WriterParked,
+            ClientResent, LateReader, LiveDuringHistory, Recalled, ReconnectArrived, ResumeBehind, ShortRead,
+            SlowLink, WriterParked,
         };
         let calm = [
             ClientResent,
             LateReader,
             LiveDuringHistory,
             ReconnectArrived,
+            Recalled,
             ResumeBehind,
             ShortRead,
             SlowLink,

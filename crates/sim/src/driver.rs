@@ -50,6 +50,8 @@ pub(crate) struct Driver {
     /// Faults that wait for a batch, or for a piece of a file.
     at_batch: VecDeque<(Trap, Kind)>,
     at_piece: VecDeque<(u64, Kind)>,
+    /// The host of each client.
+    hosts: Vec<usize>,
     server_up: bool,
     stopping: Option<Stopping>,
     healed: bool,
@@ -63,6 +65,7 @@ impl Driver {
             last: 0,
             at_batch: VecDeque::new(),
             at_piece: VecDeque::new(),
+            hosts: plan.clients.iter().map(|client| client.host).collect(),
             server_up: true,
             stopping: None,
             healed: false,
@@ -123,6 +126,7 @@ impl Driver {
 
     fn begin(&mut self, kind: &Kind, world: &mut World, now: u64) {
         self.record.note(Who::Fault, kind.word(), kind.target());
+        self.hinder(kind);
         match *kind {
             Kind::Hold { host, ms } => self.hold(host, now + ms, world),
             Kind::Cut { host, ms, up, down } => self.cut(host, now + ms, (up, down), world, ms),
@@ -151,6 +155,22 @@ impl Driver {
                 self.later(now + ms, Deed::EndFull);
             }
             Kind::Clock { by_ms } => world.net.skew(by_ms),
+        }
+    }
+
+    /// Notes whom a fault may delay until they connect again.
+    fn hinder(&self, kind: &Kind) {
+        let sights = &mut self.record.pages().sights;
+        for (at, sight) in sights.iter_mut().enumerate() {
+            let is_hit = match *kind {
+                Kind::Hold { host, .. } | Kind::Cut { host, .. } => self.hosts.get(at) == Some(&host),
+                Kind::Stall { client, .. } | Kind::HalfOpen { client } => usize::from(client) == at,
+                Kind::ServerCrash { .. } | Kind::ServerStop { .. } | Kind::SyncFails => true,
+                _ => false,
+            };
+            if is_hit {
+                sight.hinder();
+            }
         }
     }
 

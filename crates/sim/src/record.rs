@@ -26,6 +26,8 @@ pub(crate) struct Pages {
     pub(crate) fates: BTreeMap<Token, Fate>,
     /// Lines that need not come in the order in which they were typed: they are requests, or wait for an upload.
     pub(crate) unordered: BTreeSet<Token>,
+    /// What guests typed, by the connection on which they did: each is another sender, since nobody knows them again.
+    pub(crate) guests: BTreeMap<Token, u64>,
     /// Sizes of the files that were sent.
     pub(crate) files: BTreeMap<Token, u32>,
     /// Times of recent logins, for storms.

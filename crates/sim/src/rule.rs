@@ -35,6 +35,7 @@ rules! {
     NoPanic = "I12" "nothing panics",
     ClassicOrder = "I13" "classic clients see the same order, less their own lines",
     Converges = "L1" "once everything is healed, all have caught up within 30 s",
+    NotTakenForDead = "L3" "nobody whose link works is taken for dead",
     Watchdog = "L2" "nobody works without end: connections, reads and writes of a client are bounded",
 }
 

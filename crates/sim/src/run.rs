@@ -106,6 +106,11 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(plan: &'a Plan, record: &Record, folder: Option<&Folder>) -> Self {
+        for (client, sight) in plan.clients.iter().zip(&mut record.pages().sights) {
+            let link = plan.links.get(client.host).map_or((0, 0), |link| (link.up, link.down));
+            let looks_away = client.steps.iter().any(|step| matches!(step.op, Op::LookAway { .. }));
+            sight.slow = looks_away || link != (0, 0);
+        }
         let world = World::new(plan, record, folder.map(|folder| &folder.0));
         Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0 }
     }

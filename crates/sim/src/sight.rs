@@ -20,6 +20,8 @@ pub(crate) struct Sight {
     next: BTreeMap<u64, Next>,
     /// The room that each name stood for when something was last shown there: names change.
     places: BTreeMap<String, u64>,
+    /// The history of what was shown.
+    pub(crate) epoch: u32,
     /// The newest entry that was shown, by the log's own number of the room.
     pub(crate) heads: BTreeMap<u64, u64>,
     /// Names of its rooms and of the people that it knows.
@@ -35,6 +37,14 @@ pub(crate) struct Sight {
     pub(crate) shown: u64,
     /// Of a classic client: the lobby's head when it was greeted, and the newest entry that it was shown.
     pub(crate) classic: Option<(u64, u64)>,
+    /// Its link is narrow, or its user looks away: it may be late at any time.
+    pub(crate) slow: bool,
+    /// Something went wrong with its link or the server since it logged in.
+    hindered: bool,
+    /// Rooms of which it is shown what is new at once.
+    live: BTreeSet<u64>,
+    /// How often it came as a guest.
+    pub(crate) visits: u64,
     /// What its device has on the wire.
     pub(crate) wire: Wire,
     /// Attempts to connect lately.
@@ -85,6 +95,14 @@ impl Sight {
     pub(crate) fn forget(&mut self, place: &str) {
         if let Some(room) = self.places.get(place) {
             self.next.remove(room);
+            self.live.remove(room);
+        }
+    }
+
+    /// Something of this history is shown. A process that ended may have taken with it that there is a new one.
+    pub(crate) fn read_in(&mut self, epoch: u32) {
+        if std::mem::replace(&mut self.epoch, epoch) != epoch {
+            self.forget_all();
         }
     }
 
@@ -92,6 +110,31 @@ impl Sight {
     pub(crate) fn forget_all(&mut self) {
         self.next.clear();
         self.heads.clear();
+    }
+
+    /// Something went wrong with its link, or with the server.
+    pub(crate) fn hinder(&mut self) {
+        self.hindered = true;
+        self.live.clear();
+    }
+
+    /// It has logged in.
+    pub(crate) fn come(&mut self) {
+        (self.online, self.hindered) = (true, false);
+        self.live.clear();
+    }
+
+    /// Whether nothing keeps it from being as quick as it can.
+    pub(crate) fn is_unhindered(&self) -> bool {
+        !self.slow && !self.hindered && self.online
+    }
+
+    /// It is shown an entry so many microseconds after it became durable: whether that is too late.
+    pub(crate) fn is_late(&mut self, room: u64, after: u64) -> bool {
+        if after < LIVE {
+            self.live.insert(room);
+        }
+        self.is_unhindered() && after > LATE && self.live.contains(&room)
     }
 
     /// The process ended: the next one may show some lines again, but skip none.
@@ -116,6 +159,12 @@ impl Sight {
         self.connects.len() > MAX_CONNECTS
     }
 }
+
+/// Who is shown an entry so soon after it became durable is live in its room, in microseconds.
+const LIVE: u64 = 1_000_000;
+
+/// Who is live, and is not hindered, is shown every entry within this time, in microseconds.
+const LATE: u64 = 3_000_000;
 
 /// Connections of one client in 10 s: full jitter below 250, 500 … 8,000 ms makes about 10, files add theirs.
 const MAX_CONNECTS: usize = 400;

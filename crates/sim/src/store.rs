@@ -173,7 +173,8 @@ impl SimStore {
             let Ok(seq) = outcome else { continue };
             let token = token_of(&post.body);
             pages.note(Who::Server, "has in its log", token, seq.value());
-            if let Some(wrong) = pages.truth.add(token, post.room.value(), seq.value()) {
+            let now = pages.now();
+            if let Some(wrong) = pages.truth.add(token, post.room.value(), seq.value(), now) {
                 pages.fail(Rule::AtMostOnce, wrong);
             }
         }

@@ -12,6 +12,8 @@ pub(crate) struct Spot {
     pub(crate) room: u64,
     /// The entry's number.
     pub(crate) seq: u64,
+    /// When it became durable, in simulated microseconds.
+    pub(crate) at: u64,
 }
 
 /// All lines that are durable.
@@ -27,7 +29,7 @@ pub(crate) struct Truth {
 
 impl Truth {
     /// An entry became durable. What is wrong with that, if something is.
-    pub(crate) fn add(&mut self, token: Option<Token>, room: u64, seq: u64) -> Option<String> {
+    pub(crate) fn add(&mut self, token: Option<Token>, room: u64, seq: u64, at: u64) -> Option<String> {
         let epoch = self.epoch;
         self.entries += 1;
         let head = self.heads.entry((epoch, room)).or_default();
@@ -38,7 +40,7 @@ impl Truth {
         }
         self.rooms.entry(room).or_default().push(token);
         let spots = self.spots.entry(token?).or_default();
-        spots.push(Spot { epoch, room, seq });
+        spots.push(Spot { epoch, room, seq, at });
         (spots.len() > 1).then(|| {
             format!("{} is in the log twice: {spots:?}", token.map(|t| t.to_string()).unwrap_or_default())
         })

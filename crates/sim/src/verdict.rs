@@ -84,7 +84,8 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
 /// The newest entry of a room that a client was shown. Somebody at a prompt is not shown again what another of their
 /// devices has shown.
 fn seen_of(pages: &Pages, sight: &Sight, room: u64) -> u64 {
-    let mine = pages.sights.iter().filter(|other| other.person == sight.person);
+    let epoch = pages.truth.epoch();
+    let mine = pages.sights.iter().filter(|other| other.person == sight.person && other.epoch == epoch);
     mine.filter_map(|sight| sight.heads.get(&room)).max().copied().unwrap_or(0)
 }
 
@@ -143,12 +144,13 @@ fn first_name(name: &str) -> &str {
 /// What is wrong with the log as a whole, if anything.
 pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
     for (room, lines) in pages.truth.rooms() {
-        let mut last: BTreeMap<u16, u32> = BTreeMap::new();
+        let mut last: BTreeMap<(u16, u64), u32> = BTreeMap::new();
         for token in lines.iter().flatten() {
             if pages.unordered.contains(token) {
                 continue;
             }
-            let before = last.insert(token.client, token.n);
+            let visit = pages.guests.get(token).copied().unwrap_or(0);
+            let before = last.insert((token.client, visit), token.n);
             if before.is_some_and(|before| before >= token.n) {
                 return Some((
                     Rule::SenderOrder,

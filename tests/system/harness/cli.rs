@@ -36,6 +36,13 @@ impl Home {
         let args = [&[host.as_str(), "-p", port.as_str(), "-u", name], more].concat();
         Cli(Process::start("natter", &args, self.0.path()))
     }
+
+    /// Starts an errand here: `natter send` or `natter get`.
+    pub fn errand(&self, verb: &str, addr: SocketAddr, name: &str, more: &[&str]) -> Cli {
+        let addr = addr.to_string();
+        let args = [&[verb, addr.as_str(), "-u", name], more].concat();
+        Cli(Process::start("natter", &args, self.0.path()))
+    }
 }
 
 /// A running `natter`.

@@ -43,6 +43,8 @@ impl Process {
             .env("XDG_DATA_HOME", home.join("data"))
             .env("XDG_RUNTIME_DIR", home.join("run"))
             .env("NATTER_RECEIVED", home.join("received"))
+            // What is larger is asked about by default, and a pipe has nobody to answer.
+            .env("NATTER_MAX_RECEIVE", "256")
             .env("RUST_BACKTRACE", "1")
             .env("TZ", "UTC")
             .stdin(Stdio::piped())

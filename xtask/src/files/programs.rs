@@ -70,7 +70,7 @@ impl<'a> Programs<'a> {
     /// Fails if no port is free.
     pub fn launch(&self, store: &str) -> Result<Launch, Failure> {
         let (data, temp) = (self.path("data").display().to_string(), self.path("").display().to_string());
-        let mut args = vec!["--store", store, "--max-file-mib", "1048576", "--max-files-mib", "1048576"];
+        let mut args = vec!["--store", store, "--max-file-mib", "1048576", "--file-space-mib", "1048576"];
         args.extend(if store == "memory" { ["--temp", &temp] } else { ["--data", &data] });
         Launch::new(&self.program("natterd"), self.scratch.path(), &args)
     }

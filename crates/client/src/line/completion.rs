@@ -10,6 +10,8 @@ pub struct Candidates<'a> {
     pub people: &'a [String],
     /// Rooms.
     pub rooms: &'a [String],
+    /// Files that were listed.
+    pub files: &'a [String],
 }
 
 /// Whether a path is typed here, which only the file system can complete.
@@ -22,11 +24,21 @@ pub fn is_path(line: &str, at: usize) -> bool {
 /// Where the completed word begins, in bytes, and what could stand in its place.
 pub fn complete(line: &str, at: usize, candidates: Candidates<'_>) -> (usize, Vec<String>) {
     let before = &line[..line.floor_char_boundary(at)];
+    if let Some(start) = file_argument(before) {
+        return (start, names(&before[start..], "", candidates.files, ""));
+    }
     let start = before
         .rfind(char::is_whitespace)
         .map_or(0, |space| space + before[space..].chars().next().map_or(1, char::len_utf8));
     let word = &before[start..];
     (start, offers(before, start, word, candidates))
+}
+
+/// Where the name of a file begins, which may hold blanks.
+fn file_argument(before: &str) -> Option<usize> {
+    let (name, rest) = before.strip_prefix('/')?.split_once(char::is_whitespace)?;
+    let is_file = find(name).is_some_and(|spec| spec.argument == Argument::File);
+    is_file.then(|| before.len() - rest.trim_start().len())
 }
 
 fn offers(before: &str, start: usize, word: &str, candidates: Candidates<'_>) -> Vec<String> {
@@ -38,12 +50,11 @@ fn offers(before: &str, start: usize, word: &str, candidates: Candidates<'_>) ->
     let spec = command.and_then(find).filter(|_| !before[..start].is_empty());
     let first = before[..start].split_whitespace().count() == 1;
     match spec.filter(|_| first).map(|spec| spec.argument) {
-        Some(Argument::File) => Vec::new(),
         Some(Argument::Room) => names(word, "#", candidates.rooms, ""),
         Some(Argument::Person) => names(word, "@", candidates.people, " "),
         Some(Argument::Command) => commands(word.trim_start_matches('/'), "", ""),
         // Paths are completed where the file system is.
-        Some(Argument::None | Argument::Path) => Vec::new(),
+        Some(Argument::None | Argument::Path | Argument::File) => Vec::new(),
         Some(Argument::Text) | None => {
             // At the beginning of a line a name is an address.
             let end = if start == 0 { ": " } else { " " };
@@ -78,7 +89,8 @@ mod tests {
     fn check(line: &str, start: usize, expected: &[&str]) {
         let people = ["Bob", "bobby", "carol"].map(str::to_owned);
         let rooms = ["dev", "lobby"].map(str::to_owned);
-        let candidates = Candidates { people: &people, rooms: &rooms };
+        let files = ["my cat.png", "map.txt"].map(str::to_owned);
+        let candidates = Candidates { people: &people, rooms: &rooms, files: &files };
         let (at, offers) = complete(line, line.len(), candidates);
         assert_eq!(
             (at, offers.iter().map(String::as_str).collect::<Vec<_>>()),
@@ -96,6 +108,8 @@ mod tests {
         check("/msg BO", 5, &["Bob ", "bobby "]);
         check("/msg bob ca", 9, &["carol "]);
         check("/help his", 6, &["history"]);
+        check("/get m", 5, &["my cat.png", "map.txt"]);
+        check("/get my c", 5, &["my cat.png"]);
         check("/quit x", 6, &[]);
         check("/nosuch", 0, &[]);
         check("//jo", 0, &[]);

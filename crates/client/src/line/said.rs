@@ -5,6 +5,7 @@ use super::size::human_size;
 use crate::session::event::{Quote, Quoted, Said};
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::Millis;
+use protocol::message::Shape;
 use protocol::text::{sanitize, sanitize_line};
 
 /// Who speaks where there is no person.
@@ -33,7 +34,9 @@ impl Renderer {
             Number::Marked => format!("> #{} ", said.seq),
         };
         let head = format!("{stamp}{}", self.look.faint(&label));
-        let answers = !is_change(said.kind) && said.revision != Revision::Deleted;
+        // A file that was offered answers its offer, which need not be told.
+        let answers =
+            !is_change(said.kind) && said.kind != EntryKind::File && said.revision != Revision::Deleted;
         if let Some(quote) = said.reply.as_ref().filter(|_| answers) {
             out.push(format!("{head}{}", self.look.faint(&quoted(quote))));
         }
@@ -63,9 +66,12 @@ impl Renderer {
             EntryKind::Topic if said.text.is_empty() => format!("* {name} took the topic away"),
             EntryKind::Topic => format!("* {name} set the topic: {body}"),
             EntryKind::Reaction => format!("* {name} reacted to {target} with {body}"),
-            EntryKind::FileOffer => format!("* {name} offers a file: {body}"),
+            EntryKind::FileOffer => format!("* {name} is sending '{}'", safe(&said.text)),
             EntryKind::File => match &said.file {
-                Some(file) => format!("* {name} sends '{}' ({})", safe(&file.name), human_size(file.size)),
+                Some(file) => {
+                    let what = if file.shape == Shape::Folder { "the folder " } else { "" };
+                    format!("* {name} sends {what}'{}' ({})", safe(&file.name), human_size(file.size))
+                }
                 None => format!("* {name} sends a file that this version of natter can't read"),
             },
             EntryKind::System => format!("-- {body}"),

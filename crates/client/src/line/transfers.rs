@@ -36,11 +36,11 @@ impl Renderer {
             }
             TransferStep::Asked { .. } => {
                 let size = human_size(transfer.size);
-                vec![self.offer(transfer, &format!("offers '{name}' ({size})"), "")]
+                vec![self.offer(transfer, &format!("'{name}' ({size})"), "")]
             }
             TransferStep::Listed { index, all } => self.listed(transfer, index, *all),
             TransferStep::LeftOut { count } => {
-                let text = format!("{count} links, devices or pipes in '{name}' are not sent");
+                let text = format!("not sent from '{name}': links, devices and pipes ({count})");
                 vec![self.info(&text)]
             }
             TransferStep::Resumed { at } => {
@@ -103,7 +103,8 @@ impl Renderer {
     /// Somebody offers something, which the user must decide on.
     fn offer(&self, transfer: &Transfer, what: &str, more: &str) -> String {
         let (from, number) = (who(&transfer.way), transfer.id.0);
-        let text = format!("{from} {what}: /accept {number} receives it, /decline {number} does not{more}");
+        let text =
+            format!("{what} of {from} waits: /accept {number} receives it, /decline {number} does not{more}");
         self.look.pad(&self.look.strong(&format!("-- {text}")))
     }
 
@@ -114,16 +115,17 @@ impl Renderer {
         out.extend(self.listing(index, all, number));
         let run = match programs(index) {
             0 => String::new(),
-            n => format!("; /accept {number} -x lets its {} be run", count(n as u64, "program")),
+            n => format!("; with -x its {} can be run", count(n as u64, "program")),
         };
-        out.push(self.offer(transfer, &format!("offers the folder '{name}' ({files}, {size})"), &run));
+        out.push(self.offer(transfer, &format!("the folder '{name}' ({files}, {size})"), &run));
         out
     }
 }
 
 /// How long it still takes at this rate.
 fn left(size: u64, pace: Pace) -> Option<String> {
-    let seconds = size.saturating_sub(pace.moved).checked_div(pace.rate)?;
+    let bytes = size.saturating_sub(pace.moved);
+    let seconds = if pace.rate == 0 { return None } else { bytes.div_ceil(pace.rate) };
     Some(match seconds {
         0..6_000 => format!("{}:{:02}", seconds / 60, seconds % 60),
         6_000..360_000 => format!("{} h", seconds / 3_600),

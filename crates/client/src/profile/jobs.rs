@@ -71,6 +71,7 @@ impl StoredUp {
 pub(super) struct StoredDown {
     from: String,
     at: Option<(u64, u64)>,
+    offer: Option<u64>,
     transfer: Option<String>,
     hash: Option<String>,
     name: String,
@@ -95,6 +96,7 @@ impl StoredDown {
         Self {
             from: job.from.clone(),
             at: job.at.map(|(room, seq)| (room.value(), seq.value())),
+            offer: job.offer.map(Seq::value),
             transfer: origin.transfer.map(|transfer| hex(&transfer.0)),
             hash: origin.hash.map(|hash| hex(&hash.0)),
             name: name.clone(),
@@ -126,7 +128,8 @@ impl StoredDown {
             Stage::Received => DownStage::Received,
             Stage::Settled => DownStage::Settled,
         };
-        Some(DownJob { from: self.from, at, download, stage })
+        let offer = self.offer.and_then(Seq::new);
+        Some(DownJob { from: self.from, at, offer, download, stage })
     }
 }
 

@@ -69,7 +69,8 @@ fn jobs() -> impl Iterator<Item = Record> {
         let (id, name, shape) = (JobId(n as u64 + 3), "x".to_owned(), Shape::Folder);
         let download = Download { id, origin, size: 7, name, shape, keep };
         let at = (n != 1).then_some((RoomId::FIRST, Seq::FIRST));
-        Job::Down(DownJob { from: "eve".into(), at, download, stage })
+        let offer = (n > 0).then_some(Seq::FIRST);
+        Job::Down(DownJob { from: "eve".into(), at, offer, download, stage })
     });
     ups.into_iter().chain(downs).enumerate().map(|(n, job)| Record::Job { id: JobId(n as u64), job })
 }

@@ -63,7 +63,11 @@ impl Session {
         }
         let said = self.news(place, entry, news);
         let is_news = room_is_read.is_none_or(|last| entry.seq > last) && !said.mine && said.name.is_some();
-        self.tell(Event::Said(said));
+        // On an errand nobody is there to read what others say.
+        let own = entry.device.is_some() && entry.device == self.device;
+        if own || !self.errand {
+            self.tell(Event::Said(said));
+        }
         if let Some(wanted) = Self::wanted(id, entry).filter(|_| is_news && !known_file) {
             self.receive(wanted);
         }

@@ -41,7 +41,7 @@ impl Session {
 
     fn handle_post_refused(&mut self, counter: Option<Counter>, refusal: Refusal, now: Now) {
         match self.outbox.handle_refusal(counter, refusal.code, refusal.detail, now) {
-            Verdict::Dropped(pending) => self.tell_refused(pending, refusal),
+            Verdict::Dropped(pending) => self.tell_refused(*pending, refusal),
             Verdict::Again if refusal.known() == Some(Code::DiskFull) => self.tell_full(),
             Verdict::Again | Verdict::Stale => {}
         }

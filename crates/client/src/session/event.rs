@@ -339,6 +339,13 @@ pub enum TransferStep {
     Failed(Failure),
 }
 
+impl TransferStep {
+    /// Whether it only says how far a file is, and is out of date with the next one.
+    pub fn is_progress(&self) -> bool {
+        matches!(self, Self::Moving(_) | Self::Hashing(_) | Self::Verifying(_) | Self::Unpacking(_))
+    }
+}
+
 /// How a session ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum End {

@@ -39,7 +39,7 @@ const FULL_MS: u64 = 2_000;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Verdict {
     /// It is dropped; tell its author.
-    Dropped(Pending),
+    Dropped(Box<Pending>),
     /// It will be sent again.
     Again,
     /// Nothing on the wire has this number.
@@ -218,7 +218,7 @@ impl Outbox {
             Some(Code::DiskFull) if self.patient => self.hold(at, FULL_MS, now),
             _ => {
                 self.flight.answer(at, Answer::Drop);
-                Verdict::Dropped(pending)
+                Verdict::Dropped(pending.into())
             }
         };
         self.finish_refusal();
@@ -243,7 +243,7 @@ impl Outbox {
             Some(at) => {
                 self.flight.unnamed -= 1;
                 self.flight.answer(at, Answer::Drop);
-                Verdict::Dropped(self.pending[at].clone())
+                Verdict::Dropped(self.pending[at].clone().into())
             }
         }
     }

@@ -11,9 +11,10 @@ pub(super) use table::Transfers;
 pub use table::{Ongoing, Wanted};
 
 use super::event::{Refusal, TransferStep, Way};
-use super::outbox::{DownStage, Job, Offer, UpJob};
+use super::outbox::{DownJob, DownStage, Job, Offer, UpJob};
 use super::place::Place;
 use super::requests::{Asked, Why};
+use super::save::Kept;
 use super::{Phase, Session};
 use crate::clock::Now;
 use crate::transfer::{Download, Failure, JobId, Order, Upload};
@@ -120,13 +121,7 @@ impl Session {
 
     /// The server knows that this file is here, or does not want to know.
     pub(super) fn handle_fetched(&mut self, id: JobId) {
-        match self.outbox.jobs().down(id) {
-            // The entry that ends the offer must not be taken for another file.
-            Some(job) if job.origin().hash.is_none() => {
-                self.outbox.change_down(id, |job| job.stage = DownStage::Settled);
-            }
-            _ => self.outbox.drop_job(id),
-        }
+        self.forget_job(id);
     }
 
     /// It is over, and was not done.
@@ -142,13 +137,30 @@ impl Session {
         self.forget_job(id);
     }
 
-    /// Nothing of a job is kept any more, but what is needed to know the entry that ends its offer.
+    /// Nothing of a job is kept any more, but what is needed to know its entries: the one that ends its offer is still to
+    /// come, and after a crash those come again that were shown last.
     fn forget_job(&mut self, id: JobId) {
         match self.outbox.jobs().down(id) {
-            Some(job) if job.origin().hash.is_none() && job.at.is_some() => {
+            Some(job) if job.at.is_some() => {
                 self.outbox.change_down(id, |job| job.stage = DownStage::Settled);
             }
             _ => self.outbox.drop_job(id),
+        }
+    }
+
+    /// Cursors were kept: entries in front of them do not come again.
+    pub(super) fn handle_kept_cursors(&mut self, kept: &Kept) {
+        let passed = |job: &DownJob| {
+            let (room, seq) = job.at?;
+            let kept = kept.rooms.iter().find(|kept| kept.room == room)?;
+            Some(job.origin().hash.is_some() && kept.seen >= Some(seq))
+        };
+        let settled = self.outbox.jobs().iter().filter_map(|(id, job)| match job {
+            Job::Down(job) if job.stage == DownStage::Settled && passed(job) == Some(true) => Some(id),
+            _ => None,
+        });
+        for id in settled.collect::<Vec<_>>() {
+            self.outbox.drop_job(id);
         }
     }
 

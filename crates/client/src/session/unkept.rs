@@ -41,7 +41,10 @@ impl Session {
     pub fn handle_kept(&mut self, save: &Save) {
         let retried = match save {
             Save::Append(_) | Save::Replace(_) => self.unkept.outbox.take(),
-            Save::Kept(_) => self.unkept.cursors.take(),
+            Save::Kept(kept) => {
+                self.handle_kept_cursors(kept);
+                self.unkept.cursors.take()
+            }
         };
         if retried.is_some() && self.unkept.timeout().is_none() {
             self.tell(Event::KeptAgain);

@@ -2,6 +2,7 @@
 
 use super::Session;
 use super::place::Place;
+use protocol::text::check_line;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -68,6 +69,7 @@ impl Session {
 
     /// Files were listed.
     pub(super) fn keep_names(&mut self) {
-        self.names.files = self.shelf_names().map(str::to_owned).collect();
+        self.names.files =
+            self.shelf_names().filter(|name| check_line(name).is_ok()).map(str::to_owned).collect();
     }
 }

@@ -203,10 +203,8 @@ async fn tell(news: &Sender<News>, id: JobId, step: Step) {
 
 impl<C: Connect> Job<'_, C> {
     async fn tell(&self, step: Step) {
-        let progress = match &step {
-            Step::Hashing(_) | Step::Verifying(_) | Step::Moved(_) | Step::Unpacking(_) => true,
-            _ => false,
-        };
+        let progress =
+            matches!(step, Step::Hashing(_) | Step::Verifying(_) | Step::Moved(_) | Step::Unpacking(_));
         if !progress {
             return tell(self.news, self.id, step).await;
         }

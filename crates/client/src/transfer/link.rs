@@ -88,9 +88,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
 
     /// Sends a piece of a file.
     pub(super) async fn send_chunk(&mut self, req: u32, offset: u64, bytes: &[u8]) -> Result<(), Trouble> {
-        let len = u32::try_from(bytes.len()).map_err(|_| Trouble::Lost(Loss::Garbled))?;
         let mut head = [0; HEADER + PIECE_HEAD];
-        let whole = 1 + PIECE_HEAD as u32 + len;
+        let whole = 1 + PIECE_HEAD + bytes.len();
+        let (whole, len) = match (u32::try_from(whole), u32::try_from(bytes.len())) {
+            (Ok(whole), Ok(len)) => (whole, len),
+            _ => return Err(Trouble::Lost(Loss::Garbled)),
+        };
         head[..4].copy_from_slice(&whole.to_be_bytes());
         head[4] = ty::CHUNK;
         head[5..9].copy_from_slice(&req.to_be_bytes());

@@ -2,6 +2,7 @@
 
 mod carriers;
 mod folder;
+mod folders;
 mod names;
 mod resume;
 mod server;

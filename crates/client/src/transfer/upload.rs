@@ -133,7 +133,7 @@ impl<'a, F: Files> Outgoing<'a, F> {
 
     /// Where the server wants it to go on tells what it found wrong.
     fn judge(&mut self, offset: u64) -> Result<(), Stop> {
-        if offset > self.opened.size || (offset % BLOCK != 0 && offset != self.opened.size) {
+        if offset > self.opened.size || (!offset.is_multiple_of(BLOCK) && offset != self.opened.size) {
             return Err(Trouble::Lost(Loss::Garbled).into());
         }
         if !std::mem::take(&mut self.suspect) {
@@ -186,7 +186,7 @@ impl<'a, F: Files> Outgoing<'a, F> {
             link.send_chunk(REQ.0, offset, &self.buffer[..most]).await?;
             let sent = most as u64;
             (offset, credit, self.sent) = (offset + sent, credit - sent, self.sent + sent);
-            if offset % BLOCK == 0 && offset < self.opened.size {
+            if offset.is_multiple_of(BLOCK) && offset < self.opened.size {
                 let index = offset / BLOCK - 1;
                 if let Some(value) = self.hashed.value(index) {
                     link.send(&ClientMsg::Check { req: REQ, index, value }).await?;

@@ -57,11 +57,12 @@ impl Hub {
     }
 
     /// Who is in a room now, and the version after which the rest is told.
-    pub(super) fn roster_snapshot(&self, room: RoomId) -> (Vec<Bytes>, u64) {
-        let Some(found) = self.rooms.find(room) else { return (Vec::new(), 0) };
+    pub(super) fn roster_snapshot(&mut self, room: RoomId) -> (Vec<Bytes>, u64) {
+        let Some(found) = self.rooms.find_mut(room) else { return (Vec::new(), 0) };
         let members = u32::try_from(found.members.len()).unwrap_or(u32::MAX);
         let version = found.log.end().roster.version();
-        let item = |person| self.people.item(person, found.typing.contains_key(&person));
+        let (people, typing) = (&self.people, &found.typing);
+        let item = |person| people.item(person, typing.contains_key(&person));
         (found.roster.snapshot(room, members, version, item), version)
     }
 

@@ -25,8 +25,13 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist) -> Ended {
     let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, connect.connect()).await else {
         return Ended::Failed;
     };
-    let mut talk =
-        Talk { actor, typist, phase: Phase::Talk, leaving: None, from: None, typed: BTreeSet::new() };
+    let visit = {
+        let visits = &mut actor.net.record.pages().sights[usize::from(actor.id)].visits;
+        *visits += 1;
+        *visits
+    };
+    let (phase, typed) = (Phase::Talk, BTreeSet::new());
+    let mut talk = Talk { actor, typist, visit, phase, leaving: None, from: None, typed };
     match talk.run(stream).await {
         Ok(away) => Ended::Left(away),
         Err(_) => Ended::Failed,
@@ -36,6 +41,8 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist) -> Ended {
 struct Talk<'a> {
     actor: &'a Actor,
     typist: &'a mut Typist,
+    /// Which of its connections this is.
+    visit: u64,
     phase: Phase,
     leaving: Option<u64>,
     /// Entries of the lobby after this one are shown.
@@ -90,6 +97,8 @@ impl Talk<'_> {
                 Typed::Line(line, token) => {
                     self.actor.typed(token);
                     self.typed.extend(token);
+                    let visit = self.visit;
+                    self.actor.net.record.pages().guests.extend(token.map(|token| (token, visit)));
                     write.write_all(&ClassicMsg::Text(&line).encode()).await?;
                 }
                 Typed::Leave(away) => {

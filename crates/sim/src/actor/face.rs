@@ -204,10 +204,10 @@ impl<'a> Onlooker<'a> {
         let at = usize::from(id);
         match event {
             Event::Welcome(welcome) => {
-                pages.sights[at].online = true;
+                pages.sights[at].come();
                 pages.sights[at].name = welcome.name;
             }
-            Event::Reconnected => pages.sights[at].online = true,
+            Event::Reconnected => pages.sights[at].come(),
             Event::Named { name } => pages.sights[at].name = name,
             Event::Lost(_) => {
                 pages.note(Who::Client(id), "loses its connection", None, 0);
@@ -234,6 +234,9 @@ impl<'a> Onlooker<'a> {
                 pages.sights[at].forget(&place.to_string());
             }
             Event::NewHistory => pages.sights[at].forget_all(),
+            Event::History { place, entries, .. }
+            | Event::Context { place, entries }
+            | Event::Around { place, entries, .. } => check_recalled(id, &place, &entries, pages),
             Event::People { people, .. } => {
                 let online = people.into_iter().filter(|item| item.presence.online);
                 pages.sights[at].who = Some(online.map(|item| item.name).collect());
@@ -266,13 +269,14 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
     if crate::net::EPOCH_MS + pages.now() / 1_000 > said.time.0 + 20_000 {
         pages.coverage.hit(Sometimes::LateReader);
     }
-    let place = said.place.to_string();
+    let (place, now) = (said.place.to_string(), pages.now());
     let sight = &mut pages.sights[usize::from(id)];
     if let Place::Person(name) = &said.place {
         sight.peers.insert(name.clone());
     }
     match pages.truth.spot(token) {
         Some(spot) if spot.seq == seq => {
+            sight.read_in(spot.epoch);
             let elsewhere = read_elsewhere(id, spot.room, seq, pages);
             let sight = &mut pages.sights[usize::from(id)];
             if let Some(wrong) = sight.show(&place, spot.room, seq, elsewhere, token) {
@@ -281,12 +285,32 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
             let sight = &mut pages.sights[usize::from(id)];
             let head = sight.heads.entry(spot.room).or_default();
             *head = seq.max(*head);
+            let after = now.saturating_sub(spot.at);
+            if sight.is_late(spot.room, after) {
+                let what = format!("c{id} is shown {token} {} ms after it was stored", after / 1_000);
+                pages.fail(Rule::OthersUndisturbed, what);
+            }
         }
         // What was on its way when a memory store forgot it.
         Some(spot) if spot.epoch > 0 => {}
         spot => pages
             .fail(Rule::OneOrder, format!("c{id} was shown {token} as entry {seq}, the log has {spot:?}")),
     }
+}
+
+/// What is shown again must be what is in the log, in its order and without a gap.
+fn check_recalled(id: u16, place: &Place, entries: &[Said], pages: &mut Pages) {
+    for (before, said) in std::iter::once(None).chain(entries.iter().map(Some)).zip(entries) {
+        let spot = Token::find(&said.text).and_then(|token| pages.truth.spot(token));
+        let follows = before.is_none_or(|before| before.seq.next() == said.seq);
+        let is_there = spot.is_some_and(|spot| spot.seq == said.seq.value() || spot.epoch > 0);
+        if !follows || !is_there {
+            let what =
+                format!("c{id} is shown '{}' again as entry {} of {place}: {spot:?}", said.text, said.seq);
+            return pages.fail(Rule::OneOrder, what);
+        }
+    }
+    pages.coverage.hit(Sometimes::Recalled);
 }
 
 /// Up to where the person behind a client was shown a room by any device, and one more.

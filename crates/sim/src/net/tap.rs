@@ -3,7 +3,9 @@
 use crate::coverage::Sometimes;
 use crate::record::{Fate, Pages, Record};
 use crate::rule::Rule;
+use crate::sight::Sight;
 use crate::trace::{Token, Who};
+use protocol::code::Code;
 use protocol::frame::{Deframer, Item};
 use protocol::id::{RoomId, Seq};
 use protocol::limits::MAX_FRAME;
@@ -93,7 +95,11 @@ impl Tap {
     }
 
     fn wire<'a>(&self, pages: &'a mut Pages) -> &'a mut Wire {
-        &mut pages.sights[usize::from(self.client)].wire
+        &mut self.sight(pages).wire
+    }
+
+    fn sight<'a>(&self, pages: &'a mut Pages) -> &'a mut Sight {
+        &mut pages.sights[usize::from(self.client)]
     }
 
     fn take(&mut self, message: &ServerMsg, pages: &mut Pages) {
@@ -108,6 +114,12 @@ impl Tap {
                 if let Some(newest) = newest.filter(|newest| newest >= next) {
                     pages.coverage.hit(Sometimes::ResumeBehind);
                     self.behind.insert(*room, newest);
+                }
+            }
+            ServerMsg::Error { code, .. } if is_of_the_dead(*code) => {
+                let (client, is_unhindered) = (self.client, self.sight(pages).is_unhindered());
+                if is_unhindered {
+                    pages.fail(Rule::NotTakenForDead, format!("c{client} is told that it was silent"));
                 }
             }
             ServerMsg::Trimmed { room, first, .. } => drop(self.next.insert(*room, Some(*first))),
@@ -199,9 +211,14 @@ impl Tap {
     }
 }
 
+/// Whether it says that somebody was silent for too long.
+fn is_of_the_dead(code: u16) -> bool {
+    [Code::Silent, Code::Stalled].iter().any(|dead| dead.number() == code)
+}
+
 /// Which messages of the server count.
 fn is_told(ty: u8) -> bool {
-    matches!(ty, ty::WELCOME | ty::ACK | ty::OPENED | ty::ENTRIES | ty::TRIMMED)
+    matches!(ty, ty::WELCOME | ty::ACK | ty::OPENED | ty::ENTRIES | ty::TRIMMED | ty::ERROR)
 }
 
 pub(crate) fn token_of(body: &[u8]) -> Option<Token> {

@@ -68,16 +68,7 @@ fn write_lines(lines: &[String], screen: bool, moves: bool, bar: bool) -> io::Re
 }
 
 fn is_progress(event: &Event) -> bool {
-    let Event::Transfer(Transfer { step, .. }) = event else {
-        return false;
-    };
-    matches!(
-        step,
-        TransferStep::Moving(_)
-            | TransferStep::Hashing(_)
-            | TransferStep::Verifying(_)
-            | TransferStep::Unpacking(_)
-    )
+    matches!(event, Event::Transfer(Transfer { step, .. }) if step.is_progress())
 }
 
 fn is_told(event: &Event, report: Report) -> bool {

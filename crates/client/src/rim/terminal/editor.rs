@@ -38,7 +38,7 @@ impl Completer for Assistant {
             return Ok((start, found.into_iter().map(|pair| pair.replacement).collect()));
         }
         let view = self.view.borrow();
-        let candidates = Candidates { people: &view.people, rooms: &view.rooms };
+        let candidates = Candidates { people: &view.people, rooms: &view.rooms, files: &view.files };
         Ok(complete(line, at, candidates))
     }
 }

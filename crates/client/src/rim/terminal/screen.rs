@@ -2,7 +2,7 @@
 //! file is, which takes the place of the one before it.
 
 use crate::line::Renderer;
-use crate::session::event::{Event, Transfer, TransferStep};
+use crate::session::event::{Event, Transfer};
 use rustix::termios::tcgetwinsize;
 use std::io;
 use unicode_width::UnicodeWidthChar;
@@ -34,7 +34,7 @@ impl Screen {
         let Event::Transfer(Transfer { step, .. }) = event else {
             return text;
         };
-        if matches!(step, TransferStep::Moving(_)) {
+        if step.is_progress() {
             self.moving = rows(&lines[0], columns());
         }
         if before == 0 { text } else { format!("\x1b[{before}A\r\x1b[J{text}") }
@@ -58,7 +58,7 @@ fn rows(line: &str, columns: usize) -> usize {
 mod tests {
     use super::*;
     use crate::line::{Look, Zone};
-    use crate::session::event::Way;
+    use crate::session::event::{TransferStep, Way};
     use crate::transfer::{JobId, Pace, Shape};
 
     fn transfer(step: TransferStep) -> Event {

@@ -50,6 +50,8 @@ pub struct DownJob {
     pub from: String,
     /// Its entry, or its offer's; `None` if that was in a history that is gone.
     pub at: Option<(RoomId, Seq)>,
+    /// The entry that offered it, if there was one.
+    pub offer: Option<Seq>,
     /// What is received.
     pub download: Download,
     /// How far it is.
@@ -63,11 +65,16 @@ pub enum DownStage {
     Coming,
     /// It is here; the server is to be told.
     Received,
-    /// It is here, or not wanted, and the entry that ends its offer has not come yet.
+    /// It is here, or not wanted. An entry about it may still come, for the first time or again.
     Settled,
 }
 
 impl DownJob {
+    /// Whether this entry names it, or offered it.
+    pub fn is_at(&self, room: RoomId, seq: Seq) -> bool {
+        self.at.is_some_and(|(of, at)| of == room && (at == seq || self.offer == Some(seq)))
+    }
+
     /// What it is a download of.
     pub fn origin(&self) -> Origin {
         self.download.origin

@@ -315,7 +315,47 @@ fn what_was_here_before_its_file_entry_came_is_not_received_again_by_any_process
     next.say(ServerMsg::Answer { req, more: false, reply: Reply::Done });
     show(&mut next, vec![sends(2, Some(1), None)]);
     assert_eq!(downloads(&mut next), []);
-    assert!(next.session.outbox.jobs().iter().next().is_none(), "nothing is kept of it");
+    next.show_all();
+    next.pass(250);
+    assert!(next.session.outbox.jobs().iter().next().is_none(), "nothing is kept of it behind the cursor");
+}
+
+#[test]
+fn entries_that_come_again_after_a_crash_begin_nothing_again() {
+    let entries = || vec![offers(1, None), sends(2, Some(1), None), sends(3, None, None)];
+    let mut client = receiving(false);
+    show(&mut client, entries());
+    assert_eq!(downloads(&mut client).len(), 3, "two begin, and one is whole");
+    let dies = |client: &Scripted, begun: usize| {
+        let mut next = Scripted::after(&client.journal);
+        next.session.receive_up_to(SIZE);
+        next.connect();
+        next.log_in(None);
+        next.opened(LOBBY, Some(3), 1);
+        next.session.rooms.by_id(LOBBY).expect("there").history = None;
+        show(&mut next, entries());
+        let orders = downloads(&mut next);
+        assert_eq!(orders.len(), begun, "{orders:?}");
+    };
+    dies(&client, 2);
+    for id in [JobId(1), JobId(2)] {
+        let step = Step::Received("received/cat.png".into());
+        client.session.handle_news(News { id, step }, client.now);
+        client.pass(0);
+    }
+    dies(&client, 0);
+    let fetched: Vec<_> = client
+        .sent()
+        .into_iter()
+        .filter_map(|message| match message {
+            ClientMsg::Fetched { req, .. } => Some(req),
+            _ => None,
+        })
+        .collect();
+    for req in fetched {
+        client.say(ServerMsg::Answer { req, more: false, reply: Reply::Done });
+    }
+    dies(&client, 0);
 }
 
 #[test]

@@ -125,6 +125,7 @@ impl Scripted {
 
     fn pump(&mut self) {
         while let Some(save) = self.session.poll_save() {
+            self.session.handle_kept(&save);
             match save {
                 Save::Kept(kept) => self.kept = kept,
                 Save::Append(records) => self.journal.extend(records),

@@ -26,18 +26,11 @@ impl Session {
 
     /// Receives a file: `/get`.
     pub fn want(&mut self, wanted: Wanted) -> JobId {
-        let at = Some((wanted.room, wanted.seq));
-        let known = self.outbox.jobs().iter().find_map(|(id, job)| match job {
-            Job::Down(job) if job.at == at && job.stage == DownStage::Coming => Some(id),
-            _ => None,
-        });
-        if let Some(id) = known {
+        let (room, seq) = (wanted.room, wanted.seq);
+        if let Some((id, DownStage::Coming)) = self.download_at(room, seq).map(|(id, job)| (id, job.stage)) {
             return id;
         }
-        let asked = self.transfers.iter().find_map(|(id, moving)| match &moving.stage {
-            Stage::Asked(job) if job.at == at => Some(id),
-            _ => None,
-        });
+        let asked = self.asked_at(room, seq);
         let id = asked.unwrap_or_else(|| self.transfers.next_id());
         self.begin_download(id, wanted.job(id));
         id
@@ -52,7 +45,10 @@ impl Session {
     /// Somebody else sends a file that was not there when this profile came.
     pub(in crate::session) fn receive(&mut self, wanted: Wanted) {
         let limit = self.transfers.receive_up_to;
-        if limit == 0 {
+        let (room, seq) = (wanted.room, wanted.seq);
+        // After a crash the entries come again that were shown last.
+        let known = self.download_at(room, seq).is_some() || self.asked_at(room, seq).is_some();
+        if limit == 0 || known {
             return;
         }
         let id = self.transfers.next_id();
@@ -142,11 +138,9 @@ impl Session {
         if let Some(moving) = self.transfers.remove(id) {
             self.tell(moving.told(id, TransferStep::Declined));
         }
-        if job.origin().hash.is_none() {
-            // The entry that ends its offer is no reason to ask again.
-            job.stage = DownStage::Settled;
-            self.outbox.keep_job(id, Job::Down(job));
-        }
+        // The entry that ends its offer is no reason to ask again.
+        job.stage = DownStage::Settled;
+        self.outbox.keep_job(id, Job::Down(job));
     }
 
     fn asked_about(&mut self, id: Option<JobId>) -> Option<(JobId, DownJob)> {

@@ -7,7 +7,7 @@ use crate::session::event::TransferStep;
 use crate::session::outbox::{DownJob, DownStage, Job, Offer};
 use crate::transfer::{JobId, Keep, Order, Origin};
 use protocol::entry::{Entry, EntryKind};
-use protocol::id::{ContentHash, RoomId, Seq};
+use protocol::id::{RoomId, Seq};
 use protocol::message::{FileBody, OfferBody};
 
 impl Session {
@@ -47,54 +47,47 @@ impl Session {
         let Ok(file) = FileBody::decode(&entry.body) else {
             return false;
         };
-        let at = Some((room, offer));
-        let Some((id, job)) = self.download_at(at) else {
-            return self.note_end_of_asked(at, (room, entry.seq), file.hash);
+        let ended = |job: &mut DownJob| {
+            job.download.origin.hash = Some(file.hash);
+            job.at = Some((room, entry.seq));
         };
-        match job.stage {
-            DownStage::Settled => self.outbox.drop_job(id),
-            stage => {
-                self.outbox.change_down(id, |job| {
-                    job.download.origin.hash = Some(file.hash);
-                    job.at = Some((room, entry.seq));
-                });
-                if stage == DownStage::Coming {
+        if let Some((id, job)) = self.download_at(room, offer) {
+            if job.origin().hash.is_none() {
+                self.outbox.change_down(id, ended);
+                if job.stage == DownStage::Coming {
                     self.transfers.downloads.push_back(Order::Whole(id, file.hash));
                 }
             }
+            return true;
         }
-        true
-    }
-
-    fn note_end_of_asked(
-        &mut self,
-        at: Option<(RoomId, Seq)>,
-        now_at: (RoomId, Seq),
-        hash: ContentHash,
-    ) -> bool {
         let asked = self.transfers.iter_mut().find_map(|moving| match &mut moving.stage {
-            Stage::Asked(job) if job.at == at => Some(job),
+            Stage::Asked(job) if job.is_at(room, offer) => Some(job),
             _ => None,
         });
-        let Some(job) = asked else {
-            return false;
-        };
-        job.at = Some(now_at);
-        job.download.origin.hash = Some(hash);
-        true
+        let known = asked.is_some();
+        asked.into_iter().for_each(ended);
+        known
     }
 
-    fn download_at(&self, at: Option<(RoomId, Seq)>) -> Option<(JobId, DownJob)> {
+    /// The file that this entry names or offers.
+    pub(super) fn download_at(&self, room: RoomId, seq: Seq) -> Option<(JobId, DownJob)> {
         self.outbox.jobs().iter().find_map(|(id, job)| match job {
-            Job::Down(job) if job.at == at => Some((id, job.clone())),
+            Job::Down(job) if job.is_at(room, seq) => Some((id, job.clone())),
+            _ => None,
+        })
+    }
+
+    /// The file that its user is asked about, and that this entry names or offers.
+    pub(super) fn asked_at(&self, room: RoomId, seq: Seq) -> Option<JobId> {
+        self.transfers.iter().find_map(|(id, moving)| match &moving.stage {
+            Stage::Asked(job) if job.is_at(room, seq) => Some(id),
             _ => None,
         })
     }
 
     /// An entry was deleted, by me or somebody else.
     fn note_deleted(&mut self, room: RoomId, line: Seq, by_me: bool) {
-        let at = Some((room, line));
-        if let Some((id, _)) = self.download_at(at) {
+        if let Some((id, _)) = self.download_at(room, line).filter(|(_, job)| job.at == Some((room, line))) {
             // Nothing ends its offer any more.
             self.outbox.change_down(id, |job| job.at = None);
             self.withdraw_download(id);
@@ -102,11 +95,7 @@ impl Session {
                 self.outbox.drop_job(id);
             }
         }
-        let asked = self.transfers.iter().find_map(|(id, moving)| match &moving.stage {
-            Stage::Asked(job) if job.at == at => Some(id),
-            _ => None,
-        });
-        asked.into_iter().for_each(|id| self.withdraw_download(id));
+        self.asked_at(room, line).into_iter().for_each(|id| self.withdraw_download(id));
         let offered = self.outbox.jobs().iter().find_map(|(id, job)| match job {
             Job::Up(job) if job.offer == Offer::At(room, line) => Some(id),
             _ => None,

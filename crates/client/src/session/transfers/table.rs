@@ -163,7 +163,8 @@ impl Wanted {
     pub(super) fn job(self, id: JobId) -> DownJob {
         let Self { room, seq, origin, size, name, shape, from, keep } = self;
         let download = Download { id, origin, size, name, shape, keep };
-        DownJob { from, at: Some((room, seq)), download, stage: DownStage::Coming }
+        let offer = download.origin.hash.is_none().then_some(seq);
+        DownJob { from, at: Some((room, seq)), offer, download, stage: DownStage::Coming }
     }
 }
 
