@@ -82,15 +82,3 @@ fn each_layout_that_was_ever_released_opens() {
         }
     }
 }
-
-#[test]
-fn zz_make_fixture() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    tell(&store);
-    tell_of_files(&store);
-    block_on(store.close()).unwrap();
-    drop(store);
-    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");
-    std::fs::copy(folder.path().join("natter.db"), fixtures.join("layout-2.db")).unwrap();
-}
