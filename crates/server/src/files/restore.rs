@@ -44,12 +44,12 @@ impl<F: FileSystem> Contents<F> {
                 brought.extend(contents.find_content(hash, file, beside, named).await?);
             } else if name.starts_with("upload-") && !name.ends_with(BLOCKS) {
                 brought.extend(contents.find_upload(file, beside).await?);
+            } else if name.starts_with("classic-") {
+                contents.files.discard(contents.path(name));
             } else if let Some(content) = name.strip_suffix(BLOCKS) {
                 if !listed.contains_key(content) {
                     contents.files.discard(contents.path(name));
                 }
-            } else if name.starts_with("classic-") {
-                contents.files.discard(contents.path(name));
             } else {
                 tracing::warn!(name, "this file among the contents is not ours: it is left alone");
             }
