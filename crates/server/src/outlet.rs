@@ -21,6 +21,9 @@ const MAX_SLICES: usize = 64;
 /// Bytes that are gathered for one write: what a socket's buffer may hold.
 const GATHER: usize = 256 * 1024;
 
+/// Bytes that are begun at once: the rest of one piece, and what was read for it from the store or a file.
+const MAX_BEGUN: usize = 96 * 1024;
+
 /// The socket, whatever it is.
 pub type Sink = Pin<Box<dyn AsyncWrite + Send>>;
 
@@ -39,7 +42,8 @@ pub enum State {
 pub struct Outlet {
     socket: Sink,
     state: State,
-    /// Begun pieces, the first of which may be a rest: they come before everything else.
+    /// Begun pieces, the first of which may be a rest: they come before everything else. Invariant: together they
+    /// have at most `MAX_BEGUN` bytes, however much its reader has not read.
     begun: VecDeque<Bytes>,
     /// Answers. Invariant: `control_bytes` is their sum.
     control: VecDeque<Bytes>,
@@ -273,6 +277,8 @@ impl Outlet {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Drained>> {
         loop {
+            let begun = || self.begun.iter().map(Bytes::len).sum::<usize>();
+            debug_assert!(begun() <= MAX_BEGUN, "{} bytes are queued for one reader", begun());
             let (pieces, lag) = self.gather();
             if pieces.is_empty() {
                 let file = self.file.clone().map(Drained::File);
