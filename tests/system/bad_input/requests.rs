@@ -138,18 +138,14 @@ fn posts() -> Vec<Case> {
             Code::NoSuchEntry,
         ),
     ];
-    for kind in [
-        EntryKind::Topic,
-        EntryKind::FileOffer,
-        EntryKind::System,
-        EntryKind::Other(0),
-        EntryKind::Other(200),
-    ] {
+    for kind in [EntryKind::Topic, EntryKind::System, EntryKind::Other(0), EntryKind::Other(200)] {
         let name = format!("a post of the kind {}", kind.number());
         cases.push(refused(name, &with_kind(kind, None), Code::BadKind));
     }
     let file = with_kind(EntryKind::File, None);
     cases.push(refused("a file that nobody brought", &file, Code::NoSuchFile));
+    let offer = with_kind(EntryKind::FileOffer, None);
+    cases.push(refused("an offer of an upload that nobody began", &offer, Code::NoSuchTransfer));
     cases
 }
 
