@@ -6,10 +6,12 @@
 use crate::conn::{Conn, Held};
 use crate::store::{Batch, Change, NewEntry};
 use bytes::Bytes;
+use protocol::code::Code;
 use protocol::id::DeviceNo;
 use protocol::limits::MAX_BATCH;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// A post that was accepted and has no number yet.
 #[derive(Debug)]
@@ -38,7 +40,12 @@ pub struct Turn {
     pub changes: Vec<Change>,
     /// Replies that wait for the commit.
     pub replies: Vec<Reply>,
+    /// Others who wait for it.
+    pub waiters: Vec<Waiter>,
 }
+
+/// Somebody without a session who waits for the commit of a change.
+pub type Waiter = oneshot::Sender<Result<(), Code>>;
 
 impl Turn {
     /// What the store is given.
@@ -55,12 +62,16 @@ pub struct Sequencer {
     queues: BTreeMap<Option<DeviceNo>, VecDeque<Waiting>>,
     changes: Vec<Change>,
     replies: Vec<Reply>,
+    waiters: Vec<Waiter>,
 }
 
 impl Sequencer {
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.queues.is_empty() && self.changes.is_empty() && self.replies.is_empty()
+        self.queues.is_empty()
+            && self.changes.is_empty()
+            && self.replies.is_empty()
+            && self.waiters.is_empty()
     }
 
     /// Adds a post behind the others of its device.
@@ -79,8 +90,14 @@ impl Sequencer {
         self.replies.push(Reply { conn, bytes });
     }
 
+    /// Tells somebody when all changes that were added before are committed.
+    pub fn wait(&mut self, waiter: Waiter) {
+        self.waiters.push(waiter);
+    }
+
     /// Puts back changes that the store could not take, in front of all others.
-    pub fn put_back(&mut self, changes: Vec<Change>, replies: Vec<Reply>) {
+    pub fn put_back(&mut self, changes: Vec<Change>, replies: Vec<Reply>, waiters: Vec<Waiter>) {
+        self.waiters.splice(0..0, waiters);
         self.changes.splice(0..0, changes);
         self.replies.splice(0..0, replies);
     }
@@ -107,6 +124,7 @@ impl Sequencer {
         }
         // A reply may confirm a post that has to wait for a later turn: it then waits as well.
         let replies = if self.queues.is_empty() { std::mem::take(&mut self.replies) } else { Vec::new() };
-        Turn { posts, changes: std::mem::take(&mut self.changes), replies }
+        let (changes, waiters) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.waiters));
+        Turn { posts, changes, replies, waiters }
     }
 }

@@ -255,9 +255,10 @@ impl Hub {
             Event::Follow { person, transfer, answer } => {
                 let _ = answer.send(self.follow(person, transfer));
             }
-            Event::Fetched { person, room, seq, answer } => {
-                let _ = answer.send(self.handle_fetched(person, room, seq));
-            }
+            Event::Fetched { person, room, seq, answer } => match self.handle_fetched(person, room, seq) {
+                Ok(()) => self.sequencer.wait(answer),
+                Err(code) => drop(answer.send(Err(code))),
+            },
             Event::MayRead { person, hash, answer } => {
                 let _ = answer.send(self.may_read(person, hash));
             }
@@ -338,13 +339,15 @@ impl Hub {
 
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
     pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Now) {
-        let Turn { posts, changes, replies } = turn;
+        let Turn { posts, changes, replies, waiters } = turn;
         self.full = commit.changes.err().map(|code| Full { code, until: now.steady.after(FULL_MS) });
         let trims: Vec<_> =
             changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
         if self.full.is_some() {
-            self.sequencer.put_back(changes, replies);
+            self.sequencer.put_back(changes, replies, waiters);
         } else {
+            // Whoever waited may be gone.
+            waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(()))));
             let told: BTreeSet<_> = replies.iter().map(|reply| reply.conn.id).collect();
             for reply in replies {
                 self.send_to(&reply.conn, reply.bytes);
