@@ -27,11 +27,13 @@ fn content(len: usize, seed: u64) -> Vec<u8> {
 
 /// Alice and bob, who have heard each other.
 async fn two_people(server: &Server) -> ((Home, Cli), (Home, Cli)) {
+    // The large file is larger than what is received unasked.
+    let more = ["--max-receive", "256"];
     let (alice_home, bob_home) = (Home::new(), Home::new());
-    let mut alice = alice_home.natter(server.addr(), "alice");
+    let mut alice = alice_home.natter_with(server.addr(), "alice", &more);
     alice.type_line("here").await;
     alice.shows("alice: here").await;
-    let mut bob = bob_home.natter(server.addr(), "bob");
+    let mut bob = bob_home.natter_with(server.addr(), "bob", &more);
     bob.type_line("me too").await;
     alice.shows("bob: me too").await;
     ((alice_home, alice), (bob_home, bob))
@@ -92,7 +94,11 @@ async fn a_script_whose_file_can_not_be_sent_says_why_and_fails() {
         let home = Home::new();
         let large = write(&home, "large", &content(2 << 20, 1));
         let too_large = "2.0 MiB, and the server takes at most 1.0 MiB";
-        for (line, why, code) in [("/send no such file", "no such file", 1), (large.as_str(), too_large, 5)] {
+        for (line, why, code) in [
+            ("/send no such file", "no such file", 1),
+            ("/send /dev/null", "that is no plain file", 1),
+            (large.as_str(), too_large, 5),
+        ] {
             let mut alice = home.natter_with(server.addr(), "alice", &["--quiet"]);
             alice.type_line(line).await;
             alice.close_input();
