@@ -18,10 +18,10 @@ fn folder(path: &str) -> Item {
 /// What stands behind the head.
 fn list(items: &[Item]) -> Vec<u8> {
     let number = |n: u64| {
-        let bytes =
-            (0..9).map(|at| (n >> (7 * at)) as u8 & 0x7f | if n >> (7 * at) > 0x7f { 0x80 } else { 0 });
-        let len = (1..=9).find(|at| n >> (7 * at) == 0).unwrap_or(9);
-        bytes.take(len).collect::<Vec<_>>()
+        let len = (1..9).find(|at| n >> (7 * at) == 0).unwrap_or(9);
+        let more = |at| if at + 1 < len { 0x80 } else { 0 };
+        let bytes = (0..len).map(|at| u8::try_from(n >> (7 * at) & 0x7f).expect("seven bits") | more(at));
+        bytes.collect::<Vec<_>>()
     };
     let mut out = number(items.len() as u64);
     for Item { path, shape } in items {
