@@ -104,9 +104,11 @@ fn plant(workspace: &Workspace, patch: &Path, options: &Options) -> Result<Strin
     drop(copy);
     built?;
     let (seeds, jobs) = (options.seeds.to_string(), options.jobs.to_string());
-    let run =
-        cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}").quiet().ignore_status().read()?;
-    if let Some((seed, rule)) = run.lines().filter_map(broken).min() {
+    let run = cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}");
+    let run = run.quiet().ignore_status().output()?;
+    let (told, panics) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
+    let fatal = panics.lines().filter_map(fatal).filter(|_| run.status.code().is_none());
+    if let Some((seed, rule)) = told.lines().filter_map(broken).chain(fatal).min() {
         return Ok(format!("{} | {rule}", seed + 1));
     }
     let digests = || cmd!(shell, "{program} digest {TWICE...}").quiet().read();
@@ -122,6 +124,12 @@ fn plant(workspace: &Workspace, patch: &Path, options: &Options) -> Result<Strin
 fn broken(line: &str) -> Option<(u64, String)> {
     let (seed, rest) = line.strip_prefix("seed ")?.split_once(" breaks ")?;
     Some((seed.parse().ok()?, rest.split(':').next()?.to_owned()))
+}
+
+/// The seed of a panic that ended the whole process, as one does that meets another on its way out.
+fn fatal(line: &str) -> Option<(u64, String)> {
+    let (seed, _) = line.strip_prefix("in the run of seed ")?.split_once(": panicked")?;
+    Some((seed.parse().ok()?, "I12".to_owned()))
 }
 
 fn table(rows: &[(String, String)], seeds: u64) -> String {
@@ -145,5 +153,6 @@ mod tests {
         let line = "seed 17 breaks I2: all views are … — at 3.000 s c1 was shown";
         assert_eq!(broken(line), Some((17, "I2".to_owned())));
         assert_eq!(broken("200 seeds, 1 broke something"), None);
+        assert_eq!(fatal("in the run of seed 13: panicked at outlet.rs"), Some((13, "I12".to_owned())));
     }
 }
