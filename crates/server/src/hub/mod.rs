@@ -347,7 +347,9 @@ impl Hub {
             self.sequencer.put_back(changes, replies, waiters);
         } else {
             // Whoever waited may be gone.
-            waiters.into_iter().for_each(|waiter| drop(waiter.send(Ok(()))));
+            for waiter in waiters {
+                let _ = waiter.send(Ok(()));
+            }
             let told: BTreeSet<_> = replies.iter().map(|reply| reply.conn.id).collect();
             for reply in replies {
                 self.send_to(&reply.conn, reply.bytes);
