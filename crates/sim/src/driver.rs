@@ -160,8 +160,9 @@ impl Driver {
 
     /// Notes whom a fault may delay until they connect again.
     fn hinder(&self, kind: &Kind) {
-        let sights = &mut self.record.pages().sights;
-        for (at, sight) in sights.iter_mut().enumerate() {
+        let mut pages = self.record.pages();
+        let now = pages.now();
+        for (at, sight) in pages.sights.iter_mut().enumerate() {
             let is_hit = match *kind {
                 Kind::Hold { host, .. } | Kind::Cut { host, .. } => self.hosts.get(at) == Some(&host),
                 Kind::Stall { client, .. } | Kind::HalfOpen { client } => usize::from(client) == at,
@@ -169,7 +170,7 @@ impl Driver {
                 _ => false,
             };
             if is_hit {
-                sight.hinder();
+                sight.hinder(now);
             }
         }
     }

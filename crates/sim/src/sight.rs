@@ -39,8 +39,10 @@ pub(crate) struct Sight {
     pub(crate) classic: Option<(u64, u64)>,
     /// Its link is narrow, or its user looks away: it may be late at any time.
     pub(crate) slow: bool,
-    /// Something went wrong with its link or the server since it logged in.
+    /// Something went wrong with its link or the server since it logged in, or while it did.
     hindered: bool,
+    /// When something last did, in microseconds.
+    hindered_at: u64,
     /// Rooms of which it is shown what is new at once.
     live: BTreeSet<u64>,
     /// How often it came as a guest.
@@ -113,14 +115,15 @@ impl Sight {
     }
 
     /// Something went wrong with its link, or with the server.
-    pub(crate) fn hinder(&mut self) {
-        self.hindered = true;
+    pub(crate) fn hinder(&mut self, now: u64) {
+        (self.hindered, self.hindered_at) = (true, now);
         self.live.clear();
     }
 
-    /// It has logged in.
-    pub(crate) fn come(&mut self) {
-        (self.online, self.hindered) = (true, false);
+    /// It has logged in. A welcome may come over a link that broke after the hello.
+    pub(crate) fn come(&mut self, now: u64) {
+        self.online = true;
+        self.hindered &= now < self.hindered_at + LOGIN;
         self.live.clear();
     }
 
@@ -162,6 +165,9 @@ impl Sight {
 
 /// Who is shown an entry so soon after it became durable is live in its room, in microseconds.
 const LIVE: u64 = 1_000_000;
+
+/// A login takes no longer than this, in microseconds.
+const LOGIN: u64 = 10_000_000;
 
 /// Who is live, and is not hindered, is shown every entry within this time, in microseconds.
 const LATE: u64 = 3_000_000;

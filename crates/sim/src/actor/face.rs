@@ -201,13 +201,13 @@ impl<'a> Onlooker<'a> {
         let id = self.actor.id;
         let mut pages = self.actor.net.record.pages();
         let pages = &mut *pages;
-        let at = usize::from(id);
+        let (at, now) = (usize::from(id), pages.now());
         match event {
             Event::Welcome(welcome) => {
-                pages.sights[at].come();
+                pages.sights[at].come(now);
                 pages.sights[at].name = welcome.name;
             }
-            Event::Reconnected => pages.sights[at].come(),
+            Event::Reconnected => pages.sights[at].come(now),
             Event::Named { name } => pages.sights[at].name = name,
             Event::Lost(_) => {
                 pages.note(Who::Client(id), "loses its connection", None, 0);

@@ -128,7 +128,7 @@ impl Shape {
             steps.push(step);
         }
         if files {
-            let bytes = rng.random_range(1_000..200_000);
+            let bytes = rng.random_range(1_000..400_000);
             steps.push(Step { at: rng.random_range(3_000..last / 2), op: Op::Send { bytes } });
         }
         steps.sort_by_key(|step| step.at);
