@@ -178,12 +178,7 @@ impl<F: FileSystem> Contents<F> {
     pub async fn read(&self, hash: ContentHash) -> io::Result<Option<Reading<F>>> {
         let Some(size) = self.size(hash) else { return Ok(None) };
         let name = name_of(hash);
-        let file = match self.files.open(&self.path(&name)).await {
-            // Once it is open it can be read to its end, even if it is removed meanwhile.
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(file) = self.open_if_there(&name).await? else { return Ok(None) };
         let values = if size > BLOCK { self.open_values(&name).await } else { None };
         Ok(Some(Reading::new(self.files.clone(), file, values, size, None)))
     }
@@ -195,14 +190,19 @@ impl<F: FileSystem> Contents<F> {
     pub async fn follow(&self, transfer: TransferId) -> io::Result<Option<Reading<F>>> {
         let name = upload_name(transfer);
         let Some(partial) = self.kept().uploads.get(&name).cloned() else { return Ok(None) };
-        let file = match self.files.open(&self.path(&name)).await {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
+        let Some(file) = self.open_if_there(&name).await? else { return Ok(None) };
         let values = self.open_values(&name).await;
         let progress = Some(partial.progress.subscribe());
         Ok(Some(Reading::new(self.files.clone(), file, values, partial.header.size, progress)))
+    }
+
+    /// Once it is open it can be read to its end, even if it is removed meanwhile.
+    async fn open_if_there(&self, name: &str) -> io::Result<Option<F::File>> {
+        match self.files.open(&self.path(name)).await {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// The values of a content's blocks; `None` if they are not there or can't be read: they can be made again.
