@@ -2,7 +2,7 @@
 
 use super::{Failure, Opened, Source};
 use crate::files::Files;
-use protocol::blocks::{BlockHasher, Tree};
+use protocol::blocks::{BlockHasher, Tree, values_of};
 use protocol::id::{BlockValue, ContentHash};
 use protocol::limits::BLOCK;
 use std::cell::RefCell;
@@ -39,7 +39,7 @@ impl<'a, F: Files> Hashed<'a, F> {
             Some((known, values)) if *known == head => values,
             _ => &[],
         };
-        let most = usize::try_from(opened.size.saturating_sub(1) / BLOCK).unwrap_or(usize::MAX);
+        let most = usize::try_from(values_of(opened.size)).unwrap_or(usize::MAX);
         let values: Vec<_> = values.as_chunks().0.iter().take(most).map(|value| BlockValue(*value)).collect();
         let hasher = BlockHasher::after(values.iter().copied().collect());
         let mut hashed = Self { files, head, values, hasher };

@@ -76,11 +76,7 @@ fn kinds(client: &mut Scripted) -> Vec<(EntryKind, Option<u64>)> {
 fn receiving(interactive: bool) -> Scripted {
     let mut client = Scripted::with(interactive, Kept::default());
     client.session.receive_up_to(SIZE);
-    client.connect();
-    client.log_in(None);
-    client.opened(LOBBY, None, 1);
-    client.events();
-    client.sent();
+    client.enter();
     client
 }
 

@@ -115,12 +115,17 @@ impl Scripted {
     /// A client that is in an empty lobby, with nothing to tell.
     pub(super) fn ready() -> Self {
         let mut client = Self::new();
-        client.connect();
-        client.log_in(None);
-        client.opened(LOBBY, None, 1);
-        client.events();
-        client.sent();
+        client.enter();
         client
+    }
+
+    /// Logs in for the first time; it is in an empty lobby then, with nothing to tell.
+    pub(super) fn enter(&mut self) {
+        self.connect();
+        self.log_in(None);
+        self.opened(LOBBY, None, 1);
+        self.events();
+        self.sent();
     }
 
     fn pump(&mut self) {
