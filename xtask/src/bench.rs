@@ -14,7 +14,7 @@ use serde_json::Value;
 
 mod contender;
 mod plan;
-mod tally;
+pub mod tally;
 
 use crate::{failure::Failure, workspace::Workspace};
 use contender::{Bench, Contender};

@@ -4,6 +4,7 @@ use super::bare;
 use super::programs::{Programs, make_file};
 use super::relay::Relay;
 use crate::{
+    bench::tally::median,
     failure::Failure,
     proof::natterd::{Launch, Natterd},
 };
@@ -54,7 +55,7 @@ pub fn run(programs: &Programs<'_>, rate: u64, reps: u32) -> Result<(), Failure>
             theirs.push(measure(programs, store, other, rate)?);
             ours.push(measure(programs, store, Beside::Upload, rate)?);
         }
-        let (ours, theirs) = (median(&mut ours), median(&mut theirs));
+        let (ours, theirs) = (median(&ours), median(&theirs));
         let ratio = ours / theirs;
         println!(
             "chat: store {store}: p99 {ours:.0} us beside an upload at {} MB/s, {theirs:.0} us beside {other}: {ratio:.2}, \
@@ -108,11 +109,6 @@ fn finish_load(load: Child) -> Result<Value, Failure> {
         return Err(unmeasured("the generator gave up"));
     }
     serde_json::from_slice(&output.stdout).map_err(|error| unmeasured(&error.to_string()))
-}
-
-fn median(figures: &mut [f64]) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
 }
 
 fn unmeasured(why: &str) -> Failure {

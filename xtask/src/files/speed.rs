@@ -2,7 +2,7 @@
 
 use super::bare;
 use super::programs::{Mover, Programs, are_equal, make_file};
-use crate::failure::Failure;
+use crate::{bench::tally::median, failure::Failure};
 use load::clock::Clock;
 use std::{fs, path::PathBuf, time::Duration};
 
@@ -33,7 +33,7 @@ pub fn run(programs: &Programs<'_>, bytes: u64, reps: u32) -> Result<(), Failure
         let mut ratios: Vec<_> =
             all.iter().map(|times| bare(times).as_secs_f64() / ours(times).as_secs_f64()).collect();
         ratios.sort_by(f64::total_cmp);
-        (ratios[0], ratios[ratios.len() / 2], ratios[ratios.len() - 1])
+        (ratios[0], median(&ratios), ratios[ratios.len() - 1])
     };
     let figures = [
         ("upload", ratio(|times| times.upload, |times| times.copy)),
