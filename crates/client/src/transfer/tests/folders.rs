@@ -234,6 +234,8 @@ fn no_link_that_somebody_puts_in_the_way_is_followed() {
             while !stop.load(Ordering::Relaxed) {
                 for path in ["new", "new/d0", "new/d1", "new/d1/e", "new/d2", "new/d2/e", "new/d3"] {
                     let (at, aside) = (inside.join(path), inside.join("aside"));
+                    // One that is still written into could not be removed at once, and would stand in every later way.
+                    let _ = fs::remove_dir_all(&aside);
                     if fs::rename(&at, &aside).is_ok() {
                         let _ = symlink(&elsewhere, &at);
                         let _ = fs::remove_dir_all(&aside);
