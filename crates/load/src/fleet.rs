@@ -2,11 +2,16 @@
 
 use crate::fault::Fault;
 use crate::peer::{Peer, State};
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use protocol::message::{ClientMsg, ServerMsg};
+use rustix::time::{
+    Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime,
+};
 use std::collections::BTreeSet;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 /// Bytes of one read.
@@ -14,6 +19,9 @@ const READ: usize = 64 * 1024;
 
 /// Events that are taken from the system at once.
 const EVENTS: usize = 1_024;
+
+/// What the timer is called among the events: no place has this number.
+const TIMER: Token = Token(usize::MAX);
 
 /// What happened on a connection.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +35,8 @@ pub enum Event {
 /// Places for connections, each of which is taken or free.
 pub struct Fleet {
     poll: Poll,
+    /// Ends a wait: epoll's own timeouts are whole milliseconds, rounded up, which a schedule would be late by.
+    timer: OwnedFd,
     events: Events,
     space: Vec<u8>,
     peers: Vec<Option<Peer>>,
@@ -42,8 +52,15 @@ impl Fleet {
     /// # Errors
     /// [`Fault::System`] if there is no epoll.
     pub fn new(places: usize) -> Result<Self, Fault> {
+        let poll = Poll::new().map_err(Fault::system("an epoll"))?;
+        let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK);
+        let timer = timer.map_err(io::Error::from).map_err(Fault::system("a timer"))?;
+        let descriptor = timer.as_raw_fd();
+        let registered = poll.registry().register(&mut SourceFd(&descriptor), TIMER, Interest::READABLE);
+        registered.map_err(Fault::system("a timer"))?;
         Ok(Self {
-            poll: Poll::new().map_err(Fault::system("an epoll"))?,
+            poll,
+            timer,
             events: Events::with_capacity(EVENTS),
             space: vec![0; READ],
             peers: std::iter::repeat_with(|| None).take(places).collect(),
@@ -94,17 +111,28 @@ impl Fleet {
             }
         }
         let timeout = if self.ended.is_empty() { timeout } else { Duration::ZERO };
-        match self.poll.poll(&mut self.events, Some(timeout)) {
+        self.set_timer(timeout)?;
+        match self.poll.poll(&mut self.events, timeout.is_zero().then_some(timeout)) {
             Err(error) if error.kind() == ErrorKind::Interrupted => return Ok(Vec::new()),
             polled => polled.map_err(Fault::system("events"))?,
         }
-        let places = self.events.iter().map(|event| event.token().0).collect::<Vec<_>>();
+        let tokens = self.events.iter().map(|event| event.token());
+        let places = tokens.filter(|token| *token != TIMER).map(|token| token.0).collect::<Vec<_>>();
         let mut told = Vec::new();
         // One that broke while it was sending may still have been told something.
         for place in places.into_iter().chain(std::mem::take(&mut self.ended)) {
             self.attend(place, &mut told)?;
         }
         Ok(told)
+    }
+
+    /// Has the next wait end after this time; zero sets no timer.
+    fn set_timer(&self, timeout: Duration) -> Result<(), Fault> {
+        let never = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let it_value = Timespec::try_from(timeout).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+        let setting = Itimerspec { it_interval: never, it_value };
+        let set = timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &setting);
+        set.map(drop).map_err(io::Error::from).map_err(Fault::system("a timer"))
     }
 
     fn attend(&mut self, place: usize, told: &mut Vec<(usize, Event)>) -> Result<(), Fault> {
