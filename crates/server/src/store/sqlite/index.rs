@@ -22,8 +22,9 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Entries that go into the index at once: a few tens of milliseconds in which an edit has to wait.
-const SLICE: u64 = 2_000;
+/// Entries that go into the index at once: a few milliseconds in which an edit has to wait, and for which a sync keeps
+/// the log's own waiting.
+const SLICE: u64 = 250;
 
 /// Frames of the index's own log from which they are moved: 16 MiB.
 const FRAMES: i32 = 4_000;
