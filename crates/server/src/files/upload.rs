@@ -15,8 +15,11 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// Blocks after which what arrived is put on the disk: so much may be lost by a crash of the machine, and no longer
-/// may a sync of the log wait behind it.
+/// Blocks that may wait to be put on the disk: so much may be lost by a crash of the machine.
+///
+/// Each is put there as soon as those before it are, because the syncs of the log wait for whatever the disk has to
+/// write: many small pieces keep them up for a moment each, few large ones for as long as they take (measured at
+/// 50 MB/s: a post's 99th percentile is 2.7 ms with a sync for each block, 8 ms with one for 32).
 pub(super) const SYNC: usize = 32;
 
 /// Why a piece of an upload was not taken.
@@ -122,7 +125,9 @@ pub struct Upload<F: FileSystem> {
     begin: u64,
     hasher: BlockHasher,
     turn: watch::Receiver<u64>,
+    /// The sync under way, and blocks that came since it began.
     syncing: Option<JoinHandle<io::Result<()>>>,
+    unsynced: usize,
 }
 
 /// Waits for what was begun before, if there is something.
@@ -175,8 +180,9 @@ impl<F: FileSystem> Contents<F> {
         };
         let hasher = BlockHasher::after(settled.tree.clone());
         let contents = self.clone();
-        let syncing = None;
-        let upload = Upload { contents, partial, settled, name, file, values, begin, hasher, turn, syncing };
+        let (syncing, unsynced) = (None, 0);
+        let upload =
+            Upload { contents, partial, settled, name, file, values, begin, hasher, turn, syncing, unsynced };
         Ok(Begun::Going(Box::new(upload)))
     }
 
@@ -254,17 +260,22 @@ impl<F: FileSystem> Upload<F> {
         let at = self.begin + VALUE * index;
         self.contents.files.write_at(&self.values, at, Bytes::copy_from_slice(&value.0)).await?;
         self.settled.tree.push(value);
-        if (index + 1).is_multiple_of(SYNC as u64) {
-            self.sync_behind().await?;
-        }
+        self.sync_behind().await?;
         let settled = self.hasher.border();
         self.partial.progress.send_modify(|progress| progress.settled = settled);
         Ok(())
     }
 
-    /// Puts what came on the disk while more comes; waits for the time before to be done.
+    /// Puts what came on the disk while more comes. If that is under way for what came before, it is left for the next
+    /// time, unless too much waits already.
     async fn sync_behind(&mut self) -> Result<(), UploadError> {
+        self.unsynced += 1;
+        let is_under_way = self.syncing.as_ref().is_some_and(|syncing| !syncing.is_finished());
+        if is_under_way && self.unsynced < SYNC {
+            return Ok(());
+        }
         wait_for(&mut self.syncing).await?;
+        self.unsynced = 0;
         let (files, file, values) = (self.contents.files.clone(), self.file.clone(), self.values.clone());
         self.syncing = Some(tokio::spawn(async move {
             files.sync(&file).await?;
