@@ -35,8 +35,9 @@ pub struct Options {
     /// How often each of its two links is cut.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(0..=10_000))]
     pub cuts: u32,
-    /// Size of the files whose speed is measured, in MiB.
-    #[arg(long, default_value_t = 512, value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    /// Size of the files whose speed is measured, in MiB. Ten of them should fit into memory that the machine has in use
+    /// already: a virtual one can take ten times as long for a page that its host has to give it first.
+    #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..=65_536))]
     pub speed_mib: u64,
     /// Rate of the transfer beside the chat, in MB a second.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
