@@ -72,12 +72,17 @@ pub fn run(programs: &Programs<'_>, bytes: u64, cuts: u32, seed: u64) -> Result<
     check(again, made, cuts, peak)
 }
 
-/// Moves a small file first: the code and the tables that every transfer shares are not what one of them takes.
+/// Moves small files both ways at once first: the code, the threads and the tables that every transfer shares are not
+/// what one of them takes.
 fn warm_up(programs: &Programs<'_>, server: SocketAddr) -> Result<(), Failure> {
-    let (small, copy) = (programs.path("small.bin"), programs.path("small-copy.bin"));
-    make_file(&small, 4 * BLOCK)?;
+    let (small, other, copy) =
+        (programs.path("small.bin"), programs.path("other.bin"), programs.path("small-copy.bin"));
+    make_file(&small, 64 * BLOCK)?;
+    make_file(&other, 64 * BLOCK)?;
     programs.send("alice", server, &small)?.finish()?;
-    programs.get("bob", server, "small.bin", &copy)?.finish()
+    let sending = programs.send("alice", server, &other)?;
+    programs.get("bob", server, "small.bin", &copy)?.finish()?;
+    sending.finish()
 }
 
 /// What may pass again for a cut: the block under way, and what was on the wire, which nobody received.
