@@ -118,6 +118,11 @@ impl SimStore {
         self.platter().fails = fails;
     }
 
+    /// Whether syncs fail.
+    pub(crate) fn fails(&self) -> bool {
+        self.platter().fails
+    }
+
     /// What a server would be told that starts now.
     pub(crate) fn known(&self) -> Snapshot {
         self.platter().logs.snapshot(Epoch([0; 16]))
