@@ -9,6 +9,7 @@ mod classic_mode;
 mod classic_talk;
 mod conversation;
 mod drain;
+mod errands;
 mod exactly_once;
 mod files;
 mod forgetting;

@@ -13,7 +13,6 @@ mod prompt;
 mod reading;
 mod said;
 mod shelf;
-mod size;
 mod style;
 #[cfg(test)]
 mod tests;

@@ -110,6 +110,20 @@ impl<F: Files> Profile<F> {
         Ok(profile)
     }
 
+    /// Opens a profile of this person that is a device of its own, or makes one.
+    ///
+    /// # Errors
+    /// [`ProfileError`]
+    pub fn open_for(mut files: F, person: Identity, rng: &mut impl Rng) -> Result<Self, ProfileError> {
+        let io = |source| ProfileError::Io { file: IDENTITY, source };
+        if files.read(IDENTITY).map_err(io)?.is_none() {
+            let mut identity = person;
+            identity.renew_device(rng);
+            files.replace(IDENTITY, identity.encode().as_bytes(), true).map_err(io)?;
+        }
+        Self::open(files, rng)
+    }
+
     fn empty(mut files: F, rng: &mut impl Rng) -> Result<Self, ProfileError> {
         let found = files.read(IDENTITY).map_err(|source| ProfileError::Io { file: IDENTITY, source })?;
         let identity = match found {

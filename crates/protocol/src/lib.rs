@@ -17,6 +17,7 @@ pub mod id;
 pub mod limits;
 pub mod message;
 pub mod name;
+pub mod size;
 pub mod text;
 pub mod wire;
 

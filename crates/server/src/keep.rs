@@ -159,7 +159,7 @@ impl KeepRule {
         }
         if let Some(bytes) = self.bytes {
             let of = if glue == " and" { "" } else { of };
-            let _ = write!(words, "{glue} at most {}{of}", crate::voice::human_size(bytes));
+            let _ = write!(words, "{glue} at most {}{of}", protocol::size::human_size(bytes));
         }
         words
     }

@@ -9,6 +9,7 @@ use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::frame::frame;
 use protocol::limits::MAX_CLASSIC_FILE;
 use protocol::message::FileBody;
+use protocol::size::human_size;
 use protocol::text::sanitize_line;
 
 /// What a classic reader is told about where a line comes from.
@@ -74,19 +75,6 @@ pub fn file(entry: &Entry) -> Option<ClassicFile> {
     }
     let FileBody { hash, size, name, .. } = FileBody::decode(&entry.body).ok()?;
     (size <= u64::from(MAX_CLASSIC_FILE)).then(|| ClassicFile { from: entry.name.clone(), name, hash, size })
-}
-
-/// A size as people read it.
-pub fn human_size(bytes: u64) -> String {
-    const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
-    let fits = |unit: &usize| bytes >= 1 << (10 * (unit + 1));
-    match (0..UNITS.len()).rev().find(fits) {
-        None => format!("{bytes} bytes"),
-        Some(unit) => {
-            let tenths = (u128::from(bytes) * 10) >> (10 * (unit + 1));
-            format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
-        }
-    }
 }
 
 /// An entry as a line of history, with its time of day and, if that is told, the place where it was said.

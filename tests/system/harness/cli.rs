@@ -96,6 +96,11 @@ impl Cli {
         self.0.kill().await;
     }
 
+    /// Interrupts it, as Ctrl+C does.
+    pub fn interrupt(&self) {
+        self.0.interrupt();
+    }
+
     /// Waits until it has ended by itself.
     pub async fn finished(&mut self) -> Finished {
         self.0.finished().await

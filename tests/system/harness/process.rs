@@ -76,6 +76,13 @@ impl Process {
         kill_process(pid, Signal::TERM).expect("our own child takes our signal");
     }
 
+    /// Interrupts it, as Ctrl+C does.
+    pub fn interrupt(&self) {
+        let id = self.id().and_then(|id| i32::try_from(id).ok());
+        let pid = id.and_then(Pid::from_raw).expect("the program runs");
+        kill_process(pid, Signal::INT).expect("our own child takes our signal");
+    }
+
     /// Ends it at once, as `kill -9` does, and waits until it is gone.
     pub async fn kill(&mut self) {
         self.child.kill().await.expect("our own child can be killed");

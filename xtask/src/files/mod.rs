@@ -2,6 +2,7 @@
 
 mod bare;
 mod chat;
+mod claims;
 mod cuts;
 mod pace;
 mod programs;
@@ -21,12 +22,16 @@ pub enum Part {
     Speed,
     /// Chat beside an upload.
     Chat,
+    /// Somebody puts links in the way of folders that are being written.
+    Races,
+    /// The sender, the receiver and the server are killed in the middle of transfers.
+    Kills,
 }
 
 /// How large, and how often.
 #[derive(Args)]
 pub struct Options {
-    /// What is proven.
+    /// What is proven; races and kills only if they are named, since they take long.
     #[arg(long, value_enum, num_args = 1.., default_values = ["cuts", "speed", "chat"])]
     pub part: Vec<Part>,
     /// Size of the file that is sent over links that are cut, in MiB.
@@ -42,6 +47,12 @@ pub struct Options {
     /// Rate of the transfer beside the chat, in MB a second.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     pub rate: u64,
+    /// How often links are put in the way.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub races: u32,
+    /// How often somebody is killed.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub kills: u32,
     /// Repetitions of what is measured.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub reps: u32,
@@ -55,9 +66,25 @@ pub struct Options {
 /// # Errors
 /// [`Failure::Unproven`] if a claim does not hold.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
-    let programs = Programs::build(workspace, "files")?;
-    for part in &options.part {
+    let (tests, measured): (Vec<Part>, Vec<Part>) =
+        options.part.iter().copied().partition(|part| matches!(part, Part::Races | Part::Kills));
+    for part in tests {
         match part {
+            Part::Kills => claims::prove(workspace, &claims::KILLS, options.kills)?,
+            _ => claims::prove(workspace, &claims::RACES, options.races)?,
+        }
+    }
+    if !measured.is_empty() {
+        measure(workspace, options, measured)?;
+    }
+    Ok(())
+}
+
+fn measure(workspace: &Workspace, options: &Options, parts: Vec<Part>) -> Result<(), Failure> {
+    let programs = Programs::build(workspace, "files")?;
+    for part in parts {
+        match part {
+            Part::Races | Part::Kills => {}
             Part::Cuts => cuts::run(&programs, options.mib << 20, options.cuts, options.seed)?,
             Part::Speed => speed::run(&programs, options.speed_mib << 20, options.reps)?,
             Part::Chat => chat::run(&programs, options.rate * 1_000_000, options.reps)?,

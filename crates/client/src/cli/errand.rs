@@ -65,7 +65,7 @@ pub struct Visit {
 
 /// Send files and folders, and leave
 #[derive(Clone, Debug, Parser)]
-#[command(name = "natter send", version, after_help = SEND_EXAMPLES, max_term_width = 100)]
+#[command(name = "natter send", bin_name = "natter send", version, after_help = SEND_EXAMPLES, max_term_width = 100)]
 pub struct Send {
     /// Where, and as whom.
     #[command(flatten)]
@@ -86,7 +86,7 @@ pub struct Send {
 
 /// Receive a file or a folder, and leave
 #[derive(Clone, Debug, Parser)]
-#[command(name = "natter get", version, after_help = GET_EXAMPLES, max_term_width = 100)]
+#[command(name = "natter get", bin_name = "natter get", version, after_help = GET_EXAMPLES, max_term_width = 100)]
 pub struct Get {
     /// Where, and as whom.
     #[command(flatten)]
@@ -145,5 +145,31 @@ impl Visit {
         cli.temporary = true;
         cli.no_receive = true;
         Ok(cli)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+    use std::ffi::OsString;
+
+    #[test]
+    fn the_command_lines_are_consistent() {
+        Send::command().debug_assert();
+        Get::command().debug_assert();
+    }
+
+    /// As it is printed: the program's own name is in the arguments.
+    fn help(verb: &str) -> String {
+        let args = ["/usr/bin/natter", verb, "--help"].map(OsString::from);
+        let parsed = Errand::parse(&args).expect("an errand");
+        parsed.expect_err("help is no errand").to_string()
+    }
+
+    #[test]
+    fn help_of_an_errand_names_the_whole_command() {
+        insta::assert_snapshot!("help_of_send", help("send"));
+        insta::assert_snapshot!("help_of_get", help("get"));
     }
 }

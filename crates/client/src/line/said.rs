@@ -1,11 +1,11 @@
 //! What people say.
 
 use super::Renderer;
-use super::size::human_size;
 use crate::session::event::{Quote, Quoted, Said};
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::Millis;
 use protocol::message::Shape;
+use protocol::size::human_size;
 use protocol::text::{sanitize, sanitize_line};
 
 /// Who speaks where there is no person.

@@ -3,11 +3,11 @@
 use super::Renderer;
 use super::lists::count;
 use super::said::safe;
-use super::size::human_size;
 use crate::session::Place;
 use protocol::bundle::{Index, Item, Shape as Kind};
 use protocol::id::Millis;
 use protocol::message::{FileListing, FileState, Shape, Source};
+use protocol::size::human_size;
 
 /// Paths of a folder that are shown at first.
 const PATHS: usize = 20;

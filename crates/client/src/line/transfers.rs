@@ -6,11 +6,11 @@ use super::lists::count;
 use super::notices::why;
 use super::said::safe;
 use super::shelf::programs;
-use super::size::human_size;
 use crate::session::event::{Refusal, Transfer, TransferStep, Way};
 use crate::transfer::{Failure, Pace, Trouble};
 use protocol::bundle::Index;
 use protocol::code::Code;
+use protocol::size::human_size;
 use unicode_width::UnicodeWidthChar;
 
 /// Columns of a name in a line that tells how far a file is: the line must fit one row.

@@ -51,6 +51,10 @@ enum Line {
     JobGone {
         job: u64,
     },
+    Begun {
+        posts: u64,
+        jobs: u64,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -121,6 +125,7 @@ fn to_line(record: &Record) -> Line {
         Record::Job { id, job: Job::Up(job) } => Line::Upload { job: id.0, stored: StoredUp::of(job) },
         Record::Job { id, job: Job::Down(job) } => Line::Download { job: id.0, stored: StoredDown::of(job) },
         Record::JobGone { id } => Line::JobGone { job: id.0 },
+        Record::Begun { posts, jobs } => Line::Begun { posts: *posts, jobs: jobs.0 },
     }
 }
 
@@ -156,6 +161,7 @@ fn from_line(line: Line) -> Option<Record> {
         Line::Upload { job, stored } => Record::Job { id: JobId(job), job: Job::Up(stored.read()?) },
         Line::Download { job, stored } => Record::Job { id: JobId(job), job: Job::Down(stored.read(job)?) },
         Line::JobGone { job } => Record::JobGone { id: JobId(job) },
+        Line::Begun { posts, jobs } => Record::Begun { posts, jobs: JobId(jobs) },
     })
 }
 

@@ -14,6 +14,9 @@ use face::{Outcome, Report};
 use pipe::Temporary;
 use protocol::command::{Command, Shelved};
 use protocol::name::{NameError, PersonName, RoomName};
+use std::cell::Cell;
+use std::env;
+use std::fmt::Debug;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,11 +34,11 @@ pub(super) async fn run(errand: &Errand) -> Result<ExitCode, Failure> {
 
 async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
     let cli = options(&send.visit)?;
-    let mut inputs = vec![Input::Order(place(&send.visit)?)];
+    let place = Input::Order(place(&send.visit)?);
     // Two slashes say one.
     let says = |text: &str| if text.starts_with('/') { format!("/{text}") } else { text.to_owned() };
-    inputs.extend(send.message.iter().map(|text| Input::Line(says(text))));
-    let mut spooled = None;
+    let message = send.message.iter().map(|text| Input::Line(says(text))).collect::<Vec<_>>();
+    let (mut files, mut spooled) = (Vec::new(), None);
     for file in &send.files {
         let path = match file.as_str() {
             PIPE if spooled.is_some() => return Err(twice()),
@@ -45,10 +48,19 @@ async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
             },
             path => path.to_owned(),
         };
-        inputs.push(Input::Order(Command::Send(path)));
+        files.push(Input::Order(Command::Send(path)));
     }
     let report = Report { json: send.visit.json, quiet: cli.quiet, paths: false };
-    let (code, _) = do_all(&cli, inputs, report, |_| {}).await?;
+    // Stdin does not come again.
+    let key = if spooled.is_none() { key(&send.visit, &(&send.message, &send.files)) } else { None };
+    let inputs = |session: &mut Session| {
+        let (posts, begun) = session.begun();
+        let said = if posts > 0 { message.len() } else { 0 };
+        let begun = usize::try_from(begun).unwrap_or(usize::MAX);
+        let rest = message.into_iter().skip(said).chain(files.into_iter().skip(begun));
+        std::iter::once(place).chain(rest).collect()
+    };
+    let (code, _) = do_all(&cli, key.as_deref(), report, inputs).await?;
     Ok(code)
 }
 
@@ -77,10 +89,20 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
             PathBuf::from(".")
         }
     });
-    let inputs =
-        vec![Input::Order(place(&get.visit)?), Input::Order(Command::Get { file, executables: get.exec })];
+    let key = if temporary.is_none() {
+        key(&get.visit, &(&get.file, &get.output, get.exec))
+    } else {
+        // What comes goes into a folder that goes with this run.
+        None
+    };
+    let place = Input::Order(place(&get.visit)?);
+    let wish = Input::Order(Command::Get { file, executables: get.exec });
+    let inputs = |session: &mut Session| {
+        session.keep_at(keep);
+        if session.is_receiving() { vec![place] } else { vec![place, wish] }
+    };
     let report = Report { json: get.visit.json, quiet: cli.quiet, paths: temporary.is_none() };
-    let (code, outcome) = do_all(&cli, inputs, report, |session| session.keep_at(keep)).await?;
+    let (code, outcome) = do_all(&cli, key.as_deref(), report, inputs).await?;
     match (code, outcome.failed, outcome.received) {
         (ExitCode::Fine, Some(failed), _) => Ok(failed),
         (ExitCode::Fine, None, None) => Ok(ExitCode::User),
@@ -89,21 +111,32 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Holds a session that does all of this.
+/// What makes two errands the same, so that one goes on with what was left of the other. `None` if nobody can say.
+fn key(visit: &Visit, what: &impl Debug) -> Option<Vec<u8>> {
+    let here = env::current_dir().ok()?;
+    Some(format!("{:?}", (here, &visit.to, &visit.room, what)).into_bytes())
+}
+
+/// Holds a session that does what is left to do of an errand that may have been begun before: `inputs` says what that
+/// is. Without a key it begins anew each time.
 async fn do_all(
     cli: &Cli,
-    inputs: Vec<Input>,
+    key: Option<&[u8]>,
     report: Report,
-    prepare: impl FnOnce(&mut Session),
+    inputs: impl FnOnce(&mut Session) -> Vec<Input>,
 ) -> Result<(ExitCode, Outcome), Failure> {
     let outcome = Arc::new(Mutex::new(Outcome::default()));
     let watched = io::stderr().is_terminal();
-    let prepare = |session: &mut Session, _| {
+    let left = Cell::new(Vec::new());
+    let prepare = |session: &mut Session, kept| {
         session.run_errand();
+        if kept {
+            session.keep_transfers();
+        }
         if watched {
             session.watch();
         }
-        prepare(session);
+        left.set(inputs(session));
     };
     let told = Arc::clone(&outcome);
     let begin = |mut face: Face, _| {
@@ -111,13 +144,14 @@ async fn do_all(
         // The session leaves when all is done: nobody else may hold its input.
         let (closed, _) = tokio::sync::mpsc::channel(1);
         face.input = closed;
+        let inputs = left.take();
         spawn(move || inputs.into_iter().for_each(|one| drop(input.blocking_send(one))));
         Threads::of(spawn(move || {
             let outcome = face::write(face, report, watched);
             *told.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
         }))
     };
-    let code = hold(cli, false, prepare, begin).await?;
+    let code = hold(cli, key, false, prepare, begin).await?;
     let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((code, outcome))
 }

@@ -1,15 +1,16 @@
 //! One run of the program, from the command line to the exit code.
 
 use super::clock::SystemClock;
-use super::end::{drive_failure, end_failure, profile_failure};
+use super::end::{drive_failure, end_failure};
 use super::freight::Carriers;
+use super::own::{Own, forget};
 use super::tcp::Tcp;
 use super::{classic, errand, plain, signals, terminal};
 use crate::cli::{Cli, Color, Errand, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
 use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure, Look, Renderer, Zone};
-use crate::profile::{Profile, folder};
+use crate::profile::folder;
 use crate::session::event::Event;
 use crate::session::{Config, Session};
 use crate::transfer::Login;
@@ -79,13 +80,14 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         }
     };
     let begin = |face, history| start_face(cli, face, interactive, history);
-    hold(cli, interactive, prepare, begin).await
+    hold(cli, None, interactive, prepare, begin).await
 }
 
 /// Holds a session until its end: `prepare` makes it ready, and is told whether anything is kept of it; `begin` starts
-/// its face, with the file of what was typed.
+/// its face, with the file of what was typed. An `errand` that has a key is kept until it is done.
 pub(super) async fn hold(
     cli: &Cli,
+    errand: Option<&[u8]>,
     interactive: bool,
     prepare: impl FnOnce(&mut Session, bool),
     begin: impl FnOnce(Face, Option<PathBuf>) -> Threads,
@@ -94,8 +96,7 @@ pub(super) async fn hold(
     let name = cli.name(&login())?;
     let mut rng = seeded()?;
     let folder = folder(&state(cli)?, &address.host, address.port(), &name);
-    let (profile, history, notice) = open_profile(cli, &folder, &mut rng)?;
-    let kept = history.is_some();
+    let Own { profile, kept, history, notice } = Own::open(cli, errand, &folder, &mut rng)?;
     let config = Config {
         name: name.as_str().to_owned(),
         device: profile.identity().device,
@@ -111,13 +112,13 @@ pub(super) async fn hold(
         agent: config.agent.clone(),
     };
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
-    notice.into_iter().for_each(|text| session.notify(Event::Notice { text }));
-    prepare(&mut session, kept);
+    notice.into_iter().for_each(|text| session.notify(Event::Notice { text: text.to_owned() }));
+    prepare(&mut session, kept.is_some());
     let (ports, mut face) = ports(&session);
     let connect = Tcp { address: address.clone(), keepalive: false };
     let carriers = face.freight.take().map(|freight| {
-        let hashed: Box<dyn Files + Send> = match DiskFiles::open(&folder) {
-            Ok(files) if kept => Box::new(files),
+        let hashed: Box<dyn Files + Send> = match kept.as_deref().map(DiskFiles::open) {
+            Some(Ok(files)) => Box::new(files),
             _ => Box::new(MemoryFiles::default()),
         };
         Carriers::start(freight, &connect, &login, &mut rng, cli.received(), hashed)
@@ -131,9 +132,15 @@ pub(super) async fn hold(
         () = signals::interrupted(input) => None,
     };
     let (refusals, mistakes) = (client.session.refusals(), client.session.mistakes());
-    drop(client);
+    let unfinished = client.session.is_unfinished();
+    let Client { session, profile, mut rng, ports, .. } = client;
+    drop((session, ports));
     carriers.into_iter().for_each(Carriers::join);
     threads.join();
+    if let Some(folder) = kept.filter(|_| errand.is_some() && !unfinished) {
+        forget(&folder, &mut rng);
+    }
+    drop(profile);
     let Some(driven) = driven else {
         return Ok(ExitCode::Interrupted);
     };
@@ -174,28 +181,6 @@ fn state(cli: &Cli) -> Result<PathBuf, Failure> {
             "name one with --state DIR",
         )
     })
-}
-
-type Opened = (Profile<DiskFiles>, Option<PathBuf>, Option<String>);
-
-/// The profile, the file of the line editor's history, and what to say about it.
-fn open_profile(cli: &Cli, folder: &std::path::Path, rng: &mut StdRng) -> Result<Opened, Failure> {
-    let failed = |error: io::Error| {
-        let what = format!("can't use the profile's folder '{}': {error}", folder.display());
-        Failure::new(ExitCode::User, what, "choose another one with --state DIR")
-    };
-    let mut files = DiskFiles::open(folder).map_err(failed)?;
-    let mine = !cli.temporary && files.lock().map_err(failed)?;
-    let history = files.path("typed");
-    if mine {
-        let profile = Profile::open(files, rng).map_err(|error| profile_failure(&error))?;
-        return Ok((profile, Some(history), None));
-    }
-    let profile = Profile::open_beside(files, rng).map_err(|error| profile_failure(&error))?;
-    let notice = (!cli.temporary).then(|| {
-        "another natter uses this profile: this one is a device of its own, and keeps nothing when it ends".to_owned()
-    });
-    Ok((profile, None, notice))
 }
 
 /// The threads of a face. Those that wait for a key end with the program.

@@ -1,7 +1,7 @@
 //! Leaving well: what was said is acknowledged and seen first, as far as there is patience.
 
 use super::event::{End, Event};
-use super::outbox::Pending;
+use super::outbox::{DownStage, Job, Pending};
 use super::requests::Asked;
 use super::{Phase, Session};
 use crate::clock::{Now, after, since};
@@ -100,6 +100,30 @@ impl Session {
             && self.deferred.is_none()
             && self.held.is_none()
             && self.leaving.is_all_seen(now)
+    }
+
+    /// Whether the next process of this profile has something to go on with.
+    pub fn is_unfinished(&self) -> bool {
+        let coming = |job: &Job| match job {
+            Job::Up(_) => true,
+            Job::Down(job) => job.stage == DownStage::Coming,
+        };
+        self.outbox.len() > 0 || self.outbox.jobs().iter().any(|(_, job)| coming(job))
+    }
+
+    /// Whether an earlier process of this profile began to receive something that is not here yet.
+    pub fn is_receiving(&self) -> bool {
+        self.outbox
+            .jobs()
+            .iter()
+            .any(|(_, job)| matches!(job, Job::Down(job) if job.stage == DownStage::Coming))
+    }
+
+    /// How many posts were written and how many files were to be sent or received, in this process and in earlier ones
+    /// of this profile.
+    pub fn begun(&self) -> (u64, u64) {
+        let (posts, jobs) = self.outbox.begun();
+        (posts, jobs.0)
     }
 
     pub(super) fn advance_leaving(&mut self, now: Now) {

@@ -18,6 +18,7 @@ pub use jobs::{DownJob, DownStage, Job, Offer, UpJob};
 pub use record::{Content, Pending, Post, Record, Whereabouts};
 
 use crate::clock::{Now, after};
+use crate::transfer::JobId;
 use flight::{Answer, Flight};
 pub(crate) use jobs::Jobs;
 use protocol::code::Code;
@@ -107,9 +108,10 @@ impl Outbox {
         self.jobs.replay(record);
         match record {
             Record::Job { .. } | Record::JobGone { .. } => {}
+            Record::Begun { posts, .. } => self.next_serial = self.next_serial.max(*posts),
             Record::Epoch { epoch, acked } => (self.epoch, self.acked) = (Some(*epoch), *acked),
             Record::Post { serial, post } => {
-                self.next_serial = serial + 1;
+                self.next_serial = self.next_serial.max(serial + 1);
                 self.pending.push_back(Pending::new(*serial, post.clone(), Millis(0)));
             }
             Record::Sent { serial, counter, target } => {
@@ -326,6 +328,11 @@ impl Outbox {
         self.hold_until.into_iter().chain(late).min()
     }
 
+    /// How many posts were ever written, and the number of the transfer that was begun last.
+    pub(crate) fn begun(&self) -> (u64, JobId) {
+        (self.next_serial, self.jobs.last())
+    }
+
     /// Posts that are not settled.
     pub(crate) fn len(&self) -> usize {
         self.pending.len()
@@ -377,9 +384,12 @@ impl Outbox {
 
     fn snapshot(&self) -> Vec<Record> {
         let epoch = self.epoch.map(|epoch| Record::Epoch { epoch, acked: self.acked });
+        let (posts, jobs) = self.begun();
+        let begun = (posts > 0 || jobs > JobId(0)).then_some(Record::Begun { posts, jobs });
         // Transfers stand in front of the posts that end them.
         epoch
             .into_iter()
+            .chain(begun)
             .chain(self.jobs.records())
             .chain(self.pending.iter().flat_map(Pending::records))
             .collect()

@@ -351,7 +351,7 @@ impl Hub {
             body: file.encode(),
         };
         match self.accept(conn, post, None, now) {
-            Ok(_) => Ok(format!("You sent '{}' ({}).", file.name, voice::human_size(file.size))),
+            Ok(_) => Ok(format!("You sent '{}' ({}).", file.name, protocol::size::human_size(file.size))),
             Err(refusal) => Err(refused(refusal)),
         }
     }

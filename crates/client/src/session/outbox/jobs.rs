@@ -83,17 +83,20 @@ impl DownJob {
 
 /// All transfers that are not over.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Jobs(BTreeMap<JobId, Job>);
+pub(crate) struct Jobs {
+    jobs: BTreeMap<JobId, Job>,
+    /// The last number that was given. Invariant: every key of `jobs` <= last.
+    last: JobId,
+}
 
 impl Jobs {
     pub(super) fn replay(&mut self, record: &Record) {
         match record {
-            Record::Job { id, job } => {
-                self.0.insert(*id, job.clone());
-            }
+            Record::Job { id, job } => self.insert(*id, job.clone()),
             Record::JobGone { id } => {
-                self.0.remove(id);
+                self.jobs.remove(id);
             }
+            Record::Begun { jobs, .. } => self.last = self.last.max(*jobs),
             Record::Post { post, .. } => self.handle_post(post),
             _ => {}
         }
@@ -106,10 +109,10 @@ impl Jobs {
         };
         match at {
             Whereabouts::Stored(_) => {
-                self.0.remove(&id);
+                self.jobs.remove(&id);
             }
             Whereabouts::Coming(_) => {
-                if let Some(Job::Up(job)) = self.0.get_mut(&id)
+                if let Some(Job::Up(job)) = self.jobs.get_mut(&id)
                     && job.offer == Offer::None
                 {
                     job.offer = Offer::Posted;
@@ -119,17 +122,17 @@ impl Jobs {
     }
 
     pub(super) fn records(&self) -> impl Iterator<Item = Record> {
-        self.0.iter().map(|(id, job)| Record::Job { id: *id, job: job.clone() })
+        self.jobs.iter().map(|(id, job)| Record::Job { id: *id, job: job.clone() })
     }
 
     /// All, by number.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (JobId, &Job)> {
-        self.0.iter().map(|(id, job)| (*id, job))
+        self.jobs.iter().map(|(id, job)| (*id, job))
     }
 
     /// One to be sent.
     pub(crate) fn up(&self, id: JobId) -> Option<&UpJob> {
-        match self.0.get(&id)? {
+        match self.jobs.get(&id)? {
             Job::Up(job) => Some(job),
             Job::Down(_) => None,
         }
@@ -137,7 +140,7 @@ impl Jobs {
 
     /// One to be received.
     pub(crate) fn down(&self, id: JobId) -> Option<&DownJob> {
-        match self.0.get(&id)? {
+        match self.jobs.get(&id)? {
             Job::Down(job) => Some(job),
             Job::Up(_) => None,
         }
@@ -149,11 +152,17 @@ impl Jobs {
     }
 
     pub(super) fn insert(&mut self, id: JobId, job: Job) {
-        self.0.insert(id, job);
+        self.last = self.last.max(id);
+        self.jobs.insert(id, job);
+    }
+
+    /// The last number that was given, in this process or an earlier one.
+    pub(crate) fn last(&self) -> JobId {
+        self.last
     }
 
     pub(super) fn remove(&mut self, id: JobId) -> Option<Job> {
-        self.0.remove(&id)
+        self.jobs.remove(&id)
     }
 }
 

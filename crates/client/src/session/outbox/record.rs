@@ -151,4 +151,7 @@ pub enum Record {
     Job { id: JobId, job: Job },
     /// A transfer is over.
     JobGone { id: JobId },
+    /// So many posts were written and so many transfers begun, whatever became of them: stands in front of a journal that
+    /// was written anew, where those that are over are not told of.
+    Begun { posts: u64, jobs: JobId },
 }

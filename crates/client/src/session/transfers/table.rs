@@ -204,14 +204,13 @@ impl Transfers {
 
     /// Takes up what an earlier process of this profile left.
     pub(in crate::session) fn restore(jobs: &Jobs) -> Self {
-        jobs.iter().fold(Self::default(), |mut transfers, (id, job)| {
+        jobs.iter().fold(Self { last: jobs.last(), ..Self::default() }, |mut transfers, (id, job)| {
             transfers.restore_one(id, job);
             transfers
         })
     }
 
     fn restore_one(&mut self, id: JobId, job: &Job) {
-        self.last = self.last.max(id);
         let moving = match job {
             Job::Up(job) => {
                 let way = Way::Up { to: job.place.clone() };

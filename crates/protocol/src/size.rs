@@ -1,4 +1,4 @@
-//! Sizes, as people read them.
+//! Sizes in bytes, as people read them.
 
 /// `1.2 MiB`.
 pub fn human_size(bytes: u64) -> String {

@@ -1,0 +1,183 @@
+//! The profile that a run uses: that of its person, one beside it, or that of an errand, which outlives a run that was
+//! killed, so that the next run of the same command goes on instead of beginning again.
+
+use super::clock::a_week_ago;
+use super::end::profile_failure;
+use crate::cli::Cli;
+use crate::files::DiskFiles;
+use crate::line::{ExitCode, Failure};
+use crate::profile::Profile;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use std::fs::{read_dir, remove_dir_all, rename};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The folder of the errands' profiles, in that of their person's.
+const ERRANDS: &str = "errands";
+
+/// How the names of errands begin that are done, and whose folders are being removed.
+const DONE: &str = "done-";
+
+/// Attempts to have a folder that another run may be removing.
+const TRIES: usize = 3;
+
+/// An opened profile.
+pub(super) struct Own {
+    pub(super) profile: Profile<DiskFiles>,
+    /// Where what outlives this run lies; `None` if nothing of it is kept.
+    pub(super) kept: Option<PathBuf>,
+    /// The file of the line editor's history.
+    pub(super) history: Option<PathBuf>,
+    /// What to say about it.
+    pub(super) notice: Option<&'static str>,
+}
+
+impl Own {
+    /// Opens the profile in `folder`, or that of the errand which has this key.
+    pub(super) fn open(
+        cli: &Cli,
+        errand: Option<&[u8]>,
+        folder: &Path,
+        rng: &mut StdRng,
+    ) -> Result<Self, Failure> {
+        if let Some(key) = errand
+            && let Some(own) = Self::open_errand(key, folder, rng)?
+        {
+            return Ok(own);
+        }
+        let mut files = DiskFiles::open(folder).map_err(failed(folder))?;
+        let mine = !cli.temporary && files.lock().map_err(failed(folder))?;
+        if mine {
+            let history = files.path("typed");
+            let profile = Profile::open(files, rng).map_err(|error| profile_failure(&error))?;
+            let (kept, history) = (Some(folder.to_owned()), Some(history));
+            return Ok(Self { profile, kept, history, notice: None });
+        }
+        let profile = Profile::open_beside(files, rng).map_err(|error| profile_failure(&error))?;
+        let notice = (!cli.temporary).then_some(
+            "another natter uses this profile: this one is a device of its own, and keeps nothing when it ends",
+        );
+        Ok(Self { profile, kept: None, history: None, notice })
+    }
+
+    /// `None` if another run of the same errand is under way.
+    fn open_errand(key: &[u8], home: &Path, rng: &mut StdRng) -> Result<Option<Self>, Failure> {
+        let beside = DiskFiles::open(home).map_err(failed(home))?;
+        let beside = Profile::open_beside(beside, rng).map_err(|error| profile_failure(&error))?;
+        let person = beside.identity().clone();
+        let all = home.join(ERRANDS);
+        clean(&all, rng);
+        // Another person's errand, after the identity was moved away, is another one.
+        let hash = blake3::Hasher::new().update(&person.secret.0).update(key).finalize();
+        let folder = all.join(&hash.to_hex()[..32]);
+        let Some(files) = take(&folder).map_err(failed(&folder))? else {
+            return Ok(None);
+        };
+        let profile = Profile::open_for(files, person, rng).map_err(|error| profile_failure(&error))?;
+        Ok(Some(Self { profile, kept: Some(folder), history: None, notice: None }))
+    }
+}
+
+/// The folder's files, which no other run has.
+fn take(folder: &Path) -> io::Result<Option<DiskFiles>> {
+    let mut tried = 0;
+    loop {
+        let locked = DiskFiles::open(folder).and_then(|mut files| Ok((files.lock()?, files)));
+        tried += 1;
+        match locked {
+            Ok((true, files)) if folder.exists() => return Ok(Some(files)),
+            Ok((false, _)) => return Ok(None),
+            Err(error) if error.kind() != io::ErrorKind::NotFound || tried >= TRIES => return Err(error),
+            // A run that was done has just removed it.
+            Ok((true, _)) | Err(_) => {}
+        }
+    }
+}
+
+/// The errand whose profile lies here is done: the same command begins anew. The caller has the folder's lock.
+pub(super) fn forget(folder: &Path, rng: &mut StdRng) {
+    let name = format!("{DONE}{:016x}", rng.random::<u64>());
+    let done = folder.with_file_name(name);
+    // Renamed at once, so that no half of it is ever found. What can't be removed now is removed by the next errand.
+    if rename(folder, &done).is_ok() {
+        let _ = remove_dir_all(done);
+    }
+}
+
+/// Removes what is left of errands that are done, and those that nobody went on with for a week.
+fn clean(all: &Path, rng: &mut StdRng) {
+    let old = a_week_ago();
+    for entry in read_dir(all).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with(DONE) {
+            let _ = remove_dir_all(path);
+            continue;
+        }
+        let touched = entry.metadata().and_then(|found| found.modified());
+        if touched.is_ok_and(|touched| touched < old)
+            && let Ok(Some(_files)) = take(&path)
+        {
+            forget(&path, rng);
+        }
+    }
+}
+
+fn failed(folder: &Path) -> impl FnOnce(io::Error) -> Failure {
+    move |error| {
+        let what = format!("can't use the profile's folder '{}': {error}", folder.display());
+        Failure::new(ExitCode::User, what, "choose another one with --state DIR")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rand::SeedableRng;
+    use std::fs::{File, FileTimes, create_dir};
+    use std::time::{Duration, UNIX_EPOCH};
+
+    fn rng() -> StdRng {
+        StdRng::seed_from_u64(1)
+    }
+
+    fn errand(home: &Path, key: &[u8]) -> Option<Own> {
+        Own::open_errand(key, home, &mut rng()).expect("a folder that can be written")
+    }
+
+    #[test]
+    fn an_errand_is_the_same_device_until_it_is_done_and_a_second_run_beside_it_is_not() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let first = errand(home.path(), b"send x").expect("free");
+        let device = first.profile.identity().device;
+        assert!(errand(home.path(), b"send x").is_none(), "it is under way");
+        let other = errand(home.path(), b"send y").expect("another one");
+        assert_eq!(other.profile.identity().secret, first.profile.identity().secret);
+        let folder = first.kept.clone().expect("it is kept");
+        drop(first);
+        let again = errand(home.path(), b"send x").expect("free again");
+        assert_eq!(again.profile.identity().device, device);
+        forget(&folder, &mut rng());
+        assert!(!folder.exists());
+        assert!(errand(home.path(), b"send x").is_some(), "it begins anew");
+    }
+
+    #[test]
+    fn what_nobody_went_on_with_for_a_week_is_removed_unless_somebody_has_it() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let all = home.path().join(ERRANDS);
+        let busy = errand(home.path(), b"busy").expect("free");
+        for name in ["left", "done-1", "fresh"] {
+            create_dir(all.join(name)).expect("a folder");
+        }
+        let age = |folder: &Path| {
+            let times = FileTimes::new().set_modified(UNIX_EPOCH + Duration::from_secs(1));
+            File::open(folder).and_then(|folder| folder.set_times(times)).expect("its time is changed");
+        };
+        let held = busy.kept.clone().expect("it is kept");
+        [held.clone(), all.join("left")].iter().for_each(|folder| age(folder));
+        clean(&all, &mut rng());
+        let left = [held, all.join("left"), all.join("done-1"), all.join("fresh")].map(|path| path.exists());
+        assert_eq!(left, [true, false, false, true]);
+    }
+}

@@ -1,0 +1,162 @@
+//! `natter send` and `natter get` that are killed: the same command goes on where it stopped, and says everything once.
+
+use super::harness::{Cli, Finished, Home, Server, bounded, eventually};
+use blake3::{Hash, Hasher, hash};
+use std::fs;
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Bytes of the file: it takes long enough for a few kills to fall into it.
+const LEN: u64 = 128 << 20;
+
+/// Shares of the file, in percent, that have passed when a run is killed.
+const POINTS: [u64; 3] = [5, 40, 75];
+
+/// All files below a folder whose names hold this.
+fn files(folder: &Path, part: &str) -> Vec<PathBuf> {
+    let paths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let below = paths.flat_map(|path| if path.is_dir() { files(&path, part) } else { vec![path] });
+    below.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(part))).collect()
+}
+
+/// Waits until so many bytes lie in the hidden file below this folder.
+async fn arrived(folder: &Path, part: &str, bytes: u64) {
+    eventually("a part of the file", || {
+        let sizes = files(folder, part).into_iter().filter_map(|path| Some(fs::metadata(path).ok()?.len()));
+        sizes.max().filter(|size| *size > bytes)
+    })
+    .await;
+}
+
+struct World {
+    data: TempDir,
+    server: Server,
+    home: Home,
+    file: String,
+    hash: Hash,
+}
+
+impl World {
+    async fn new() -> Self {
+        let data = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("the target folder takes files");
+        let server = Server::start_in(data.path()).await;
+        let home = Home::new();
+        let mut content = vec![0; usize::try_from(LEN).expect("it fits memory")];
+        Hasher::new().update(data.path().as_os_str().as_encoded_bytes()).finalize_xof().fill(&mut content);
+        let file = home.path().join("big.bin");
+        fs::write(&file, &content).expect("the disk has room");
+        Self { data, server, home, file: file.display().to_string(), hash: hash(&content) }
+    }
+
+    fn send(&self) -> Cli {
+        let args = ["-r", "dev", &self.file, "-m", "here it comes", "--json"];
+        let mut errand = self.home.errand("send", self.server.addr(), "ci", &args);
+        errand.close_input();
+        errand
+    }
+
+    fn get(&self, to: &str) -> Cli {
+        let args = ["-r", "dev", "big.bin", "-o", to];
+        let mut errand = self.home.errand("get", self.server.addr(), "bob", &args);
+        errand.close_input();
+        errand
+    }
+
+    /// What somebody sees of the room who comes at the end.
+    async fn shown(&self) -> Vec<String> {
+        let home = Home::new();
+        let mut late = home.natter_with(self.server.addr(), "late", &["--no-receive", "--history", "100"]);
+        late.type_line("/join dev").await;
+        late.type_line("that is all").await;
+        late.shows("late: that is all").await;
+        late.lines()
+    }
+
+    /// Nothing of the errand is left: the next one is another.
+    fn is_forgotten(&self) -> bool {
+        files(&self.home.path().join("state"), "")
+            .iter()
+            .all(|path| !path.display().to_string().contains("/errands/"))
+    }
+}
+
+fn went_on(finished: &Finished) {
+    assert_eq!(finished.code, Some(0), "{}", finished.err);
+    assert!(finished.err.contains("'big.bin' goes on at"), "{}", finished.err);
+    assert!(!finished.err.contains("goes on at 0"), "{}", finished.err);
+}
+
+#[tokio::test]
+async fn a_send_that_is_killed_goes_on_with_the_same_command_and_is_there_once() {
+    bounded(170, async {
+        let world = World::new().await;
+        for percent in POINTS {
+            let mut send = world.send();
+            arrived(world.data.path(), "upload-", LEN * percent / 100).await;
+            send.kill().await;
+        }
+        let sent = world.send().finished().await;
+        went_on(&sent);
+        let told: serde_json::Value = serde_json::from_str(&sent.out).expect("a line of JSON");
+        assert_eq!(told["blake3"], world.hash.to_string());
+        let shown = world.shown().await;
+        let count = |part: &str| shown.iter().filter(|line| line.contains(part)).count();
+        assert_eq!((count("ci: here it comes"), count("sends 'big.bin'")), (1, 1), "{shown:?}");
+        assert!(world.is_forgotten());
+        let again = world.send().finished().await;
+        assert_eq!(again.code, Some(0), "{}", again.err);
+        let anew: serde_json::Value = serde_json::from_str(&again.out).expect("a line of JSON");
+        assert!(
+            anew["line"].as_u64() > told["line"].as_u64(),
+            "what was done is done again if that is wished"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_get_that_is_killed_or_interrupted_goes_on_with_the_same_command() {
+    bounded(170, async {
+        let world = World::new().await;
+        let sent = world.send().finished().await;
+        assert_eq!(sent.code, Some(0), "{}", sent.err);
+        let folder = world.home.path().join("got");
+        fs::create_dir(&folder).expect("a folder");
+        let to = folder.join("mine.bin").display().to_string();
+        for percent in POINTS {
+            let mut get = world.get(&to);
+            arrived(&folder, ".part", LEN * percent / 100).await;
+            if percent == POINTS[1] {
+                get.interrupt();
+                assert_eq!(get.finished().await.code, Some(130));
+            } else {
+                get.kill().await;
+            }
+        }
+        let got = world.get(&to).finished().await;
+        went_on(&got);
+        assert_eq!(got.out.trim_end(), to);
+        assert_eq!(hash(&fs::read(&to).expect("it is there")), world.hash);
+        let left = files(&folder, "");
+        assert_eq!(left.len(), 1, "nothing else is left: {left:?}");
+        assert!(world.is_forgotten());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_send_that_is_interrupted_ends_with_130_and_goes_on_with_the_same_command() {
+    bounded(170, async {
+        let world = World::new().await;
+        let mut send = world.send();
+        arrived(world.data.path(), "upload-", LEN / 4).await;
+        send.interrupt();
+        let ended = send.finished().await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(130), ""), "{}", ended.err);
+        went_on(&world.send().finished().await);
+        let shown = world.shown().await;
+        let count = shown.iter().filter(|line| line.contains("sends 'big.bin'")).count();
+        assert_eq!(count, 1, "{shown:?}");
+    })
+    .await;
+}
