@@ -171,6 +171,13 @@ pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
     pages.fates.iter().find_map(fate)
 }
 
+/// The contents that entries name and that the server's disk has not.
+pub(crate) fn judge_named(known: &Snapshot, contents: &[(String, Vec<u8>)]) -> Option<(Rule, String)> {
+    let names = known.files.iter().map(|file| blake3::Hash::from_bytes(file.hash.0).to_hex());
+    let lost = names.into_iter().find(|name| !contents.iter().any(|(found, _)| found == name.as_str()))?;
+    Some((Rule::WholeFiles, format!("an entry names the content {lost}, which the server has not")))
+}
+
 /// The contents on the server's disk that are not what their names say.
 pub(crate) fn judge_contents(contents: &[(String, Vec<u8>)]) -> Option<(Rule, String)> {
     let wrong = contents.iter().find(|(name, bytes)| blake3::hash(bytes).to_hex().as_str() != name)?;

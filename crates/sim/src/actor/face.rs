@@ -241,11 +241,14 @@ impl<'a> Onlooker<'a> {
                 let online = people.into_iter().filter(|item| item.presence.online);
                 pages.sights[at].who = Some(online.map(|item| item.name).collect());
             }
-            Event::Transfer(transfer) => {
-                if let TransferStep::Received { path } = transfer.step {
-                    check_file(id, &transfer.name, &path, pages);
+            Event::Transfer(transfer) => match transfer.step {
+                TransferStep::Received { path } => check_file(id, &transfer.name, &path, pages),
+                TransferStep::Resumed { at } => {
+                    pages.note(Who::Client(id), "goes on with a file", Token::find(&transfer.name), at);
+                    pages.coverage.hit(Sometimes::FileResumed);
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -330,6 +333,7 @@ fn check_file(id: u16, name: &str, path: &str, pages: &mut Pages) {
         blake3::hash(&content(token, size)) == blake3::hash(&bytes) && pages.files.get(&token) == Some(&size)
     });
     pages.note(Who::Client(id), "received a file", Token::find(name), bytes.len() as u64);
+    pages.coverage.hit(Sometimes::FileArrived);
     if !whole {
         pages.fail(Rule::WholeFiles, format!("c{id} received {name} with other bytes than were sent"));
     }
