@@ -146,7 +146,7 @@ pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
     for (room, lines) in pages.truth.rooms() {
         let mut last: BTreeMap<(u16, u64), u32> = BTreeMap::new();
         for token in lines.iter().flatten() {
-            if pages.unordered.contains(token) {
+            if pages.unordered.contains(token) || token.is_offer() {
                 continue;
             }
             let visit = pages.guests.get(token).copied().unwrap_or(0);

@@ -9,6 +9,7 @@ use crate::trace::{Token, Who};
 use client::drive::{Face, Input};
 use client::session::event::{Event, Said, TransferStep};
 use client::session::{Place, Tally};
+use protocol::entry::EntryKind;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -263,8 +264,13 @@ fn find(text: &str) -> Option<Token> {
     text.split([' ', '\'', '/']).find_map(Token::find)
 }
 
+fn token_of(said: &Said) -> Option<Token> {
+    let token = Token::find(&said.text)?;
+    Some(if said.kind == EntryKind::FileOffer { token.offer() } else { token })
+}
+
 fn take_said(id: u16, said: &Said, pages: &mut Pages) {
-    let Some(token) = Token::find(&said.text) else {
+    let Some(token) = token_of(said) else {
         return pages.fail(Rule::OneOrder, format!("c{id} was shown '{}', which nobody wrote", said.text));
     };
     let seq = said.seq.value();
@@ -304,7 +310,7 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
 /// What is shown again must be what is in the log, in its order and without a gap.
 fn check_recalled(id: u16, place: &Place, entries: &[Said], pages: &mut Pages) {
     for (before, said) in std::iter::once(None).chain(entries.iter().map(Some)).zip(entries) {
-        let spot = Token::find(&said.text).and_then(|token| pages.truth.spot(token));
+        let spot = token_of(said).and_then(|token| pages.truth.spot(token));
         let follows = before.is_none_or(|before| before.seq.next() == said.seq);
         let is_there = spot.is_some_and(|spot| spot.seq == said.seq.value() || spot.epoch > 0);
         if !follows || !is_there {
