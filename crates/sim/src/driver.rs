@@ -109,7 +109,10 @@ impl Driver {
             Deed::Release(host) => self.release(host, world),
             Deed::Mend(host, up, down) => self.mend(host, up, down, world),
             Deed::StartServer => self.start_server(world),
-            Deed::EndSlowSync => world.store.set_slow(None),
+            Deed::EndSlowSync => {
+                world.store.set_slow(None);
+                world.disk.set_slow(None);
+            }
             Deed::EndFull => {
                 world.store.set_full(false);
                 world.disk.set_full(false);
@@ -146,6 +149,7 @@ impl Driver {
             Kind::ServerStop { down_ms } => self.stop_server(world, now, down_ms),
             Kind::SlowSync { ms, sync_ms } => {
                 world.store.set_slow(Some(sync_ms));
+                world.disk.set_slow(Some(sync_ms));
                 self.later(now + ms, Deed::EndSlowSync);
             }
             Kind::SyncFails => world.store.set_fails(true),
@@ -264,9 +268,11 @@ impl Driver {
         self.record.hit(Sometimes::ServerDied);
         if power {
             world.net.pipes().iter().for_each(|pipe| pipe.darken());
-            world.disk.lose_power(&mut crate::seed::stream(now, "power", 0));
         }
         self.end_server(world, now, down_ms);
+        if power {
+            world.disk.lose_power(&mut crate::seed::stream(now, "power", 0));
+        }
     }
 
     fn end_server(&mut self, world: &mut World, now: u64, down_ms: u64) {

@@ -7,7 +7,7 @@ use crate::plan::{Op, Plan};
 use crate::record::Record;
 use crate::rule::{Rule, Violation};
 use crate::trace::Happened;
-use crate::verdict::{judge_contents, judge_log, unsettled};
+use crate::verdict::{judge_contents, judge_log, judge_named, unsettled};
 use crate::world::{TICK_MS, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -42,6 +42,8 @@ pub struct Report {
     pub typed: u64,
     /// Entries that became durable.
     pub entries: u64,
+    /// Bytes that each client read on its connections for files.
+    pub bulk_bytes: Vec<u64>,
     /// Entries that were shown to somebody.
     pub shown: u64,
 }
@@ -68,6 +70,7 @@ pub fn run(plan: &Plan, keep_all: bool) -> Report {
         simulated_ms,
         typed: pages.fates.len() as u64,
         entries: pages.truth.entries(),
+        bulk_bytes: pages.sights.iter().map(|sight| sight.bulk_bytes).collect(),
         shown: pages.sights.iter().map(|sight| sight.shown).sum(),
     }
 }
@@ -171,6 +174,7 @@ impl<'a> Run<'a> {
         let mut pages = self.record.pages();
         let wrong = judge_log(&pages, self.plan.store.memory);
         let wrong = wrong.or_else(|| judge_contents(&self.world.disk.contents()));
+        let wrong = wrong.or_else(|| judge_named(&self.world.store.known(), &self.world.disk.contents()));
         if let Some((rule, what)) = wrong {
             pages.fail(rule, what);
         }

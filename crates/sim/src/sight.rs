@@ -35,6 +35,8 @@ pub(crate) struct Sight {
     pub(crate) last_line: Option<Token>,
     /// Lines shown.
     pub(crate) shown: u64,
+    /// Bytes that it read on its connections for files.
+    pub(crate) bulk_bytes: u64,
     /// Of a classic client: the lobby's head when it was greeted, and the newest entry that it was shown.
     pub(crate) classic: Option<(u64, u64)>,
     /// Its link is narrow, or its user looks away: it may be late at any time.

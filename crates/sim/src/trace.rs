@@ -35,6 +35,9 @@ impl fmt::Display for Who {
     }
 }
 
+/// What tells an offer from its file. Nobody writes so many lines.
+const OFFER: u32 = 1 << 31;
+
 /// A line that somebody wrote: all of a run are unlike each other.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Token {
@@ -47,6 +50,15 @@ pub struct Token {
 impl Token {
     const fn number(self) -> u64 {
         (self.client as u64) << 32 | self.n as u64
+    }
+
+    /// The token of the offer of the file that has this one: it stands in the log as well.
+    pub(crate) const fn offer(self) -> Self {
+        Self { client: self.client, n: self.n | OFFER }
+    }
+
+    pub(crate) const fn is_offer(self) -> bool {
+        self.n & OFFER != 0
     }
 
     /// The token at the beginning of a text.

@@ -146,7 +146,7 @@ pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
     for (room, lines) in pages.truth.rooms() {
         let mut last: BTreeMap<(u16, u64), u32> = BTreeMap::new();
         for token in lines.iter().flatten() {
-            if pages.unordered.contains(token) {
+            if pages.unordered.contains(token) || token.is_offer() {
                 continue;
             }
             let visit = pages.guests.get(token).copied().unwrap_or(0);
@@ -169,6 +169,13 @@ pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
         _ => None,
     };
     pages.fates.iter().find_map(fate)
+}
+
+/// The contents that entries name and that the server's disk has not.
+pub(crate) fn judge_named(known: &Snapshot, contents: &[(String, Vec<u8>)]) -> Option<(Rule, String)> {
+    let names = known.files.iter().map(|file| blake3::Hash::from_bytes(file.hash.0).to_hex());
+    let lost = names.into_iter().find(|name| !contents.iter().any(|(found, _)| found == name.as_str()))?;
+    Some((Rule::WholeFiles, format!("an entry names the content {lost}, which the server has not")))
 }
 
 /// The contents on the server's disk that are not what their names say.

@@ -76,7 +76,7 @@ impl World {
         let hosts = plan.links.iter().map(Host::new).collect();
         let net = Net::new(record.clone(), plan.net, plan.seed, hosts);
         let store = SimStore::new(record.clone(), plan.store, plan.seed);
-        let disk = ServerDisk::new(record.clone());
+        let disk = ServerDisk::new(record.clone(), plan.store.sync_ms, plan.seed);
         let server = Server::default();
         let (start_net, start_store, start_disk, start_server) =
             (net.clone(), store.clone(), disk.clone(), server.clone());

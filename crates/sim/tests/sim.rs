@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use sim::cli::{Many, run_many};
+use sim::coverage::Sometimes;
 use sim::plan::Plan;
 use sim::run::run;
 use std::fs;
@@ -48,6 +49,20 @@ fn every_story_that_need_not_wait_ends_well() {
             );
         }
     }
+}
+
+/// Each cut and the restart cost the block under way at most; what was lost on its way was not read.
+#[test]
+fn ten_cuts_and_a_power_loss_cost_a_file_a_block_each_at_most() {
+    let story =
+        sim::story::all().into_iter().find(|story| story.plan.name == "file through ten cuts").unwrap();
+    let report = run(&story.plan, false);
+    assert_eq!(report.violation, None);
+    assert_eq!(report.coverage.count(Sometimes::FileArrived), 1);
+    assert!(report.coverage.count(Sometimes::FileResumed) >= 9, "{:?}", report.coverage);
+    let (read, size, block) = (report.bulk_bytes[1], 12_000_000, 1 << 20);
+    // Heads of frames, values and welcomes are far less than one in a hundred.
+    assert!((size..=size * 101 / 100 + 11 * block).contains(&read), "{read} bytes were read");
 }
 
 fn plans() -> Vec<PathBuf> {

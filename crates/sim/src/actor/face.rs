@@ -9,6 +9,7 @@ use crate::trace::{Token, Who};
 use client::drive::{Face, Input};
 use client::session::event::{Event, Said, TransferStep};
 use client::session::{Place, Tally};
+use protocol::entry::EntryKind;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -241,11 +242,14 @@ impl<'a> Onlooker<'a> {
                 let online = people.into_iter().filter(|item| item.presence.online);
                 pages.sights[at].who = Some(online.map(|item| item.name).collect());
             }
-            Event::Transfer(transfer) => {
-                if let TransferStep::Received { path } = transfer.step {
-                    check_file(id, &transfer.name, &path, pages);
+            Event::Transfer(transfer) => match transfer.step {
+                TransferStep::Received { path } => check_file(id, &transfer.name, &path, pages),
+                TransferStep::Resumed { at } => {
+                    pages.note(Who::Client(id), "goes on with a file", Token::find(&transfer.name), at);
+                    pages.coverage.hit(Sometimes::FileResumed);
                 }
-            }
+                _ => {}
+            },
             _ => {}
         }
     }
@@ -260,8 +264,13 @@ fn find(text: &str) -> Option<Token> {
     text.split([' ', '\'', '/']).find_map(Token::find)
 }
 
+fn token_of(said: &Said) -> Option<Token> {
+    let token = Token::find(&said.text)?;
+    Some(if said.kind == EntryKind::FileOffer { token.offer() } else { token })
+}
+
 fn take_said(id: u16, said: &Said, pages: &mut Pages) {
-    let Some(token) = Token::find(&said.text) else {
+    let Some(token) = token_of(said) else {
         return pages.fail(Rule::OneOrder, format!("c{id} was shown '{}', which nobody wrote", said.text));
     };
     let seq = said.seq.value();
@@ -301,7 +310,7 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
 /// What is shown again must be what is in the log, in its order and without a gap.
 fn check_recalled(id: u16, place: &Place, entries: &[Said], pages: &mut Pages) {
     for (before, said) in std::iter::once(None).chain(entries.iter().map(Some)).zip(entries) {
-        let spot = Token::find(&said.text).and_then(|token| pages.truth.spot(token));
+        let spot = token_of(said).and_then(|token| pages.truth.spot(token));
         let follows = before.is_none_or(|before| before.seq.next() == said.seq);
         let is_there = spot.is_some_and(|spot| spot.seq == said.seq.value() || spot.epoch > 0);
         if !follows || !is_there {
@@ -330,6 +339,7 @@ fn check_file(id: u16, name: &str, path: &str, pages: &mut Pages) {
         blake3::hash(&content(token, size)) == blake3::hash(&bytes) && pages.files.get(&token) == Some(&size)
     });
     pages.note(Who::Client(id), "received a file", Token::find(name), bytes.len() as u64);
+    pages.coverage.hit(Sometimes::FileArrived);
     if !whole {
         pages.fail(Rule::WholeFiles, format!("c{id} received {name} with other bytes than were sent"));
     }

@@ -12,6 +12,7 @@ use crate::coverage::Sometimes;
 use crate::disk::ClientDisk;
 use crate::net::Net;
 use crate::plan::ClientPlan;
+use crate::rule::Rule;
 use crate::seed::stream;
 use crate::trace::{Token, Who};
 use lines::Typist;
@@ -58,7 +59,7 @@ impl Actor {
                 Ok(Ended::Failed) => self.end(true, rng.random_range(300..1_500)),
                 Err(crash) => {
                     self.hit(Sometimes::ClientDied);
-                    let kept = if crash.power { self.disk.lose_power(&mut rng) } else { true };
+                    let kept = if crash.power { self.lose_power(&mut rng) } else { true };
                     typist.forget();
                     self.end(kept, crash.down_ms)
                 }
@@ -68,6 +69,24 @@ impl Actor {
                 return;
             }
         }
+    }
+
+    /// Its machine loses its power. Whether the cursors survived.
+    fn lose_power(&self, rng: &mut SmallRng) -> bool {
+        let received = self.received();
+        match received.map(|folder| crate::disk::lose_power(&folder, rng)) {
+            Some(Err(error)) => {
+                self.net.record.fail(Rule::WholeFiles, format!("no real disk for files: {error}"));
+            }
+            Some(Ok(true)) => self.hit(Sometimes::ClientUnsynced),
+            _ => {}
+        }
+        self.disk.lose_power(rng)
+    }
+
+    /// Where it receives files.
+    fn received(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| folder.join(format!("received{}", self.id)))
     }
 
     async fn process(&self, typist: &mut Typist, rng: &mut SmallRng) -> Ended {

@@ -77,7 +77,7 @@ fn ended(actor: &Actor, driven: &Result<End, DriveError>, away: u64) -> Ended {
 
 /// Moves files, if this world has any.
 async fn carry(actor: &Actor, freight: Option<Freight>, login: Login, rng: &mut SmallRng) {
-    let (Some(Freight { uploads, downloads, news }), Some(folder)) = (freight, &actor.folder) else {
+    let (Some(Freight { uploads, downloads, news }), Some(folder)) = (freight, actor.received()) else {
         return std::future::pending().await;
     };
     let owner = Owner { client: actor.id, bulk: true, classic: false };
@@ -89,7 +89,7 @@ async fn carry(actor: &Actor, freight: Option<Freight>, login: Login, rng: &mut 
     };
     let (up, down) = (carrier(), carrier());
     drop(news);
-    let received = Received::new(folder.join(format!("received{}", actor.id)));
+    let received = Received::new(folder);
     // What is left of a process that died is gone on with, as the real program does; nothing is old yet.
     let _ = received.clean(std::time::UNIX_EPOCH);
     let hashed = actor.disk.clone();

@@ -93,7 +93,13 @@ impl Reading {
         let flow = state.inward(self.end);
         flow.under_way = flow.under_way.saturating_sub(bytes.len());
         let writer = flow.writer.take();
+        let bulk = state.owner.filter(|owner| owner.bulk && self.end == End::Client);
         drop(state);
+        if let Some(owner) = bulk
+            && let Some(sight) = self.net.record.pages().sights.get_mut(usize::from(owner.client))
+        {
+            sight.bulk_bytes += bytes.len() as u64;
+        }
         if let Some(writer) = writer {
             writer.wake();
         }

@@ -226,7 +226,10 @@ pub(crate) fn token_of(body: &[u8]) -> Option<Token> {
         return Some(token);
     }
     // A file: its name is the token.
-    Token::find(&protocol::message::FileBody::decode(body).ok()?.name)
+    let file = protocol::message::FileBody::decode(body).ok();
+    let offer = || protocol::message::OfferBody::decode(body).ok();
+    file.and_then(|file| Token::find(&file.name))
+        .or_else(|| offer().and_then(|offer| Token::find(&offer.name)).map(Token::offer))
 }
 
 impl Wire {

@@ -4,6 +4,10 @@ use super::Story;
 use crate::coverage::Sometimes;
 use crate::plan::{Kind, Op, When};
 
+/// The cuts of the story of ten cuts, and the bytes of its file.
+const CUTS: u64 = 10;
+const TEN_CUTS_BYTES: u32 = 12_000_000;
+
 /// All stories.
 pub fn all() -> Vec<Story> {
     vec![
@@ -107,14 +111,20 @@ fn the_train() -> Story {
         .does(0, 10, file)
         .talk(0..3, 5..3_590, 15_000)
         .sees(Sometimes::CutMidFile)
-        .waits_for("resumable files")
+        .waits_for("files that go on within a block")
 }
 
-/// A file arrives, though the link is cut ten times on its way.
+/// A file arrives, though the link is cut ten times on its way, and the server's machine loses its power between two.
 fn file_through_ten_cuts() -> Story {
-    let mut story = Story::new("file through ten cuts", 200, 2).people(1, 0..1).people(1, 1..2).slow(65_536);
-    for cut in 0..10 {
-        story = story.then(20 + 15 * cut, Kind::Cut { host: 1, ms: 3_000, up: true, down: true });
+    let mut story = Story::new("file through ten cuts", 520, 2).people(1, 0..1).people(1, 1..2);
+    story.plan.links[1].down = 65_536;
+    for cut in 0..CUTS {
+        story = story.then(20 + 40 * cut, Kind::Cut { host: 1, ms: 3_000, up: true, down: true });
     }
-    story.does(0, 10, Op::Send { bytes: 2_000_000 }).sees(Sometimes::CutMidFile).waits_for("resumable files")
+    story
+        .then(215, Kind::ServerCrash { down_ms: 500, power: true })
+        .does(0, 10, Op::Send { bytes: TEN_CUTS_BYTES })
+        .sees(Sometimes::CutMidFile)
+        .sees(Sometimes::FileResumed)
+        .sees(Sometimes::FileArrived)
 }
