@@ -280,6 +280,7 @@ impl Driver {
         self.stopping = None;
         world.net.state().server_ends = true;
         world.sim.crash(SERVER);
+        world.server.process().stop = None;
         world.net.state().server_ends = false;
         world.store.crash();
         self.later(now + down_ms, Deed::StartServer);
@@ -298,13 +299,15 @@ impl Driver {
         if !self.server_up || self.stopping.is_some() {
             return;
         }
+        if world.server.process().stop.as_ref().map(|stop| stop.send_replace(true)).is_none() {
+            // Its process is only just starting.
+            self.later(now + 1, Deed::Begin(Kind::ServerStop { down_ms }));
+            return;
+        }
         if world.store.is_busy() {
             self.record.hit(Sometimes::Drained);
         }
         self.stopping = Some(Stopping { since: now, down_ms });
-        if let Some(stop) = &world.server.process().stop {
-            stop.send_replace(true);
-        }
         self.later(now + STOP_MS, Deed::CheckStopped(now));
     }
 

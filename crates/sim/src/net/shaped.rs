@@ -304,6 +304,9 @@ impl Drop for Writing {
         }
         if silent {
             self.net.bury(None, self.inner.take());
+        } else if self.net.is_cut(self.pipe.host, self.end) {
+            // The end of the stream does not arrive either, and nobody sends it again.
+            self.pipe.state().lossy = true;
         }
     }
 }
