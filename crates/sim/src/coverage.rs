@@ -94,6 +94,13 @@ impl Coverage {
         self.0.keys().any(|what| !calm.contains(what))
     }
 
+    /// What happened in fewer runs than `times` although random plans bring it about.
+    pub fn rarer_than(&self, times: u64) -> Vec<Sometimes> {
+        // The files of random plans are of one block, which begins anew: stories send larger ones.
+        let ours = Sometimes::ALL.iter().copied().filter(|what| *what != Sometimes::FileResumed);
+        ours.filter(|what| self.count(*what) < times).collect()
+    }
+
     /// Those that happened.
     pub fn iter(&self) -> impl Iterator<Item = (Sometimes, u64)> {
         self.0.iter().map(|(what, count)| (*what, *count))

@@ -169,7 +169,7 @@ fn sum_up(many: &Many, rows: &BTreeMap<u64, Row>, took: Duration, out: &mut Stri
         let _ = writeln!(out, "{:>6}  {}", coverage.count(*what), what.text());
     }
     let is_work = clients >= CLIENTS && posts >= POSTS && felt >= FELT;
-    let unseen: Vec<_> = Sometimes::ALL.iter().filter(|what| coverage.count(**what) < SEEN).collect();
+    let unseen = coverage.rarer_than(SEEN);
     if many.meta && !is_work {
         let _ = writeln!(out, "these runs are no work");
     }
