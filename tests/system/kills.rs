@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Bytes of each file: it takes long enough for a kill to fall into it.
-const LEN: u64 = 96 << 20;
+/// Bytes of each file: it takes long enough for a kill to fall into it, and a hundred fit the server's 8 GiB for files.
+const LEN: u64 = 80 << 20;
 
 /// Who is killed.
 #[derive(Clone, Copy, Debug)]
