@@ -173,8 +173,9 @@ impl<'a> Run<'a> {
     fn judge(&self) {
         let mut pages = self.record.pages();
         let wrong = judge_log(&pages, self.plan.store.memory);
-        let wrong = wrong.or_else(|| judge_contents(&self.world.disk.contents()));
-        let wrong = wrong.or_else(|| judge_named(&self.world.store.known(), &self.world.disk.contents()));
+        let contents = self.world.disk.contents();
+        let wrong = wrong.or_else(|| judge_contents(&contents));
+        let wrong = wrong.or_else(|| judge_named(&self.world.store.known(), &contents));
         if let Some((rule, what)) = wrong {
             pages.fail(rule, what);
         }

@@ -104,11 +104,8 @@ impl Session {
 
     /// Whether the next process of this profile has something to go on with.
     pub fn is_unfinished(&self) -> bool {
-        let coming = |job: &Job| match job {
-            Job::Up(_) => true,
-            Job::Down(job) => job.stage == DownStage::Coming,
-        };
-        self.outbox.len() > 0 || self.outbox.jobs().iter().any(|(_, job)| coming(job))
+        let sends = self.outbox.jobs().iter().any(|(_, job)| matches!(job, Job::Up(_)));
+        self.outbox.len() > 0 || sends || self.is_receiving()
     }
 
     /// Whether an earlier process of this profile began to receive something that is not here yet.
