@@ -30,6 +30,10 @@ pub(crate) struct Pages {
     pub(crate) guests: BTreeMap<Token, u64>,
     /// Sizes of the files that were sent.
     pub(crate) files: BTreeMap<Token, u32>,
+    /// When lines were typed, in microseconds.
+    typed_at: BTreeMap<Token, u64>,
+    /// Every line must be shown so soon after it was typed, in ms.
+    pub(crate) prompt_ms: Option<u64>,
     /// Times of recent logins, for storms.
     logins: Vec<u64>,
     /// The time between two steps.
@@ -120,6 +124,19 @@ impl Pages {
     pub(crate) fn typed(&mut self, token: Token) {
         self.note(Who::Client(token.client), "types", Some(token), 0);
         self.fates.insert(token, Fate::Typed);
+        self.typed_at.insert(token, self.now());
+    }
+
+    /// A client is shown a line: that must be soon after it was typed, if that is asked. A file takes its time.
+    pub(crate) fn judge_age(&mut self, client: u16, token: Token) {
+        let is_file = token.is_offer() || self.files.contains_key(&token);
+        let (Some(most), Some(at), false) = (self.prompt_ms, self.typed_at.get(&token), is_file) else {
+            return;
+        };
+        let age = self.now().saturating_sub(*at) / 1_000;
+        if age > most {
+            self.fail(Rule::Prompt, format!("c{client} is shown {token} {age} ms after it was typed"));
+        }
     }
 
     /// A line was promised to be kept.

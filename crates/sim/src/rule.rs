@@ -36,6 +36,7 @@ rules! {
     ClassicOrder = "I13" "classic clients see the same order, less their own lines",
     Converges = "L1" "once everything is healed, all have caught up within 30 s",
     NotTakenForDead = "L3" "nobody whose link works is taken for dead",
+    Prompt = "L4" "where that is asked, every line is shown to all within its time",
     Watchdog = "L2" "nobody works without end: connections, reads and writes of a client are bounded",
 }
 

@@ -114,6 +114,7 @@ impl<'a> Run<'a> {
             let looks_away = client.steps.iter().any(|step| matches!(step.op, Op::LookAway { .. }));
             sight.slow = looks_away || link != (0, 0);
         }
+        record.pages().prompt_ms = plan.prompt_ms;
         let world = World::new(plan, record, folder.map(|folder| &folder.0));
         Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0 }
     }

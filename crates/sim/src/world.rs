@@ -130,7 +130,8 @@ fn build(plan: &Plan) -> Sim<'static> {
 impl Host {
     fn new(link: &Link) -> Self {
         let (up, down) = (Bucket::new(link.up), Bucket::new(link.down));
-        Self { up, down, cut_up: false, cut_down: false, held: false }
+        let (queue, latency) = (link.queue_ms * 1_000, link.latency_ms * 1_000);
+        Self { up, down, cut_up: false, cut_down: false, held: false, queue, latency }
     }
 }
 

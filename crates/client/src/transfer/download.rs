@@ -9,13 +9,15 @@ use protocol::blocks::BlockHasher;
 use protocol::id::{BlockValue, ContentHash, Req};
 use protocol::limits::BLOCK;
 use protocol::message::{ClientMsg, ServerMsg, Source};
+use protocol::window::Window;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
 /// The one transfer of a connection at a time.
 const REQ: Req = Req(1);
 
-/// Bytes that may be under way: enough for any link, little enough for the server's patience.
-const WINDOW: u32 = 2 * 1024 * 1024;
+/// Bytes that may be under way at most: enough for any link, little enough for the server's patience.
+const MOST: u32 = 2 * 1024 * 1024;
 
 /// Times that the same block may be wrong.
 const TRIES: u32 = 3;
@@ -51,23 +53,25 @@ impl Incoming {
         link: &mut Link<S>,
         tell: impl AsyncFn(Step),
     ) -> Result<(), Stop> {
-        self.hasher.restart_block();
+        if self.hasher.value().is_some() && self.hasher.len() < self.job.size {
+            // It came whole, but not what it should be, which is not said again.
+            self.hasher.restart_block();
+        }
         let offset = self.hasher.len();
         if std::mem::replace(&mut self.again, true) {
             tell(Step::Resumed(offset)).await;
         }
         let source = self.source()?;
-        link.send(&ClientMsg::Get { req: REQ, source, offset, credit: WINDOW }).await?;
-        let mut consumed = 0;
+        let (mut window, begun) = (Window::new(MOST), Instant::now());
+        link.send(&ClientMsg::Get { req: REQ, source, offset, credit: window.size() }).await?;
         loop {
             match link.hear().await? {
                 Heard::Data { offset, at } => {
                     let bytes = link.bytes(at);
                     self.take(offset, bytes)?;
-                    consumed += u32::try_from(bytes.len()).unwrap_or(WINDOW);
-                    if consumed >= WINDOW / 4 {
-                        link.send(&ClientMsg::Grant { req: REQ, bytes: consumed }).await?;
-                        consumed = 0;
+                    let came = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                    if let Some(bytes) = window.arrive(came, begun.elapsed()) {
+                        link.send(&ClientMsg::Grant { req: REQ, bytes }).await?;
                     }
                     tell(Step::Moved(self.hasher.len())).await;
                 }
@@ -122,6 +126,7 @@ impl Incoming {
     /// The block under way is not what it should be: it is fetched anew, a few times.
     fn handle_wrong(&mut self) -> Result<(), Stop> {
         let index = self.hasher.index();
+        self.hasher.restart_block();
         self.wrong = if self.wrong.0 == index { (index, self.wrong.1 + 1) } else { (index, 1) };
         if self.wrong.1 < TRIES { Err(Trouble::WrongBlock.into()) } else { Err(Failure::WrongContent.into()) }
     }

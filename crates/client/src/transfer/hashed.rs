@@ -82,9 +82,9 @@ impl<'a, F: Files> Hashed<'a, F> {
         usize::try_from(index).ok().and_then(|at| self.values.get(at)).copied()
     }
 
-    /// Forgets what was hashed from this border of blocks on: it was wrong.
-    pub(super) fn forget(&mut self, border: u64) {
-        self.values.truncate(usize::try_from(border / BLOCK).unwrap_or(usize::MAX));
+    /// Forgets what was hashed from the block of this byte on: it was wrong.
+    pub(super) fn forget(&mut self, offset: u64) {
+        self.values.truncate(usize::try_from(offset / BLOCK).unwrap_or(usize::MAX));
         self.hasher = BlockHasher::after(self.values.iter().copied().collect::<Tree>());
         self.rewrite();
     }

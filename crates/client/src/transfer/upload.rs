@@ -133,7 +133,7 @@ impl<'a, F: Files> Outgoing<'a, F> {
 
     /// Where the server wants it to go on tells what it found wrong.
     fn judge(&mut self, offset: u64) -> Result<(), Stop> {
-        if offset > self.opened.size || (!offset.is_multiple_of(BLOCK) && offset != self.opened.size) {
+        if offset > self.opened.size {
             return Err(Trouble::Lost(Loss::Garbled).into());
         }
         if !std::mem::take(&mut self.suspect) {

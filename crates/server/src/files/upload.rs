@@ -77,10 +77,33 @@ pub(super) struct Partial {
 pub(super) struct Settled {
     /// Whether there are files.
     created: bool,
-    tree: Tree,
+    /// What was checked, and what came of the block behind it.
+    hasher: BlockHasher,
+    /// So far all that was hashed was handed over to the disk. Of the rest nobody knows.
+    handed: u64,
     /// The last piece on its way to the disk, while the next one arrives. It belongs to whoever goes on, so that it can't
     /// come behind what is written in its place then.
     writing: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Settled {
+    /// Waits for the last piece. If it did not reach its file, its block comes anew.
+    async fn written(&mut self) -> io::Result<()> {
+        let written = wait_for(&mut self.writing).await;
+        if written.is_err() {
+            self.hasher.restart_block();
+        }
+        written
+    }
+
+    /// Keeps of the block under way what another connection can go on with.
+    async fn tidy_up(&mut self) {
+        let is_written = self.written().await.is_ok() && self.handed == self.hasher.len();
+        // A block that came whole is missing its check, which is not said again.
+        if !is_written || self.hasher.value().is_some() {
+            self.hasher.restart_block();
+        }
+    }
 }
 
 impl Partial {
@@ -100,7 +123,11 @@ impl Partial {
             header,
             progress: watch::Sender::new(progress),
             turn: watch::Sender::default(),
-            settled: Arc::new(Mutex::new(Settled { created: true, tree, writing: None })),
+            settled: Arc::new(Mutex::new(Settled {
+                created: true,
+                hasher: BlockHasher::after(tree),
+                ..Settled::default()
+            })),
         }
     }
 }
@@ -113,7 +140,8 @@ pub enum Begun<F: FileSystem> {
     Whole(ContentHash),
 }
 
-/// An upload under way on one connection. When it is dropped, what was checked stays.
+/// An upload under way on one connection. When it is dropped, what came stays; over a
+/// restart of the server only what was checked does.
 pub struct Upload<F: FileSystem> {
     contents: Contents<F>,
     partial: Arc<Partial>,
@@ -123,7 +151,6 @@ pub struct Upload<F: FileSystem> {
     values: F::File,
     /// Where the values begin in their file.
     begin: u64,
-    hasher: BlockHasher,
     turn: watch::Receiver<u64>,
     /// The sync under way, and blocks that came since it began.
     syncing: Option<JoinHandle<io::Result<()>>>,
@@ -159,8 +186,7 @@ impl<F: FileSystem> Contents<F> {
         let lease = partial.settled.clone().lock_owned();
         let settled = timeout(Duration::from_millis(DEAD_AFTER_MS), lease).await;
         let mut settled = settled.map_err(|_| UploadError::Elsewhere)?;
-        // What became of it matters no more: only what was checked counts.
-        let _ = wait_for(&mut settled.writing).await;
+        settled.tidy_up().await;
         let progress = *partial.progress.borrow();
         if let Some(hash) = progress.whole {
             return Ok(Begun::Whole(hash));
@@ -178,11 +204,10 @@ impl<F: FileSystem> Contents<F> {
                 return Err(error.into());
             }
         };
-        let hasher = BlockHasher::after(settled.tree.clone());
         let contents = self.clone();
         let (syncing, unsynced) = (None, 0);
         let upload =
-            Upload { contents, partial, settled, name, file, values, begin, hasher, turn, syncing, unsynced };
+            Upload { contents, partial, settled, name, file, values, begin, turn, syncing, unsynced };
         Ok(Begun::Going(Box::new(upload)))
     }
 
@@ -209,12 +234,12 @@ impl<F: FileSystem> Contents<F> {
 impl<F: FileSystem> Upload<F> {
     /// Bytes that came.
     pub fn len(&self) -> u64 {
-        self.hasher.len()
+        self.settled.hasher.len()
     }
 
     /// Whether nothing came.
     pub fn is_empty(&self) -> bool {
-        self.hasher.is_empty()
+        self.settled.hasher.is_empty()
     }
 
     /// Tells when another connection goes on with it, or it is given up.
@@ -227,15 +252,17 @@ impl<F: FileSystem> Upload<F> {
     /// # Errors
     /// [`UploadError`]
     pub async fn write(&mut self, offset: u64, bytes: Bytes) -> Result<(), UploadError> {
-        let (end, border) = (offset.saturating_add(bytes.len() as u64), self.hasher.border() + BLOCK);
-        let in_place = offset == self.hasher.len() && end <= border && end <= self.partial.header.size;
+        let (end, border) = (offset.saturating_add(bytes.len() as u64), self.settled.hasher.border() + BLOCK);
+        let in_place =
+            offset == self.settled.hasher.len() && end <= border && end <= self.partial.header.size;
         if !in_place || bytes.is_empty() {
             return Err(UploadError::Wrong);
         }
-        self.hasher.update(&bytes, |_, _| unreachable!("the piece ends in the block under way"));
-        wait_for(&mut self.settled.writing).await?;
+        self.settled.hasher.update(&bytes, |_, _| unreachable!("the piece ends in the block under way"));
+        self.settled.written().await?;
         let (files, file) = (self.contents.files.clone(), self.file.clone());
         self.settled.writing = Some(tokio::spawn(async move { files.write_at(&file, offset, bytes).await }));
+        self.settled.handed = end;
         Ok(())
     }
 
@@ -244,24 +271,25 @@ impl<F: FileSystem> Upload<F> {
     /// # Errors
     /// [`UploadError::Wrong`] if it has not, and then it is thrown away.
     pub async fn check(&mut self, index: u64, value: BlockValue) -> Result<(), UploadError> {
-        let is_due = self.hasher.index() == index && self.hasher.len() < self.partial.header.size;
-        let is_first = index > 0 || self.hasher.hash() == Some(self.partial.header.first);
-        if !is_due || self.hasher.value() != Some(value) || !is_first {
-            self.hasher.restart_block();
+        let is_due =
+            self.settled.hasher.index() == index && self.settled.hasher.len() < self.partial.header.size;
+        let is_first = index > 0 || self.settled.hasher.hash() == Some(self.partial.header.first);
+        if !is_due || self.settled.hasher.value() != Some(value) || !is_first {
+            self.settled.hasher.restart_block();
             return Err(UploadError::Wrong);
         }
         self.settle_block().await
     }
 
     async fn settle_block(&mut self) -> Result<(), UploadError> {
-        let index = self.hasher.index();
-        wait_for(&mut self.settled.writing).await?;
-        let Some(value) = self.hasher.settle() else { return Ok(()) };
+        let index = self.settled.hasher.index();
+        self.settled.written().await?;
+        let Some(value) = self.settled.hasher.value() else { return Ok(()) };
         let at = self.begin + VALUE * index;
         self.contents.files.write_at(&self.values, at, Bytes::copy_from_slice(&value.0)).await?;
-        self.settled.tree.push(value);
+        self.settled.hasher.settle();
         self.sync_behind().await?;
-        let settled = self.hasher.border();
+        let settled = self.settled.hasher.border();
         self.partial.progress.send_modify(|progress| progress.settled = settled);
         Ok(())
     }
@@ -290,19 +318,19 @@ impl<F: FileSystem> Upload<F> {
     /// [`UploadError`]
     pub async fn append(&mut self, mut bytes: Bytes) -> Result<(), UploadError> {
         while !bytes.is_empty() {
-            if self.hasher.value().is_some() {
+            if self.settled.hasher.value().is_some() {
                 self.settle_block().await?;
             }
-            let room = self.hasher.border() + BLOCK - self.hasher.len();
+            let room = self.settled.hasher.border() + BLOCK - self.settled.hasher.len();
             let piece = bytes.split_to(usize::try_from(room).unwrap_or(usize::MAX).min(bytes.len()));
-            self.write(self.hasher.len(), piece).await?;
+            self.write(self.settled.hasher.len(), piece).await?;
         }
         Ok(())
     }
 
     /// The hash of what came, if that is all.
     pub fn hash(&self) -> Option<ContentHash> {
-        self.hasher.hash().filter(|_| self.hasher.len() == self.partial.header.size)
+        self.settled.hasher.hash().filter(|_| self.settled.hasher.len() == self.partial.header.size)
     }
 
     /// Puts the content on the disk under its name, if it is whole and has this hash. When this returns it survives a
@@ -314,7 +342,7 @@ impl<F: FileSystem> Upload<F> {
         let header = &self.partial.header;
         let is_first = header.size > BLOCK || hash == header.first;
         if self.hash() != Some(hash) || !is_first {
-            self.hasher.restart_block();
+            self.settled.hasher.restart_block();
             return Err(UploadError::Wrong);
         }
         self.place(hash, header.first).await
@@ -333,7 +361,7 @@ impl<F: FileSystem> Upload<F> {
     }
 
     async fn place(&mut self, hash: ContentHash, first: ContentHash) -> Result<(), UploadError> {
-        wait_for(&mut self.settled.writing).await?;
+        self.settled.written().await?;
         wait_for(&mut self.syncing).await?;
         let contents = self.contents.clone();
         let (files, name) = (&contents.files, contents.path(&self.name));

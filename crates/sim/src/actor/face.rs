@@ -295,7 +295,9 @@ fn take_said(id: u16, said: &Said, pages: &mut Pages) {
             let head = sight.heads.entry(spot.room).or_default();
             *head = seq.max(*head);
             let after = now.saturating_sub(spot.at);
-            if sight.is_late(spot.room, after) {
+            let late = sight.is_late(spot.room, after);
+            pages.judge_age(id, token);
+            if late {
                 let what = format!("c{id} is shown {token} {} ms after it was stored", after / 1_000);
                 pages.fail(Rule::OthersUndisturbed, what);
             }

@@ -26,6 +26,15 @@ pub(crate) use tap::{Tap, Wire, token_of};
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use turmoil::net::{TcpListener, TcpStream};
 
+/// When a segment goes, in simulated microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// It leaves its sender, for the link or for the queue in front of it.
+    goes: u64,
+    /// It has come out of that queue and reaches its reader, if there is a queue.
+    leaves: Option<u64>,
+}
+
 /// The name of the server's host.
 pub(crate) const SERVER: &str = "server";
 
@@ -65,6 +74,9 @@ pub(crate) struct Host {
     pub(crate) cut_up: bool,
     pub(crate) cut_down: bool,
     pub(crate) held: bool,
+    /// How much waits in front of its link, and how long the link itself takes, in microseconds.
+    pub(crate) queue: u64,
+    pub(crate) latency: u64,
 }
 
 impl Net {
@@ -115,11 +127,15 @@ impl Net {
         told.collect()
     }
 
-    fn bucket(&self, host: usize, end: End, bytes: usize, now: u64) -> u64 {
+    fn turn(&self, host: usize, end: End, bytes: usize, now: u64) -> Turn {
         let mut state = self.state();
-        let Some(host) = state.hosts.get_mut(host) else { return now };
+        let Some(host) = state.hosts.get_mut(host) else { return Turn { goes: now, leaves: None } };
         let bucket = if end == End::Client { &mut host.up } else { &mut host.down };
-        bucket.reserve(bytes, now)
+        let at = bucket.reserve(bytes, now);
+        match host.queue {
+            0 => Turn { goes: at, leaves: None },
+            queue => Turn { goes: at.saturating_sub(queue), leaves: Some(at + host.latency) },
+        }
     }
 
     /// Whether what this end writes is dropped.

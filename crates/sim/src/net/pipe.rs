@@ -1,5 +1,6 @@
 //! What both ends of a connection share: how much is on its way, and what goes wrong with it.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -15,10 +16,33 @@ pub(crate) enum End {
 pub(crate) struct Flow {
     /// Bytes that were written and not read yet; those that a cut dropped stay in it for ever.
     pub(crate) under_way: usize,
+    /// Bytes that stand in a queue in front of the link, and when they have left it, in microseconds.
+    pub(crate) queue: VecDeque<(usize, u64)>,
     /// Who waits for room.
     pub(crate) writer: Option<Waker>,
     /// Who waits for bytes.
     pub(crate) reader: Option<Waker>,
+}
+
+impl Flow {
+    /// How many bytes have left the queue, or when the first of them do; no number if nothing is queued.
+    pub(crate) fn left_queue(&self, now: u64) -> Result<Option<usize>, u64> {
+        match self.queue.front() {
+            Some((_, at)) if *at > now => Err(*at),
+            front => Ok(front.map(|(bytes, _)| *bytes)),
+        }
+    }
+
+    /// So many of the first bytes were read.
+    pub(crate) fn take(&mut self, bytes: usize) {
+        self.under_way = self.under_way.saturating_sub(bytes);
+        if let Some((left, _)) = self.queue.front_mut() {
+            *left -= bytes.min(*left);
+            if *left == 0 {
+                self.queue.pop_front();
+            }
+        }
+    }
 }
 
 /// The state of a connection.

@@ -1,7 +1,7 @@
 //! The two halves of a shaped connection: segments of 1,460 bytes at the pace of the link, within a window.
 
 use super::pipe::{End, Pipe};
-use super::{Net, Tap};
+use super::{Net, Tap, Turn};
 use crate::coverage::Sometimes;
 use rand::RngExt;
 use rand::rngs::SmallRng;
@@ -42,8 +42,8 @@ pub(crate) struct Writing {
     tap: SharedTap,
     rng: SmallRng,
     wait: Wait,
-    /// Bytes for which the link is reserved, and when they may go.
-    reserved: Option<(usize, u64)>,
+    /// Bytes for which the link is reserved.
+    reserved: Option<(usize, Turn)>,
 }
 
 /// A timer that is armed as needed.
@@ -72,9 +72,9 @@ impl Reading {
         Self { net, inner: Some(inner), pipe, end, tap, rng, wait: Wait::default() }
     }
 
-    /// What keeps it from reading, if something does.
-    fn poll_state(&mut self, now: u64, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let until = {
+    /// What keeps it from reading, if something does; or how many bytes it may read.
+    fn poll_state(&mut self, now: u64, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let (until, most) = {
             let mut state = self.pipe.state();
             if state.reset {
                 return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
@@ -83,15 +83,19 @@ impl Reading {
             if state.dark {
                 return Poll::Pending;
             }
-            state.stalled_until
+            let (queued, most) = match state.inward(self.end).left_queue(now) {
+                Ok(most) => (0, most.unwrap_or(SEGMENT)),
+                Err(at) => (at, 0),
+            };
+            (state.stalled_until.max(queued), most)
         };
-        self.wait.poll_until(until, now, cx).map(Ok)
+        self.wait.poll_until(until, now, cx).map(|()| Ok(most))
     }
 
     fn take_note(&mut self, bytes: &[u8]) {
         let mut state = self.pipe.state();
         let flow = state.inward(self.end);
-        flow.under_way = flow.under_way.saturating_sub(bytes.len());
+        flow.take(bytes.len());
         let writer = flow.writer.take();
         let bulk = state.owner.filter(|owner| owner.bulk && self.end == End::Client);
         drop(state);
@@ -118,10 +122,10 @@ impl AsyncRead for Reading {
         let this = &mut *self;
         this.net.record.work();
         let now = this.net.record.pages().now();
-        ready!(this.poll_state(now, cx))?;
+        let there = ready!(this.poll_state(now, cx))?;
         let short = this.net.plan.short && this.rng.random_ratio(1, 4);
         let most = if short { this.rng.random_range(1..=16) } else { SEGMENT };
-        let most = most.min(buf.remaining());
+        let most = most.min(there).min(buf.remaining());
         let mut piece = ReadBuf::new(buf.initialize_unfilled_to(most));
         let Some(inner) = &mut this.inner else { return Poll::Ready(Ok(())) };
         ready!(Pin::new(inner).poll_read(cx, &mut piece))?;
@@ -181,19 +185,19 @@ impl Writing {
         Poll::Ready(Ok((room, dark)))
     }
 
-    /// Waits for the link's turn; how many bytes may go then.
-    fn poll_link(&mut self, wanted: usize, now: u64, cx: &mut Context<'_>) -> Poll<usize> {
-        let (bytes, at) = match self.reserved {
+    /// Waits for the link's turn, or for room in the queue in front of it; how many bytes may go then.
+    fn poll_link(&mut self, wanted: usize, now: u64, cx: &mut Context<'_>) -> Poll<(usize, Turn)> {
+        let (bytes, turn) = match self.reserved {
             Some(reserved) => reserved,
-            None => (wanted, self.net.bucket(self.pipe.host, self.end, wanted, now)),
+            None => (wanted, self.net.turn(self.pipe.host, self.end, wanted, now)),
         };
-        self.reserved = Some((bytes, at));
-        if at > now + 50_000 {
+        self.reserved = Some((bytes, turn));
+        if turn.leaves.unwrap_or(turn.goes) > now + 50_000 {
             self.net.record.hit(Sometimes::SlowLink);
         }
-        ready!(self.wait.poll_until(at, now, cx));
+        ready!(self.wait.poll_until(turn.goes, now, cx));
         self.reserved = None;
-        Poll::Ready(bytes.min(wanted))
+        Poll::Ready((bytes.min(wanted), turn))
     }
 
     /// Writes one segment from the front of `slices`.
@@ -212,7 +216,7 @@ impl Writing {
         if n == 0 {
             return Poll::Ready(Ok(0));
         }
-        let n = ready!(self.poll_link(n, now, cx)).min(n);
+        let (n, turn) = ready!(self.poll_link(n, now, cx));
         if !dark {
             let Some(inner) = &mut self.inner else {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
@@ -220,7 +224,12 @@ impl Writing {
             let written = ready!(Pin::new(inner).poll_write(cx, &segment[..n]))?;
             debug_assert_eq!(written, n, "a segment goes whole");
         }
-        self.pipe.state().outward(self.end).under_way += n;
+        {
+            let mut state = self.pipe.state();
+            let flow = state.outward(self.end);
+            flow.under_way += n;
+            flow.queue.extend(turn.leaves.filter(|_| !dark).map(|at| (n, at)));
+        }
         if !dark && self.net.is_cut(self.pipe.host, self.end) {
             self.net.note_loss(&self.pipe);
         }

@@ -43,6 +43,7 @@ impl Plan {
                 sync_ms: *pick(&mut rng, &[(0, 2), (1, 10), (5, 40), (20, 120)]),
             },
             faults: world.faults(),
+            prompt_ms: None,
             clients,
         };
         plan.links = world.links(&plan);
@@ -78,7 +79,7 @@ impl Shape {
             let slow = rng.random_ratio(1, 3);
             let down = if slow { least * rng.random_range(1..=4) } else { 0 };
             let up = if slow && rng.random() { (down / 4).max(8_000) } else { 0 };
-            Link { up, down, latency_ms: *pick(&mut rng, &[5, 20, 20, 50, 150]) }
+            Link { up, down, latency_ms: *pick(&mut rng, &[5, 20, 20, 50, 150]), queue_ms: 0 }
         };
         (0..self.hosts).map(link).collect()
     }

@@ -32,6 +32,9 @@ pub struct Plan {
     pub clients: Vec<ClientPlan>,
     /// What goes wrong.
     pub faults: Vec<Fault>,
+    /// Every line must be shown to all so many ms after it was typed, if that is asked.
+    #[serde(default)]
+    pub prompt_ms: Option<u64>,
 }
 
 /// The link of a host.
@@ -43,6 +46,10 @@ pub struct Link {
     pub down: u64,
     /// The longest time that a segment takes, in ms.
     pub latency_ms: u64,
+    /// How much waits in front of it, in ms of its rate: what comes later, on whatever connection, waits behind that.
+    /// With 0 nothing does, and connections take turns.
+    #[serde(default)]
+    pub queue_ms: u64,
 }
 
 /// What the network does to all connections.

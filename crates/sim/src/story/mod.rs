@@ -19,7 +19,10 @@ pub struct Story {
 }
 
 /// A link that is never the bottleneck.
-const FAST: Link = Link { up: 0, down: 0, latency_ms: 20 };
+const FAST: Link = Link { up: 0, down: 0, latency_ms: 20, queue_ms: 0 };
+
+/// The queue of a router that has too much memory.
+const QUEUE_MS: u64 = 20_000;
 
 impl Story {
     /// A story of so many seconds, in a place with so many hosts.
@@ -33,6 +36,7 @@ impl Story {
             store: StorePlan { memory: false, sync_ms: (1, 10) },
             clients: Vec::new(),
             faults: Vec::new(),
+            prompt_ms: None,
         };
         Self { plan, sees: Vec::new(), waits_for: None }
     }
@@ -44,6 +48,22 @@ impl Story {
             .links
             .iter_mut()
             .for_each(|link| (link.up, link.down, link.latency_ms) = (down / 4, down, 150));
+        self
+    }
+
+    /// The link of a host carries so many bytes a second each way, and whatever waits for it waits in one queue.
+    #[must_use]
+    pub fn narrow(mut self, host: usize, rate: u64) -> Self {
+        self.plan.links[host] = Link { up: rate, down: rate, latency_ms: 50, queue_ms: QUEUE_MS };
+        // No window of a socket keeps a connection from filling that queue.
+        self.plan.net.window = u32::try_from(rate * QUEUE_MS / 1_000).unwrap_or(u32::MAX);
+        self
+    }
+
+    /// Every line must be shown so soon after it was typed.
+    #[must_use]
+    pub fn prompt(mut self, ms: u64) -> Self {
+        self.plan.prompt_ms = Some(ms);
         self
     }
 

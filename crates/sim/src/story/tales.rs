@@ -6,7 +6,7 @@ use crate::plan::{Kind, Op, When};
 
 /// The cuts of the story of ten cuts, and the bytes of its file.
 const CUTS: u64 = 10;
-const TEN_CUTS_BYTES: u32 = 12_000_000;
+const TEN_CUTS_BYTES: u32 = 24_000_000;
 
 /// All stories.
 pub fn all() -> Vec<Story> {
@@ -20,6 +20,7 @@ pub fn all() -> Vec<Story> {
         classic_among_natives(),
         the_train(),
         file_through_ten_cuts(),
+        chat_beside_files(),
     ]
 }
 
@@ -111,7 +112,8 @@ fn the_train() -> Story {
         .does(0, 10, file)
         .talk(0..3, 5..3_590, 15_000)
         .sees(Sometimes::CutMidFile)
-        .waits_for("files that go on within a block")
+        .sees(Sometimes::FileResumed)
+        .sees(Sometimes::FileArrived)
 }
 
 /// A file arrives, though the link is cut ten times on its way, and the server's machine loses its power between two.
@@ -126,5 +128,19 @@ fn file_through_ten_cuts() -> Story {
         .does(0, 10, Op::Send { bytes: TEN_CUTS_BYTES })
         .sees(Sometimes::CutMidFile)
         .sees(Sometimes::FileResumed)
+        .sees(Sometimes::FileArrived)
+}
+
+/// Files go both ways over a narrow link with a deep queue, and nobody's chat is late.
+fn chat_beside_files() -> Story {
+    Story::new("chat beside files", 150, 2)
+        .people(2, 0..1)
+        .people(2, 1..2)
+        .narrow(1, 131_072)
+        .does(0, 10, Op::Send { bytes: 4_000_000 })
+        .does(2, 20, Op::Send { bytes: 3_000_000 })
+        .talk(0..4, 5..140, 700)
+        .prompt(2_000)
+        .sees(Sometimes::SlowLink)
         .sees(Sometimes::FileArrived)
 }

@@ -6,11 +6,26 @@ use crate::inbound::{Admitted, Event, Refusal};
 use protocol::code::Code;
 use protocol::id::{ContentHash, Req};
 use protocol::message::{ClientMsg, ServerMsg, ty};
+use protocol::window::Window;
 use std::pin::pin;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 
-/// Bytes of an upload that may be under way: enough for any link, little enough for its socket to hold.
-const CREDIT: u32 = 1024 * 1024;
+/// Bytes of an upload that may be under way at most: enough for any link, little enough for its socket to hold.
+const MOST: u32 = 1024 * 1024;
+
+/// What may be under way of an upload.
+struct Flow {
+    window: Window,
+    /// When the first of it was asked for.
+    begun: Instant,
+}
+
+impl Flow {
+    fn begin() -> Self {
+        Self { window: Window::new(MOST), begun: Instant::now() }
+    }
+}
 
 /// How an upload stops on a connection.
 enum Stop {
@@ -83,7 +98,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
             Begun::Whole(hash) => return self.confirm(req, size, hash).await,
         };
         let offset = upload.len();
-        self.tell(&ServerMsg::PutAt { req, offset, credit: CREDIT, likely }).await?;
+        let mut flow = Flow::begin();
+        let credit = flow.window.size();
+        self.tell(&ServerMsg::PutAt { req, offset, credit, likely }).await?;
         if likely {
             match self.next(DEAD).await? {
                 ClientMsg::Done { req: of, hash } if of == req => {
@@ -92,13 +109,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                         self.shared.contents.give_up(transfer);
                         return Ok(Stop::Whole(hash));
                     }
-                    self.tell(&ServerMsg::PutAt { req, offset, credit: CREDIT, likely: false }).await?;
-                    return self.take_pieces(req, &mut upload, None).await;
+                    flow = Flow::begin();
+                    let credit = flow.window.size();
+                    self.tell(&ServerMsg::PutAt { req, offset, credit, likely: false }).await?;
+                    return self.take_pieces(req, &mut upload, flow, None).await;
                 }
-                other => return self.take_pieces(req, &mut upload, Some(other)).await,
+                other => return self.take_pieces(req, &mut upload, flow, Some(other)).await,
             }
         }
-        self.take_pieces(req, &mut upload, None).await
+        self.take_pieces(req, &mut upload, flow, None).await
     }
 
     /// The upload is complete already: only its hash is missing.
@@ -123,10 +142,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         &mut self,
         req: Req,
         upload: &mut Upload<F>,
+        mut flow: Flow,
         mut first: Option<ClientMsg>,
     ) -> Result<Stop, Stop> {
         let mut turn = upload.turn();
-        let mut credit = u64::from(CREDIT);
         loop {
             let msg = match first.take() {
                 Some(msg) => msg,
@@ -139,13 +158,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
             };
             match msg {
                 ClientMsg::Chunk { req: of, offset, data } if of == req => {
-                    let len = data.0.len() as u64;
-                    credit = credit.checked_sub(len).ok_or(Stop::TooFast)?;
+                    let len = u32::try_from(data.0.len()).unwrap_or(u32::MAX);
+                    if len > flow.window.outstanding() {
+                        return Err(Stop::TooFast);
+                    }
                     let written = upload.write(offset, data.0).await;
                     written.map_err(|error| Stop::Failed(error, ty::CHUNK))?;
-                    let bytes = u32::try_from(len).unwrap_or(u32::MAX);
-                    self.tell(&ServerMsg::Credit { req, bytes }).await?;
-                    credit += len;
+                    if let Some(bytes) = flow.window.arrive(len, flow.begun.elapsed()) {
+                        self.tell(&ServerMsg::Credit { req, bytes }).await?;
+                    }
                 }
                 ClientMsg::Check { req: of, index, value } if of == req => {
                     let checked = upload.check(index, value).await;

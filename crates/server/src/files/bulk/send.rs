@@ -55,7 +55,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
             Err(code) => return self.refuse(refusal(code)).await,
         };
         let size = reading.size;
-        if offset > size || !(offset.is_multiple_of(BLOCK) || offset == size) {
+        if offset > size {
             return self.refuse(refusal(Code::BadNumber).with(size)).await;
         }
         let cursor = Cursor { req, offset, credit: u64::from(credit), frame: Vec::new() };
