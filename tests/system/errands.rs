@@ -1,9 +1,9 @@
 //! `natter send` and `natter get` that are killed: the same command goes on where it stopped, and says everything once.
 
-use super::harness::{Cli, Finished, Home, Server, bounded, eventually};
+use super::harness::{Cli, Finished, Home, Server, arrived, bounded, files};
 use blake3::{Hash, Hasher, hash};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tempfile::TempDir;
 
 /// Bytes of the file: it takes long enough for a few kills to fall into it.
@@ -11,22 +11,6 @@ const LEN: u64 = 128 << 20;
 
 /// Shares of the file, in percent, that have passed when a run is killed.
 const POINTS: [u64; 3] = [5, 40, 75];
-
-/// All files below a folder whose names hold this.
-fn files(folder: &Path, part: &str) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let below = paths.flat_map(|path| if path.is_dir() { files(&path, part) } else { vec![path] });
-    below.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().contains(part))).collect()
-}
-
-/// Waits until so many bytes lie in the hidden file below this folder.
-async fn arrived(folder: &Path, part: &str, bytes: u64) {
-    eventually("a part of the file", || {
-        let sizes = files(folder, part).into_iter().filter_map(|path| Some(fs::metadata(path).ok()?.len()));
-        sizes.max().filter(|size| *size > bytes)
-    })
-    .await;
-}
 
 struct World {
     data: TempDir,
@@ -74,7 +58,7 @@ impl World {
 
     /// Nothing of the errand is left: the next one is another.
     fn is_forgotten(&self) -> bool {
-        files(&self.home.path().join("state"), "")
+        files(&self.home.path().join("state"))
             .iter()
             .all(|path| !path.display().to_string().contains("/errands/"))
     }
@@ -92,7 +76,7 @@ async fn a_send_that_is_killed_goes_on_with_the_same_command_and_is_there_once()
         let world = World::new().await;
         for percent in POINTS {
             let mut send = world.send();
-            arrived(world.data.path(), "upload-", LEN * percent / 100).await;
+            arrived(world.data.path(), LEN * percent / 100).await;
             send.kill().await;
         }
         let sent = world.send().finished().await;
@@ -125,7 +109,7 @@ async fn a_get_that_is_killed_or_interrupted_goes_on_with_the_same_command() {
         let to = folder.join("mine.bin").display().to_string();
         for percent in POINTS {
             let mut get = world.get(&to);
-            arrived(&folder, ".part", LEN * percent / 100).await;
+            arrived(&folder, LEN * percent / 100).await;
             if percent == POINTS[1] {
                 get.interrupt();
                 assert_eq!(get.finished().await.code, Some(130));
@@ -137,7 +121,7 @@ async fn a_get_that_is_killed_or_interrupted_goes_on_with_the_same_command() {
         went_on(&got);
         assert_eq!(got.out.trim_end(), to);
         assert_eq!(hash(&fs::read(&to).expect("it is there")), world.hash);
-        let left = files(&folder, "");
+        let left = files(&folder);
         assert_eq!(left.len(), 1, "nothing else is left: {left:?}");
         assert!(world.is_forgotten());
     })
@@ -149,7 +133,7 @@ async fn a_send_that_is_interrupted_ends_with_130_and_goes_on_with_the_same_comm
     bounded(170, async {
         let world = World::new().await;
         let mut send = world.send();
-        arrived(world.data.path(), "upload-", LEN / 4).await;
+        arrived(world.data.path(), LEN / 4).await;
         send.interrupt();
         let ended = send.finished().await;
         assert_eq!((ended.code, ended.out.as_str()), (Some(130), ""), "{}", ended.err);
@@ -157,6 +141,50 @@ async fn a_send_that_is_interrupted_ends_with_130_and_goes_on_with_the_same_comm
         let shown = world.shown().await;
         let count = shown.iter().filter(|line| line.contains("sends 'big.bin'")).count();
         assert_eq!(count, 1, "{shown:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn of_two_equal_sends_at_the_same_time_one_goes_on_and_the_other_says_what_runs() {
+    bounded(170, async {
+        let world = World::new().await;
+        let mut first = world.send();
+        arrived(world.data.path(), LEN / 20).await;
+        let second = world.send().finished().await;
+        assert_eq!((second.code, second.out.as_str()), (Some(1), ""), "{}", second.err);
+        assert!(second.err.contains("natter: the same command runs already, as process "), "{}", second.err);
+        assert!(second.err.contains("hint: "), "{}", second.err);
+        let sent = first.finished().await;
+        assert_eq!(sent.code, Some(0), "{}", sent.err);
+        let shown = world.shown().await;
+        let count = |part: &str| shown.iter().filter(|line| line.contains(part)).count();
+        assert_eq!((count("ci: here it comes"), count("sends 'big.bin'")), (1, 1), "{shown:?}");
+        assert!(world.is_forgotten());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_errand_is_named_with_its_folder_and_begins_anew_without_it() {
+    bounded(170, async {
+        let world = World::new().await;
+        let mut send = world.send();
+        arrived(world.data.path(), LEN / 20).await;
+        send.kill().await;
+        let is_journal =
+            |path: &PathBuf| path.ends_with("journal") && path.display().to_string().contains("/errands/");
+        let kept = files(&world.home.path().join("state"));
+        let journal = kept.into_iter().find(is_journal).expect("it is kept");
+        fs::write(&journal, "\0\n\n").expect("written");
+        let refused = world.send().finished().await;
+        let folder = journal.parent().expect("a folder").display().to_string();
+        assert_eq!(refused.code, Some(1), "{}", refused.err);
+        assert!(refused.err.contains(&format!("(in '{folder}')")), "{}", refused.err);
+        assert!(refused.err.contains(&format!("rm -r '{folder}'")), "{}", refused.err);
+        fs::remove_dir_all(&folder).expect("as the hint says");
+        let sent = world.send().finished().await;
+        assert_eq!(sent.code, Some(0), "{}", sent.err);
     })
     .await;
 }

@@ -2,7 +2,7 @@
 //!
 //! Ten kills by default; `NATTER_KILLS=100` says otherwise.
 
-use super::harness::{Cli, Home, Server, bounded, eventually};
+use super::harness::{Cli, Home, Server, bounded, eventually, files, progress};
 use blake3::{Hash, Hasher, hash};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -58,12 +58,7 @@ impl World {
             Victim::Receiver => self.homes[1].received(),
             Victim::Sender | Victim::Server => self.data.path().to_owned(),
         };
-        let partial = |path: &PathBuf| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            name.ends_with(".part") || (name.starts_with("upload-") && !name.contains('.'))
-        };
-        let sizes = files(&folder).into_iter().filter(partial);
-        sizes.filter_map(|path| Some(fs::metadata(path).ok()?.len())).max().unwrap_or(0)
+        progress(&folder)
     }
 
     async fn kill(&mut self, victim: Victim) {
@@ -83,12 +78,6 @@ impl World {
 
 fn join(server: &Server, home: &Home, name: &str) -> Cli {
     home.natter_with(server.addr(), name, &["--max-receive", "1000"])
-}
-
-/// All files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let paths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// Names of what is hidden or not complete.

@@ -33,6 +33,15 @@ pub enum Color {
     Never,
 }
 
+/// When to show pictures.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Images {
+    /// On a terminal that is known to show them, unless NO_COLOR is set.
+    Auto,
+    /// Never.
+    Never,
+}
+
 /// Chat on a natter server.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "natter", version, after_help = EXAMPLES, max_term_width = 100)]
@@ -63,6 +72,10 @@ pub struct Cli {
     /// When to use colours
     #[arg(long, env = "NATTER_COLOR", hide_env_values = true, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
+
+    /// When to show received pictures between the lines
+    #[arg(long, env = "NATTER_IMAGES", hide_env_values = true, value_name = "WHEN", default_value = "auto")]
+    pub images: Images,
 
     /// Talk to a classic server, the Python program
     #[arg(long, env = "NATTER_CLASSIC", hide_env_values = true)]

@@ -17,6 +17,7 @@ mod name;
 mod order;
 mod path;
 mod received;
+mod room;
 mod source;
 mod sums;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 mod tree;
 mod unpack;
 mod upload;
+mod walk;
 
 pub use carrier::{Carrier, Login};
 pub use fault::{Failure, Trouble};
@@ -32,6 +34,7 @@ pub use name::{posted_name, safe_name};
 pub use order::{Download, JobId, Keep, News, Opened, Order, Origin, Shape, Step, Upload};
 pub use path::candidates;
 pub use received::{Partial, Received};
+pub(crate) use source::Opening;
 pub use source::Source;
 
 use protocol::id::TransferId;

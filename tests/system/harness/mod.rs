@@ -6,6 +6,7 @@ mod binary;
 pub mod bulk;
 mod classic;
 mod cli;
+mod disk;
 mod identity;
 mod marks;
 mod native;
@@ -18,6 +19,7 @@ mod view;
 
 pub use classic::{Classic, Shown};
 pub use cli::{Cli, Home};
+pub use disk::{arrived, files, progress};
 pub use identity::Identity;
 pub use marks::{mark, marks, not_once};
 pub use native::Native;

@@ -8,7 +8,7 @@ use crate::backoff::Backoff;
 use crate::clock::{Clock, Now};
 use crate::drive::{Connect, DriveError, Input, Ports, Ready, Step, attempt};
 use crate::session::event::Loss;
-use crate::transfer::{Failure, Received, Shape, Source, candidates};
+use crate::transfer::{Failure, Opening, Received, Source, candidates};
 use rand::{Rng, RngExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -221,8 +221,8 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
 
 /// A file; a classic server takes nothing else.
 fn open(path: &str, home: Option<&Path>) -> Result<Source, Failure> {
-    match Source::open_any(&candidates(path, home))? {
-        source if source.shape() == Shape::File => Ok(source),
-        _ => Err(Failure::Folder),
+    match Source::begin_any(&candidates(path, home))? {
+        Opening::Whole(source) => Ok(source),
+        Opening::Looking(_) => Err(Failure::Folder),
     }
 }

@@ -37,11 +37,20 @@ impl DiskFiles {
     pub fn lock(&mut self) -> io::Result<bool> {
         let file = private().create(true).append(true).open(self.folder.join(LOCK))?;
         match file.try_lock() {
-            Ok(()) => self.lock = Some(file),
+            Ok(()) => {
+                // Only told to people: it is no matter if it can't be written.
+                let _ = file.set_len(0).and_then(|()| write!(&file, "{}", std::process::id()));
+                self.lock = Some(file);
+            }
             Err(TryLockError::WouldBlock) => return Ok(false),
             Err(TryLockError::Error(error)) => return Err(error),
         }
         Ok(true)
+    }
+
+    /// The process that has the folder, as far as that is known.
+    pub fn holder(&self) -> Option<u32> {
+        std::fs::read_to_string(self.folder.join(LOCK)).ok()?.parse().ok()
     }
 
     /// Where a file lies.
@@ -117,6 +126,7 @@ mod tests {
         let mut second = DiskFiles::open(root.path()).expect("a folder");
         assert!(first.lock().expect("lockable"));
         assert!(!second.lock().expect("lockable"));
+        assert_eq!(second.holder(), Some(std::process::id()));
         drop(first);
         assert!(second.lock().expect("lockable"));
     }

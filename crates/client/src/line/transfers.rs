@@ -27,6 +27,7 @@ impl Renderer {
                 let doing = if matches!(transfer.way, Way::Up { .. }) { "sending" } else { "receiving" };
                 vec![self.at_work(transfer, doing, *pace)]
             }
+            TransferStep::Looking { found } => vec![self.looking(transfer, *found)],
             TransferStep::Hashing(pace) => vec![self.at_work(transfer, "hashing", *pace)],
             TransferStep::Verifying(pace) => vec![self.at_work(transfer, "verifying", *pace)],
             TransferStep::Unpacking(pace) => vec![self.at_work(transfer, "unpacking", *pace)],
@@ -98,6 +99,16 @@ impl Renderer {
         let full = usize::try_from(percent * BAR as u128 / 100).unwrap_or(BAR).min(BAR);
         let bar = format!("{}{}", "#".repeat(full), "-".repeat(BAR - full));
         self.info(&format!("{}: {doing} '{name}' [{bar}] {percent} %, {rate}/s{left}", id.0))
+    }
+
+    /// How much was found in a folder: on a screen in one row.
+    fn looking(&self, transfer: &Transfer, found: u64) -> String {
+        let name = safe(&transfer.name);
+        if self.look.screen {
+            let (id, name) = (transfer.id.0, short(&name));
+            return self.info(&format!("{id}: looking through '{name}', {found} files and folders so far"));
+        }
+        self.info(&format!("looking through '{name}': {found} files and folders so far"))
     }
 
     /// Somebody offers something, which the user must decide on.
@@ -194,6 +205,10 @@ fn what(failure: &Failure, way: &Way) -> String {
         Failure::Refused(refusal) => sentence(refusal),
         Failure::WrongContent => "what came is not what was announced".to_owned(),
         Failure::TooMany => "too many files are waiting to be received".to_owned(),
+        Failure::NoRoom { needed, free, folder } => {
+            let (needed, free) = (human_size(*needed), human_size(*free));
+            format!("it needs {needed}, and {free} are free in '{}'", safe(folder))
+        }
         Failure::Unwritable(words) => format!("it can't be written here: {}", safe(words)),
         Failure::CutOff => "the connection broke in its middle".to_owned(),
         Failure::Left => "you left before it was done".to_owned(),
@@ -226,6 +241,10 @@ fn advice(failure: &Failure, way: &Way) -> String {
             Some(Code::NoSuchFile) => again,
             known => hint(known, refusal.detail),
         },
+        Failure::NoRoom { .. } => {
+            "make room there or choose another folder (--received, or -o of natter get), and get it again"
+                .to_owned()
+        }
         Failure::Unwritable(_) => {
             format!("make room or choose another folder with --received DIR, and {again}")
         }

@@ -11,6 +11,7 @@ use protocol::code::Code;
 use protocol::text::sanitize_line;
 use std::error::Error;
 use std::io;
+use std::path::Path;
 
 /// The failure of a client that could not go on.
 pub(super) fn drive_failure(error: &DriveError, address: &Address) -> Failure {
@@ -18,10 +19,33 @@ pub(super) fn drive_failure(error: &DriveError, address: &Address) -> Failure {
     connect_failure(error, address)
 }
 
-/// The failure of a profile.
-pub(super) fn profile_failure(error: &ProfileError) -> Failure {
+/// The failure of the profile in this folder.
+pub(super) fn profile_failure(error: &ProfileError, folder: &Path) -> Failure {
     let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
-    Failure::new(ExitCode::User, format!("{error}{cause}"), error.hint())
+    let what = format!("{error} (in '{}'){cause}", folder.display());
+    Failure::new(ExitCode::User, what, error.hint())
+}
+
+/// The failure of what was kept of an errand in this folder, which nobody needs but the errand.
+pub(super) fn errand_failure(error: &ProfileError, folder: &Path) -> Failure {
+    let failure = profile_failure(error, folder);
+    match error {
+        ProfileError::Damaged { .. } => {
+            let hint = format!(
+                "remove that folder: the same command then begins anew (rm -r '{}')",
+                folder.display()
+            );
+            Failure { hint, ..failure }
+        }
+        ProfileError::Io { .. } => failure,
+    }
+}
+
+/// The failure of an errand that another process does already.
+pub(super) fn busy_failure(process: Option<u32>) -> Failure {
+    let which = process.map(|process| format!(", as process {process}")).unwrap_or_default();
+    let hint = "wait until it is done; if it is stopped, the same command goes on where it was";
+    Failure::new(ExitCode::User, format!("the same command runs already{which}"), hint)
 }
 
 fn connect_failure(error: &io::Error, address: &Address) -> Failure {
@@ -118,13 +142,19 @@ mod tests {
         let address: Address = "chat.example:4000".parse().expect("an address");
         let io_error = |kind| drive_failure(&DriveError::Connect(io::Error::from(kind)), &address);
         let unknown = io::Error::new(io::ErrorKind::NotFound, UnknownHost);
+        let folder = Path::new("/home/alice/.local/state/natter/x");
+        let full = ProfileError::Io { file: "journal", source: io::ErrorKind::StorageFull.into() };
         let mut failures = vec![
             drive_failure(&DriveError::Connect(unknown), &address),
             io_error(io::ErrorKind::ConnectionRefused),
             io_error(io::ErrorKind::TimedOut),
             io_error(io::ErrorKind::PermissionDenied),
-            profile_failure(&ProfileError::Damaged { file: "identity", line: 2 }),
-            profile_failure(&ProfileError::Io { file: "journal", source: io::ErrorKind::StorageFull.into() }),
+            profile_failure(&ProfileError::Damaged { file: "identity", line: 2 }, folder),
+            profile_failure(&full, folder),
+            errand_failure(&ProfileError::Damaged { file: "journal", line: 3 }, folder),
+            errand_failure(&full, folder),
+            busy_failure(Some(4_711)),
+            busy_failure(None),
         ];
         let mut ends = vec![
             End::Quit,

@@ -2,7 +2,7 @@
 //! killed, so that the next run of the same command goes on instead of beginning again.
 
 use super::clock::a_week_ago;
-use super::end::profile_failure;
+use super::end::{busy_failure, errand_failure, profile_failure};
 use crate::cli::Cli;
 use crate::files::DiskFiles;
 use crate::line::{ExitCode, Failure};
@@ -34,60 +34,57 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// Opens the profile in `folder`, or that of the errand which has this key.
+    /// Opens the profile in `folder`, or that of the errand which has this key, if nobody else does that errand now.
     pub(super) fn open(
         cli: &Cli,
         errand: Option<&[u8]>,
         folder: &Path,
         rng: &mut StdRng,
     ) -> Result<Self, Failure> {
-        if let Some(key) = errand
-            && let Some(own) = Self::open_errand(key, folder, rng)?
-        {
-            return Ok(own);
+        if let Some(key) = errand {
+            return Self::open_errand(key, folder, rng);
         }
         let mut files = DiskFiles::open(folder).map_err(failed(folder))?;
         let mine = !cli.temporary && files.lock().map_err(failed(folder))?;
         if mine {
             let history = files.path("typed");
-            let profile = Profile::open(files, rng).map_err(|error| profile_failure(&error))?;
+            let profile = Profile::open(files, rng).map_err(|error| profile_failure(&error, folder))?;
             let (kept, history) = (Some(folder.to_owned()), Some(history));
             return Ok(Self { profile, kept, history, notice: None });
         }
-        let profile = Profile::open_beside(files, rng).map_err(|error| profile_failure(&error))?;
+        let profile = Profile::open_beside(files, rng).map_err(|error| profile_failure(&error, folder))?;
         let notice = (!cli.temporary).then_some(
             "another natter uses this profile: this one is a device of its own, and keeps nothing when it ends",
         );
         Ok(Self { profile, kept: None, history: None, notice })
     }
 
-    /// `None` if another run of the same errand is under way.
-    fn open_errand(key: &[u8], home: &Path, rng: &mut StdRng) -> Result<Option<Self>, Failure> {
+    fn open_errand(key: &[u8], home: &Path, rng: &mut StdRng) -> Result<Self, Failure> {
         let beside = DiskFiles::open(home).map_err(failed(home))?;
-        let beside = Profile::open_beside(beside, rng).map_err(|error| profile_failure(&error))?;
+        let beside = Profile::open_beside(beside, rng).map_err(|error| profile_failure(&error, home))?;
         let person = beside.identity().clone();
         let all = home.join(ERRANDS);
         clean(&all, rng);
         // Another person's errand, after the identity was moved away, is another one.
         let hash = blake3::Hasher::new().update(&person.secret.0).update(key).finalize();
         let folder = all.join(&hash.to_hex()[..32]);
-        let Some(files) = take(&folder).map_err(failed(&folder))? else {
-            return Ok(None);
-        };
-        let profile = Profile::open_for(files, person, rng).map_err(|error| profile_failure(&error))?;
-        Ok(Some(Self { profile, kept: Some(folder), history: None, notice: None }))
+        // Two runs of it would send the file twice, or receive it twice.
+        let files = take(&folder).map_err(failed(&folder))?.map_err(busy_failure)?;
+        let profile =
+            Profile::open_for(files, person, rng).map_err(|error| errand_failure(&error, &folder))?;
+        Ok(Self { profile, kept: Some(folder), history: None, notice: None })
     }
 }
 
-/// The folder's files, which no other run has.
-fn take(folder: &Path) -> io::Result<Option<DiskFiles>> {
+/// The folder's files, or the process that has them.
+fn take(folder: &Path) -> io::Result<Result<DiskFiles, Option<u32>>> {
     let mut tried = 0;
     loop {
         let locked = DiskFiles::open(folder).and_then(|mut files| Ok((files.lock()?, files)));
         tried += 1;
         match locked {
-            Ok((true, files)) if folder.exists() => return Ok(Some(files)),
-            Ok((false, _)) => return Ok(None),
+            Ok((true, files)) if folder.exists() => return Ok(Ok(files)),
+            Ok((false, files)) => return Ok(Err(files.holder())),
             Err(error) if error.kind() != io::ErrorKind::NotFound || tried >= TRIES => return Err(error),
             // A run that was done has just removed it.
             Ok((true, _)) | Err(_) => {}
@@ -116,7 +113,7 @@ fn clean(all: &Path, rng: &mut StdRng) {
         }
         let touched = entry.metadata().and_then(|found| found.modified());
         if touched.is_ok_and(|touched| touched < old)
-            && let Ok(Some(_files)) = take(&path)
+            && let Ok(Ok(_files)) = take(&path)
         {
             forget(&path, rng);
         }
@@ -141,16 +138,17 @@ mod tests {
         StdRng::seed_from_u64(1)
     }
 
-    fn errand(home: &Path, key: &[u8]) -> Option<Own> {
-        Own::open_errand(key, home, &mut rng()).expect("a folder that can be written")
+    fn errand(home: &Path, key: &[u8]) -> Result<Own, Failure> {
+        Own::open_errand(key, home, &mut rng())
     }
 
     #[test]
-    fn an_errand_is_the_same_device_until_it_is_done_and_a_second_run_beside_it_is_not() {
+    fn an_errand_is_the_same_device_until_it_is_done_and_nobody_does_it_twice_at_a_time() {
         let home = tempfile::tempdir().expect("a temporary folder");
         let first = errand(home.path(), b"send x").expect("free");
         let device = first.profile.identity().device;
-        assert!(errand(home.path(), b"send x").is_none(), "it is under way");
+        let second = errand(home.path(), b"send x").map(drop).expect_err("it is under way");
+        assert_eq!(second, busy_failure(Some(std::process::id())));
         let other = errand(home.path(), b"send y").expect("another one");
         assert_eq!(other.profile.identity().secret, first.profile.identity().secret);
         let folder = first.kept.clone().expect("it is kept");
@@ -159,7 +157,24 @@ mod tests {
         assert_eq!(again.profile.identity().device, device);
         forget(&folder, &mut rng());
         assert!(!folder.exists());
-        assert!(errand(home.path(), b"send x").is_some(), "it begins anew");
+        errand(home.path(), b"send x").expect("it begins anew");
+    }
+
+    #[test]
+    fn a_damaged_errand_is_named_with_its_folder_and_begins_anew_without_it() {
+        let home = tempfile::tempdir().expect("a temporary folder");
+        let kept = errand(home.path(), b"send x").expect("free").kept.expect("it is kept");
+        for file in ["journal", "cursors", "identity"] {
+            std::fs::write(kept.join(file), "no journal\n\0\n\n").expect("written");
+            let failure = errand(home.path(), b"send x").map(drop).expect_err("damaged");
+            let (folder, text) = (kept.display().to_string(), failure.to_string());
+            assert!(
+                text.contains(&format!("'{file}' is damaged")) && text.matches(&folder).count() == 2,
+                "{text}"
+            );
+            remove_dir_all(&kept).expect("as the hint says");
+            errand(home.path(), b"send x").expect("it begins anew");
+        }
     }
 
     #[test]

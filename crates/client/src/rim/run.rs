@@ -6,10 +6,10 @@ use super::freight::Carriers;
 use super::own::{Own, forget};
 use super::tcp::Tcp;
 use super::{classic, errand, plain, signals, terminal};
-use crate::cli::{Cli, Color, Errand, usage_failure};
+use crate::cli::{Cli, Color, Errand, Images, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
 use crate::files::{DiskFiles, Files, MemoryFiles};
-use crate::line::{ExitCode, Failure, Look, Renderer, Zone};
+use crate::line::{ExitCode, Failure, Look, Pictures, Renderer, Zone};
 use crate::profile::folder;
 use crate::session::event::Event;
 use crate::session::{Config, Session};
@@ -209,7 +209,7 @@ impl Threads {
 pub(super) fn start_face(cli: &Cli, face: Face, interactive: bool, history: Option<PathBuf>) -> Threads {
     let renderer = Renderer::new(look(cli, interactive), Zone::Local);
     if interactive {
-        return start_terminal(face, renderer, history);
+        return start_terminal(face, renderer, pictures(cli), history);
     }
     let input: tokio::sync::mpsc::Sender<Input> = face.input.clone();
     let quiet = cli.quiet;
@@ -229,8 +229,13 @@ pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     std::thread::spawn(work)
 }
 
-fn start_terminal(face: Face, renderer: Renderer, history: Option<PathBuf>) -> Threads {
-    let (reader, writer) = terminal::start(face, renderer, history);
+fn start_terminal(
+    face: Face,
+    renderer: Renderer,
+    pictures: Option<Pictures>,
+    history: Option<PathBuf>,
+) -> Threads {
+    let (reader, writer) = terminal::start(face, renderer, pictures, history);
     Threads { writer: Some(writer), reader: Some(reader) }
 }
 
@@ -245,4 +250,11 @@ fn look(cli: &Cli, interactive: bool) -> Look {
         Color::Auto => !set("NO_COLOR") && (forced || (io::stdout().is_terminal() && !dumb)),
     };
     Look { color, screen: interactive, bell: cli.bell && interactive }
+}
+
+fn pictures(cli: &Cli) -> Option<Pictures> {
+    match cli.images {
+        Images::Auto => Pictures::detect(|name| env::var(name).ok()),
+        Images::Never => None,
+    }
 }

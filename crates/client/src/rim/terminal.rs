@@ -11,7 +11,7 @@ mod screen;
 
 use super::run::spawn;
 use crate::drive::{Face, Input};
-use crate::line::{Renderer, erase, prompt};
+use crate::line::{Pictures, Renderer, erase, prompt};
 use crate::session::View;
 use editor::Editor;
 use gate::Gate;
@@ -61,7 +61,12 @@ impl Reader {
 }
 
 /// Starts the threads of the terminal.
-pub(super) fn start(face: Face, renderer: Renderer, history: Option<PathBuf>) -> (Reader, JoinHandle<()>) {
+pub(super) fn start(
+    face: Face,
+    renderer: Renderer,
+    pictures: Option<Pictures>,
+    history: Option<PathBuf>,
+) -> (Reader, JoinHandle<()>) {
     let gate = Arc::new(Gate::default());
     let stopping = Arc::new(AtomicBool::new(false));
     let (printers_in, printers) = mpsc::channel();
@@ -74,7 +79,8 @@ pub(super) fn start(face: Face, renderer: Renderer, history: Option<PathBuf>) ->
         lines: 0,
     };
     let thread = spawn(move || reader.run(history, |printer| drop(printers_in.send(printer))));
-    let writer = spawn(move || write(face, renderer, &gate, &printers));
+    let screen = Screen::new(renderer, pictures);
+    let writer = spawn(move || write(face, screen, &gate, &printers));
     (Reader { thread, stopping }, writer)
 }
 
@@ -146,8 +152,7 @@ impl Keys {
 }
 
 /// Prints events until they end.
-fn write(mut face: Face, renderer: Renderer, gate: &Gate, printers: &mpsc::Receiver<Printer>) {
-    let mut screen = Screen::new(renderer);
+fn write(mut face: Face, mut screen: Screen, gate: &Gate, printers: &mpsc::Receiver<Printer>) {
     let mut shown = 0;
     let mut printer = None;
     while let Some(event) = face.events.blocking_recv() {

@@ -303,6 +303,8 @@ pub enum Way {
 pub enum TransferStep {
     /// It is larger than what is received unasked: its user must accept or decline it.
     Asked { limit: u64 },
+    /// It is a folder, which is looked through for a while: so many files and folders were found.
+    Looking { found: u64 },
     /// It is hashed for a while: the server may have it already.
     Hashing(Pace),
     /// This is in the folder that is offered; all of it is to be shown, or only the beginning.
@@ -342,7 +344,14 @@ pub enum TransferStep {
 impl TransferStep {
     /// Whether it only says how far a file is, and is out of date with the next one.
     pub fn is_progress(&self) -> bool {
-        matches!(self, Self::Moving(_) | Self::Hashing(_) | Self::Verifying(_) | Self::Unpacking(_))
+        matches!(
+            self,
+            Self::Moving(_)
+                | Self::Looking { .. }
+                | Self::Hashing(_)
+                | Self::Verifying(_)
+                | Self::Unpacking(_)
+        )
     }
 }
 

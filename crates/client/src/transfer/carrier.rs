@@ -1,16 +1,15 @@
 //! Moves files, each until it has arrived, is not wanted any more, or failed for good.
 
+mod opening;
+
 use super::arriving::{Begun, Left};
 use super::crew::{Crew, Signal};
 use super::download::Incoming;
 use super::fault::Stop;
-use super::hashed::Hashed;
 use super::link::Link;
 use super::look::look;
 use super::upload::{Outgoing, give_up};
-use super::{
-    Download, Failure, JobId, News, Order, Received, Source, Step, Trouble, Upload, candidates, transfer_id,
-};
+use super::{Download, Failure, JobId, News, Order, Received, Step, Trouble, Upload};
 use crate::backoff::Backoff;
 use crate::drive::Connect;
 use crate::files::Files;
@@ -203,9 +202,7 @@ async fn tell(news: &Sender<News>, id: JobId, step: Step) {
 
 impl<C: Connect> Job<'_, C> {
     async fn tell(&self, step: Step) {
-        let progress =
-            matches!(step, Step::Hashing(_) | Step::Verifying(_) | Step::Moved(_) | Step::Unpacking(_));
-        if !progress {
+        if !step.is_progress() {
             return tell(self.news, self.id, step).await;
         }
         // Not each time, and not if nobody listens that fast.
@@ -216,7 +213,13 @@ impl<C: Connect> Job<'_, C> {
     }
 
     async fn upload<F: Files>(mut self, upload: Upload, home: Option<PathBuf>, files: &RefCell<F>) -> Step {
-        let mut outgoing = match self.open(&upload, home, files).await {
+        let mut signal = self.signal.clone();
+        let opened = tokio::select! {
+            biased;
+            opened = self.open(&upload, home, files) => opened,
+            () = Signal::cancelled(&mut signal) => return Step::Cancelled,
+        };
+        let mut outgoing = match opened {
             Ok(outgoing) => outgoing,
             Err(failure) => return Step::Failed(failure),
         };
@@ -240,27 +243,6 @@ impl<C: Connect> Job<'_, C> {
         }
     }
 
-    async fn open<'f, F: Files>(
-        &mut self,
-        upload: &Upload,
-        home: Option<PathBuf>,
-        files: &'f RefCell<F>,
-    ) -> Result<Outgoing<'f, F>, Failure> {
-        let source = match &upload.opened {
-            Some(opened) => Source::reopen(opened)?,
-            None => Source::open_any(&candidates(&upload.path, home.as_deref()))?,
-        };
-        let transfer =
-            upload.opened.as_ref().map_or_else(|| transfer_id(&mut self.rng), |known| known.transfer);
-        let opened = source.opened(transfer);
-        self.tell(Step::Opened(opened.clone())).await;
-        if source.left_out() > 0 && upload.opened.is_none() {
-            self.tell(Step::LeftOut(source.left_out())).await;
-        }
-        let hashed = Hashed::restore(files, &opened);
-        Outgoing::new(source, opened, upload.target.clone(), hashed)
-    }
-
     async fn attempt_upload<F: Files>(&self, outgoing: &mut Outgoing<'_, F>) -> Result<Step, Stop> {
         let (mut link, limits) = self.connect().await?;
         outgoing.send(&mut link, &limits, async |step| self.tell(step).await).await
@@ -273,7 +255,7 @@ impl<C: Connect> Job<'_, C> {
 
     async fn download(mut self, download: Download, folder: &Received) -> (Step, Option<Left>) {
         self.tell(Step::Begun).await;
-        let mut incoming = match folder.arrive(&download, self.rng.random()) {
+        let mut incoming = match folder.arrive_with_room(&download, self.rng.random()) {
             Ok(Begun::Arriving(arriving)) => Incoming::new(download, arriving),
             Ok(Begun::There(path, left)) => return (Step::Received(path), Some(left)),
             Err(failure) => return (Step::Failed(failure), None),

@@ -53,6 +53,15 @@ pub enum Failure {
     WrongContent,
     /// Too many wait to be received already.
     TooMany,
+    /// There is no room for it here.
+    NoRoom {
+        /// Bytes that it needs.
+        needed: u64,
+        /// Bytes that are free.
+        free: u64,
+        /// In the file system of this folder.
+        folder: String,
+    },
     /// It can't be written here; the system's words.
     Unwritable(String),
     /// The connection broke in its middle, and it can't go on.

@@ -109,6 +109,8 @@ pub enum Step {
     Opened(Opened),
     /// It is being received.
     Begun,
+    /// So many files and folders have been found in the folder that is to be sent.
+    Looking(usize),
     /// So many of its bytes have been hashed, before any is sent: the server may have it already.
     Hashing(u64),
     /// So many of its bytes, which an earlier process left, have been read again.
@@ -142,4 +144,14 @@ pub enum Step {
     Cancelled,
     /// It failed for good.
     Failed(Failure),
+}
+
+impl Step {
+    /// Whether it only says how far a job is, and is out of date with the next one.
+    pub(super) fn is_progress(&self) -> bool {
+        matches!(
+            self,
+            Self::Looking(_) | Self::Hashing(_) | Self::Verifying(_) | Self::Moved(_) | Self::Unpacking(_)
+        )
+    }
 }

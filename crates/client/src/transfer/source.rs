@@ -1,6 +1,7 @@
 //! A file or a folder that is to be sent.
 
 use super::tree::Tree;
+use super::walk::Walk;
 use super::{Failure, Opened, Shape, posted_name};
 use protocol::id::TransferId;
 use std::fs::{File, metadata};
@@ -24,21 +25,80 @@ enum Content {
     Folder(Box<Tree>),
 }
 
+/// A source that is being opened.
+#[derive(Debug)]
+pub(crate) enum Opening {
+    /// It is open.
+    Whole(Source),
+    /// It is a folder, and is being looked through.
+    Looking(Looking),
+}
+
+/// A folder that is being looked through.
+#[derive(Debug)]
+pub(crate) struct Looking {
+    path: PathBuf,
+    walk: Walk,
+}
+
+impl Looking {
+    fn begin(path: &Path) -> Result<Self, Failure> {
+        // `.` and `..` have a name, too.
+        let path = path.canonicalize().map_err(|error| unreadable(&error))?;
+        Ok(Self { walk: Walk::begin(&path)?, path })
+    }
+
+    /// Files and folders that were found so far.
+    pub(super) fn found(&self) -> usize {
+        self.walk.found()
+    }
+
+    /// Looks a little further.
+    ///
+    /// # Errors
+    /// [`Failure`] if something in it can't be read, or can't be sent.
+    pub(super) fn step(mut self) -> Result<Opening, Failure> {
+        if self.walk.step()? {
+            return Ok(Opening::Looking(self));
+        }
+        let Self { path, walk } = self;
+        let tree = Tree::of(walk)?;
+        let size = tree.size();
+        let content = Content::Folder(Box::new(tree));
+        Ok(Opening::Whole(Source { content, name: name_of(&path), path, size }))
+    }
+}
+
 impl Source {
-    /// Opens the first of these that is there.
+    /// Opens the first of these that is there, at once.
     ///
     /// # Errors
     /// [`Failure`] if it is none, or neither a folder nor a plain file, or can't be read.
-    pub fn open_any<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Failure> {
-        let mut found = paths.iter().map(|path| Self::open(path.as_ref()));
+    #[cfg(test)]
+    pub(crate) fn open_any<P: AsRef<Path>>(paths: &[P]) -> Result<Self, Failure> {
+        let mut opening = Self::begin_any(paths)?;
+        loop {
+            opening = match opening {
+                Opening::Whole(source) => return Ok(source),
+                Opening::Looking(looking) => looking.step()?,
+            };
+        }
+    }
+
+    /// Begins to open the first of these that is there.
+    ///
+    /// # Errors
+    /// [`Failure`] if it is none, or neither a folder nor a plain file, or can't be read.
+    pub(crate) fn begin_any<P: AsRef<Path>>(paths: &[P]) -> Result<Opening, Failure> {
+        let mut found = paths.iter().map(|path| Self::begin(path.as_ref()));
         found.find(|found| !matches!(found, Err(Failure::NotFound))).unwrap_or(Err(Failure::NotFound))
     }
 
-    fn open(path: &Path) -> Result<Self, Failure> {
+    fn begin(path: &Path) -> Result<Opening, Failure> {
         // Looked at before it is opened: opening a pipe would wait for its writer.
         let before = metadata(path).map_err(|error| unreadable(&error))?;
         if before.is_dir() {
-            return Self::open_folder(path);
+            return Looking::begin(path).map(Opening::Looking);
         }
         if !before.is_file() {
             return Err(Failure::NotPlain);
@@ -47,24 +107,8 @@ impl Source {
         let now = file.metadata().map_err(|error| unreadable(&error))?;
         let path = absolute(path).unwrap_or_else(|_| path.to_owned());
         let (size, modified) = (now.len(), now.modified().ok());
-        Ok(Self { content: Content::File { file, modified }, name: name_of(&path), path, size })
-    }
-
-    fn open_folder(path: &Path) -> Result<Self, Failure> {
-        // `.` and `..` have a name, too.
-        let path = path.canonicalize().map_err(|error| unreadable(&error))?;
-        let tree = Tree::open(&path)?;
-        let size = tree.size();
-        Ok(Self { content: Content::Folder(Box::new(tree)), name: name_of(&path), path, size })
-    }
-
-    /// Opens again what an earlier process, or an earlier attempt, opened.
-    ///
-    /// # Errors
-    /// [`Failure::Changed`] if it is not what it was.
-    pub fn reopen(opened: &Opened) -> Result<Self, Failure> {
-        let source = Self::open(Path::new(&opened.path))?;
-        if source.opened(opened.transfer) == *opened { Ok(source) } else { Err(Failure::Changed) }
+        let content = Content::File { file, modified };
+        Ok(Opening::Whole(Self { content, name: name_of(&path), path, size }))
     }
 
     /// What it is, to be opened again by another process.

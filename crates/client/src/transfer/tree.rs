@@ -2,32 +2,14 @@
 
 use super::Failure;
 use super::source::plain_words;
+use super::walk::{Mark, Walk};
 use bytes::Bytes;
-use cap_std::ambient_authority;
-use cap_std::fs::{Dir, File, Metadata, MetadataExt, OpenOptions, OpenOptionsExt};
-use protocol::bundle::{Index, Item, Shape};
-use protocol::limits::{MAX_BUNDLE_DEPTH, MAX_BUNDLE_ENTRIES};
+use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
+use protocol::bundle::Index;
 use rustix::fs::OFlags;
 use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-
-/// What a file was when the folder was looked through. Another one if anything wrote to it, or took its place.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Mark {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-}
-
-impl Mark {
-    fn of(found: &Metadata) -> Self {
-        let modified = (found.mtime(), found.mtime_nsec());
-        Self { device: found.dev(), inode: found.ino(), size: found.len(), modified }
-    }
-}
 
 /// A folder that is open for reading. Links in it are not followed: they, devices and pipes are left out.
 #[derive(Debug)]
@@ -44,15 +26,12 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    /// Looks through the folder.
+    /// The folder that was looked through.
     ///
     /// # Errors
-    /// [`Failure`] if something in it can't be read, or can't be sent.
-    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
-        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| unreadable("", &error))?;
-        let mut walk = Walk::default();
-        walk.enter(&dir, "", 1)?;
-        let Walk { items, marks, left_out } = walk;
+    /// [`Failure`] if it can't be sent.
+    pub(super) fn of(walk: Walk) -> Result<Self, Failure> {
+        let Walk { dir, items, marks, left_out, .. } = walk;
         let index = Index::new(items).map_err(|error| Failure::BadFolder(error.to_string()))?;
         let front = index.encode();
         Ok(Self { dir, index, front, marks, left_out, open: None })
@@ -149,57 +128,6 @@ impl Tree {
     }
 }
 
-/// What a look through a folder has found so far.
-#[derive(Debug, Default)]
-struct Walk {
-    items: Vec<Item>,
-    marks: BTreeMap<String, Mark>,
-    left_out: usize,
-}
-
-impl Walk {
-    /// Looks through one folder, whose path is `above`, and what lies below it; `depth` names lead into it.
-    fn enter(&mut self, dir: &Dir, above: &str, depth: usize) -> Result<(), Failure> {
-        if depth > MAX_BUNDLE_DEPTH {
-            return Err(Failure::BadFolder(format!("'{above}' lies deeper than {MAX_BUNDLE_DEPTH} folders")));
-        }
-        for entry in dir.entries().map_err(|error| unreadable(above, &error))? {
-            let entry = entry.map_err(|error| unreadable(above, &error))?;
-            let name = entry.file_name();
-            let Some(name) = name.to_str() else {
-                let name = format!("{above}{}", name.to_string_lossy());
-                return Err(Failure::BadFolder(format!("the name of '{name}' is not UTF-8")));
-            };
-            self.take(dir, name, above, depth)?;
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, dir: &Dir, name: &str, above: &str, depth: usize) -> Result<(), Failure> {
-        if self.items.len() >= MAX_BUNDLE_ENTRIES {
-            let most = format!("there is more in it than {MAX_BUNDLE_ENTRIES} files and folders");
-            return Err(Failure::BadFolder(most));
-        }
-        let path = format!("{above}{name}");
-        let found = dir.symlink_metadata(name).map_err(|error| unreadable(&path, &error))?;
-        if found.is_dir() {
-            let before = self.items.len();
-            let inner = dir.open_dir(name).map_err(|error| unreadable(&path, &error))?;
-            self.enter(&inner, &format!("{path}/"), depth + 1)?;
-            if self.items.len() == before {
-                self.items.push(Item { path, shape: Shape::Folder });
-            }
-        } else if found.is_file() {
-            let executable = found.mode() & 0o111 != 0;
-            self.marks.insert(path.clone(), Mark::of(&found));
-            self.items.push(Item { path, shape: Shape::File { size: found.len(), executable } });
-        } else {
-            self.left_out += 1;
-        }
-        Ok(())
-    }
-}
-
 fn gone_or(path: &str, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Failure::Changed,
@@ -209,7 +137,7 @@ fn gone_or(path: &str, error: &io::Error) -> Failure {
     }
 }
 
-fn unreadable(path: &str, error: &io::Error) -> Failure {
+pub(super) fn unreadable(path: &str, error: &io::Error) -> Failure {
     let words = plain_words(error);
     Failure::Unreadable(if path.is_empty() { words } else { format!("'{path}': {words}") })
 }

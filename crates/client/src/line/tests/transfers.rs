@@ -30,6 +30,7 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::Listed { .. } => 31,
         TransferStep::LeftOut { .. } => 32,
         TransferStep::Unpacking(_) => 33,
+        TransferStep::Looking { .. } => 34,
     }
 }
 
@@ -50,10 +51,11 @@ fn failure_number(failure: &Failure) -> usize {
         Failure::CutOff => 12,
         // Behind all steps that there were when it came.
         Failure::BadFolder(_) => 24,
+        Failure::NoRoom { .. } => 29,
     }
 }
 
-const STEPS: usize = 34;
+const STEPS: usize = 36;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -79,6 +81,7 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Listed { index: folder(2), all: true },
         TransferStep::LeftOut { count: 3 },
         TransferStep::Unpacking(pace),
+        TransferStep::Looking { found: 12_034 },
     ];
     let failures = [
         Failure::NotFound,
@@ -94,6 +97,7 @@ fn steps() -> Vec<TransferStep> {
         Failure::Refused(refusal(999, 0)),
         Failure::WrongContent,
         Failure::TooMany,
+        Failure::NoRoom { needed: 3 << 30, free: 1 << 30, folder: "received\u{1b}_files".into() },
         Failure::Unwritable("no space left on device".into()),
         Failure::Left,
         Failure::CutOff,

@@ -1,22 +1,27 @@
 //! What goes to the screen for each event: lines that are only ever added, but for the one that tells how far a
 //! file is, which takes the place of the one before it.
 
-use crate::line::Renderer;
-use crate::session::event::{Event, Transfer};
-use rustix::termios::tcgetwinsize;
-use std::io;
+use crate::line::{Canvas, MAX_PICTURE, Pictures, Renderer};
+use crate::session::event::{Event, Transfer, TransferStep};
+use rustix::fs::{Mode, OFlags, open};
+use rustix::termios::{Winsize, tcgetwinsize};
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
 use unicode_width::UnicodeWidthChar;
 
 /// The lines above the prompt.
 pub(super) struct Screen {
     renderer: Renderer,
+    /// How pictures are shown, if they are.
+    pictures: Option<Pictures>,
     /// Rows of the last line if it tells how far a file is; else 0.
     moving: usize,
 }
 
 impl Screen {
-    pub(super) fn new(renderer: Renderer) -> Self {
-        Self { renderer, moving: 0 }
+    pub(super) fn new(renderer: Renderer, pictures: Option<Pictures>) -> Self {
+        Self { renderer, pictures, moving: 0 }
     }
 
     /// What an event puts on the screen.
@@ -29,20 +34,70 @@ impl Screen {
         if lines.is_empty() {
             return String::new();
         }
-        let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let before = std::mem::take(&mut self.moving);
-        let Event::Transfer(Transfer { step, .. }) = event else {
+        let Event::Transfer(Transfer { step, size, .. }) = event else {
             return text;
         };
         if step.is_progress() {
             self.moving = rows(&lines[0], columns());
         }
+        if let TransferStep::Received { path } = step
+            && let Some(picture) = self.picture(Path::new(path), *size)
+        {
+            text += &format!("{MARGIN}{picture}\n");
+        }
         if before == 0 { text } else { format!("\x1b[{before}A\r\x1b[J{text}") }
     }
 }
 
+/// What stands in front of a picture, so that it begins where lines do.
+const MARGIN: &str = "      ";
+
+/// A cell's width and height in pixels, if the terminal does not say.
+const CELL: (u16, u16) = (10, 20);
+
+impl Screen {
+    /// What shows the file that was received, if it is a picture.
+    fn picture(&self, path: &Path, size: u64) -> Option<String> {
+        let pictures = self.pictures?;
+        if size > MAX_PICTURE {
+            return None;
+        }
+        pictures.show(&read(path).ok()?, canvas(window()))
+    }
+}
+
+/// Reads the file that was just received. Whatever has taken its place meanwhile is neither waited for, nor followed,
+/// nor read for ever.
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, Mode::empty())?);
+    let mut content = Vec::new();
+    if file.metadata()?.is_file() {
+        file.take(MAX_PICTURE).read_to_end(&mut content)?;
+    }
+    Ok(content)
+}
+
+fn window() -> Winsize {
+    let unknown = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+    tcgetwinsize(io::stdout()).unwrap_or(unknown)
+}
+
+fn canvas(window: Winsize) -> Canvas {
+    let Winsize { ws_row: rows, ws_col: columns, ws_xpixel: width, ws_ypixel: height } = window;
+    let cell = match (width.checked_div(columns), height.checked_div(rows)) {
+        (Some(width @ 1..), Some(height @ 1..)) => (width, height),
+        _ => CELL,
+    };
+    // A picture that ends at the margin would take one more row.
+    let margin = u16::try_from(MARGIN.len() + 1).unwrap_or(u16::MAX);
+    Canvas { columns: columns.saturating_sub(margin), rows, cell }
+}
+
 fn columns() -> usize {
-    tcgetwinsize(io::stdout()).map_or(80, |size| usize::from(size.ws_col)).max(1)
+    usize::from(window().ws_col).max(1)
 }
 
 /// The rows that a line takes; colours take none.
@@ -69,7 +124,7 @@ mod tests {
 
     #[test]
     fn how_far_a_file_is_stands_on_one_line_until_something_else_is_shown() {
-        let mut screen = Screen::new(Renderer::new(Look::PLAIN, Zone::East(0)));
+        let mut screen = Screen::new(Renderer::new(Look::PLAIN, Zone::East(0)), None);
         let moving = |moved| transfer(TransferStep::Moving(Pace { moved, rate: 1 }));
         let up = |text: &str| text.starts_with("\x1b[1A\r\x1b[J");
         assert!(!up(&screen.lines(&moving(10))));
@@ -78,6 +133,44 @@ mod tests {
         assert!(!up(&screen.lines(&moving(30))));
         assert!(up(&screen.lines(&transfer(TransferStep::Received { path: "x".into() }))));
         assert!(!up(&screen.lines(&moving(10))));
+    }
+
+    #[test]
+    fn a_received_picture_stands_below_its_line_and_nothing_else_is_shown_as_one() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("a.png"), b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x09\0\0\0\x09")
+            .expect("written");
+        std::fs::write(path("b.png"), "\x1b[2J").expect("written");
+        std::os::unix::fs::symlink(path("a.png"), path("link.png")).expect("a link");
+        let shown = |pictures, name: &str, size| {
+            let mut screen = Screen::new(Renderer::new(Look::PLAIN, Zone::East(0)), pictures);
+            let path = path(name).display().to_string();
+            let Event::Transfer(transfer) = transfer(TransferStep::Received { path }) else { unreachable!() };
+            screen.lines(&Event::Transfer(Transfer { size, ..transfer }))
+        };
+        let picture = shown(Some(Pictures::Kitty), "a.png", 24);
+        let (line, below) = picture.split_once('\n').expect("two lines");
+        assert!(line.contains("received 'a'"), "{line}");
+        assert!(below.starts_with("      \x1b_Ga=T,f=100,q=2,r=1,m=0;iVBO"), "{below}");
+        assert!(below.ends_with("\x1b\\\n"), "{below}");
+        for (pictures, name, size) in [
+            (None, "a.png", 24),
+            (Some(Pictures::Kitty), "a.png", MAX_PICTURE + 1),
+            (Some(Pictures::Kitty), "b.png", 4),
+            (Some(Pictures::Kitty), "link.png", 24),
+            (Some(Pictures::Kitty), "gone.png", 24),
+        ] {
+            assert_eq!(shown(pictures, name, size).lines().count(), 1, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_cell_has_a_size_whatever_the_terminal_says() {
+        let window = |x, y| Winsize { ws_row: 24, ws_col: 80, ws_xpixel: x, ws_ypixel: y };
+        assert_eq!(canvas(window(720, 384)), Canvas { columns: 73, rows: 24, cell: (9, 16) });
+        assert_eq!(canvas(window(0, 0)).cell, CELL);
+        assert_eq!(canvas(Winsize { ws_row: 0, ws_col: 0, ..window(720, 384) }).columns, 0);
     }
 
     #[test]

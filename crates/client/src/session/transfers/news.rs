@@ -24,6 +24,7 @@ impl Session {
         match step {
             Step::Opened(opened) => self.handle_opened_source(id, opened),
             Step::Begun => {}
+            Step::Looking(found) => self.handle_done(id, Doing::Looking, found as u64, now.steady),
             Step::Hashing(bytes) => self.handle_done(id, Doing::Hashing, bytes, now.steady),
             Step::Verifying(bytes) => self.handle_done(id, Doing::Verifying, bytes, now.steady),
             Step::Unpacking(bytes) => self.handle_done(id, Doing::Unpacking, bytes, now.steady),
@@ -65,6 +66,7 @@ impl Session {
             let told = moving.told(
                 id,
                 match doing {
+                    Doing::Looking => TransferStep::Looking { found: pace.moved },
                     Doing::Hashing => TransferStep::Hashing(pace),
                     Doing::Verifying => TransferStep::Verifying(pace),
                     Doing::Unpacking => TransferStep::Unpacking(pace),

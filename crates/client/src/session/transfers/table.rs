@@ -26,6 +26,7 @@ pub(super) enum Stage {
 /// What a carrier does with a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Doing {
+    Looking,
     Hashing,
     Verifying,
     Moving,
@@ -96,7 +97,9 @@ impl Moving {
         now: Millis,
     ) -> Option<Pace> {
         if !matches!(&self.meter, Some((same, _)) if *same == doing) {
-            self.meter = Some((doing, Meter::new(self.size, person, now)));
+            // Nobody knows how much there is to find.
+            let size = if doing == Doing::Looking { u64::MAX } else { self.size };
+            self.meter = Some((doing, Meter::new(size, person, now)));
         }
         let (_, meter) = self.meter.as_mut()?;
         let pace = meter.handle_moved(bytes, now);

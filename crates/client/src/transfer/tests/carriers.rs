@@ -54,8 +54,8 @@ async fn receive(server: &FakeServer, folder: &Path, file: FileBody) -> Vec<Step
 
 fn download(file: FileBody) -> Download {
     let origin = Origin { transfer: None, hash: Some(file.hash) };
-    let FileBody { size, name, .. } = file;
-    Download { id: JobId(1), origin, size, name, shape: Shape::File, keep: Keep::default() }
+    let FileBody { size, name, shape, .. } = file;
+    Download { id: JobId(1), origin, size, name, shape, keep: Keep::default() }
 }
 
 async fn told(mut news: mpsc::Receiver<News>) -> Vec<Step> {
@@ -200,6 +200,20 @@ async fn a_broken_download_goes_on_where_it_stopped() {
     assert!(steps.contains(&Step::Resumed(1 << 20)) && steps.contains(&Step::Resumed(3 << 20)), "{steps:?}");
     assert!(matches!(steps.last(), Some(Step::Received(_))), "{steps:?}");
     assert_eq!(fs::read(folder.path().join("cat.png")).expect("there"), content(5_000_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_disk_has_no_room_for_is_refused_before_a_byte_moves_and_leaves_nothing() {
+    let server = FakeServer::new([]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for shape in [Shape::File, Shape::Folder] {
+        // No disk has an exbibyte.
+        let file = FileBody { size: 1 << 60, shape, ..body(&server, b"x") };
+        let steps = receive(&server, folder.path(), file).await;
+        assert!(matches!(steps.last(), Some(Step::Failed(Failure::NoRoom { .. }))), "{steps:?}");
+    }
+    assert_eq!(server.connections(), 0);
+    assert_eq!(fs::read_dir(folder.path()).expect("readable").count(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -242,6 +242,24 @@ async fn a_cancelled_upload_is_given_up_at_the_server() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_look_through_a_folder_tells_how_much_it_found_and_can_be_cancelled() {
+    let server = FakeServer::new([]);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let paths = (0..1_000).map(|n| folder.path().join(format!("{n}")));
+    paths.for_each(|path| std::fs::write(path, "x").expect("written"));
+    let path = folder.path().display().to_string();
+    let steps = sending(&server, &MemoryFiles::default(), upload(&path, None), |step| {
+        let begun = *step == Step::Looking(0);
+        Some(if begun { vec![Order::Cancel(JobId(1))] } else { Vec::new() })
+    })
+    .await;
+    assert_eq!(steps, [Step::Looking(0), Step::Cancelled]);
+    assert_eq!(server.connections(), 0);
+    let steps = sending(&server, &MemoryFiles::default(), upload(&path, None), quietly).await;
+    assert!(is_uploaded(&steps), "{steps:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_block_that_comes_wrong_is_fetched_again_three_times_at_most() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let server = FakeServer::new([Fault::Damage(2), Fault::Damage(2), Fault::Damage(5)]);
