@@ -6,7 +6,7 @@ use crate::plan::{Kind, Op, When};
 
 /// The cuts of the story of ten cuts, and the bytes of its file.
 const CUTS: u64 = 10;
-const TEN_CUTS_BYTES: u32 = 24_000_000;
+const TEN_CUTS_BYTES: u32 = 12_000_000;
 
 /// All stories.
 pub fn all() -> Vec<Story> {
@@ -119,7 +119,7 @@ fn the_train() -> Story {
 /// A file arrives, though the link is cut ten times on its way, and the server's machine loses its power between two.
 fn file_through_ten_cuts() -> Story {
     let mut story = Story::new("file through ten cuts", 520, 2).people(1, 0..1).people(1, 1..2);
-    story.plan.links[1].down = 65_536;
+    story.plan.links[1].down = 36_000;
     for cut in 0..CUTS {
         story = story.then(20 + 40 * cut, Kind::Cut { host: 1, ms: 3_000, up: true, down: true });
     }
