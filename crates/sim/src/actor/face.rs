@@ -191,7 +191,8 @@ impl<'a> Onlooker<'a> {
     /// Notes which line was meant by one about another.
     fn note_meant(&self, line: &str, typed: &Typed) {
         let mut pages = self.actor.net.record.pages();
-        let (id, epoch, now) = (self.actor.id, pages.truth.epoch(), pages.now());
+        let (id, now) = (self.actor.id, pages.now());
+        let epoch = pages.sights[usize::from(id)].epoch;
         let mut words = line.split_whitespace();
         let command = words.next().unwrap_or_default();
         let number = words.next().and_then(|word| word.strip_prefix('#')?.parse().ok());
