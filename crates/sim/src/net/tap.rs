@@ -90,9 +90,13 @@ impl Tap {
             }
             match message {
                 Ok(Some(ClientMsg::Post { counter, body, .. })) => {
-                    if let Some(token) = token_of(&body) {
-                        self.wire(&mut record.pages()).sent.insert(counter.value(), token);
-                    }
+                    let mut pages = record.pages();
+                    let sent = &mut self.wire(&mut pages).sent;
+                    match token_of(&body) {
+                        Some(token) => sent.insert(counter.value(), token),
+                        // What has no token may have the number of a line that was refused.
+                        None => sent.remove(&counter.value()),
+                    };
                 }
                 Ok(Some(ClientMsg::Open { room, from: OpenFrom::After { epoch, seq }, .. })) => {
                     self.check_cursor(room, epoch.0, seq, &mut record.pages());
