@@ -102,6 +102,15 @@ impl Sequencer {
         self.replies.splice(0..0, replies);
     }
 
+    /// Puts back entries of the server's own that the store could not take, in front of its others.
+    pub fn put_back_own(&mut self, own: Vec<Waiting>) {
+        if own.is_empty() {
+            return;
+        }
+        let later = self.queues.remove(&None).unwrap_or_default();
+        self.queues.insert(None, own.into_iter().chain(later).collect());
+    }
+
     /// Takes away what a device has waiting: something before it was refused.
     pub fn drop_device(&mut self, device: DeviceNo) -> VecDeque<Waiting> {
         self.queues.remove(&Some(device)).unwrap_or_default()
@@ -126,5 +135,46 @@ impl Sequencer {
         let replies = if self.queues.is_empty() { std::mem::take(&mut self.replies) } else { Vec::new() };
         let (changes, waiters) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.waiters));
         Turn { posts, changes, replies, waiters }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::entry::EntryKind;
+    use protocol::id::{Millis, RoomId};
+
+    fn topic(text: &'static str) -> Waiting {
+        let entry = NewEntry {
+            room: RoomId::FIRST,
+            time: Millis(0),
+            written: Millis(0),
+            person: None,
+            name: String::new(),
+            origin: None,
+            kind: EntryKind::Topic,
+            reply_to: None,
+            body: Bytes::from_static(text.as_bytes()),
+            mentions: Vec::new(),
+        };
+        Waiting { entry, held: None }
+    }
+
+    #[test]
+    fn entries_of_the_server_that_were_put_back_come_first_and_in_their_order() {
+        let mut sequencer = Sequencer::default();
+        ["one", "two"].into_iter().for_each(|text| sequencer.push(topic(text)));
+        let refused = sequencer.take().posts;
+        sequencer.push(topic("three"));
+        sequencer.put_back_own(refused);
+        let bodies: Vec<_> = sequencer.take().posts.into_iter().map(|waiting| waiting.entry.body).collect();
+        assert_eq!(bodies, ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn nothing_that_is_put_back_leaves_nothing_waiting() {
+        let mut sequencer = Sequencer::default();
+        sequencer.put_back_own(Vec::new());
+        assert!(sequencer.is_empty());
     }
 }

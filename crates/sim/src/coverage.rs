@@ -56,6 +56,14 @@ sometimes! {
     NewHistory = "a client found a new history",
     ClassicCut = "a classic client's connection was reset after a cut",
     Recalled = "somebody read again what was said before",
+    EditSeen = "somebody was shown a change of a line that they had read",
+    DeleteSeen = "somebody was shown that a line was taken back that they had read",
+    ChangedBefore = "somebody was shown a line that came with a change in it",
+    Withdrawn = "a line was changed or taken back before it was sent",
+    Answered = "somebody was shown an answer with the line that it answers",
+    SearchHit = "a search found something",
+    SearchedGone = "a search for what was taken back found nothing",
+    BeginningTold = "a reader was told that a history begins later than they had read",
     ShortRead = "bytes came in pieces of a few",
 }
 
@@ -77,10 +85,19 @@ impl Coverage {
     /// Whether a fault took effect: all but what happens in calm runs as well.
     pub fn felt(&self) -> bool {
         use Sometimes::{
-            ClientResent, LateReader, LiveDuringHistory, Recalled, ReconnectArrived, ResumeBehind, ShortRead,
-            SlowLink, WriterParked,
+            Answered, BeginningTold, ChangedBefore, ClientResent, DeleteSeen, EditSeen, LateReader,
+            LiveDuringHistory, Recalled, ReconnectArrived, ResumeBehind, SearchHit, SearchedGone, ShortRead,
+            SlowLink, Withdrawn, WriterParked,
         };
         let calm = [
+            Answered,
+            BeginningTold,
+            ChangedBefore,
+            DeleteSeen,
+            EditSeen,
+            SearchHit,
+            SearchedGone,
+            Withdrawn,
             ClientResent,
             LateReader,
             LiveDuringHistory,

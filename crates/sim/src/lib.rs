@@ -11,17 +11,20 @@ compile_error!(
 );
 
 mod actor;
+mod asked;
 pub mod cli;
 pub mod coverage;
 mod disk;
 mod driver;
 mod lanes;
+mod meant;
 mod net;
 mod panics;
 pub mod plan;
 mod record;
 pub mod rule;
 pub mod run;
+mod screen;
 mod seed;
 pub mod shrink;
 mod sight;

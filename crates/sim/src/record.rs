@@ -1,6 +1,7 @@
 //! The record of a run: what happened, what everybody promised and saw, and the first rule that was broken.
 
 use crate::coverage::{Coverage, Sometimes};
+use crate::meant::Meanings;
 use crate::rule::{Rule, Violation};
 use crate::sight::Sight;
 use crate::trace::{Happened, Token, Trace, Who};
@@ -26,6 +27,8 @@ pub(crate) struct Pages {
     pub(crate) fates: BTreeMap<Token, Fate>,
     /// Lines that need not come in the order in which they were typed: they are requests, or wait for an upload.
     pub(crate) unordered: BTreeSet<Token>,
+    /// Which lines were meant by those about other lines.
+    pub(crate) meanings: Meanings,
     /// What guests typed, by the connection on which they did: each is another sender, since nobody knows them again.
     pub(crate) guests: BTreeMap<Token, u64>,
     /// Sizes of the files that were sent.

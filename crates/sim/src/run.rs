@@ -7,7 +7,7 @@ use crate::plan::{Op, Plan};
 use crate::record::Record;
 use crate::rule::{Rule, Violation};
 use crate::trace::Happened;
-use crate::verdict::{judge_contents, judge_log, judge_named, unsettled};
+use crate::verdict::{judge_contents, judge_log, judge_named, judge_topics, unsettled};
 use crate::world::{TICK_MS, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -177,6 +177,7 @@ impl<'a> Run<'a> {
         let contents = self.world.disk.contents();
         let wrong = wrong.or_else(|| judge_contents(&contents));
         let wrong = wrong.or_else(|| judge_named(&self.world.store.known(), &contents));
+        let wrong = wrong.or_else(|| judge_topics(&pages, &self.world.store.known()));
         if let Some((rule, what)) = wrong {
             pages.fail(rule, what);
         }

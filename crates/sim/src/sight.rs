@@ -1,8 +1,10 @@
 //! What one client has seen, and what it may see next.
 
 use crate::net::Wire;
+use crate::screen::Screen;
 use crate::trace::Token;
-use std::collections::{BTreeMap, BTreeSet};
+use crate::truth::{Spot, Truth};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// The sight of one client, over all its processes.
@@ -14,12 +16,22 @@ pub(crate) struct Sight {
     pub(crate) online: bool,
     /// The number of its person, if it ever logged in as one that has a secret.
     pub(crate) person: Option<u64>,
+    /// The number of its device.
+    pub(crate) device: Option<u64>,
     /// The name that it goes by.
     pub(crate) name: String,
     /// The number that is shown next in each room, by the log's own number of the room.
     next: BTreeMap<u64, Next>,
     /// The room that each name stood for when something was last shown there: names change.
     places: BTreeMap<String, u64>,
+    /// The rooms that each name ever stood for, as the server said.
+    names: BTreeMap<String, BTreeSet<u64>>,
+    /// What its process has shown.
+    pub(crate) screen: Screen,
+    /// The newest line of somebody else that its process has shown, by room.
+    pub(crate) others: BTreeMap<u64, u64>,
+    /// When its user asked what was said before, for each answer that has not come, in microseconds.
+    pub(crate) asked: VecDeque<u64>,
     /// The history of what was shown.
     pub(crate) epoch: u32,
     /// The newest entry that was shown, by the log's own number of the room.
@@ -70,24 +82,36 @@ impl Sight {
         matches!(self.next.get(&room), Some(Next::AtMost(next)) if *next < seq)
     }
 
+    /// A room has this name.
+    pub(crate) fn learn_name(&mut self, place: &str, room: u64) {
+        self.names.entry(place.to_owned()).or_default().insert(room);
+    }
+
+    /// The rooms that a name may stand for.
+    pub(crate) fn rooms_named(&self, place: &str) -> impl Iterator<Item = u64> {
+        self.names.get(place).into_iter().flatten().copied()
+    }
+
+    /// Whether exactly this entry comes next.
+    pub(crate) fn expects(&self, room: u64, seq: u64) -> bool {
+        matches!(self.next.get(&room), Some(Next::Exactly(next)) if *next == seq)
+    }
+
     /// An entry is shown: what is wrong with that, if something is. Entries before `elsewhere` were shown by another
-    /// device of the same person.
-    pub(crate) fn show(
-        &mut self,
-        place: &str,
-        room: u64,
-        seq: u64,
-        elsewhere: u64,
-        token: Token,
-    ) -> Option<String> {
+    /// device of the same person. Only changes may be left out: what they change may have come with them.
+    pub(crate) fn show(&mut self, place: &str, spot: Spot, elsewhere: u64, truth: &Truth) -> Option<String> {
+        let Spot { epoch, room, seq } = spot;
+        let left_out = |from: u64| truth.first_shown(epoch, room, from, seq);
         let wrong = match self.next.get(&room) {
-            Some(Next::Exactly(next)) if *next != seq => {
-                Some(format!("was shown {token} as entry {seq} of {place} where {next} comes next"))
+            Some(Next::Exactly(next)) if seq < *next => {
+                Some(format!("was shown entry {seq} of {place} where {next} comes next"))
             }
-            Some(Next::AtMost(next)) if (*next).max(elsewhere) < seq => Some(format!(
-                "was shown {token} as entry {seq} of {place} after a restart: {next} comes next at the latest"
-            )),
-            _ => None,
+            Some(Next::Exactly(next)) => left_out(*next)
+                .map(|out| format!("was shown entry {seq} of {place} where {next} comes next, without {out}")),
+            Some(Next::AtMost(next)) => left_out((*next).max(elsewhere)).map(|out| {
+                format!("was shown entry {seq} of {place} after a restart, without {out}: {next} comes next at the latest")
+            }),
+            None => None,
         };
         self.next.insert(room, Next::Exactly(seq + 1));
         self.places.insert(place.to_owned(), room);
@@ -95,11 +119,20 @@ impl Sight {
         wrong
     }
 
+    /// It is told that a room begins at this entry.
+    pub(crate) fn trim(&mut self, room: u64, first: u64) {
+        self.next.insert(room, Next::Exactly(first));
+        self.live.remove(&room);
+        self.screen.trim(room, first);
+    }
+
     /// What comes next in a room is not known any more: it was left, or its history is cut.
     pub(crate) fn forget(&mut self, place: &str) {
         if let Some(room) = self.places.get(place) {
             self.next.remove(room);
             self.live.remove(room);
+            self.screen.forget(*room);
+            self.others.remove(room);
         }
     }
 
@@ -114,6 +147,8 @@ impl Sight {
     pub(crate) fn forget_all(&mut self) {
         self.next.clear();
         self.heads.clear();
+        self.screen.clear();
+        self.others.clear();
     }
 
     /// Something went wrong with its link, or with the server.
@@ -148,6 +183,9 @@ impl Sight {
         self.online = false;
         self.who = None;
         self.classic = None;
+        self.screen.clear();
+        self.others.clear();
+        self.asked.clear();
         for next in self.next.values_mut() {
             let (Next::Exactly(seq) | Next::AtMost(seq)) = *next;
             *next = Next::AtMost(seq);

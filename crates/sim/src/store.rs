@@ -2,7 +2,7 @@
 
 use crate::coverage::Sometimes;
 use crate::net::token_of;
-use crate::plan::StorePlan;
+use crate::plan::{KeepPlan, StorePlan};
 use crate::record::Record;
 use crate::rule::Rule;
 use crate::seed::stream;
@@ -96,6 +96,11 @@ impl SimStore {
         self.plan.memory
     }
 
+    /// How much of each room it is to keep.
+    pub(crate) fn keeps(&self) -> KeepPlan {
+        self.plan.keep
+    }
+
     /// Whether a batch is on its way to the disk.
     pub(crate) fn is_busy(&self) -> bool {
         self.platter().under_way.is_some()
@@ -174,12 +179,20 @@ impl SimStore {
     fn apply(&self, platter: &mut Platter, batch: &Batch) -> Commit {
         let commit = platter.logs.append(batch);
         let mut pages = self.record.pages();
+        // Rooms are trimmed before the entries come.
+        for (room, first) in &commit.trimmed {
+            pages.note(Who::Server, "keeps from here on", None, first.value());
+            pages.truth.trim(room.value(), first.value());
+        }
         for (post, outcome) in batch.posts.iter().zip(&commit.posts) {
             let Ok(seq) = outcome else { continue };
             let token = token_of(&post.body);
             pages.note(Who::Server, "has in its log", token, seq.value());
             let now = pages.now();
-            if let Some(wrong) = pages.truth.add(token, post.room.value(), seq.value(), now) {
+            if let Some(wrong) = pages.misunderstood(post, seq.value()) {
+                pages.fail(Rule::AboutTheRightLine, wrong);
+            }
+            if let Some(wrong) = pages.truth.add(post, seq.value(), now) {
                 pages.fail(Rule::AtMostOnce, wrong);
             }
         }

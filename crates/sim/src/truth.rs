@@ -1,6 +1,12 @@
-//! What is durable: where each line stands in the log, as the store itself knows it.
+//! What is durable: where each line stands in the log and what became of it, as the store itself knows it.
+
+mod line;
+
+pub(crate) use line::{Line, Version};
 
 use crate::trace::Token;
+use protocol::entry::{EntryKind, Revision};
+use server::store::NewEntry;
 use std::collections::BTreeMap;
 
 /// The place of a line.
@@ -12,57 +18,114 @@ pub(crate) struct Spot {
     pub(crate) room: u64,
     /// The entry's number.
     pub(crate) seq: u64,
-    /// When it became durable, in simulated microseconds.
-    pub(crate) at: u64,
 }
 
 /// All lines that are durable.
 #[derive(Debug, Default)]
 pub(crate) struct Truth {
     spots: BTreeMap<Token, Vec<Spot>>,
-    heads: BTreeMap<(u32, u64), u64>,
-    /// The lines of each room in the present history.
-    rooms: BTreeMap<u64, Vec<Option<Token>>>,
+    /// The entries of each room of each history: entry `n` stands at `n - 1`.
+    lines: BTreeMap<(u32, u64), Vec<Line>>,
+    /// The oldest entry of a room that is kept, where that is not the first.
+    oldest: BTreeMap<(u32, u64), u64>,
     epoch: u32,
     entries: u64,
 }
 
 impl Truth {
     /// An entry became durable. What is wrong with that, if something is.
-    pub(crate) fn add(&mut self, token: Option<Token>, room: u64, seq: u64, at: u64) -> Option<String> {
-        let epoch = self.epoch;
+    pub(crate) fn add(&mut self, post: &NewEntry, seq: u64, at: u64) -> Option<String> {
+        let (epoch, room, line) = (self.epoch, post.room.value(), Line::new(post, at));
+        let token = line.token();
         self.entries += 1;
-        let head = self.heads.entry((epoch, room)).or_default();
-        let gapless = seq == *head + 1;
-        *head = seq;
-        if !gapless {
+        if seq != self.head(room) + 1 {
             return Some(format!("entry {seq} of room {room} does not follow the one before it"));
         }
-        self.rooms.entry(room).or_default().push(token);
+        if line.is_change() {
+            self.change(&line, room, at);
+        }
+        self.lines.entry((epoch, room)).or_default().push(line);
         let spots = self.spots.entry(token?).or_default();
-        spots.push(Spot { epoch, room, seq, at });
+        spots.push(Spot { epoch, room, seq });
         (spots.len() > 1).then(|| {
             format!("{} is in the log twice: {spots:?}", token.map(|t| t.to_string()).unwrap_or_default())
         })
     }
 
+    /// Makes the change that an entry makes: to another one, and a delete to the edits of that one as well.
+    fn change(&mut self, by: &Line, room: u64, at: u64) {
+        let (target, lines) = (by.reply_to.unwrap_or(0), self.lines.entry((self.epoch, room)).or_default());
+        let gone = Version { revision: Revision::Deleted, token: None };
+        for (seq, line) in (1..).zip(lines.iter_mut()) {
+            let is_edit = line.kind == EntryKind::Edit && line.reply_to == Some(target);
+            match by.kind {
+                EntryKind::Delete if seq == target || is_edit => line.revise(at, gone),
+                EntryKind::Edit if seq == target => {
+                    line.revise(at, Version { revision: Revision::Edited, token: by.token() });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Why the store should not have taken this change of another entry, by its own rules.
+    pub(crate) fn misplaced(&self, post: &NewEntry) -> Option<String> {
+        let (room, target) = (post.room.value(), post.reply_to.map_or(0, protocol::id::Seq::value));
+        let Some(line) = self.line(self.epoch, room, target).filter(|_| target >= self.oldest(room)) else {
+            return Some(format!("changes entry {target} of room {room}, which is not there"));
+        };
+        let by_server = post.person.is_none() && line.kind == EntryKind::FileOffer;
+        if line.person != post.person.map(protocol::id::PersonId::value) && !by_server {
+            return Some(format!("changes entry {target} of room {room}, which somebody else wrote"));
+        }
+        line.is_deleted().then(|| format!("changes entry {target} of room {room}, which is deleted"))
+    }
+
+    /// A room begins later from here on.
+    pub(crate) fn trim(&mut self, room: u64, first: u64) {
+        self.oldest.insert((self.epoch, room), first);
+    }
+
     /// Everything is lost, and a new history begins.
     pub(crate) fn begin_epoch(&mut self) {
         self.epoch += 1;
-        self.rooms.clear();
     }
 
-    /// The lines of a room that lie between two entries.
-    pub(crate) fn between(&self, room: u64, after: u64, before: u64) -> Vec<Token> {
-        let lines = self.rooms.get(&room).map(Vec::as_slice).unwrap_or_default();
+    /// The entries of a room in the present history, with their numbers.
+    pub(crate) fn room(
+        &self,
+        room: u64,
+    ) -> impl DoubleEndedIterator<Item = (u64, &Line)> + ExactSizeIterator {
+        self.range(room, 0, u64::MAX)
+    }
+
+    /// Those after one entry and before another.
+    pub(crate) fn range(
+        &self,
+        room: u64,
+        after: u64,
+        before: u64,
+    ) -> impl DoubleEndedIterator<Item = (u64, &Line)> + ExactSizeIterator {
+        let lines = self.lines.get(&(self.epoch, room)).map(Vec::as_slice).unwrap_or_default();
         let from = usize::try_from(after).unwrap_or(usize::MAX).min(lines.len());
         let to = usize::try_from(before.saturating_sub(1)).unwrap_or(usize::MAX).clamp(from, lines.len());
-        lines[from..to].iter().flatten().copied().collect()
+        lines[from..to].iter().enumerate().map(move |(at, line)| ((from + at) as u64 + 1, line))
     }
 
-    /// The lines of each room.
-    pub(crate) fn rooms(&self) -> &BTreeMap<u64, Vec<Option<Token>>> {
-        &self.rooms
+    /// The rooms of the present history in which something was said.
+    pub(crate) fn rooms(&self) -> impl Iterator<Item = u64> {
+        self.lines.keys().filter(|(epoch, _)| *epoch == self.epoch).map(|(_, room)| *room)
+    }
+
+    /// The entry with this number.
+    pub(crate) fn line(&self, epoch: u32, room: u64, seq: u64) -> Option<&Line> {
+        let at = usize::try_from(seq.checked_sub(1)?).ok()?;
+        self.lines.get(&(epoch, room))?.get(at)
+    }
+
+    /// The first of the entries from `from` on and before `to` that is shown to everybody: it may not be left out.
+    pub(crate) fn first_shown(&self, epoch: u32, room: u64, from: u64, to: u64) -> Option<u64> {
+        (from..to).find(|seq| self.line(epoch, room, *seq).is_none_or(|line| !line.is_change()))
     }
 
     pub(crate) fn epoch(&self) -> u32 {
@@ -85,6 +148,16 @@ impl Truth {
 
     /// The newest entry of a room in the present history.
     pub(crate) fn head(&self, room: u64) -> u64 {
-        self.heads.get(&(self.epoch, room)).copied().unwrap_or(0)
+        self.lines.get(&(self.epoch, room)).map_or(0, |lines| lines.len() as u64)
+    }
+
+    /// The newest entry of a room that is shown to everybody.
+    pub(crate) fn last_shown(&self, room: u64) -> u64 {
+        self.room(room).rfind(|(_, line)| !line.is_change()).map_or(0, |(seq, _)| seq)
+    }
+
+    /// The oldest entry of a room that is kept in the present history.
+    pub(crate) fn oldest(&self, room: u64) -> u64 {
+        self.oldest.get(&(self.epoch, room)).copied().unwrap_or(1)
     }
 }

@@ -6,6 +6,8 @@ use crate::rule::Rule;
 use crate::sight::Sight;
 use crate::store::SimStore;
 use crate::trace::Token;
+use crate::truth::Line;
+use protocol::entry::EntryKind;
 use server::store::Snapshot;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -70,12 +72,15 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
         return Some((Rule::Converges, "has posts on the wire that are not settled".to_owned()));
     }
     for room in sight.person.and_then(|person| known.rooms.get(&person)).into_iter().flatten() {
-        let (head, seen) = (pages.truth.head(*room), seen_of(pages, sight, *room));
-        if seen != head {
+        let (last, seen) = (pages.truth.last_shown(*room), seen_of(pages, sight, *room));
+        if seen < last {
             return Some((
                 Rule::ReachesAll,
-                format!("has seen entry {seen} of room {room}, whose head is {head}"),
+                format!("has seen entry {seen} of room {room}, whose last one for all is {last}"),
             ));
+        }
+        if let Some(what) = sight.screen.differs(*room, &pages.truth) {
+            return Some((Rule::NewestShown, what));
         }
     }
     None
@@ -93,9 +98,10 @@ fn classic_is_behind(pages: &Pages, sight: &Sight, id: usize) -> Option<(Rule, S
     let Some((greeted, shown)) = sight.classic else {
         return Some((Rule::Converges, "was not greeted".to_owned()));
     };
-    let lobby = pages.truth.rooms().get(&1).map(Vec::as_slice).unwrap_or_default();
-    let foreign = lobby.iter().rposition(|token| token.is_some_and(|token| usize::from(token.client) != id));
-    let last = foreign.map_or(0, |at| at as u64 + 1);
+    let mut lobby = pages.truth.room(1).filter(|(_, line)| !line.is_deleted());
+    let is_foreign =
+        |line: &Line| line.token().is_some_and(|token| usize::from(token.client) != id && !token.is_offer());
+    let last = lobby.rfind(|(_, line)| is_foreign(line)).map_or(0, |(seq, _)| seq);
     let behind = last > greeted && shown < last;
     behind.then(|| {
         (Rule::ClassicOrder, format!("was shown entry {shown} of the lobby, the last for it is {last}"))
@@ -143,13 +149,13 @@ fn first_name(name: &str) -> &str {
 
 /// What is wrong with the log as a whole, if anything.
 pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
-    for (room, lines) in pages.truth.rooms() {
+    for room in pages.truth.rooms() {
         let mut last: BTreeMap<(u16, u64), u32> = BTreeMap::new();
-        for token in lines.iter().flatten() {
-            if pages.unordered.contains(token) || token.is_offer() {
+        for token in pages.truth.room(room).filter_map(|(_, line)| line.token()) {
+            if pages.unordered.contains(&token) || token.is_offer() {
                 continue;
             }
-            let visit = pages.guests.get(token).copied().unwrap_or(0);
+            let visit = pages.guests.get(&token).copied().unwrap_or(0);
             let before = last.insert((token.client, visit), token.n);
             if before.is_some_and(|before| before >= token.n) {
                 return Some((
@@ -169,6 +175,18 @@ pub(crate) fn judge_log(pages: &Pages, memory: bool) -> Option<(Rule, String)> {
         _ => None,
     };
     pages.fates.iter().find_map(fate)
+}
+
+/// The topics that the server tells, beside those that were set last.
+pub(crate) fn judge_topics(pages: &Pages, known: &Snapshot) -> Option<(Rule, String)> {
+    known.rooms.iter().find_map(|room| {
+        let set = pages.truth.room(room.room.value()).rfind(|(_, line)| line.kind == EntryKind::Topic);
+        let set = set.and_then(|(_, line)| line.token());
+        let told = Token::find(&room.topic);
+        (told != set).then(|| {
+            (Rule::NewestShown, format!("the topic of room {} is {told:?}, {set:?} was set last", room.room))
+        })
+    })
 }
 
 /// The contents that entries name and that the server's disk has not.

@@ -3,7 +3,7 @@
 use crate::actor::{Actor, Orders};
 use crate::disk::{ClientDisk, ServerDisk};
 use crate::net::{Bucket, Host, Net, SERVER, ServerClock, SimListener};
-use crate::plan::{Link, Plan};
+use crate::plan::{KeepPlan, Link, Plan};
 use crate::record::Record;
 use crate::rule::Rule;
 use crate::seed::stream;
@@ -14,8 +14,9 @@ use rand::RngExt;
 use server::config::Plaintext;
 use server::files::Contents;
 use server::hub::Settings;
+use server::keep::{KeepRule, Retention};
 use server::run::serve_until;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -182,12 +183,13 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
     };
     net.record.note(Who::Server, "starts", start);
     let utc = chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
+    let KeepPlan { count, age_ms } = store.keeps();
     let settings = Settings {
         max_clients: 10_000,
         max_file: 1 << 30,
         motd: String::new(),
         offset: utc,
-        keep: server::keep::Retention::default(),
+        keep: Retention { default: KeepRule { age_ms, count, bytes: None }, rooms: BTreeMap::new() },
         files: server::hub::FileRules::default(),
     };
     let contents = open_contents(&net, &store, disk).await?;

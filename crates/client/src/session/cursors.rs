@@ -34,10 +34,16 @@ impl Cursor {
     }
 
     /// The server set the cursor and will send `next` first. A cursor that knew its place keeps it, so that
-    /// anything the server leaves out shows as a gap.
-    pub(crate) fn handle_opened(&mut self, next: Seq) {
-        if !self.placed {
-            *self = Self::at(next.before());
+    /// anything the server leaves out shows as a gap; but one before the first entry asks for the oldest, whichever
+    /// that is by now. Returns how many entries are gone.
+    pub(crate) fn handle_opened(&mut self, next: Seq) -> u64 {
+        match (self.placed, self.seen) {
+            (false, _) => {
+                *self = Self::at(next.before());
+                0
+            }
+            (true, None) => self.handle_trimmed(next),
+            (true, Some(_)) => 0,
         }
     }
 
@@ -97,6 +103,14 @@ mod tests {
         let mut empty = Cursor::default();
         empty.handle_opened(Seq::FIRST);
         assert_eq!(empty.position(), Some(None));
+    }
+
+    #[test]
+    fn a_cursor_before_the_first_entry_begins_at_the_oldest_that_is_kept() {
+        let mut cursor = Cursor::at(None);
+        assert_eq!(cursor.handle_opened(seq(16)), 15);
+        assert_eq!(cursor.handle_entry(seq(16)), Step::Next);
+        assert_eq!(Cursor::at(None).handle_opened(Seq::FIRST), 0);
     }
 
     #[test]

@@ -227,7 +227,7 @@ impl Session {
         let kept = room.cursor.position();
         room.info.topic = topic;
         room.info.newest = newest;
-        room.cursor.handle_opened(next);
+        let gone = room.cursor.handle_opened(next);
         if std::mem::take(&mut room.first_look) {
             room.history = newest;
         }
@@ -238,6 +238,9 @@ impl Session {
         }
         let place = room.place();
         self.resume.handle_opened(id, behind);
+        if gone > 0 {
+            self.tell(Event::Trimmed { place: place.clone(), first: next, gone });
+        }
         self.keeper.note_position(self.queued, id, &place, seen);
     }
 

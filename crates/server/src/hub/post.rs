@@ -212,6 +212,7 @@ impl Hub {
         let mut rooms: BTreeMap<RoomId, News> = BTreeMap::new();
         let mut acks: BTreeMap<DeviceNo, Stored> = BTreeMap::new();
         let mut refused: BTreeMap<DeviceNo, Vec<(Waiting, Code)>> = BTreeMap::new();
+        let mut own = Vec::new();
         for (Waiting { entry, held }, outcome) in posts.into_iter().zip(outcomes) {
             match (outcome, entry.origin) {
                 (Ok(seq), origin) => {
@@ -226,12 +227,15 @@ impl Hub {
                 (Err(code), Some((device, _))) => {
                     refused.entry(device).or_default().push((Waiting { entry, held }, code));
                 }
+                // The server's own words have nobody who would send them again, and the changes that they tell of wait.
+                (Err(_), None) if self.full.is_some() => own.push(Waiting { entry, held }),
                 (Err(code), None) => {
                     self.note_refused(&entry);
                     tracing::warn!(room = %entry.room, code = code.name(), "an entry was not stored");
                 }
             }
         }
+        self.sequencer.put_back_own(own);
         for (device, last) in acks {
             self.acknowledge(device, &last);
         }

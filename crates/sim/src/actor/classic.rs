@@ -6,8 +6,10 @@ use crate::net::{Owner, Shaped, SimConnect};
 use crate::record::Pages;
 use crate::rule::Rule;
 use crate::trace::{Token, Who};
+use crate::truth::Spot;
 use client::drive::Connect;
 use protocol::classic::{ClassicMsg, QUIT_ACK, SEPARATOR, ty};
+use protocol::entry::EntryKind;
 use protocol::frame::{Deframer, Item};
 use protocol::limits::MAX_FRAME;
 use std::collections::BTreeSet;
@@ -31,7 +33,7 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist) -> Ended {
         *visits
     };
     let (phase, typed) = (Phase::Talk, BTreeSet::new());
-    let mut talk = Talk { actor, typist, visit, phase, leaving: None, from: None, typed };
+    let mut talk = Talk { actor, typist, visit, phase, leaving: None, from: None, greeted: 0, typed };
     match talk.run(stream).await {
         Ok(away) => Ended::Left(away),
         Err(_) => Ended::Failed,
@@ -47,6 +49,8 @@ struct Talk<'a> {
     leaving: Option<u64>,
     /// Entries of the lobby after this one are shown.
     from: Option<u64>,
+    /// When it was let in, in microseconds.
+    greeted: u64,
     /// What was typed on this connection: only that counts as its own.
     typed: BTreeSet<Token>,
 }
@@ -105,7 +109,7 @@ impl Talk<'_> {
                     self.leaving = Some(away);
                     write.write_all(&ClassicMsg::Text("/quit").encode()).await?;
                 }
-                Typed::File(..) | Typed::LookAway(_) => {}
+                Typed::About(..) | Typed::File(..) | Typed::LookAway(_) => {}
             }
         }
         Ok(())
@@ -134,6 +138,7 @@ impl Talk<'_> {
                 // The greeting is written together with the cursor: what is stored from here on is shown. What was
                 // stored while it was on its way is shown as well.
                 self.from = Some(0);
+                self.greeted = pages.now();
                 pages.sights[at].online = true;
                 pages.sights[at].name = name_of(self.actor.plan.person);
                 pages.sights[at].classic = Some((pages.truth.head(1), 0));
@@ -146,13 +151,14 @@ impl Talk<'_> {
                     name.trim_end_matches('.').clone_into(&mut pages.sights[at].name);
                 }
                 if let Some(token) = sent_file(text) {
-                    self.shown("", token, pages);
+                    self.shown("", token, false, pages);
                 }
-                if let Some((from, line)) = text.split_once(SEPARATOR)
-                    && let Some(token) =
-                        Token::find(line.trim_start_matches("* ").trim_start_matches("set the topic: "))
-                {
-                    self.shown(from, token, pages);
+                if let Some((from, line)) = text.split_once(SEPARATOR) {
+                    let line = line.trim_start_matches("* ").trim_start_matches("set the topic: ");
+                    let correction = line.strip_prefix("corrected: ");
+                    if let Some(token) = Token::find(correction.unwrap_or(line)) {
+                        self.shown(from, token, correction.is_some(), pages);
+                    }
                 }
             }
             ty::COMMAND if text == QUIT_ACK => pages.sights[at].online = false,
@@ -160,33 +166,53 @@ impl Talk<'_> {
         }
     }
 
-    /// A line of somebody else is shown; those of the lobby come in the order of the log.
-    fn shown(&mut self, from: &str, token: Token, pages: &mut Pages) {
+    /// A line of somebody else is shown; those of the lobby come in the order of the log. A changed line says at its
+    /// place what the correction behind it says.
+    fn shown(&mut self, from: &str, token: Token, correction: bool, pages: &mut Pages) {
         let id = self.actor.id;
         if from.starts_with('[') {
             return;
         }
-        let Some(spot) = pages.truth.spot(token) else {
+        let Some(Spot { epoch, room, seq }) = pages.truth.spot(token) else {
             return pages
                 .fail(Rule::ClassicOrder, format!("c{id} was shown {token}, which is not in the log"));
         };
-        pages.note(Who::Client(id), "is shown", Some(token), spot.seq);
+        let entry = pages.truth.line(epoch, room, seq);
+        let changed = entry.filter(|line| line.kind == EntryKind::Edit && !correction);
+        let seq = changed.and_then(|line| line.reply_to).unwrap_or(seq);
+        pages.note(Who::Client(id), "is shown", Some(token), seq);
         let last = self.from.unwrap_or(0);
         if self.typed.contains(&token) {
             pages.fail(Rule::ClassicOrder, format!("c{id} was shown its own {token}"));
         }
-        if last > 0 && spot.epoch == pages.truth.epoch() {
-            let skipped = pages.truth.between(spot.room, last, spot.seq);
-            let foreign = skipped.iter().find(|skipped| !self.typed.contains(skipped));
-            if spot.seq <= last || foreign.is_some() {
-                let what =
-                    format!("c{id} was shown {token} ({}) after entry {last}, without {foreign:?}", spot.seq);
-                pages.fail(Rule::ClassicOrder, what);
+        if epoch == pages.truth.epoch() {
+            let line = pages.truth.line(epoch, room, seq);
+            if !line.is_some_and(|line| line.since(self.greeted).any(|said| said.token == Some(token))) {
+                let what = format!("c{id} is shown {token} as entry {seq}, the log has {line:?}");
+                pages.fail(Rule::NewestShown, what);
+            }
+            if last > 0 {
+                self.check_order(room, last, seq, pages);
             }
         }
-        self.from = Some(spot.seq);
+        self.from = Some(seq);
         let sight = &mut pages.sights[usize::from(id)];
-        sight.classic = sight.classic.map(|(greeted, _)| (greeted, spot.seq));
+        sight.classic = sight.classic.map(|(greeted, _)| (greeted, seq));
+    }
+
+    /// Between two lines that are shown nothing may be left out but its own, and what is gone.
+    fn check_order(&self, room: u64, last: u64, seq: u64, pages: &mut Pages) {
+        let oldest = pages.truth.oldest(room);
+        let skipped = pages.truth.range(room, last, seq);
+        let there = skipped.filter(|(seq, line)| *seq >= oldest && !line.is_deleted());
+        let foreign = { there }.find_map(|(_, line)| {
+            line.token().filter(|token| !self.typed.contains(token) && !token.is_offer())
+        });
+        if seq <= last || foreign.is_some() {
+            let id = self.actor.id;
+            let what = format!("c{id} was shown entry {seq} after entry {last}, without {foreign:?}");
+            pages.fail(Rule::ClassicOrder, what);
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! Who sits in front of a client: reads what it shows, and types.
 
 use super::lines::{Typed, Typist, content};
+use super::memory::{About, Memory};
+use super::shown::{Recall, check_found, check_recalled, take_said, take_trimmed};
 use super::{Actor, Phase};
 use crate::coverage::Sometimes;
+use crate::meant::Meant;
 use crate::record::{Fate, Pages};
 use crate::rule::Rule;
 use crate::trace::{Token, Who};
 use client::drive::{Face, Input};
-use client::session::event::{Event, Said, TransferStep};
-use client::session::{Place, Tally};
-use protocol::entry::EntryKind;
+use client::session::Tally;
+use client::session::event::{Event, Transfer, TransferStep};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -26,6 +28,7 @@ const ASK_EVERY: u64 = 5_000;
 pub(super) struct Onlooker<'a> {
     actor: &'a Actor,
     typist: &'a mut Typist,
+    memory: Memory,
     phase: Phase,
     shown: u64,
     /// Nothing is looked at before this time, in ms.
@@ -43,6 +46,7 @@ impl<'a> Onlooker<'a> {
         Self {
             actor,
             typist,
+            memory: Memory::new(),
             phase: Phase::Talk,
             shown: 0,
             away_until: 0,
@@ -109,6 +113,10 @@ impl<'a> Onlooker<'a> {
             let Some(typed) = self.typist.take(now) else { return };
             let line = match &typed {
                 Typed::Line(line, _) => line.clone(),
+                Typed::About(about, token) => match self.words(about, *token) {
+                    Some(line) => line,
+                    None => continue,
+                },
                 Typed::File(bytes, token) => match self.lay_down(*bytes, *token) {
                     Some(line) => line,
                     None => continue,
@@ -122,8 +130,8 @@ impl<'a> Onlooker<'a> {
                     continue;
                 }
             };
-            match face.input.try_send(Input::Line(line)) {
-                Ok(()) => self.was_typed(&typed, now),
+            match face.input.try_send(Input::Line(line.clone())) {
+                Ok(()) => self.was_typed(&typed, &line, now),
                 Err(TrySendError::Full(_)) => {
                     self.typist.put_back(typed);
                     self.type_at = now + RETRY;
@@ -133,9 +141,11 @@ impl<'a> Onlooker<'a> {
         }
     }
 
-    fn was_typed(&mut self, typed: &Typed, now: u64) {
+    fn was_typed(&mut self, typed: &Typed, line: &str, now: u64) {
+        self.note_meant(line, typed);
         match typed {
-            Typed::Line(line, token) => {
+            Typed::About(_, token) => self.actor.typed(*token),
+            Typed::Line(_, token) => {
                 self.actor.typed(*token);
                 if self.phase == Phase::Settle && token.is_some() {
                     self.actor.net.record.pages().sights[usize::from(self.actor.id)].last_line = *token;
@@ -159,6 +169,47 @@ impl<'a> Onlooker<'a> {
                 let last = self.typist.last_line();
                 self.typist.put_back(last);
             }
+        }
+    }
+
+    /// What is typed about a line: nothing if they remember none.
+    fn words(&self, about: &About, token: Option<Token>) -> Option<String> {
+        let text = token.map(|token| token.to_string()).unwrap_or_default();
+        Some(match about {
+            About::Answer(back) => format!("/reply #{} {text}", self.memory.number(false, *back)?),
+            About::Edit(0) => format!("/edit {text}"),
+            About::Edit(back) => format!("/edit #{} {text}", self.memory.number(true, *back)?),
+            About::Delete(0) => "/delete".to_owned(),
+            About::Delete(back) => format!("/delete #{}", self.memory.number(true, *back)?),
+            About::Search { token, gone, everywhere } => {
+                let token = self.memory.gone().filter(|_| *gone).unwrap_or(*token);
+                format!("/search {}{token}", if *everywhere { "-a " } else { "" })
+            }
+        })
+    }
+
+    /// Notes which line was meant by one about another.
+    fn note_meant(&self, line: &str, typed: &Typed) {
+        let mut pages = self.actor.net.record.pages();
+        let (id, now) = (self.actor.id, pages.now());
+        let epoch = pages.sights[usize::from(id)].epoch;
+        let mut words = line.split_whitespace();
+        let command = words.next().unwrap_or_default();
+        let number = words.next().and_then(|word| word.strip_prefix('#')?.parse().ok());
+        let token = match typed {
+            Typed::Line(_, token) | Typed::About(_, token) => *token,
+            _ => None,
+        };
+        match (command, token) {
+            ("/edit", Some(token)) => pages.meanings.note(token, epoch, Meant::Change(number)),
+            ("/reply", Some(token)) => {
+                let last = || Meant::AnswerLast(pages.sights[usize::from(id)].others.clone());
+                let meant = number.map_or_else(last, Meant::Answer);
+                pages.meanings.note(token, epoch, meant);
+            }
+            ("/delete", _) => number.into_iter().for_each(|seq| pages.meanings.note_taken_back(id, seq)),
+            ("/search" | "/history", _) => pages.sights[usize::from(id)].asked.push_back(now),
+            _ => {}
         }
     }
 
@@ -202,56 +253,79 @@ impl<'a> Onlooker<'a> {
         let id = self.actor.id;
         let mut pages = self.actor.net.record.pages();
         let pages = &mut *pages;
-        let (at, now) = (usize::from(id), pages.now());
         match event {
-            Event::Welcome(welcome) => {
-                pages.sights[at].come(now);
-                pages.sights[at].name = welcome.name;
+            Event::Said(said) => {
+                take_said(id, &said, pages);
+                self.memory.take(&said);
             }
-            Event::Reconnected => pages.sights[at].come(now),
-            Event::Named { name } => pages.sights[at].name = name,
-            Event::Lost(_) => {
-                pages.note(Who::Client(id), "loses its connection", None, 0);
-                pages.sights[at].online = false;
+            Event::Switched { place } => self.memory.go_to(&place),
+            Event::NewHistory => {
+                self.memory.forget();
+                pages.sights[usize::from(id)].forget_all();
             }
-            Event::Said(said) => take_said(id, &said, pages),
-            Event::Refused { text, refusal, .. } => {
-                if let Some(token) = find(&text) {
-                    pages.refused(token, refusal.code);
-                }
+            Event::Trimmed { place, first, .. } => take_trimmed(id, &place, first.value(), pages),
+            Event::Left { place } => pages.sights[usize::from(id)].forget(&place.to_string()),
+            Event::History { place, entries, .. } | Event::Around { place, entries, .. } => {
+                check_recalled(id, Some(&place), &entries, Recall::Part, pages);
             }
-            Event::Uncertain { text, .. } => {
-                if let Some(token) = find(&text) {
-                    pages.uncertain(token);
-                }
+            Event::Context { place, entries } => {
+                check_recalled(id, Some(&place), &entries, Recall::Context, pages);
             }
-            Event::Gap { place, missing } => {
-                pages.fail(Rule::OneOrder, format!("c{id} misses {missing} entries of {place}"));
-            }
-            Event::Resumed(Tally { lost, doubled, .. }) if lost + doubled > 0 => {
-                pages.fail(Rule::OneOrder, format!("c{id} resumed with {lost} lost and {doubled} doubled"));
-            }
-            Event::Trimmed { place, .. } | Event::Left { place } => {
-                pages.sights[at].forget(&place.to_string());
-            }
-            Event::NewHistory => pages.sights[at].forget_all(),
-            Event::History { place, entries, .. }
-            | Event::Context { place, entries }
-            | Event::Around { place, entries, .. } => check_recalled(id, &place, &entries, pages),
-            Event::People { people, .. } => {
-                let online = people.into_iter().filter(|item| item.presence.online);
-                pages.sights[at].who = Some(online.map(|item| item.name).collect());
-            }
-            Event::Transfer(transfer) => match transfer.step {
-                TransferStep::Received { path } => check_file(id, &transfer.name, &path, pages),
-                TransferStep::Resumed { at } => {
-                    pages.note(Who::Client(id), "goes on with a file", Token::find(&transfer.name), at);
-                    pages.coverage.hit(Sometimes::FileResumed);
-                }
-                _ => {}
-            },
-            _ => {}
+            Event::Found { words, hits, .. } => check_found(id, &words, &hits, pages),
+            Event::Transfer(transfer) => take_transfer(id, &transfer, pages),
+            other => take_notice(id, other, pages),
         }
+    }
+}
+
+/// What is told beside the log.
+fn take_notice(id: u16, event: Event, pages: &mut Pages) {
+    let (at, now) = (usize::from(id), pages.now());
+    match event {
+        Event::Welcome(welcome) => {
+            pages.sights[at].come(now);
+            pages.sights[at].name = welcome.name;
+        }
+        Event::Reconnected => pages.sights[at].come(now),
+        Event::Named { name } => pages.sights[at].name = name,
+        Event::Lost(_) => {
+            pages.note(Who::Client(id), "loses its connection", None, 0);
+            pages.sights[at].online = false;
+        }
+        Event::Refused { text, refusal, .. } => {
+            find(&text).into_iter().for_each(|token| pages.refused(token, refusal.code));
+        }
+        // Neither was ever sent.
+        Event::Withdrawn { text, .. } => {
+            pages.coverage.hit(Sometimes::Withdrawn);
+            find(&text).into_iter().for_each(|token| pages.refused(token, 0));
+        }
+        Event::Void { text, .. } => find(&text).into_iter().for_each(|token| pages.refused(token, 0)),
+        Event::Uncertain { text, .. } => {
+            find(&text).into_iter().for_each(|token| pages.uncertain(token));
+        }
+        Event::Gap { place, missing } => {
+            pages.fail(Rule::OneOrder, format!("c{id} misses {missing} entries of {place}"));
+        }
+        Event::Resumed(Tally { lost, doubled, .. }) if lost + doubled > 0 => {
+            pages.fail(Rule::OneOrder, format!("c{id} resumed with {lost} lost and {doubled} doubled"));
+        }
+        Event::People { people, .. } => {
+            let online = people.into_iter().filter(|item| item.presence.online);
+            pages.sights[at].who = Some(online.map(|item| item.name).collect());
+        }
+        _ => {}
+    }
+}
+
+fn take_transfer(id: u16, transfer: &Transfer, pages: &mut Pages) {
+    match &transfer.step {
+        TransferStep::Received { path } => check_file(id, &transfer.name, path, pages),
+        TransferStep::Resumed { at } => {
+            pages.note(Who::Client(id), "goes on with a file", Token::find(&transfer.name), *at);
+            pages.coverage.hit(Sometimes::FileResumed);
+        }
+        _ => {}
     }
 }
 
@@ -262,76 +336,6 @@ fn ask() -> Typed {
 /// The token in what the client says about a post, which may have words around it.
 fn find(text: &str) -> Option<Token> {
     text.split([' ', '\'', '/']).find_map(Token::find)
-}
-
-fn token_of(said: &Said) -> Option<Token> {
-    let token = Token::find(&said.text)?;
-    Some(if said.kind == EntryKind::FileOffer { token.offer() } else { token })
-}
-
-fn take_said(id: u16, said: &Said, pages: &mut Pages) {
-    let Some(token) = token_of(said) else {
-        return pages.fail(Rule::OneOrder, format!("c{id} was shown '{}', which nobody wrote", said.text));
-    };
-    let seq = said.seq.value();
-    pages.note(Who::Client(id), "is shown", Some(token), seq);
-    if crate::net::EPOCH_MS + pages.now() / 1_000 > said.time.0 + 20_000 {
-        pages.coverage.hit(Sometimes::LateReader);
-    }
-    let (place, now) = (said.place.to_string(), pages.now());
-    let sight = &mut pages.sights[usize::from(id)];
-    if let Place::Person(name) = &said.place {
-        sight.peers.insert(name.clone());
-    }
-    match pages.truth.spot(token) {
-        Some(spot) if spot.seq == seq => {
-            sight.read_in(spot.epoch);
-            let elsewhere = read_elsewhere(id, spot.room, seq, pages);
-            let sight = &mut pages.sights[usize::from(id)];
-            if let Some(wrong) = sight.show(&place, spot.room, seq, elsewhere, token) {
-                pages.fail(Rule::OneOrder, format!("c{id} {wrong}"));
-            }
-            let sight = &mut pages.sights[usize::from(id)];
-            let head = sight.heads.entry(spot.room).or_default();
-            *head = seq.max(*head);
-            let after = now.saturating_sub(spot.at);
-            let late = sight.is_late(spot.room, after);
-            pages.judge_age(id, token);
-            if late {
-                let what = format!("c{id} is shown {token} {} ms after it was stored", after / 1_000);
-                pages.fail(Rule::OthersUndisturbed, what);
-            }
-        }
-        // What was on its way when a memory store forgot it.
-        Some(spot) if spot.epoch > 0 => {}
-        spot => pages
-            .fail(Rule::OneOrder, format!("c{id} was shown {token} as entry {seq}, the log has {spot:?}")),
-    }
-}
-
-/// What is shown again must be what is in the log, in its order and without a gap.
-fn check_recalled(id: u16, place: &Place, entries: &[Said], pages: &mut Pages) {
-    for (before, said) in std::iter::once(None).chain(entries.iter().map(Some)).zip(entries) {
-        let spot = token_of(said).and_then(|token| pages.truth.spot(token));
-        let follows = before.is_none_or(|before| before.seq.next() == said.seq);
-        let is_there = spot.is_some_and(|spot| spot.seq == said.seq.value() || spot.epoch > 0);
-        if !follows || !is_there {
-            let what =
-                format!("c{id} is shown '{}' again as entry {} of {place}: {spot:?}", said.text, said.seq);
-            return pages.fail(Rule::OneOrder, what);
-        }
-    }
-    pages.coverage.hit(Sometimes::Recalled);
-}
-
-/// Up to where the person behind a client was shown a room by any device, and one more.
-fn read_elsewhere(id: u16, room: u64, seq: u64, pages: &Pages) -> u64 {
-    let me = &pages.sights[usize::from(id)];
-    if !me.skips(room, seq) {
-        return 0;
-    }
-    let mine = pages.sights.iter().filter(|sight| sight.person.is_some() && sight.person == me.person);
-    mine.filter_map(|sight| sight.heads.get(&room)).max().map_or(0, |head| head + 1)
 }
 
 fn check_file(id: u16, name: &str, path: &str, pages: &mut Pages) {

@@ -1,5 +1,6 @@
 //! What is typed: a plan's steps as lines, each with a token that tells it from all others.
 
+use super::memory::About;
 use super::name_of;
 use crate::plan::{ClientPlan, Op};
 use crate::trace::Token;
@@ -20,6 +21,8 @@ pub(crate) struct Typist {
 pub(crate) enum Typed {
     /// A line, and the token in it.
     Line(String, Option<Token>),
+    /// A line about another one, and the token in it, if it has one.
+    About(About, Option<Token>),
     /// A file of so many bytes, and its token.
     File(u32, Token),
     /// Leaves, and comes back after so many ms.
@@ -91,6 +94,17 @@ impl Typist {
             }
             Op::Act => self.with_token("/me "),
             Op::Reply => self.with_token("/reply "),
+            Op::Answer { back } => self.about(About::Answer(*back)),
+            Op::Edit { back } => self.about(About::Edit(*back)),
+            Op::Delete { back } => Typed::About(About::Delete(*back), None),
+            Op::Search { client, n, gone, everywhere } => {
+                let about = About::Search {
+                    token: Token { client: *client, n: *n },
+                    gone: *gone,
+                    everywhere: *everywhere,
+                };
+                Typed::About(about, None)
+            }
             Op::Msg { person } => self.with_token(&format!("/msg {} ", name_of(*person))),
             Op::Topic => self.with_token("/topic "),
             Op::Join { room } => command(format!("/join room{room}")),
@@ -107,6 +121,11 @@ impl Typist {
             Op::LookAway { ms } => Typed::LookAway(*ms),
         };
         self.waiting.push_back(typed);
+    }
+
+    fn about(&mut self, about: About) -> Typed {
+        let token = self.token();
+        Typed::About(about, Some(token))
     }
 
     fn with_token(&mut self, command: &str) -> Typed {

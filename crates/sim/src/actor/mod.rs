@@ -3,8 +3,10 @@
 mod classic;
 mod face;
 mod lines;
+mod memory;
 mod native;
 mod orders;
+mod shown;
 
 pub(crate) use orders::{Crash, Orders, Phase};
 

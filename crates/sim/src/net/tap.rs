@@ -1,5 +1,6 @@
 //! A tap on a client's connection: what the server promised on the wire, whatever the client makes of it.
 
+use crate::asked::Asked;
 use crate::coverage::Sometimes;
 use crate::record::{Fate, Pages, Record};
 use crate::rule::Rule;
@@ -35,12 +36,15 @@ pub(crate) struct Tap {
     next: BTreeMap<RoomId, Option<Seq>>,
     /// The head of each room when it was opened, until it has come.
     behind: BTreeMap<RoomId, Seq>,
+    asked: Asked,
 }
 
 impl Tap {
     pub(crate) fn new(record: Record, client: u16) -> Self {
         let deframer = || Deframer::new(MAX_FRAME);
+        let asked = Asked::new(client, record.pages().truth.epoch());
         Self {
+            asked,
             record,
             client,
             down: deframer(),
@@ -77,14 +81,22 @@ impl Tap {
         let record = self.record.clone();
         while let Ok(Some(item)) = self.up.next(&mut bytes) {
             let Item::Frame(frame) = item else { continue };
-            if !matches!(frame.ty, ty::POST | ty::OPEN) {
+            if !matches!(frame.ty, ty::POST | ty::OPEN | ty::FETCH | ty::SEARCH) {
                 continue;
             }
-            match ClientMsg::decode(frame.ty, frame.payload) {
+            let message = ClientMsg::decode(frame.ty, frame.payload);
+            if let Ok(Some(message)) = &message {
+                self.asked.note(message, record.pages().now());
+            }
+            match message {
                 Ok(Some(ClientMsg::Post { counter, body, .. })) => {
-                    if let Some(token) = token_of(&body) {
-                        self.wire(&mut record.pages()).sent.insert(counter.value(), token);
-                    }
+                    let mut pages = record.pages();
+                    let sent = &mut self.wire(&mut pages).sent;
+                    match token_of(&body) {
+                        Some(token) => sent.insert(counter.value(), token),
+                        // What has no token may have the number of a line that was refused.
+                        None => sent.remove(&counter.value()),
+                    };
                 }
                 Ok(Some(ClientMsg::Open { room, from: OpenFrom::After { epoch, seq }, .. })) => {
                     self.check_cursor(room, epoch.0, seq, &mut record.pages());
@@ -103,6 +115,7 @@ impl Tap {
     }
 
     fn take(&mut self, message: &ServerMsg, pages: &mut Pages) {
+        self.asked.judge(message, pages);
         match message {
             ServerMsg::Welcome { epoch, last_counter, person, .. } => {
                 pages.sights[usize::from(self.client)].person = Some(person.value());
@@ -218,7 +231,8 @@ fn is_of_the_dead(code: u16) -> bool {
 
 /// Which messages of the server count.
 fn is_told(ty: u8) -> bool {
-    matches!(ty, ty::WELCOME | ty::ACK | ty::OPENED | ty::ENTRIES | ty::TRIMMED | ty::ERROR)
+    let rooms = matches!(ty, ty::ROOMS | ty::OPENED | ty::ENTRIES | ty::PAGE | ty::TRIMMED);
+    rooms || matches!(ty, ty::WELCOME | ty::ACK | ty::ERROR)
 }
 
 pub(crate) fn token_of(body: &[u8]) -> Option<Token> {

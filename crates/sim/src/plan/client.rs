@@ -43,6 +43,32 @@ pub enum Op {
     Act,
     /// `/reply` to the last line of somebody else.
     Reply,
+    /// `/reply` to a line of somebody else, by its number.
+    Answer {
+        /// How many such lines are between it and the end.
+        back: usize,
+    },
+    /// `/edit`, of the last line of one's own, or by the number of an earlier one.
+    Edit {
+        /// How many lines of one's own are behind it.
+        back: usize,
+    },
+    /// `/delete`, in the same way.
+    Delete {
+        /// How many lines of one's own are behind it.
+        back: usize,
+    },
+    /// `/search` for a line.
+    Search {
+        /// Whose.
+        client: u16,
+        /// Their how manieth.
+        n: u32,
+        /// For the last one that was seen to be changed or taken back instead, if there is one.
+        gone: bool,
+        /// In all rooms.
+        everywhere: bool,
+    },
     /// A direct message to a person.
     Msg {
         /// Whom.
@@ -97,13 +123,41 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether it puts an entry into a log, if all goes well.
+    pub fn is_post(&self) -> bool {
+        match self {
+            Self::Say { .. }
+            | Self::Act
+            | Self::Reply
+            | Self::Answer { .. }
+            | Self::Edit { .. }
+            | Self::Delete { .. }
+            | Self::Msg { .. }
+            | Self::Topic
+            | Self::Send { .. } => true,
+            Self::Search { .. }
+            | Self::Join { .. }
+            | Self::Part { .. }
+            | Self::Nick { .. }
+            | Self::Away
+            | Self::Back
+            | Self::History
+            | Self::Who
+            | Self::List
+            | Self::Whois { .. }
+            | Self::Leave { .. }
+            | Self::LookAway { .. } => false,
+        }
+    }
+}
+
 impl ClientPlan {
     /// How many posts it plans.
     pub fn posts(&self) -> usize {
         let posts = self.steps.iter().map(|step| match step.op {
             Op::Say { lines, .. } => lines as usize,
-            Op::Act | Op::Reply | Op::Msg { .. } | Op::Topic | Op::Send { .. } => 1,
-            _ => 0,
+            _ => usize::from(step.op.is_post()),
         });
         posts.sum()
     }

@@ -4,7 +4,7 @@
 //! everything happens at once hides what a single thing does: a tenth of the seeds have no fault, a tenth one kind, and
 //! a tenth only crashes.
 
-use super::{ClientPlan, Fault, Kind, Link, NetPlan, Op, Plan, Step, StorePlan, When};
+use super::{ClientPlan, Fault, KeepPlan, Kind, Link, NetPlan, Op, Plan, Step, StorePlan, When};
 use crate::seed::stream;
 use rand::RngExt;
 use rand::rngs::SmallRng;
@@ -41,6 +41,7 @@ impl Plan {
             store: StorePlan {
                 memory: rng.random_ratio(1, 12),
                 sync_ms: *pick(&mut rng, &[(0, 2), (1, 10), (5, 40), (20, 120)]),
+                keep: world.keep(),
             },
             faults: world.faults(),
             prompt_ms: None,
@@ -66,6 +67,16 @@ fn pick<'a, T>(rng: &mut SmallRng, from: &'a [T]) -> &'a T {
 impl Shape {
     fn rng(&self, purpose: &str, index: u64) -> SmallRng {
         stream(self.seed, purpose, index)
+    }
+
+    /// How much of each room is kept: in a third of the seeds less than is said there.
+    fn keep(&self) -> KeepPlan {
+        let mut rng = self.rng("keep", 0);
+        match rng.random_range(0..6) {
+            0 => KeepPlan { count: Some(rng.random_range(5..80)), age_ms: None },
+            1 => KeepPlan { count: None, age_ms: Some(rng.random_range(3_000..25_000)) },
+            _ => KeepPlan::default(),
+        }
     }
 
     /// Links that can carry what is said within the time that the world may take to settle.
@@ -140,9 +151,13 @@ impl Shape {
         let person = u16::try_from(rng.random_range(0..self.clients)).unwrap_or(0);
         let room = rng.random_range(1..=3);
         match rng.random_range(0..100) {
-            0..54 => Op::Say { lines: 1, bytes: rng.random_range(0..120) },
-            54..64 => Op::Say { lines: rng.random_range(2..=8), bytes: rng.random_range(0..60) },
-            64..66 => Op::Say { lines: 1, bytes: rng.random_range(2_000..12_000) },
+            0..41 => Op::Say { lines: 1, bytes: rng.random_range(0..120) },
+            41..50 => Op::Say { lines: rng.random_range(2..=8), bytes: rng.random_range(0..60) },
+            50..52 => Op::Say { lines: 1, bytes: rng.random_range(2_000..12_000) },
+            52..56 => Op::Edit { back: back(rng) },
+            56..59 => Op::Delete { back: back(rng) },
+            59..62 => Op::Answer { back: rng.random_range(0..6) },
+            62..66 => self.search(rng, person),
             66..71 => Op::Msg { person },
             71..75 => Op::Join { room },
             75..77 => Op::Part { room },
@@ -159,6 +174,11 @@ impl Shape {
             96..98 => Op::LookAway { ms: rng.random_range(2_000..25_000) },
             _ => Op::Leave { away_ms: rng.random_range(500..8_000) },
         }
+    }
+
+    fn search(&self, rng: &mut SmallRng, client: u16) -> Op {
+        let n = if self.crowd { 1 } else { rng.random_range(1..12) };
+        Op::Search { client, n, gone: rng.random(), everywhere: rng.random() }
     }
 
     fn faults(&self) -> Vec<Fault> {
@@ -230,12 +250,15 @@ fn classic_op(rng: &mut SmallRng) -> Op {
     }
 }
 
+/// The last line half of the time, else one of the few before it.
+fn back(rng: &mut SmallRng) -> usize {
+    if rng.random() { 0 } else { rng.random_range(1..6) }
+}
+
 fn posts_in(op: &Op) -> u32 {
     match op {
         Op::Say { lines, .. } => *lines,
-        Op::Act | Op::Reply | Op::Msg { .. } | Op::Topic | Op::Send { .. } => 1,
-        // Whatever is not a post counts a little, so that nobody does nothing else for ever.
-        _ => 0,
+        op => u32::from(op.is_post()),
     }
 }
 

@@ -68,6 +68,27 @@ pub struct StorePlan {
     pub memory: bool,
     /// The shortest and the longest time of a sync, in ms.
     pub sync_ms: (u64, u64),
+    /// How much of each room is kept.
+    #[serde(default, skip_serializing_if = "KeepPlan::is_all")]
+    pub keep: KeepPlan,
+}
+
+/// How much of each room is kept: all of it where nothing is said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct KeepPlan {
+    /// So many entries.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// Those of so many ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub age_ms: Option<u64>,
+}
+
+impl KeepPlan {
+    /// Whether all is kept.
+    pub fn is_all(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Plan {

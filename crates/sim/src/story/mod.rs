@@ -5,7 +5,7 @@ mod tales;
 pub use tales::all;
 
 use crate::coverage::Sometimes;
-use crate::plan::{ClientPlan, Fault, Kind, Link, NetPlan, Op, Plan, Step, StorePlan, When};
+use crate::plan::{ClientPlan, Fault, KeepPlan, Kind, Link, NetPlan, Op, Plan, Step, StorePlan, When};
 
 /// A story: a plan, and what makes it worth telling.
 #[derive(Clone, Debug)]
@@ -33,7 +33,7 @@ impl Story {
             safety_ms: seconds * 1_000,
             links: vec![FAST; hosts],
             net: NetPlan { window: 93_440, short: false },
-            store: StorePlan { memory: false, sync_ms: (1, 10) },
+            store: StorePlan { memory: false, sync_ms: (1, 10), keep: KeepPlan::default() },
             clients: Vec::new(),
             faults: Vec::new(),
             prompt_ms: None,

@@ -297,3 +297,19 @@ fn a_new_device_is_shown_all_that_nobody_has_read() {
     client.entries(LOBBY, 41..=100);
     assert!(client.events().contains(&Event::Unread { place: lobby(), count: 60 }));
 }
+
+#[test]
+fn a_room_that_lost_its_beginning_before_anything_was_read_is_told_to_begin_later() {
+    let mut client = Scripted::ready();
+    client.disconnect();
+    client.connect();
+    client.log_in(None);
+    assert!(matches!(client.opens().last(), Some((LOBBY, OpenFrom::After { seq: None, .. }))));
+    client.opened(LOBBY, Some(18), 16);
+    client.entries(LOBBY, 16..=18);
+    let events = client.events();
+    let place = Place::Room("lobby".into());
+    assert!(events.contains(&Event::Trimmed { place, first: seq(16), gone: 15 }), "{events:?}");
+    assert!(events.contains(&Event::Resumed(Tally { missed: 3, lost: 0, doubled: 0 })), "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, Event::Gap { .. })), "{events:?}");
+}
