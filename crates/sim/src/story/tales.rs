@@ -120,7 +120,7 @@ fn the_train() -> Story {
 
 /// A file arrives, though the link is cut ten times on its way, and the server's machine loses its power between two.
 fn file_through_ten_cuts() -> Story {
-    let mut story = Story::new("file through ten cuts", 520, 2).people(1, 0..1).people(1, 1..2);
+    let mut story = Story::new("file through ten cuts", 720, 2).people(1, 0..1).people(1, 1..2);
     story.plan.links[1].down = 36_000;
     for cut in 0..CUTS {
         story = story.then(20 + 40 * cut, Kind::Cut { host: 1, ms: 3_000, up: true, down: true });
