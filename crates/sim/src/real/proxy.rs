@@ -190,7 +190,7 @@ impl Lane<'_> {
                 let _ = enter.send((at, piece)).await;
                 return Ok(());
             };
-            at = at.max(self.arrival(segment.len(), &mut rng));
+            at = at.max(self.arrival(segment.len(), &mut rng).await);
             self.pipe.state().outward(self.end).under_way += segment.len();
             if enter.send((at, Piece::Segment(segment))).await.is_err() {
                 return Ok(());
@@ -204,15 +204,19 @@ impl Lane<'_> {
         if is_short { rng.random_range(1..=64) } else { SEGMENT }
     }
 
-    /// When so many bytes that come now arrive.
-    fn arrival(&self, bytes: usize, rng: &mut SmallRng) -> u64 {
+    /// Waits until so many bytes find room in the queue in front of the link, if it has one; when they arrive.
+    async fn arrival(&self, bytes: usize, rng: &mut SmallRng) -> u64 {
         let Link { net, host, latency_ms, .. } = self.link;
         let now = net.record.pages().now();
-        let sent = net.turn(*host, self.end, bytes, now).goes;
-        if sent > now + 50_000 {
+        let turn = net.turn(*host, self.end, bytes, now);
+        if turn.goes > now + 50_000 {
             net.record.hit(Sometimes::SlowLink);
         }
-        sent + rng.random_range(0..=*latency_ms) * 1_000
+        let Some(leaves) = turn.leaves else {
+            return turn.goes + rng.random_range(0..=*latency_ms) * 1_000;
+        };
+        sleep_until(net, turn.goes).await;
+        leaves
     }
 
     /// Lets segments arrive when they may.
