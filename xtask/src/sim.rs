@@ -27,6 +27,9 @@ pub struct Options {
     /// Run the stories whose name contains this
     #[arg(long, value_name = "NAME")]
     story: Option<String>,
+    /// Run stories over real sockets as well and compare the verdicts: these, or those that are worth it
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    real: Option<Vec<String>>,
     /// Print every event of the one run
     #[arg(long)]
     trace: bool,
@@ -45,6 +48,10 @@ pub const CI_SEEDS: u64 = 300;
 pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     if let Some(story) = &options.story {
         return start(workspace, &["story".into(), story.clone()]);
+    }
+    if let Some(names) = &options.real {
+        let args: Vec<_> = std::iter::once("real".to_owned()).chain(names.iter().cloned()).collect();
+        return start(workspace, &args);
     }
     let one = options.seed.map(|seed| seed.to_string()).or_else(|| options.replay.clone());
     let args: Vec<String> = match one {

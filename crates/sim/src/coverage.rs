@@ -67,6 +67,32 @@ sometimes! {
     ShortRead = "bytes came in pieces of a few",
 }
 
+impl Sometimes {
+    /// Whether only a fault brings it about: the others happen in calm runs as well.
+    pub const fn is_fault(self) -> bool {
+        !matches!(
+            self,
+            Self::Answered
+                | Self::BeginningTold
+                | Self::ChangedBefore
+                | Self::DeleteSeen
+                | Self::EditSeen
+                | Self::SearchHit
+                | Self::SearchedGone
+                | Self::Withdrawn
+                | Self::ClientResent
+                | Self::LateReader
+                | Self::LiveDuringHistory
+                | Self::Recalled
+                | Self::ReconnectArrived
+                | Self::ResumeBehind
+                | Self::ShortRead
+                | Self::SlowLink
+                | Self::WriterParked
+        )
+    }
+}
+
 /// How often each of them happened.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Coverage(BTreeMap<Sometimes, u64>);
@@ -82,33 +108,9 @@ impl Coverage {
         self.0.get(&what).copied().unwrap_or(0)
     }
 
-    /// Whether a fault took effect: all but what happens in calm runs as well.
+    /// Whether a fault took effect.
     pub fn felt(&self) -> bool {
-        use Sometimes::{
-            Answered, BeginningTold, ChangedBefore, ClientResent, DeleteSeen, EditSeen, LateReader,
-            LiveDuringHistory, Recalled, ReconnectArrived, ResumeBehind, SearchHit, SearchedGone, ShortRead,
-            SlowLink, Withdrawn, WriterParked,
-        };
-        let calm = [
-            Answered,
-            BeginningTold,
-            ChangedBefore,
-            DeleteSeen,
-            EditSeen,
-            SearchHit,
-            SearchedGone,
-            Withdrawn,
-            ClientResent,
-            LateReader,
-            LiveDuringHistory,
-            ReconnectArrived,
-            Recalled,
-            ResumeBehind,
-            ShortRead,
-            SlowLink,
-            WriterParked,
-        ];
-        self.0.keys().any(|what| !calm.contains(what))
+        self.0.keys().any(|what| what.is_fault())
     }
 
     /// What happened in fewer runs than `times` although random plans bring it about.

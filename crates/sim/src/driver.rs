@@ -2,13 +2,13 @@
 
 use crate::actor::{Crash, Phase};
 use crate::coverage::Sometimes;
-use crate::net::{Pipe, SERVER};
+use crate::net::Pipe;
 use crate::plan::{Fault, Kind, Plan, When};
 use crate::record::Record;
 use crate::rule::Rule;
 use crate::store::Trap;
 use crate::trace::Who;
-use crate::world::{World, host_name};
+use crate::world::World;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -190,7 +190,7 @@ impl Driver {
             return;
         }
         world.net.state().hosts[host].held = true;
-        world.sim.hold(SERVER, host_name(host));
+        world.ground.hold(host);
         self.later(until, Deed::Release(host));
     }
 
@@ -199,7 +199,7 @@ impl Driver {
             if pipes_at(world, host).iter().any(|pipe| under_way(pipe) > (0, 0)) {
                 self.record.hit(Sometimes::HeldAndReleased);
             }
-            world.sim.release(SERVER, host_name(host));
+            world.ground.release(host);
         }
     }
 
@@ -211,12 +211,7 @@ impl Driver {
             let mut state = world.net.state();
             (state.hosts[host].cut_up, state.hosts[host].cut_down) = (up, down);
         }
-        let name = host_name(host);
-        match (up, down) {
-            (true, true) => world.sim.partition(SERVER, name),
-            (true, false) => world.sim.partition_oneway(name, SERVER),
-            (false, _) => world.sim.partition_oneway(SERVER, name),
-        }
+        world.ground.cut(host, up, down);
         for pipe in pipes_at(world, host) {
             let (above, below) = under_way(&pipe);
             if up && above > 0 || down && below > 0 {
@@ -238,12 +233,7 @@ impl Driver {
         if !was_cut {
             return;
         }
-        let name = host_name(host);
-        match (up, down) {
-            (true, true) => world.sim.repair(SERVER, name),
-            (true, false) => world.sim.repair_oneway(name, SERVER),
-            (false, _) => world.sim.repair_oneway(SERVER, name),
-        }
+        world.ground.mend(host, up, down);
         self.give_up_classic(pipes_at(world, host));
     }
 
@@ -279,7 +269,7 @@ impl Driver {
         self.server_up = false;
         self.stopping = None;
         world.net.state().server_ends = true;
-        world.sim.crash(SERVER);
+        world.ground.crash_server();
         world.server.process().stop = None;
         world.net.state().server_ends = false;
         world.store.crash();
@@ -291,7 +281,7 @@ impl Driver {
             self.server_up = true;
             // Whoever is still connected to the process before it is told by its machine's TCP.
             self.give_up_classic(world.net.pipes());
-            world.sim.bounce(SERVER);
+            world.ground.start_server();
         }
     }
 

@@ -1,7 +1,13 @@
 //! Panics inside a run, which are violations: kept quietly, with their place.
 
 use std::cell::RefCell;
-use std::sync::Once;
+use std::sync::{Mutex, Once, PoisonError};
+
+/// How the names of threads begin that are a part of a run over real sockets.
+pub(crate) const REAL: &str = "real-";
+
+/// The first panic of such a thread.
+static REAL_LAST: Mutex<String> = Mutex::new(String::new());
 
 thread_local! {
     static LAST: RefCell<String> = const { RefCell::new(String::new()) };
@@ -24,6 +30,12 @@ pub(crate) fn keep_quietly(plan: &str) {
                         *last = info.to_string().replace('\n', " ");
                     }
                 });
+            } else if std::thread::current().name().is_some_and(|name| name.starts_with(REAL)) {
+                let mut last = REAL_LAST.lock().unwrap_or_else(PoisonError::into_inner);
+                if last.is_empty() {
+                    eprintln!("in a run over real sockets: {info}");
+                    *last = info.to_string().replace('\n', " ");
+                }
             } else {
                 before(info);
             }
@@ -34,4 +46,10 @@ pub(crate) fn keep_quietly(plan: &str) {
 /// The first panic of this thread since the last one was taken.
 pub(crate) fn take() -> String {
     LAST.take()
+}
+
+/// The first panic of the threads of a run over real sockets, if there was one.
+pub(crate) fn take_real() -> Option<String> {
+    let last = std::mem::take(&mut *REAL_LAST.lock().unwrap_or_else(PoisonError::into_inner));
+    (!last.is_empty()).then_some(last)
 }

@@ -2,6 +2,7 @@
 
 use crate::coverage::{Coverage, Sometimes};
 use crate::meant::Meanings;
+use crate::real::WallClock;
 use crate::rule::{Rule, Violation};
 use crate::sight::Sight;
 use crate::trace::{Happened, Token, Trace, Who};
@@ -41,6 +42,8 @@ pub(crate) struct Pages {
     logins: Vec<u64>,
     /// The time between two steps.
     now: u64,
+    /// What tells the time of a world that is not simulated.
+    clock: Option<WallClock>,
     work: u64,
 }
 
@@ -113,9 +116,17 @@ impl Pages {
         }
     }
 
-    /// The simulated time in microseconds.
+    /// The time in microseconds: simulated, or of a real clock.
     pub(crate) fn now(&self) -> u64 {
-        turmoil::sim_elapsed().map_or(self.now, micros)
+        match &self.clock {
+            Some(clock) => clock.now(),
+            None => turmoil::sim_elapsed().map_or(self.now, micros),
+        }
+    }
+
+    /// From here on time is real.
+    pub(crate) fn live_by(&mut self, clock: WallClock) {
+        self.clock = Some(clock);
     }
 
     /// A step is over.

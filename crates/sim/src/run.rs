@@ -10,6 +10,7 @@ use crate::trace::Happened;
 use crate::verdict::{judge_contents, judge_log, judge_named, judge_topics, unsettled};
 use crate::world::{TICK_MS, World};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 
 /// How long everybody may take to catch up once all is healed, in ms.
 const SETTLE_MS: u64 = 30_000;
@@ -50,11 +51,17 @@ pub struct Report {
 
 /// Runs a plan. Everything that happens is kept if `keep_all`.
 pub fn run(plan: &Plan, keep_all: bool) -> Report {
-    crate::panics::keep_quietly(&plan.name);
     let record = Record::new(plan.clients.len(), keep_all);
     let folder = Folder::of(plan);
+    let world = World::simulated(plan, &record, folder.as_ref().map(Folder::path));
+    run_world(plan, &record, world, u64::MAX)
+}
+
+/// Runs a plan in this world, for at most so many ms.
+pub(crate) fn run_world(plan: &Plan, record: &Record, world: World, most_ms: u64) -> Report {
+    crate::panics::keep_quietly(&plan.name);
     let simulated_ms = {
-        let mut run = Run::new(plan, &record, folder.as_ref());
+        let mut run = Run::new(plan, record, world, most_ms);
         run.all();
         run.now
     };
@@ -76,10 +83,14 @@ pub fn run(plan: &Plan, keep_all: bool) -> Report {
 }
 
 /// A real folder for files, if any are sent; removed at the end.
-struct Folder(std::path::PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn of(plan: &Plan) -> Option<Self> {
+    pub(crate) fn path(&self) -> &PathBuf {
+        &self.0
+    }
+
+    pub(crate) fn of(plan: &Plan) -> Option<Self> {
         static LAST: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
         let sends = |op: &Op| matches!(op, Op::Send { .. });
         plan.clients.iter().flat_map(|client| &client.steps).any(|step| sends(&step.op)).then(|| {
@@ -105,18 +116,19 @@ struct Run<'a> {
     world: World,
     driver: Driver,
     now: u64,
+    /// It ends then at the latest.
+    most_ms: u64,
 }
 
 impl<'a> Run<'a> {
-    fn new(plan: &'a Plan, record: &Record, folder: Option<&Folder>) -> Self {
+    fn new(plan: &'a Plan, record: &Record, world: World, most_ms: u64) -> Self {
         for (client, sight) in plan.clients.iter().zip(&mut record.pages().sights) {
             let link = plan.links.get(client.host).map_or((0, 0), |link| (link.up, link.down));
             let looks_away = client.steps.iter().any(|step| matches!(step.op, Op::LookAway { .. }));
             sight.slow = looks_away || link != (0, 0);
         }
         record.pages().prompt_ms = plan.prompt_ms;
-        let world = World::new(plan, record, folder.map(|folder| &folder.0));
-        Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0 }
+        Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0, most_ms }
     }
 
     fn all(&mut self) {
@@ -139,7 +151,7 @@ impl<'a> Run<'a> {
 
     /// Steps until this time, or until `done`; whether it was done.
     fn until(&mut self, end: u64, done: impl Fn(&Self) -> bool) -> bool {
-        while self.now < end && !self.is_broken() {
+        while self.now < end.min(self.most_ms) && !self.is_broken() {
             self.step();
             if done(self) {
                 return true;
@@ -150,11 +162,11 @@ impl<'a> Run<'a> {
 
     fn step(&mut self) {
         self.driver.act(&mut self.world, self.now);
-        let stepped = catch_unwind(AssertUnwindSafe(|| self.world.sim.step()));
         self.now += TICK_MS;
+        let stepped = catch_unwind(AssertUnwindSafe(|| self.world.ground.step(self.now)));
         self.record.pages().step(self.now * 1_000);
         match stepped {
-            Ok(Ok(_)) => {}
+            Ok(Ok(())) => {}
             Ok(Err(error)) => self.record.fail(Rule::NoPanic, format!("a host ended: {error}")),
             Err(_) => self.record.fail(Rule::NoPanic, crate::panics::take()),
         }

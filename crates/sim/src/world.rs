@@ -1,42 +1,50 @@
-//! A world: the server on one simulated host, and the clients on a few others.
+//! A world: the server on one host, and the clients on a few others; what is handed in to them, and to what.
 
 use crate::actor::{Actor, Orders};
 use crate::disk::{ClientDisk, ServerDisk};
-use crate::net::{Bucket, Host, Net, SERVER, ServerClock, SimListener};
+use crate::ground::{Ground, Simulated};
+use crate::net::{Bucket, Host, Net, ServerClock};
 use crate::plan::{KeepPlan, Link, Plan};
 use crate::record::Record;
 use crate::rule::Rule;
 use crate::seed::stream;
 use crate::store::SimStore;
 use crate::trace::Who;
-use protocol::limits::DEFAULT_PORT;
 use rand::RngExt;
 use server::config::Plaintext;
 use server::files::Contents;
 use server::hub::Settings;
 use server::keep::{KeepRule, Retention};
+use server::listener::Listen;
 use server::run::serve_until;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
-use turmoil::{Builder, Sim};
 
 /// The step of the world: long, because every host costs something in every step.
 pub(crate) const TICK_MS: u64 = 5;
 
-/// Segments that a simulated connection holds, and connections that may wait to be accepted.
-const TCP_CAPACITY: usize = 4_096;
-
 /// A world that can be run.
 pub(crate) struct World {
-    pub(crate) sim: Sim<'static>,
+    pub(crate) ground: Box<dyn Ground>,
     pub(crate) net: Net,
     pub(crate) store: SimStore,
     pub(crate) disk: ServerDisk,
     pub(crate) orders: Orders,
     pub(crate) server: Server,
+}
+
+/// What all hosts share with whoever watches them; clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Parts {
+    pub(crate) net: Net,
+    pub(crate) store: SimStore,
+    pub(crate) disk: ServerDisk,
+    pub(crate) orders: Orders,
+    pub(crate) server: Server,
+    /// The disk of each client.
+    disks: Vec<ClientDisk>,
 }
 
 /// The server's process, seen from outside; clones share it.
@@ -65,67 +73,34 @@ impl Server {
     }
 }
 
-/// The name of a client's host.
-pub(crate) fn host_name(host: usize) -> String {
-    format!("host{host}")
-}
-
-impl World {
-    /// The world of a plan, before anything has happened.
-    pub(crate) fn new(plan: &Plan, record: &Record, folder: Option<&PathBuf>) -> Self {
-        let mut sim = build(plan);
+impl Parts {
+    /// What a plan needs.
+    pub(crate) fn new(plan: &Plan, record: &Record) -> Self {
         let hosts = plan.links.iter().map(Host::new).collect();
-        let net = Net::new(record.clone(), plan.net, plan.seed, hosts);
-        let store = SimStore::new(record.clone(), plan.store, plan.seed);
-        let disk = ServerDisk::new(record.clone(), plan.store.sync_ms, plan.seed);
-        let server = Server::default();
-        let (start_net, start_store, start_disk, start_server) =
-            (net.clone(), store.clone(), disk.clone(), server.clone());
-        sim.host(SERVER, move || {
-            let served =
-                serve(start_net.clone(), start_store.clone(), start_disk.clone(), start_server.clone());
-            async move {
-                served.await?;
-                Ok(())
-            }
-        });
-        let mut world = Self { sim, net, store, disk, orders: Orders::default(), server };
-        world.add_clients(plan, record, folder);
-        world
-    }
-
-    fn add_clients(&mut self, plan: &Plan, record: &Record, folder: Option<&PathBuf>) {
-        let disks: Vec<_> = (0..plan.clients.len()).map(|at| disk_of(plan, at, record)).collect();
-        for (host, link) in plan.links.iter().enumerate() {
-            let (net, orders, plan, disks) =
-                (self.net.clone(), self.orders.clone(), plan.clone(), disks.clone());
-            let folder = folder.cloned();
-            self.sim.host(host_name(host), move || {
-                let actors = actors(host, &plan, &net, &orders, &disks, folder.as_ref());
-                async move {
-                    actors.into_iter().for_each(|actor| drop(tokio::task::spawn_local(actor.live())));
-                    std::future::pending().await
-                }
-            });
-            let address = self.sim.lookup(host_name(host));
-            self.net.place_host(address, host);
-            let latency = Duration::from_millis(link.latency_ms);
-            self.sim.set_link_max_message_latency(SERVER, host_name(host), latency);
+        Self {
+            net: Net::new(record.clone(), plan.net, plan.seed, hosts),
+            store: SimStore::new(record.clone(), plan.store, plan.seed),
+            disk: ServerDisk::new(record.clone(), plan.store.sync_ms, plan.seed),
+            orders: Orders::default(),
+            server: Server::default(),
+            disks: (0..plan.clients.len()).map(|at| disk_of(plan, at, record)).collect(),
         }
     }
 }
 
-fn build(plan: &Plan) -> Sim<'static> {
-    Builder::new()
-        .rng_seed(plan.seed)
-        // Both default to something that no two runs share.
-        .epoch(SystemTime::UNIX_EPOCH + Duration::from_millis(crate::net::EPOCH_MS))
-        .simulation_duration(Duration::from_secs(86_400 * 365))
-        .tick_duration(Duration::from_millis(TICK_MS))
-        .tcp_capacity(TCP_CAPACITY)
-        .min_message_latency(Duration::from_millis(1))
-        .max_message_latency(Duration::from_millis(20))
-        .build()
+impl World {
+    /// The world of a plan in turmoil, before anything has happened.
+    pub(crate) fn simulated(plan: &Plan, record: &Record, folder: Option<&PathBuf>) -> Self {
+        let parts = Parts::new(plan, record);
+        let ground = Simulated::new(plan, &parts, folder);
+        Self::on(Box::new(ground), parts)
+    }
+
+    /// These parts, on this ground.
+    pub(crate) fn on(ground: Box<dyn Ground>, parts: Parts) -> Self {
+        let Parts { net, store, disk, orders, server, .. } = parts;
+        Self { ground, net, store, disk, orders, server }
+    }
 }
 
 impl Host {
@@ -149,21 +124,15 @@ fn disk_of(plan: &Plan, at: usize, record: &Record) -> ClientDisk {
     disk
 }
 
-fn actors(
-    host: usize,
-    plan: &Plan,
-    net: &Net,
-    orders: &Orders,
-    disks: &[ClientDisk],
-    folder: Option<&PathBuf>,
-) -> Vec<Actor> {
+/// Who is on a host.
+pub(crate) fn actors(host: usize, plan: &Plan, parts: &Parts, folder: Option<&PathBuf>) -> Vec<Actor> {
     let here = plan.clients.iter().enumerate().filter(|(_, client)| client.host == host && !client.absent);
     let actor = |(at, client): (usize, &crate::plan::ClientPlan)| Actor {
-        net: net.clone(),
+        net: parts.net.clone(),
         id: u16::try_from(at).unwrap_or(u16::MAX),
         plan: client.clone(),
-        disk: disks[at].clone(),
-        orders: orders.clone(),
+        disk: parts.disks[at].clone(),
+        orders: parts.orders.clone(),
         seed: plan.seed,
         folder: folder.cloned(),
     };
@@ -171,8 +140,8 @@ fn actors(
 }
 
 /// One process of the server; it ends with its host.
-async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> std::io::Result<()> {
-    let listener = turmoil::net::TcpListener::bind(("0.0.0.0", DEFAULT_PORT)).await?;
+pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std::io::Result<()> {
+    let Parts { net, store, disk, server, .. } = parts;
     let (stop, stopped) = watch::channel(false);
     let start = {
         let mut process = server.process();
@@ -194,7 +163,6 @@ async fn serve(net: Net, store: SimStore, disk: ServerDisk, server: Server) -> s
     };
     let contents = open_contents(&net, &store, disk).await?;
     let clock = Arc::new(ServerClock(net.clone()));
-    let listener = SimListener { net: net.clone(), listener };
     let served = serve_until(listener, store, contents, clock, settings, Plaintext::Anywhere, stopped).await;
     net.record.note(Who::Server, if served.is_ok() { "stops" } else { "fails" }, start);
     server.process().ended = Some(served.is_ok());

@@ -51,6 +51,18 @@ fn every_story_that_need_not_wait_ends_well() {
     }
 }
 
+#[test]
+fn a_bad_moment_breaks_nothing_over_real_sockets_either() {
+    let [story] = &sim::real::told(&["a bad moment".to_owned()])[..] else {
+        panic!("there is no such story")
+    };
+    let report = sim::real::run_real(&story.plan).unwrap();
+    assert_eq!(report.violation, None);
+    for what in &story.sees {
+        assert!(report.coverage.count(*what) > 0, "it never happened that {}", what.text());
+    }
+}
+
 /// Each cut and the restart cost the block under way at most; what was lost on its way was not read.
 #[test]
 fn ten_cuts_and_a_power_loss_cost_a_file_a_block_each_at_most() {

@@ -2,7 +2,7 @@
 
 use super::lines::{Typed, Typist};
 use super::{Actor, Ended, Phase, name_of};
-use crate::net::{Owner, Shaped, SimConnect};
+use crate::net::{Owner, SimConnect, Wired};
 use crate::record::Pages;
 use crate::rule::Rule;
 use crate::trace::{Token, Who};
@@ -56,7 +56,7 @@ struct Talk<'a> {
 }
 
 impl Talk<'_> {
-    async fn run(&mut self, stream: Shaped) -> io::Result<u64> {
+    async fn run(&mut self, stream: Wired) -> io::Result<u64> {
         let (mut read, mut write) = tokio::io::split(stream);
         write.write_all(&ClassicMsg::Join(&name_of(self.actor.plan.person)).encode()).await?;
         let mut deframer = Deframer::new(MAX_FRAME);
@@ -93,7 +93,7 @@ impl Talk<'_> {
         }
     }
 
-    async fn type_what_is_due(&mut self, write: &mut WriteHalf<Shaped>) -> io::Result<()> {
+    async fn type_what_is_due(&mut self, write: &mut WriteHalf<Wired>) -> io::Result<()> {
         // Nobody speaks before they were let in, or after they have said goodbye.
         while self.from.is_some() && self.leaving.is_none() {
             let Some(typed) = self.typist.take(self.now()) else { break };

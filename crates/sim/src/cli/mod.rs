@@ -3,6 +3,7 @@
 mod kept;
 mod many;
 mod one;
+mod real;
 
 pub use many::run_many;
 
@@ -43,6 +44,11 @@ enum Task {
     Story {
         /// A part of its name
         name: Option<String>,
+    },
+    /// Run stories over real sockets as well, and compare the verdicts
+    Real {
+        /// Parts of their names; those that are worth it if there are none
+        names: Vec<String>,
     },
     /// Make the failing plan of a seed or file as small as it can be
     Shrink {
@@ -135,6 +141,7 @@ fn run(task: &Task) -> io::Result<bool> {
             let broken = told.filter(|story| !one::explain(&story.plan, &command, false));
             Ok(broken.count() == 0)
         }
+        Task::Real { names } => real::compare(names),
         Task::Shrink { what, into } => {
             let plan = match what.parse() {
                 Ok(seed) => Plan::random(seed),

@@ -1,4 +1,4 @@
-//! The simulated network: turmoil's, with slow links, windows in bytes, stalls and resets around it.
+//! The network of a world: turmoil's, with slow links, windows in bytes, stalls and resets around it, or a real one.
 
 mod bucket;
 mod pipe;
@@ -23,6 +23,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 pub(crate) use tap::{Tap, Wire, token_of};
+use tokio::io::{AsyncRead, AsyncWrite};
 use turmoil::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use turmoil::net::{TcpListener, TcpStream};
 
@@ -30,9 +31,9 @@ use turmoil::net::{TcpListener, TcpStream};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
     /// It leaves its sender, for the link or for the queue in front of it.
-    goes: u64,
+    pub(crate) goes: u64,
     /// It has come out of that queue and reaches its reader, if there is a queue.
-    leaves: Option<u64>,
+    pub(crate) leaves: Option<u64>,
 }
 
 /// The name of the server's host.
@@ -45,7 +46,7 @@ pub(crate) const EPOCH_MS: u64 = 1_000_000_000_000;
 #[derive(Clone, Debug)]
 pub(crate) struct Net {
     pub(crate) record: Record,
-    plan: NetPlan,
+    pub(crate) plan: NetPlan,
     seed: u64,
     state: Arc<Mutex<State>>,
 }
@@ -61,6 +62,8 @@ pub(crate) struct State {
     limbo: (Vec<OwnedReadHalf>, Vec<OwnedWriteHalf>),
     /// How far the server's clock is off, in ms.
     skew: i64,
+    /// Where each client connects to, if that is a real address. A real TCP sends again what a cut dropped.
+    pub(crate) doors: Vec<SocketAddr>,
     /// The server's process is ending: its connections end with it, and nobody gives them up.
     pub(crate) server_ends: bool,
 }
@@ -79,6 +82,12 @@ pub(crate) struct Host {
     pub(crate) latency: u64,
 }
 
+impl State {
+    fn host_of(&self, address: IpAddr) -> usize {
+        self.by_address.get(&address).copied().unwrap_or(0)
+    }
+}
+
 impl Net {
     pub(crate) fn new(record: Record, plan: NetPlan, seed: u64, hosts: Vec<Host>) -> Self {
         let state = State { hosts, ..State::default() };
@@ -93,13 +102,18 @@ impl Net {
         self.state().by_address.insert(address, host);
     }
 
+    /// The host that has this address.
+    pub(crate) fn host_of(&self, address: IpAddr) -> usize {
+        self.state().host_of(address)
+    }
+
     /// The connection of this client's address: whichever end comes first makes it.
-    fn pipe(&self, peer: SocketAddr) -> Arc<Pipe> {
+    pub(crate) fn pipe(&self, peer: SocketAddr) -> Arc<Pipe> {
         let mut state = self.state();
         if let Some(pipe) = state.pipes.get(&peer).and_then(Weak::upgrade) {
             return pipe;
         }
-        let host = state.by_address.get(&peer.ip()).copied().unwrap_or(0);
+        let host = state.host_of(peer.ip());
         let pipe = Arc::new(Pipe::new(host));
         state.pipes.insert(peer, Arc::downgrade(&pipe));
         state.opened += 1;
@@ -127,7 +141,7 @@ impl Net {
         told.collect()
     }
 
-    fn turn(&self, host: usize, end: End, bytes: usize, now: u64) -> Turn {
+    pub(crate) fn turn(&self, host: usize, end: End, bytes: usize, now: u64) -> Turn {
         let mut state = self.state();
         let Some(host) = state.hosts.get_mut(host) else { return Turn { goes: now, leaves: None } };
         let bucket = if end == End::Client { &mut host.up } else { &mut host.down };
@@ -139,12 +153,12 @@ impl Net {
     }
 
     /// Whether what this end writes is dropped.
-    fn is_cut(&self, host: usize, end: End) -> bool {
+    pub(crate) fn is_cut(&self, host: usize, end: End) -> bool {
         let state = self.state();
         state.hosts.get(host).is_some_and(|host| if end == End::Client { host.cut_up } else { host.cut_down })
     }
 
-    fn rng(&self) -> SmallRng {
+    pub(crate) fn rng(&self) -> SmallRng {
         let opened = {
             let mut state = self.state();
             state.opened += 1;
@@ -191,6 +205,14 @@ impl server::listener::Listen for SimListener {
     }
 }
 
+/// A client's connection, simulated or real.
+pub(crate) type Wired = Box<dyn Duplex>;
+
+/// Both directions of a connection.
+pub(crate) trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Duplex for S {}
+
 /// Connects one client.
 #[derive(Clone, Debug)]
 pub(crate) struct SimConnect {
@@ -199,19 +221,25 @@ pub(crate) struct SimConnect {
 }
 
 impl Connect for SimConnect {
-    type Stream = Shaped;
+    type Stream = Wired;
 
-    fn connect(&self) -> Connecting<Shaped> {
+    fn connect(&self) -> Connecting<Wired> {
         let (net, owner) = (self.net.clone(), self.owner);
         Box::pin(async move {
             net.record.work();
             net.count_connect(owner);
+            let tap = (!owner.bulk && !owner.classic).then(|| Tap::new(net.record.clone(), owner.client));
+            let door = net.state().doors.get(usize::from(owner.client)).copied();
+            if let Some(door) = door {
+                let stream: Wired = Box::new(crate::real::connect(net, owner, door, tap).await?);
+                return Ok(stream);
+            }
             let stream = TcpStream::connect((SERVER, DEFAULT_PORT)).await?;
             let pipe = net.pipe(stream.local_addr()?);
             pipe.state().owner = Some(owner);
-            let tap = (!owner.bulk && !owner.classic).then(|| Tap::new(net.record.clone(), owner.client));
             let (read, write) = net.shape(stream, pipe, End::Client, tap);
-            Ok(Shaped { read, write })
+            let stream: Wired = Box::new(Shaped { read, write });
+            Ok(stream)
         })
     }
 }
@@ -230,9 +258,10 @@ impl Net {
 
     /// Bytes were dropped on their way.
     pub(crate) fn note_loss(&self, pipe: &Pipe) {
+        let is_sent_again = !self.state().doors.is_empty();
         let mut state = pipe.state();
         if !state.lossy {
-            state.lossy = true;
+            state.lossy = !is_sent_again;
             let bulk = state.owner.is_some_and(|owner| owner.bulk);
             self.record.hit(if bulk { Sometimes::CutMidFile } else { Sometimes::CutMidSend });
         }

@@ -21,6 +21,8 @@ pub fn all() -> Vec<Story> {
         the_train(),
         file_through_ten_cuts(),
         chat_beside_files(),
+        a_bad_afternoon(),
+        a_bad_moment(),
     ]
 }
 
@@ -118,7 +120,7 @@ fn the_train() -> Story {
 
 /// A file arrives, though the link is cut ten times on its way, and the server's machine loses its power between two.
 fn file_through_ten_cuts() -> Story {
-    let mut story = Story::new("file through ten cuts", 520, 2).people(1, 0..1).people(1, 1..2);
+    let mut story = Story::new("file through ten cuts", 720, 2).people(1, 0..1).people(1, 1..2);
     story.plan.links[1].down = 36_000;
     for cut in 0..CUTS {
         story = story.then(20 + 40 * cut, Kind::Cut { host: 1, ms: 3_000, up: true, down: true });
@@ -143,4 +145,41 @@ fn chat_beside_files() -> Story {
         .prompt(2_000)
         .sees(Sometimes::SlowLink)
         .sees(Sometimes::FileArrived)
+}
+
+/// Everything that a network does to people, one thing after the other; each host has its own trouble.
+fn a_bad_afternoon() -> Story {
+    let mut story = Story::new("a bad afternoon", 42, 6).people(12, 0..6).classics(3, 2..5);
+    (story.plan.links[5].up, story.plan.links[5].down) = (16_384, 32_768);
+    story.plan.net.short = true;
+    story
+        .talk(0..15, 2..40, 120)
+        .then(6, Kind::Hold { host: 0, ms: 4_000 })
+        .then(7, Kind::Cut { host: 1, ms: 4_000, up: true, down: false })
+        .then(8, Kind::Cut { host: 2, ms: 17_000, up: false, down: true })
+        .then(9, Kind::Cut { host: 3, ms: 6_000, up: true, down: true })
+        .then(10, Kind::Reset { client: 4 })
+        .then(11, Kind::Stall { client: 10, ms: 5_000 })
+        .then(12, Kind::HalfOpen { client: 5 })
+        .then(13, Kind::ClientCrash { client: 11, down_ms: 20_000, power: true })
+        .then(34, Kind::ResetAll)
+        .sees(Sometimes::HeldAndReleased)
+        .sees(Sometimes::CutMidSend)
+        .sees(Sometimes::LongOneWayCut)
+        .sees(Sometimes::HalfOpenReaped)
+}
+
+/// A few seconds in which a link is held, another one is cut, somebody is thrown out, and the server dies.
+fn a_bad_moment() -> Story {
+    Story::new("a bad moment", 7, 3)
+        .people(6, 0..3)
+        .classics(1, 2..3)
+        .talk(0..7, 1..7, 40)
+        .then(2, Kind::Hold { host: 0, ms: 1_000 })
+        .then(2, Kind::Cut { host: 1, ms: 1_000, up: true, down: true })
+        .then(3, Kind::Reset { client: 2 })
+        .when(When::Append { nth: 90, synced: true }, Kind::ServerCrash { down_ms: 300, power: false })
+        .sees(Sometimes::HeldAndReleased)
+        .sees(Sometimes::CutMidSend)
+        .sees(Sometimes::CrashSynced)
 }
