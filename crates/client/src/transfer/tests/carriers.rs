@@ -196,8 +196,10 @@ async fn a_broken_download_goes_on_where_it_stopped() {
     let server = FakeServer::new(faults);
     let body = body(&server, &content(5_000_000));
     let steps = receive(&server, folder.path(), body).await;
-    assert_eq!(server.offsets(), [0, 1 << 20, 3 << 20]);
-    assert!(steps.contains(&Step::Resumed(1 << 20)) && steps.contains(&Step::Resumed(3 << 20)), "{steps:?}");
+    let [0, second, third] = server.offsets()[..] else { panic!("{:?}", server.offsets()) };
+    // Within a block, not where it begins.
+    assert!(second >= 1_400_000 && third >= 3_900_000, "{second} {third}");
+    assert!(steps.contains(&Step::Resumed(second)) && steps.contains(&Step::Resumed(third)), "{steps:?}");
     assert!(matches!(steps.last(), Some(Step::Received(_))), "{steps:?}");
     assert_eq!(fs::read(folder.path().join("cat.png")).expect("there"), content(5_000_000));
 }

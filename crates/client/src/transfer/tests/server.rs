@@ -227,7 +227,6 @@ impl FakeServer {
         fault: Fault,
     ) -> Option<()> {
         let mut at = usize::try_from(offset).expect("small");
-        assert_eq!(at % BLOCK_LEN, 0, "it begins at a block");
         loop {
             let found = match &source {
                 Source::Content { hash } => Some((*hash, usize::MAX)),
