@@ -27,6 +27,12 @@ impl Renderer {
                 let doing = if matches!(transfer.way, Way::Up { .. }) { "sending" } else { "receiving" };
                 vec![self.at_work(transfer, doing, *pace)]
             }
+            TransferStep::Queued { ahead: 0 } => {
+                vec![self.info(&format!("'{name}' is sent when the connection is there"))]
+            }
+            TransferStep::Queued { ahead } => {
+                vec![self.info(&format!("'{name}' is sent after {}", count(*ahead as u64, "other file")))]
+            }
             TransferStep::Looking { found } => vec![self.looking(transfer, *found)],
             TransferStep::Hashing(pace) => vec![self.at_work(transfer, "hashing", *pace)],
             TransferStep::Verifying(pace) => vec![self.at_work(transfer, "verifying", *pace)],

@@ -137,6 +137,10 @@ pub(super) async fn hold(
     drop((session, ports));
     carriers.into_iter().for_each(Carriers::join);
     threads.join();
+    if driven.is_none() && errand.is_some() && unfinished && !cli.quiet {
+        // Nobody may be there to read it.
+        let _ = writeln!(io::stderr(), "-- interrupted: the same command goes on where this one stopped");
+    }
     if let Some(folder) = kept.filter(|_| errand.is_some() && !unfinished) {
         forget(&folder, &mut rng);
     }
