@@ -137,6 +137,7 @@ async fn a_send_that_is_interrupted_ends_with_130_and_goes_on_with_the_same_comm
         send.interrupt();
         let ended = send.finished().await;
         assert_eq!((ended.code, ended.out.as_str()), (Some(130), ""), "{}", ended.err);
+        assert!(ended.err.contains("interrupted: the same command goes on"), "{}", ended.err);
         went_on(&world.send().finished().await);
         let shown = world.shown().await;
         let count = shown.iter().filter(|line| line.contains("sends 'big.bin'")).count();

@@ -23,14 +23,12 @@ impl Renderer {
     pub(super) fn transfer(&self, transfer: &Transfer) -> Vec<String> {
         let name = safe(&transfer.name);
         match &transfer.step {
-            TransferStep::Moving(pace) => {
-                let doing = if matches!(transfer.way, Way::Up { .. }) { "sending" } else { "receiving" };
-                vec![self.at_work(transfer, doing, *pace)]
-            }
-            TransferStep::Looking { found } => vec![self.looking(transfer, *found)],
-            TransferStep::Hashing(pace) => vec![self.at_work(transfer, "hashing", *pace)],
-            TransferStep::Verifying(pace) => vec![self.at_work(transfer, "verifying", *pace)],
-            TransferStep::Unpacking(pace) => vec![self.at_work(transfer, "unpacking", *pace)],
+            TransferStep::Queued { .. }
+            | TransferStep::Looking { .. }
+            | TransferStep::Hashing(_)
+            | TransferStep::Verifying(_)
+            | TransferStep::Moving(_)
+            | TransferStep::Unpacking(_) => self.under_way(transfer),
             TransferStep::Waiting(pace) => {
                 let (moved, size) = (human_size(pace.moved), human_size(transfer.size));
                 vec![self.info(&format!("'{name}': {moved} of {size} are here; waiting for its sender"))]
@@ -85,6 +83,28 @@ impl Renderer {
 }
 
 impl Renderer {
+    /// What is being done with it.
+    fn under_way(&self, transfer: &Transfer) -> Vec<String> {
+        let name = safe(&transfer.name);
+        let (doing, pace) = match &transfer.step {
+            TransferStep::Queued { ahead: 0 } => {
+                return vec![self.info(&format!("'{name}' is sent when the connection is there"))];
+            }
+            TransferStep::Queued { ahead } => {
+                let others = count(*ahead as u64, "other file");
+                return vec![self.info(&format!("'{name}' is sent after {others}"))];
+            }
+            TransferStep::Looking { found } => return vec![self.looking(transfer, *found)],
+            TransferStep::Hashing(pace) => ("hashing", pace),
+            TransferStep::Verifying(pace) => ("verifying", pace),
+            TransferStep::Unpacking(pace) => ("unpacking", pace),
+            TransferStep::Moving(pace) if matches!(transfer.way, Way::Up { .. }) => ("sending", pace),
+            TransferStep::Moving(pace) => ("receiving", pace),
+            _ => return Vec::new(),
+        };
+        vec![self.at_work(transfer, doing, *pace)]
+    }
+
     /// How far it is: on a screen in one row.
     fn at_work(&self, transfer: &Transfer, doing: &str, pace: Pace) -> String {
         let Transfer { id, size, .. } = transfer;

@@ -142,7 +142,7 @@ mod tests {
         let address: Address = "chat.example:4000".parse().expect("an address");
         let io_error = |kind| drive_failure(&DriveError::Connect(io::Error::from(kind)), &address);
         let unknown = io::Error::new(io::ErrorKind::NotFound, UnknownHost);
-        let folder = Path::new("/srv/alice/.local/state/natter/x");
+        let folder = Path::new("/state/natter/x");
         let full = ProfileError::Io { file: "journal", source: io::ErrorKind::StorageFull.into() };
         let mut failures = vec![
             drive_failure(&DriveError::Connect(unknown), &address),

@@ -137,6 +137,9 @@ pub(super) async fn hold(
     drop((session, ports));
     carriers.into_iter().for_each(Carriers::join);
     threads.join();
+    if driven.is_none() && errand.is_some() && unfinished && !cli.quiet {
+        say_interrupted();
+    }
     if let Some(folder) = kept.filter(|_| errand.is_some() && !unfinished) {
         forget(&folder, &mut rng);
     }
@@ -152,6 +155,11 @@ pub(super) async fn hold(
         None if mistakes > 0 && !interactive => Ok(ExitCode::User),
         None => Ok(ExitCode::Fine),
     }
+}
+
+fn say_interrupted() {
+    // Nobody may be there to read it.
+    let _ = writeln!(io::stderr(), "-- interrupted: the same command goes on where this one stopped");
 }
 
 /// The user's name on this machine.

@@ -65,6 +65,10 @@ impl Session {
                 let text = format!("line #{line} is by {}", known.quoted.name);
                 self.mistake(text, "only who wrote a line can change it or take it back");
             }
+            Some(known) if known.quoted.kind == EntryKind::FileOffer => {
+                let hint = "/cancel gives it up as long as it is sent; then /files tells the line of the file itself";
+                self.mistake(format!("line #{line} only says that a file comes"), hint);
+            }
             Some(known) if !change.suits(known.quoted.kind) => {
                 self.mistake(format!("line #{line} is a file"), format!("/delete #{line} takes it back"));
             }

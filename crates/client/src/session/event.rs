@@ -317,6 +317,8 @@ pub enum TransferStep {
     Verifying(Pace),
     /// It goes on behind this byte.
     Resumed { at: u64 },
+    /// It is sent behind so many others, or when there is a connection.
+    Queued { ahead: usize },
     /// It takes a while, and is so far.
     Moving(Pace),
     /// All that its sender has sent so far is here.

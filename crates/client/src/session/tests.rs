@@ -1,5 +1,6 @@
 //! The session against a server that says what a test wants.
 
+mod again;
 mod changes;
 mod offers;
 mod reading;

@@ -45,8 +45,12 @@ impl Session {
     /// `/send`: the file goes where its user is now, whenever that is.
     pub(super) fn send_file(&mut self, place: Place, path: String, now: Now) {
         let id = self.transfers.next_id();
-        let way = Way::Up { to: place.clone() };
-        self.transfers.insert(id, Moving::new(way, path.clone(), 0, Stage::Unresolved));
+        let ahead = self.transfers.uploading();
+        let moving = Moving::new(Way::Up { to: place.clone() }, path.clone(), 0, Stage::Unresolved);
+        if self.config.interactive && (ahead > 0 || self.phase != Phase::Up) {
+            self.tell(moving.told(id, TransferStep::Queued { ahead }));
+        }
+        self.transfers.insert(id, moving);
         self.outbox.keep_job(id, Job::Up(UpJob { place, path, opened: None, offer: Offer::None }));
         self.advance_transfers(now);
         self.advance(now);

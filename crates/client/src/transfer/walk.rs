@@ -80,7 +80,7 @@ impl Walk {
             };
             match level.entries.next() {
                 None => self.leave(),
-                Some(Err(error)) => return Err(unreadable(&level.above, &error)),
+                Some(Err(error)) => return Err(unreadable(level.above.trim_end_matches('/'), &error)),
                 Some(Ok(entry)) => {
                     let name = entry.file_name();
                     let Some(name) = name.to_str() else {
@@ -98,7 +98,7 @@ impl Walk {
         if self.open.len() >= MAX_BUNDLE_DEPTH {
             return Err(Failure::BadFolder(format!("'{above}' lies deeper than {MAX_BUNDLE_DEPTH} folders")));
         }
-        let entries = dir.entries().map_err(|error| unreadable(&above, &error))?;
+        let entries = dir.entries().map_err(|error| unreadable(above.trim_end_matches('/'), &error))?;
         self.open.push(Level { dir, entries, above, before: self.items.len() });
         Ok(())
     }

@@ -31,6 +31,8 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::LeftOut { .. } => 32,
         TransferStep::Unpacking(_) => 33,
         TransferStep::Looking { .. } => 34,
+        TransferStep::Queued { ahead: 0 } => 36,
+        TransferStep::Queued { .. } => 37,
     }
 }
 
@@ -55,7 +57,7 @@ fn failure_number(failure: &Failure) -> usize {
     }
 }
 
-const STEPS: usize = 36;
+const STEPS: usize = 38;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -82,6 +84,8 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::LeftOut { count: 3 },
         TransferStep::Unpacking(pace),
         TransferStep::Looking { found: 12_034 },
+        TransferStep::Queued { ahead: 0 },
+        TransferStep::Queued { ahead: 2 },
     ];
     let failures = [
         Failure::NotFound,

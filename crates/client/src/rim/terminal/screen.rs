@@ -57,6 +57,9 @@ const MARGIN: &str = "      ";
 /// A cell's width and height in pixels, if the terminal does not say.
 const CELL: (u16, u16) = (10, 20);
 
+/// The size of a terminal that does not say it.
+const UNKNOWN: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+
 impl Screen {
     /// What shows the file that was received, if it is a picture.
     fn picture(&self, path: &Path, size: u64) -> Option<String> {
@@ -81,11 +84,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn window() -> Winsize {
-    let unknown = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-    tcgetwinsize(io::stdout()).unwrap_or(unknown)
+    tcgetwinsize(io::stdout()).unwrap_or(UNKNOWN)
 }
 
 fn canvas(window: Winsize) -> Canvas {
+    let window = if window.ws_row == 0 || window.ws_col == 0 { UNKNOWN } else { window };
     let Winsize { ws_row: rows, ws_col: columns, ws_xpixel: width, ws_ypixel: height } = window;
     let cell = match (width.checked_div(columns), height.checked_div(rows)) {
         (Some(width @ 1..), Some(height @ 1..)) => (width, height),
@@ -166,11 +169,11 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_has_a_size_whatever_the_terminal_says() {
+    fn a_terminal_and_its_cells_have_a_size_whatever_it_says() {
         let window = |x, y| Winsize { ws_row: 24, ws_col: 80, ws_xpixel: x, ws_ypixel: y };
         assert_eq!(canvas(window(720, 384)), Canvas { columns: 73, rows: 24, cell: (9, 16) });
         assert_eq!(canvas(window(0, 0)).cell, CELL);
-        assert_eq!(canvas(Winsize { ws_row: 0, ws_col: 0, ..window(720, 384) }).columns, 0);
+        assert_eq!(canvas(Winsize { ws_row: 0, ws_col: 0, ..window(0, 0) }), canvas(UNKNOWN));
     }
 
     #[test]

@@ -27,8 +27,11 @@ impl Session {
     /// Receives a file: `/get`.
     pub fn want(&mut self, wanted: Wanted) -> JobId {
         let (room, seq) = (wanted.room, wanted.seq);
-        if let Some((id, DownStage::Coming)) = self.download_at(room, seq).map(|(id, job)| (id, job.stage)) {
-            return id;
+        match self.download_at(room, seq).map(|(id, job)| (id, job.stage)) {
+            Some((id, DownStage::Coming)) => return id,
+            // It was given up, or is wanted once more: what comes of the entry is this one's business now.
+            Some((id, DownStage::Settled)) => self.outbox.drop_job(id),
+            Some((_, DownStage::Received)) | None => {}
         }
         let asked = self.asked_at(room, seq);
         let id = asked.unwrap_or_else(|| self.transfers.next_id());

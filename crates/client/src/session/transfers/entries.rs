@@ -69,12 +69,14 @@ impl Session {
         known
     }
 
-    /// The file that this entry names or offers.
+    /// The file that this entry names or offers: the one that is coming, if there was another one before it.
     pub(super) fn download_at(&self, room: RoomId, seq: Seq) -> Option<(JobId, DownJob)> {
-        self.outbox.jobs().iter().find_map(|(id, job)| match job {
-            Job::Down(job) if job.is_at(room, seq) => Some((id, job.clone())),
+        let there = self.outbox.jobs().iter().filter_map(|(id, job)| match job {
+            Job::Down(job) if job.is_at(room, seq) => Some((id, job)),
             _ => None,
-        })
+        });
+        let found = there.max_by_key(|(_, job)| job.stage == DownStage::Coming);
+        found.map(|(id, job)| (id, job.clone()))
     }
 
     /// The file that its user is asked about, and that this entry names or offers.

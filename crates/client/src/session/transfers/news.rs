@@ -61,6 +61,7 @@ impl Session {
         };
         if doing == Doing::Moving {
             (moving.broken, moving.waiting, moving.moved) = (false, false, bytes);
+            moving.goes_on = None;
         }
         if let Some(pace) = moving.handle_done(doing, bytes, person, now) {
             let told = moving.told(
@@ -119,9 +120,10 @@ impl Session {
         };
         moving.handle_broken();
         moving.moved = at;
-        // What broke off was told; that it goes on is told with it.
+        // What broke off was told; that it goes on is told with it, and not again for each attempt that changes nothing.
+        let again = moving.goes_on.replace(at) == Some(at);
         let told = moving.told(id, TransferStep::Resumed { at });
-        if at > 0 {
+        if at > 0 && !again {
             self.tell(told);
         }
     }

@@ -50,6 +50,8 @@ pub(super) struct Moving {
     pub(super) was_told: bool,
     /// It broke off, was told so, and has not moved since.
     pub(super) broken: bool,
+    /// Where it was told last that it goes on, unless it has moved since.
+    pub(super) goes_on: Option<u64>,
     /// It waits for its sender, was told so, and has not moved since.
     pub(super) waiting: bool,
 }
@@ -66,6 +68,7 @@ impl Moving {
             moved: 0,
             was_told: false,
             broken: false,
+            goes_on: None,
             waiting: false,
         }
     }
@@ -199,6 +202,12 @@ impl Transfers {
     /// Files that are to be sent.
     pub(in crate::session) fn sending(&self) -> usize {
         self.moving.values().filter(|moving| moving.is_up()).count()
+    }
+
+    /// Files that must be sent before another one begins.
+    pub(super) fn uploading(&self) -> usize {
+        let waits = |moving: &&Moving| matches!(moving.stage, Stage::Unresolved | Stage::Carried);
+        self.moving.values().filter(|moving| moving.is_up()).filter(waits).count()
     }
 
     pub(super) fn len(&self) -> usize {
