@@ -63,9 +63,9 @@ fn a_bad_moment_breaks_nothing_over_real_sockets_either() {
     }
 }
 
-/// Each cut and the restart cost the block under way at most; what was lost on its way was not read.
+/// What came of a block is kept over a cut and over a restart of the server; what was lost on its way was not read.
 #[test]
-fn ten_cuts_and_a_power_loss_cost_a_file_a_block_each_at_most() {
+fn ten_cuts_and_a_power_loss_cost_a_file_two_blocks_at_most() {
     let story =
         sim::story::all().into_iter().find(|story| story.plan.name == "file through ten cuts").unwrap();
     let report = run(&story.plan, false);
@@ -73,8 +73,9 @@ fn ten_cuts_and_a_power_loss_cost_a_file_a_block_each_at_most() {
     assert_eq!(report.coverage.count(Sometimes::FileArrived), 1);
     assert!(report.coverage.count(Sometimes::FileResumed) >= 9, "{:?}", report.coverage);
     let (read, size) = (report.bulk_bytes[1], 12_000_000);
-    // Heads of frames, values and welcomes are far less than one in a hundred; nothing is read twice.
-    assert!((size..=size * 101 / 100).contains(&read), "{read} bytes were read");
+    // Heads of frames, values and welcomes are far less than one in a hundred; a block whose
+    // check was lost comes anew, which is rare.
+    assert!((size..=size * 101 / 100 + 2 * (1 << 20)).contains(&read), "{read} bytes were read");
 }
 
 fn plans() -> Vec<PathBuf> {
