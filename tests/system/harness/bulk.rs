@@ -196,8 +196,9 @@ impl Bulk {
     pub async fn send(&mut self, sent: &Sent, from: u64, to: u64) {
         let mut at = from;
         while at < to {
+            self.credited(1).await;
             let border = (at / BLOCK + 1) * BLOCK;
-            let end = border.min(to).min(at + u64::from(MAX_CHUNK));
+            let end = border.min(to).min(at + self.credit.min(u64::from(MAX_CHUNK)));
             self.chunk(sent, at, end).await;
             at = end;
             if at == border && at < sent.size() {
@@ -206,14 +207,19 @@ impl Bulk {
         }
     }
 
-    /// Sends one piece when there is credit for it.
-    pub async fn chunk(&mut self, sent: &Sent, from: u64, to: u64) {
-        while self.credit < to - from {
+    /// Waits for credit for so many bytes.
+    async fn credited(&mut self, bytes: u64) {
+        while self.credit < bytes {
             match self.hear().await {
                 Some(ServerMsg::Credit { bytes, .. }) => self.credit += u64::from(bytes),
                 other => panic!("{other:?} instead of credit"),
             }
         }
+    }
+
+    /// Sends one piece when there is credit for it.
+    pub async fn chunk(&mut self, sent: &Sent, from: u64, to: u64) {
+        self.credited(to - from).await;
         self.credit -= to - from;
         let range = usize::try_from(from).expect("small")..usize::try_from(to).expect("small");
         let data = Blob(sent.content.slice(range));
