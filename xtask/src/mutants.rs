@@ -107,8 +107,8 @@ fn plant(workspace: &Workspace, patch: &Path, options: &Options) -> Result<Strin
     let run = cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}");
     let run = run.quiet().ignore_status().output()?;
     let (told, panics) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
-    let fatal = panics.lines().filter_map(fatal).filter(|_| run.status.code().is_none());
-    if let Some((seed, rule)) = told.lines().filter_map(broken).chain(fatal).min() {
+    if let Some((seed, rule)) = told.lines().filter_map(broken).chain(panics.lines().filter_map(fatal)).min()
+    {
         return Ok(format!("{} | {rule}", seed + 1));
     }
     let digests = || cmd!(shell, "{program} digest {TWICE...}").quiet().read();
@@ -126,7 +126,7 @@ fn broken(line: &str) -> Option<(u64, String)> {
     Some((seed.parse().ok()?, rest.split(':').next()?.to_owned()))
 }
 
-/// The seed of a panic that ended the whole process, as one does that meets another on its way out.
+/// The seed of a panic, which may have ended the whole process before there was a summary.
 fn fatal(line: &str) -> Option<(u64, String)> {
     let (seed, _) = line.strip_prefix("in the run of seed ")?.split_once(": panicked")?;
     Some((seed.parse().ok()?, "I12".to_owned()))

@@ -113,11 +113,9 @@ impl Coverage {
         self.0.keys().any(|what| what.is_fault())
     }
 
-    /// What happened in fewer runs than `times` although random plans bring it about.
+    /// What happened in fewer runs than `times`.
     pub fn rarer_than(&self, times: u64) -> Vec<Sometimes> {
-        // The files of random plans are of one block, which begins anew: stories send larger ones.
-        let ours = Sometimes::ALL.iter().copied().filter(|what| *what != Sometimes::FileResumed);
-        ours.filter(|what| self.count(*what) < times).collect()
+        Sometimes::ALL.iter().copied().filter(|what| self.count(*what) < times).collect()
     }
 
     /// Those that happened.

@@ -45,11 +45,18 @@ impl Truth {
             self.change(&line, room, at);
         }
         self.lines.entry((epoch, room)).or_default().push(line);
-        let spots = self.spots.entry(token?).or_default();
+        let token = token?;
+        let mut spots = self.spots.remove(&token).unwrap_or_default();
+        // A crash may take an upload that nobody has got, and its offer with it; then it is offered anew.
+        let is_twice = spots.iter().any(|spot| !(token.is_offer() && self.is_gone(*spot)));
         spots.push(Spot { epoch, room, seq });
-        (spots.len() > 1).then(|| {
-            format!("{} is in the log twice: {spots:?}", token.map(|t| t.to_string()).unwrap_or_default())
-        })
+        let wrong = is_twice.then(|| format!("{token} is in the log twice: {spots:?}"));
+        self.spots.insert(token, spots);
+        wrong
+    }
+
+    fn is_gone(&self, Spot { epoch, room, seq }: Spot) -> bool {
+        epoch < self.epoch || self.line(epoch, room, seq).is_some_and(Line::is_deleted)
     }
 
     /// Makes the change that an entry makes: to another one, and a delete to the edits of that one as well.
@@ -143,7 +150,12 @@ impl Truth {
 
     /// Where a line stands.
     pub(crate) fn spot(&self, token: Token) -> Option<Spot> {
-        self.spots.get(&token)?.last().copied()
+        self.spots(token).last().copied()
+    }
+
+    /// Where a line stands and has stood, the oldest first: an offer may be made anew.
+    pub(crate) fn spots(&self, token: Token) -> &[Spot] {
+        self.spots.get(&token).map_or(&[], Vec::as_slice)
     }
 
     /// The newest entry of a room in the present history.

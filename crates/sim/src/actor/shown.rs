@@ -52,17 +52,13 @@ fn locate(id: u16, said: &Said, pages: &Pages) -> Found {
     let is_it =
         |spot: &Spot| truth.line(spot.epoch, spot.room, spot.seq).is_some_and(|line| is_of(line, said));
     let seq = said.seq.value();
-    let token = Version::of_said(said).token;
-    if let Some(spot) = token.and_then(|token| truth.spot(token)) {
-        let spot = Spot { seq, ..spot };
-        return match is_it(&spot) {
-            true => Found::At(spot),
-            false if spot.epoch > 0 => Found::Forgotten,
-            false => Found::Nowhere,
+    if let Some(token) = Version::of_said(said).token {
+        let mut spots = truth.spots(token).iter().rev().map(|spot| Spot { seq, ..*spot });
+        return match spots.clone().find(is_it) {
+            Some(spot) => Found::At(spot),
+            None if spots.any(|spot| spot.epoch > 0) => Found::Forgotten,
+            None => Found::Nowhere,
         };
-    }
-    if token.is_some() {
-        return Found::Nowhere;
     }
     let place = said.place.to_string();
     let spots = [sight.epoch, truth.epoch()]

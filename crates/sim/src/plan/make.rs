@@ -140,7 +140,10 @@ impl Shape {
             steps.push(step);
         }
         if files {
-            let bytes = rng.random_range(1_000..400_000);
+            // Some are long enough on a slow link for a cut to meet them.
+            let large = rng.random_ratio(1, 3);
+            let bytes =
+                if large { rng.random_range(400_000..2_500_000) } else { rng.random_range(1_000..400_000) };
             steps.push(Step { at: rng.random_range(3_000..last / 2), op: Op::Send { bytes } });
         }
         steps.sort_by_key(|step| step.at);
