@@ -5,7 +5,7 @@ use super::cases;
 use bytes::BytesMut;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use protocol::frame::{Deframer, FrameError, Item, frame};
+use protocol::frame::{Deframer, FrameError, Item, OwnedItem, frame};
 use protocol::limits::{HEADER, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
 use tokio_util::codec::{Decoder, LengthDelimitedCodec};
 
@@ -19,6 +19,31 @@ enum Found {
 
 /// Everything in these chunks, and whether a frame is unfinished at the end.
 fn deframe<'a>(limit: u32, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Found>, bool) {
+    deframe_by(limit, chunks, |deframer, chunk| {
+        let item = deframer.next(chunk)?;
+        Ok(item.map(|item| match item {
+            Item::Frame(frame) => Found::Frame(frame.ty, frame.payload.to_vec()),
+            Item::Oversized { ty, len } => Found::Oversized(ty, len),
+        }))
+    })
+}
+
+/// The same, each frame with its own bytes.
+fn deframe_owned<'a>(limit: u32, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<Found>, bool) {
+    deframe_by(limit, chunks, |deframer, chunk| {
+        let item = deframer.next_owned(chunk)?;
+        Ok(item.map(|item| match item {
+            OwnedItem::Frame { ty, payload } => Found::Frame(ty, payload.to_vec()),
+            OwnedItem::Oversized { ty, len } => Found::Oversized(ty, len),
+        }))
+    })
+}
+
+fn deframe_by<'a>(
+    limit: u32,
+    chunks: impl IntoIterator<Item = &'a [u8]>,
+    next: impl Fn(&mut Deframer, &mut &[u8]) -> Result<Option<Found>, FrameError>,
+) -> (Vec<Found>, bool) {
     let mut deframer = Deframer::new(limit);
     let mut found = Vec::new();
     let mut given = 0;
@@ -26,9 +51,8 @@ fn deframe<'a>(limit: u32, chunks: impl IntoIterator<Item = &'a [u8]>) -> (Vec<F
         given += chunk.len();
         loop {
             assert!(found.len() <= given / HEADER + 1, "frames are made from nothing");
-            found.push(match deframer.next(&mut chunk) {
-                Ok(Some(Item::Frame(frame))) => Found::Frame(frame.ty, frame.payload.to_vec()),
-                Ok(Some(Item::Oversized { ty, len })) => Found::Oversized(ty, len),
+            found.push(match next(&mut deframer, &mut chunk) {
+                Ok(Some(item)) => item,
                 Ok(None) => {
                     assert!(chunk.is_empty(), "`None` says that the input is used up");
                     break;
@@ -122,12 +146,14 @@ proptest! {
     fn any_chunking_gives_the_same_frames(frames in frames(), at in vec(any::<usize>(), 0..12)) {
         let bytes = stream(&frames);
         prop_assert_eq!(deframe(LIMIT, cut(&bytes, &at)), deframe(LIMIT, [&bytes[..]]));
+        prop_assert_eq!(deframe_owned(LIMIT, cut(&bytes, &at)), deframe(LIMIT, [&bytes[..]]));
     }
 
     #[test]
     fn any_chunking_of_noise_gives_the_same_frames(bytes in noise(), at in vec(any::<usize>(), 0..12)) {
         let whole = deframe(LIMIT, [&bytes[..]]);
         prop_assert_eq!(&deframe(LIMIT, cut(&bytes, &at)), &whole);
+        prop_assert_eq!(&deframe_owned(LIMIT, cut(&bytes, &at)), &whole);
         prop_assert_eq!(&deframe(LIMIT, bytes.chunks(1)), &whole);
     }
 

@@ -5,6 +5,7 @@ use super::cases;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use protocol::limits::HEADER;
+use protocol::message::ty::CHUNK;
 use protocol::message::{ClientMsg, SKIPPED, ServerMsg};
 use protocol::wire::DecodeError;
 
@@ -14,7 +15,16 @@ proptest! {
     #[test]
     fn client_messages_come_out_as_they_went_in(msg in client_msg()) {
         let bytes = msg.encode();
+        prop_assert_eq!(ClientMsg::decode_owned(bytes[4], &bytes.slice(HEADER..)), Ok(Some(msg.clone())));
         prop_assert_eq!(ClientMsg::decode(bytes[4], &bytes[HEADER..]), Ok(Some(msg)));
+    }
+
+    #[test]
+    fn a_payload_is_decoded_alike_by_who_lends_and_who_owns_it(ty in any::<u8>(), payload in vec(any::<u8>(), 0..60)) {
+        for ty in [ty, CHUNK] {
+            let owned = payload.clone().into();
+            prop_assert_eq!(ClientMsg::decode_owned(ty, &owned), ClientMsg::decode(ty, &payload));
+        }
     }
 
     #[test]

@@ -31,6 +31,25 @@ pub enum Item<'a> {
     },
 }
 
+/// An [`Item`] that owns its bytes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum OwnedItem {
+    /// A frame.
+    Frame {
+        /// Frame type.
+        ty: u8,
+        /// What follows the type.
+        payload: Bytes,
+    },
+    /// A frame that is too large.
+    Oversized {
+        /// Frame type.
+        ty: u8,
+        /// The length that it announced, in bytes.
+        len: u32,
+    },
+}
+
 /// A stream that can't be cut into frames any more: the connection is closed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum FrameError {
@@ -115,6 +134,27 @@ impl Deframer {
         }
         self.take_piece(input);
         if self.partial.is_empty() { self.next_in_place(input) } else { self.next_across(input) }
+    }
+
+    /// Like [`next`](Self::next), but for large frames: one that came in parts, and so was put together here, is handed
+    /// over as it is. Another one is copied.
+    ///
+    /// # Errors
+    /// As [`next`](Self::next).
+    pub fn next_owned(&mut self, input: &mut &[u8]) -> Result<Option<OwnedItem>, FrameError> {
+        let begun = !self.delivered && !self.partial.is_empty();
+        let (ty, copied) = match self.next(input)? {
+            None => return Ok(None),
+            Some(Item::Oversized { ty, len }) => return Ok(Some(OwnedItem::Oversized { ty, len })),
+            Some(Item::Frame(Frame { ty, payload })) => {
+                (ty, (!begun).then(|| Bytes::copy_from_slice(payload)))
+            }
+        };
+        let payload = copied.unwrap_or_else(|| {
+            self.delivered = false;
+            Bytes::from(std::mem::take(&mut self.partial)).slice(HEADER..)
+        });
+        Ok(Some(OwnedItem::Frame { ty, payload }))
     }
 
     /// No frame is begun: look at `input` itself.

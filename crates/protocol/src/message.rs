@@ -13,7 +13,7 @@ use crate::id::{
     BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
     TransferId,
 };
-use crate::wire::messages;
+use crate::wire::{DecodeError, Wire, messages};
 use bytes::Bytes;
 
 /// Frame types of either direction that a reader skips by their length: room for what comes later.
@@ -268,6 +268,21 @@ messages! {
             /// Its value.
             value: BlockValue,
         },
+    }
+}
+
+impl ClientMsg {
+    /// Like [`decode`](Self::decode), but the bytes of a `Chunk` stay where they are, in `payload`.
+    ///
+    /// # Errors
+    /// As [`decode`](Self::decode).
+    pub fn decode_owned(ty: u8, payload: &Bytes) -> Result<Option<Self>, DecodeError> {
+        if ty != ty::CHUNK {
+            return Self::decode(ty, payload);
+        }
+        let mut input = &payload[..];
+        let (req, offset) = (Wire::take(&mut input)?, Wire::take(&mut input)?);
+        Ok(Some(Self::Chunk { req, offset, data: Blob::share(payload, &mut input)? }))
     }
 }
 

@@ -5,7 +5,7 @@ use crate::conn::Conn;
 use crate::inbound::{Bundle, Dialect, Login, Refusal, first_frame};
 use bytes::Bytes;
 use protocol::code::Code;
-use protocol::frame::{Deframer, FrameError, Item};
+use protocol::frame::{Deframer, FrameError, Item, OwnedItem};
 use protocol::limits::MAX_FRAME_BEFORE_LOGIN;
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -94,18 +94,13 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
         .await
     }
 
-    /// The same, and `Some(None)` where a part of a frame came: a sign of life. Nothing is lost if this is not waited
-    /// for to its end.
+    /// The same for large frames, and `Some(None)` where a part of one came: a sign of life. Nothing is lost if this is
+    /// not waited for to its end.
     pub async fn next_frame_or_part<T>(
         &mut self,
-        mut read: impl FnMut(Result<Item<'_>, FrameError>) -> T,
+        mut read: impl FnMut(Result<OwnedItem, FrameError>) -> T,
     ) -> Option<Option<T>> {
-        self.take(|deframer, input| match deframer.next(input) {
-            Ok(None) => Some(None),
-            Ok(Some(item)) => Some(Some(read(Ok(item)))),
-            Err(error) => Some(Some(read(Err(error)))),
-        })
-        .await
+        self.take(|deframer, input| Some(deframer.next_owned(input).transpose().map(&mut read))).await
     }
 
     /// The next piece of the payload of a streamed frame, and how many bytes follow; `None` at the end.

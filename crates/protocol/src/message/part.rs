@@ -51,11 +51,22 @@ impl Wire for Blob {
     }
 
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        Self::take_bytes(input).map(|bytes| Self(Bytes::copy_from_slice(bytes)))
+    }
+}
+
+impl Blob {
+    fn take_bytes<'a>(input: &mut &'a [u8]) -> Result<&'a [u8], DecodeError> {
         let len = u32::take(input)?;
         if len > MAX_CHUNK {
             return Err(DecodeError::Number(u64::from(len)));
         }
-        take_slice(input, len as usize).map(|bytes| Self(Bytes::copy_from_slice(bytes)))
+        take_slice(input, len as usize)
+    }
+
+    /// Takes it off the front of `input`, a part of `payload`, which it then shares instead of copying.
+    pub(super) fn share(payload: &Bytes, input: &mut &[u8]) -> Result<Self, DecodeError> {
+        Self::take_bytes(input).map(|bytes| Self(payload.slice_ref(bytes)))
     }
 }
 

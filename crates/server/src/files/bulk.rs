@@ -8,7 +8,7 @@ use crate::connection::Shared;
 use crate::inbound::{Dialect, Event, Hello, Refusal, code_of};
 use crate::inbox::Inbox;
 use protocol::code::{Code, Fate};
-use protocol::frame::{FrameError, Item};
+use protocol::frame::{FrameError, OwnedItem};
 use protocol::id::{PersonId, Req};
 use protocol::limits::{DEAD_AFTER_MS, MAX_BULK_FRAME, PING_AFTER_MS};
 use protocol::message::{ClientMsg, Reply, ServerMsg, ty};
@@ -182,14 +182,15 @@ fn done_msg(req: Req) -> ServerMsg {
     ServerMsg::Answer { req, more: false, reply: Reply::Done }
 }
 
-fn read_frame(item: Result<Item<'_>, FrameError>) -> Result<Option<ClientMsg>, Refusal> {
+fn read_frame(item: Result<OwnedItem, FrameError>) -> Result<Option<ClientMsg>, Refusal> {
     match item {
         Err(FrameError::Empty) => Err(Refusal::of(Code::EmptyFrame)),
-        Ok(Item::Oversized { ty, .. }) => {
+        Ok(OwnedItem::Oversized { ty, .. }) => {
             Err(Refusal::about(Code::FrameTooLarge, ty, 0).with(u64::from(MAX_BULK_FRAME)))
         }
-        Ok(Item::Frame(frame)) => ClientMsg::decode(frame.ty, frame.payload)
-            .map_err(|error| Refusal::about(code_of(error), frame.ty, 0)),
+        Ok(OwnedItem::Frame { ty, payload }) => {
+            ClientMsg::decode_owned(ty, &payload).map_err(|error| Refusal::about(code_of(error), ty, 0))
+        }
     }
 }
 
