@@ -7,8 +7,10 @@ use crate::inbound::Event;
 use crate::sequencer::Turn;
 use crate::store::{Commit, Store, StoreError};
 use protocol::message::Durability;
+use std::future::{poll_fn, ready};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
@@ -72,7 +74,7 @@ pub async fn drive_hub<St: Store>(
         if committing.is_none()
             && let Some(turn) = hub.next_turn(clock.now())
         {
-            committing = Some(commit(store.clone(), turn));
+            committing = Some(begin(commit(store.clone(), turn)).await);
         }
         for effect in hub.take_effects() {
             drop(tokio::spawn(carry_out(effect, store.clone())));
@@ -105,6 +107,14 @@ fn commit<St: Store>(store: St, turn: Turn) -> Committing {
     })
 }
 
+/// Hands the batch to the store at once, so that it is written while the one before it is delivered.
+async fn begin(mut committing: Committing) -> Committing {
+    match poll_fn(|cx| Poll::Ready(committing.as_mut().poll(cx))).await {
+        Poll::Ready(done) => Box::pin(ready(done)),
+        Poll::Pending => committing,
+    }
+}
+
 /// Writes to every connection that has news, in one go: waking a task for each costs more than the writes.
 async fn offer_news(hub: &mut Hub) {
     let news = hub.take_news();
@@ -114,4 +124,22 @@ async fn offer_news(hub: &mut Hub) {
     // The writes are many and none of them waits, so they must not count against the task's budget: a
     // socket that seems full because of it would be left to its own task.
     tokio::task::unconstrained(async { news.values().for_each(|conn| conn.offer()) }).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    #[tokio::test]
+    async fn a_batch_is_with_the_store_as_soon_as_it_is_begun() {
+        let given = Arc::new(AtomicBool::new(false));
+        let store = given.clone();
+        let committing: Committing = Box::pin(async move {
+            store.store(true, Ordering::Relaxed);
+            std::future::pending().await
+        });
+        let _committing = begin(committing).await;
+        assert!(given.load(Ordering::Relaxed), "nobody waited for it yet");
+    }
 }
