@@ -7,7 +7,7 @@ mod probe;
 
 use crate::{
     failure::Failure,
-    proof::{Scratch, natterd::Launch},
+    proof::{Scratch, generator::Generator, natterd::Launch},
     workspace::Workspace,
 };
 use clap::{Args, ValueEnum};
@@ -18,7 +18,6 @@ use std::{
     fs::File,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
 };
 
 /// What to measure, and how thoroughly.
@@ -132,21 +131,13 @@ fn load(
     let mut args = variant.args().to_vec();
     args.extend(if variant == Variant::Memory { ["--temp", &temp] } else { ["--data", &data] });
     let server = Launch::new(&release("natterd"), folder, &args)?.start()?;
-    let unmeasured = |why: String| Failure::Unmeasured { what: format!("natterd, {variant}"), why };
-    let mut generator = Command::new(release("natter-load"));
-    generator
-        .args(["stored", "--server", &server.address.to_string(), "--server-pid", &server.id().to_string()])
-        .args(["--clients", &options.clients.to_string(), "--seconds", &options.seconds.to_string()]);
-    if let Some(rate) = rate {
-        generator.args(["--rate", &rate.to_string()]);
-    }
-    let output =
-        generator.stderr(Stdio::inherit()).output().map_err(|error| unmeasured(error.to_string()))?;
-    if !output.status.success() {
-        return Err(unmeasured("the generator gave up".to_owned()));
-    }
+    let mut args = vec!["--clients".to_owned(), options.clients.to_string()];
+    args.extend(["--seconds".to_owned(), options.seconds.to_string()]);
+    args.extend(rate.into_iter().flat_map(|rate| ["--rate".to_owned(), rate.to_string()]));
+    let what = format!("natterd, {variant}");
+    let report = Generator::start(&release("natter-load"), &server, &args, what)?.finish()?;
     server.stop()?;
-    serde_json::from_slice(&output.stdout).map_err(|error| unmeasured(error.to_string()))
+    Ok(report)
 }
 
 fn say(report: &Value, variant: Variant, rate: Option<u32>) {

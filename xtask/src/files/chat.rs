@@ -6,13 +6,12 @@ use super::relay::Relay;
 use crate::{
     bench::tally::median,
     failure::Failure,
-    proof::natterd::{Launch, Natterd},
+    proof::{
+        generator::Generator,
+        natterd::{Launch, Natterd},
+    },
 };
-use serde_json::Value;
-use std::{
-    fmt,
-    process::{Child, Command, Stdio},
-};
+use std::fmt;
 
 const CLAIM: &str = "chat stays fast while files move";
 
@@ -85,30 +84,22 @@ fn measure(programs: &Programs<'_>, store: &str, beside: Beside, rate: u64) -> R
             programs.send("alice", relay.address(), &file)?.finish()?;
         }
     }
-    let report = finish_load(load)?;
+    let report = load.finish()?;
     server.stop()?;
     let p99 = report["figures"]["p99_us"].as_f64().ok_or_else(|| unmeasured("there is no figure"))?;
     eprintln!("  store {store}, beside {beside}: p99 {p99:.0} us");
     Ok(p99)
 }
 
-fn start_load(programs: &Programs<'_>, server: &Natterd) -> Result<Child, Failure> {
-    let program = programs.program("natter-load");
-    Command::new(&program)
-        .args(["stored", "--server", &server.address.to_string(), "--server-pid", &server.id().to_string()])
-        .args(["--clients", &CLIENTS.to_string(), "--rate", &RATE.to_string()])
-        .args(["--warm-up", &WARM_UP.to_string(), "--seconds", &SECONDS.to_string()])
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|source| Failure::Read { path: program, source })
-}
-
-fn finish_load(load: Child) -> Result<Value, Failure> {
-    let output = load.wait_with_output().map_err(|error| unmeasured(&error.to_string()))?;
-    if !output.status.success() {
-        return Err(unmeasured("the generator gave up"));
-    }
-    serde_json::from_slice(&output.stdout).map_err(|error| unmeasured(&error.to_string()))
+fn start_load(programs: &Programs<'_>, server: &Natterd) -> Result<Generator, Failure> {
+    let figures = [
+        ("--clients", CLIENTS.to_string()),
+        ("--rate", RATE.to_string()),
+        ("--warm-up", WARM_UP.to_string()),
+        ("--seconds", SECONDS.to_string()),
+    ];
+    let args: Vec<_> = figures.into_iter().flat_map(|(name, value)| [name.to_owned(), value]).collect();
+    Generator::start(&programs.program("natter-load"), server, &args, CLAIM.to_owned())
 }
 
 fn unmeasured(why: &str) -> Failure {

@@ -7,6 +7,7 @@ pub mod body;
 pub mod chance;
 pub mod company;
 pub mod follower;
+pub mod generator;
 pub mod natterd;
 pub mod oracle;
 pub mod scratch;

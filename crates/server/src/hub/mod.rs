@@ -17,15 +17,18 @@ mod presence;
 mod retention;
 mod rooms;
 mod search;
+mod sessions;
 mod uploads;
 
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
 pub use files::{ContentIndex, FileRules, ListedFile};
 
+use sessions::{Early, Session, Voice};
+
 use crate::clock::{Now, Steady};
 use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
-use crate::inbound::{Event, Inbound, Refusal};
+use crate::inbound::{Event, Inbound};
 use crate::keep::Retention;
 use crate::people::People;
 use crate::rate::{POSTS, Rates, SEARCHES};
@@ -33,10 +36,8 @@ use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::shelf::Shelf;
 use crate::store::{Change, Commit, CredentialHash, Oldest, RoomShape, Snapshot, StoredRoom};
-use bytes::Bytes;
-use protocol::code::{Code, Fate};
-use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId, Seq};
-use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
+use protocol::code::Code;
+use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId};
 use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -68,37 +69,6 @@ struct Full {
     code: Code,
     /// It is not tried again before this time.
     until: Steady,
-}
-
-/// A connection that has logged in.
-#[derive(Debug)]
-struct Session {
-    conn: Arc<Conn>,
-    person: PersonId,
-    device: DeviceNo,
-    voice: Voice,
-    /// What came before `Welcome` could be sent: nothing may be answered in front of it.
-    early: Option<Vec<Early>>,
-    /// The last line that a classic user said in each room, for `/edit` and `/delete`.
-    said: BTreeMap<RoomId, Seq>,
-}
-
-/// Frames that wait for their session's `Welcome`.
-#[derive(Debug)]
-struct Early {
-    inbound: Vec<Inbound>,
-    /// Held, so that no more than this is read meanwhile.
-    permit: OwnedSemaphorePermit,
-}
-
-/// The dialect of a session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Voice {
-    Native,
-    /// Stands in one room, and may have been addressed by somebody.
-    Classic {
-        current: RoomId,
-    },
 }
 
 /// Counts for operators and tests.
@@ -362,14 +332,6 @@ impl Hub {
         self.publish(posts, commit.posts, now);
     }
 
-    /// `Welcome` is on its way: what came before it is heard now.
-    fn hear_early(&mut self, conn: ConnId, now: Now) {
-        let early = self.sessions.get_mut(&conn).and_then(|session| session.early.take());
-        for Early { inbound, permit } in early.into_iter().flatten() {
-            self.handle_bundle(conn, inbound, permit, now);
-        }
-    }
-
     /// Says goodbye to everybody: nothing new is accepted from here on.
     pub fn handle_shutdown(&mut self) {
         self.draining = true;
@@ -403,81 +365,6 @@ impl Hub {
     /// Connections with something new to write; the rim offers it to them.
     pub fn take_news(&mut self) -> BTreeMap<ConnId, Arc<Conn>> {
         std::mem::take(&mut self.news)
-    }
-
-    /// Queues a frame and notes that there is something to write.
-    fn send_to(&mut self, conn: &Arc<Conn>, bytes: Bytes) {
-        conn.outlet().push_control(bytes);
-        self.news.insert(conn.id, conn.clone());
-    }
-
-    /// Sends to a session, behind what it still waits for.
-    fn send(&mut self, conn: ConnId, msg: &ServerMsg) {
-        self.send_bytes(conn, msg.encode());
-    }
-
-    fn send_bytes(&mut self, conn: ConnId, bytes: Bytes) {
-        if let Some(conn) = self.sessions.get(&conn).map(|session| session.conn.clone()) {
-            self.send_to(&conn, bytes);
-        }
-    }
-
-    /// Sends once everything that was accepted so far is committed.
-    fn send_after_commit(&mut self, conn: ConnId, bytes: Bytes) {
-        if let Some(conn) = self.sessions.get(&conn).map(|session| session.conn.clone()) {
-            self.sequencer.reply(conn, bytes);
-        }
-    }
-
-    /// Answers with an error, which may end the session.
-    fn refuse(&mut self, conn: ConnId, refusal: Refusal, now: Now) {
-        let Some(session) = self.sessions.get(&conn) else {
-            return;
-        };
-        let bytes = match session.voice {
-            Voice::Native => refusal.encode(),
-            Voice::Classic { .. } => crate::voice::server_line(refusal.code.text()),
-        };
-        self.send_bytes(conn, bytes);
-        if refusal.code.fate() == Fate::Close {
-            tracing::info!(conn = %conn, code = refusal.code.name(), "refused");
-            self.close(conn, now);
-        }
-    }
-
-    /// Ends a session on purpose; what is queued is still written.
-    fn close(&mut self, conn: ConnId, now: Now) {
-        if let Some(session) = self.sessions.get(&conn) {
-            session.conn.close();
-            self.news.insert(conn, session.conn.clone());
-        }
-        self.end_session(conn, false, now);
-    }
-
-    /// Connections that were silent for too long, or stopped half way through a frame.
-    fn reap(&mut self, now: Now) {
-        let silent = |session: &Session| now.steady.since(session.conn.heard());
-        let dead: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| !session.conn.is_paused())
-            .filter_map(|(id, session)| match session.voice {
-                Voice::Native if silent(session) > DEAD_AFTER_MS => Some((*id, Code::Silent)),
-                _ if session.conn.is_mid_frame() && silent(session) > PROGRESS_MS => {
-                    Some((*id, Code::Stalled))
-                }
-                _ => None,
-            })
-            .collect();
-        for (conn, code) in dead {
-            // It may be a broken link, so the person has their grace.
-            self.send_bytes(conn, Refusal::of(code).encode());
-            if let Some(session) = self.sessions.get(&conn) {
-                session.conn.close();
-            }
-            tracing::info!(conn = %conn, code = code.name(), "reaped");
-            self.end_session(conn, true, now);
-        }
     }
 }
 

@@ -130,8 +130,7 @@ fn run(task: &Task) -> io::Result<bool> {
         }
         Task::Story { name: None } => {
             for story in story::all() {
-                let waits = story.waits_for.map_or(String::new(), |what| format!(" (waits for {what})"));
-                println!("{}{waits}", story.plan.name);
+                println!("{}", story.plan.name);
             }
             Ok(true)
         }

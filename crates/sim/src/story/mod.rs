@@ -14,8 +14,6 @@ pub struct Story {
     pub plan: Plan,
     /// What must have happened in it, or it was not the story.
     pub sees: Vec<Sometimes>,
-    /// What has to be built before it can end well; nothing if it must end well today.
-    pub waits_for: Option<&'static str>,
 }
 
 /// A link that is never the bottleneck.
@@ -38,7 +36,7 @@ impl Story {
             faults: Vec::new(),
             prompt_ms: None,
         };
-        Self { plan, sees: Vec::new(), waits_for: None }
+        Self { plan, sees: Vec::new() }
     }
 
     /// All links carry so many bytes a second down, and a quarter of it up.
@@ -151,13 +149,6 @@ impl Story {
     #[must_use]
     pub fn sees(mut self, what: Sometimes) -> Self {
         self.sees.push(what);
-        self
-    }
-
-    /// It can't end well before this is built.
-    #[must_use]
-    pub fn waits_for(mut self, what: &'static str) -> Self {
-        self.waits_for = Some(what);
         self
     }
 }
