@@ -34,12 +34,15 @@ const BUILDS: &str = "target/mutants/target";
 /// Seeds that are run in two processes when no rule breaks: their digests must be equal.
 const TWICE: [&str; 3] = ["0", "1", "4"];
 
+/// Bugs, and what is said of each.
+type Rows = Vec<(String, String)>;
+
 /// Plants each bug and counts the seeds until it is seen.
 ///
 /// # Errors
 /// Fails if a bug stays unseen, or a patch does not apply.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
-    let mut rows = Vec::new();
+    let mut rows = Rows::new();
     copy(workspace)?;
     for patch in patches(workspace)? {
         let name = name_of(&patch);
@@ -51,9 +54,9 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         rows.push((name, row));
     }
     let unseen = rows.iter().filter(|(_, row)| row.starts_with("not ")).count();
-    if options.only.is_empty() {
-        workspace.shell.write_file(TABLE, table(&rows, options.seeds))?;
-    }
+    let before = workspace.shell.read_file(TABLE).unwrap_or_default();
+    let names: Vec<_> = patches(workspace)?.iter().map(|patch| name_of(patch)).collect();
+    workspace.shell.write_file(TABLE, table(&names, &rows_of(&before), &rows, options.seeds))?;
     if unseen > 0 { Err(Failure::Unseen { count: unseen }) } else { Ok(()) }
 }
 
@@ -132,13 +135,25 @@ fn fatal(line: &str) -> Option<(u64, String)> {
     Some((seed.parse().ok()?, "I12".to_owned()))
 }
 
-fn table(rows: &[(String, String)], seeds: u64) -> String {
+/// The rows of a table that was written before.
+fn rows_of(table: &str) -> Rows {
+    let row = |line: &str| {
+        let (name, row) = line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | ")?;
+        Some((name.to_owned(), row.to_owned()))
+    };
+    table.lines().skip_while(|line| !line.starts_with("|---")).filter_map(row).collect()
+}
+
+/// All bugs that there are, each as it was found now, or else before.
+fn table(names: &[String], before: &Rows, now: &Rows, seeds: u64) -> String {
     let mut table = format!(
         "# Planted bugs\n\nEach patch is a bug that the simulation must see within {seeds} seeds. This table is what \
          `cargo xtask mutants`\nfound last: how many seeds it took, counted from seed 0, and what broke.\n\n\
          | bug | seeds | seen as |\n|---|---|---|\n"
     );
-    for (name, row) in rows {
+    for name in names {
+        let row = now.iter().chain(before).find(|(known, _)| known == name);
+        let row = row.map_or("not planted yet | ", |(_, row)| row.as_str());
         table.push_str(&format!("| {name} | {row} |\n"));
     }
     table
@@ -154,5 +169,14 @@ mod tests {
         assert_eq!(broken(line), Some((17, "I2".to_owned())));
         assert_eq!(broken("200 seeds, 1 broke something"), None);
         assert_eq!(fatal("in the run of seed 13: panicked at outlet.rs"), Some((13, "I12".to_owned())));
+    }
+    #[test]
+    fn a_table_keeps_what_was_not_planted_again() {
+        let names = ["01-a", "02-b", "03-c"].map(str::to_owned);
+        let row = |name: &str, row: &str| (name.to_owned(), row.to_owned());
+        let before = table(&names, &Rows::new(), &vec![row("01-a", "4 | I2"), row("02-b", "9 | I6")], 200);
+        let now = vec![row("02-b", "3 | L1")];
+        let after = rows_of(&table(&names, &rows_of(&before), &now, 200));
+        assert_eq!(after, [row("01-a", "4 | I2"), row("02-b", "3 | L1"), row("03-c", "not planted yet | ")]);
     }
 }

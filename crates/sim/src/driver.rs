@@ -309,7 +309,7 @@ impl Driver {
         let ended = world.server.process().ended.take();
         if let Some(in_order) = ended {
             // A sync that fails while a stop drains ends the server with an error, as it should.
-            let is_right = if in_order { self.stopping.is_some() } else { world.store.fails() };
+            let is_right = if in_order { self.stopping.is_some() } else { world.store.take_failed() };
             if !is_right {
                 self.record
                     .fail(Rule::NothingLeft, format!("the server ended at {now} ms, in order: {in_order}"));

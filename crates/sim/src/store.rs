@@ -19,6 +19,9 @@ use std::time::Duration;
 /// A full disk says so after this time, in ms.
 const REFUSAL: u64 = 1;
 
+/// How long it takes until the server hears that a batch is stored, in ms.
+const UNHEARD_MS: std::ops::RangeInclusive<u64> = 0..=4;
+
 /// Batches that a full disk may be offered in a second.
 const MAX_REFUSALS: u64 = 400;
 
@@ -45,6 +48,7 @@ struct Platter {
     refusals: (u64, u64),
     slow_ms: Option<u64>,
     fails: bool,
+    failed: bool,
     rng: SmallRng,
 }
 
@@ -77,6 +81,7 @@ impl SimStore {
             refusals: (0, 0),
             slow_ms: None,
             fails: false,
+            failed: false,
             rng: stream(seed, "store", 0),
         };
         Self { record, plan, platter: Arc::new(Mutex::new(platter)) }
@@ -123,9 +128,9 @@ impl SimStore {
         self.platter().fails = fails;
     }
 
-    /// Whether syncs fail.
-    pub(crate) fn fails(&self) -> bool {
-        self.platter().fails
+    /// Whether a sync has failed since this was asked last.
+    pub(crate) fn take_failed(&self) -> bool {
+        std::mem::take(&mut self.platter().failed)
     }
 
     /// What a server would be told that starts now.
@@ -136,6 +141,7 @@ impl SimStore {
     /// The server is gone. A batch that was not synced may have reached the disk or not.
     pub(crate) fn crash(&self) {
         let mut platter = self.platter();
+        platter.failed = false;
         let Some(batch) = platter.under_way.take() else { return };
         self.record.hit(Sometimes::CrashUnsynced);
         if platter.rng.random() && !self.plan.memory {
@@ -245,21 +251,25 @@ impl Store for SimStore {
         }
         if fails {
             self.record.hit(Sometimes::StoreFailed);
+            self.platter().failed = true;
             let source = std::io::Error::other("simulated");
             return Err(StoreError::Io { doing: "synced a batch", source });
         }
         if trap == Some(false) {
             return self.spring(None).await;
         }
-        let commit = {
+        let (commit, unheard_ms) = {
             let mut platter = self.platter();
             platter.under_way = None;
-            self.apply(&mut platter, &batch)
+            let unheard_ms = platter.rng.random_range(UNHEARD_MS);
+            (self.apply(&mut platter, &batch), unheard_ms)
         };
-        match trap {
-            Some(_) => self.spring(Some(Sometimes::CrashSynced)).await,
-            None => Ok(commit),
+        if trap.is_some() {
+            return self.spring(Some(Sometimes::CrashSynced)).await;
         }
+        // Threads take their time, too: who reads now is given what the server does not know to be stored.
+        tokio::time::sleep(Duration::from_millis(unheard_ms)).await;
+        Ok(commit)
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {
