@@ -4,7 +4,11 @@ use super::bare;
 use super::programs::{Mover, Programs, are_equal, make_file};
 use crate::{bench::tally::median, failure::Failure};
 use load::clock::Clock;
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 const CLAIM: &str = "a transfer reaches at least 0.6 of what a bare copy of the same file reaches";
 
@@ -58,23 +62,30 @@ fn repeat(programs: &Programs<'_>, bytes: u64, rep: u32) -> Result<Times, Failur
     let server = programs.launch("sqlite")?.start()?;
     // Who fetches has been here before: a first login is not what is measured.
     let targets: Vec<_> = (0..MANY).map(|number| programs.path(&format!("to-{number}"))).collect();
-    let copy = timed(|| bare::copy(&file, &targets[..1], None).map(drop))?;
-    let upload = timed(|| programs.send("alice", server.address, &file)?.finish())?;
+    let copy_to = |targets: &[PathBuf]| bare::copy(&file, targets, None).map(drop);
+    let warm = |targets: &[PathBuf]| warm_up(&file, targets);
+    warm(&targets[..1])?;
+    let copy = timed(|| copy_to(&targets[..1]))?;
     remove(&targets);
+    warm(&targets[..1])?;
+    let upload = timed(|| programs.send("alice", server.address, &file)?.finish())?;
     let get = |number: usize| -> Result<Mover, Failure> {
         programs.get(&format!("bob-{number}"), server.address, &name, &targets[number])
     };
+    warm(&targets[..1])?;
     let download = timed(|| get(0)?.finish())?;
     if !are_equal(&file, &targets[0])? {
         return Err(Failure::Unproven { what: CLAIM, why: "something else arrived".to_owned() });
     }
     remove(&targets);
     let copy_all = || {
-        let took = timed(|| bare::copy(&file, &targets, None).map(drop));
+        warm(&targets)?;
+        let took = timed(|| copy_to(&targets));
         remove(&targets);
         took
     };
     let get_all = || {
+        warm(&targets)?;
         let took = timed(|| {
             let movers = (0..MANY).map(get).collect::<Result<Vec<_>, _>>()?;
             movers.into_iter().try_for_each(Mover::finish)
@@ -82,7 +93,6 @@ fn repeat(programs: &Programs<'_>, bytes: u64, rep: u32) -> Result<Times, Failur
         remove(&targets);
         took
     };
-    // Whoever comes first pays for memory that the machine has not used before.
     let (copies, downloads) = if rep.is_multiple_of(2) {
         let copies = copy_all()?;
         (copies, get_all()?)
@@ -95,6 +105,17 @@ fn repeat(programs: &Programs<'_>, bytes: u64, rep: u32) -> Result<Times, Failur
     let times = Times { copy, upload, download, copies, downloads };
     say(bytes, &times);
     Ok(times)
+}
+
+/// Leaves the machine alike for each that is timed. What was removed is given back to the disk at some later sync, and a
+/// virtual machine pays for memory that it has not used for a moment.
+fn warm_up(file: &Path, targets: &[PathBuf]) -> Result<(), Failure> {
+    rustix::fs::sync();
+    for target in targets {
+        fs::copy(file, target).map_err(|source| Failure::Write { path: target.clone(), source })?;
+    }
+    remove(targets);
+    Ok(())
 }
 
 fn say(bytes: u64, times: &Times) {
