@@ -61,6 +61,11 @@ impl Pages {
         let device = post.origin.map(|(device, _)| device.value())?;
         let client = self.sights.iter().position(|sight| sight.device == Some(device))?;
         let client = u16::try_from(client).ok()?;
+        // A client takes back by itself what it can't keep: nobody meant a line by that.
+        let line = self.truth.line(self.truth.epoch(), post.room.value(), target(post));
+        if line.is_some_and(|line| line.kind == EntryKind::FileOffer) {
+            return None;
+        }
         let named = self.meanings.taken_back.get(&client);
         if named.is_some_and(|named| named.contains(&target(post))) {
             return None;
