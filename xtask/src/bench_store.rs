@@ -3,6 +3,7 @@
 //! A disk drifts from one minute to the next by more than programs differ, so the variants run in turns, and the
 //! disk's own sync is timed in the same folder around each run.
 
+mod host;
 mod probe;
 
 use crate::{
@@ -11,6 +12,7 @@ use crate::{
     workspace::Workspace,
 };
 use clap::{Args, ValueEnum};
+use host::Processors;
 use probe::Probe;
 use serde_json::{Value, json};
 use std::{
@@ -106,7 +108,9 @@ fn measure(
 ) -> Result<Value, Failure> {
     let scratch = Scratch::create(workspace, "bench-store")?;
     let before = Probe::take(scratch.path())?;
+    let then = Processors::now();
     let mut report = load(workspace, scratch.path(), options, variant, rate)?;
+    report["stolen"] = json!(then.zip(Processors::now()).map(|(then, now)| now.stolen_since(&then)));
     let after = Probe::take(scratch.path())?;
     report["variant"] = variant.to_string().into();
     report["repetition"] = repetition.into();
@@ -146,7 +150,8 @@ fn say(report: &Value, variant: Variant, rate: Option<u32>) {
     let load = rate.map_or("saturated".to_owned(), |rate| format!("{rate}/s"));
     println!(
         "{variant:<8} {load:<10} {:>8.0} acknowledged/s  p50 {:>7.0} us  p99 {:>7.0} us  server {:>4.2} cores  \
-         (sync p50 {:.0} and {:.0} us, p99 {:.0} and {:.0} us; p99 is {:.1} of it)",
+         (sync p50 {:.0} and {:.0} us, p99 {:.0} and {:.0} us; p99 is {:.1} of it; \
+         {:.1} % of the processors' time stolen)",
         figure("acked_per_s"),
         figure("p50_us"),
         figure("p99_us"),
@@ -156,6 +161,7 @@ fn say(report: &Value, variant: Variant, rate: Option<u32>) {
         sync("sync_before", "p99_us"),
         sync("sync_after", "p99_us"),
         report["p99_in_syncs"].as_f64().unwrap_or(f64::NAN),
+        report["stolen"].as_f64().map_or(f64::NAN, |share| share * 100.0),
     );
 }
 
