@@ -11,12 +11,16 @@ use rand::{RngExt, SeedableRng};
 use std::env;
 use std::future::Future;
 use std::path::PathBuf;
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+
+/// How long the end waits for them.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The threads that move files.
 pub(super) struct Carriers {
-    threads: Vec<JoinHandle<()>>,
+    /// Closed when each has ended; nothing comes of it before.
+    ended: Receiver<()>,
 }
 
 impl Carriers {
@@ -39,26 +43,25 @@ impl Carriers {
         let (up, down) = (carrier(), carrier());
         let home = env::var_os("HOME").map(PathBuf::from);
         let received = Received::new(folder);
-        let threads = vec![
-            spawn(move || drive(up.drive_uploads(uploads, home, files))),
-            spawn(move || {
-                // What can't be cleaned can't be written either, and that is told when something comes.
-                let _ = received.clean(a_week_ago());
-                drive(down.drive_downloads(downloads, received));
-            }),
-        ];
-        Self { threads }
+        let (running, ended) = channel();
+        let also_running = running.clone();
+        spawn(move || {
+            let _running = running;
+            drive(up.drive_uploads(uploads, home, files));
+        });
+        spawn(move || {
+            let _running = also_running;
+            // What can't be cleaned can't be written either, and that is told when something comes.
+            let _ = received.clean(a_week_ago());
+            drive(down.drive_downloads(downloads, received));
+        });
+        Self { ended }
     }
 
     /// Waits until they have cleaned up behind them, which they begin when nobody hears their news any more.
     pub(super) fn join(self) {
-        for _ in 0..40 {
-            if self.threads.iter().all(JoinHandle::is_finished) {
-                return;
-            }
-            // A disk that does not answer must not hold up the end: the next start cleans up.
-            std::thread::sleep(Duration::from_millis(25));
-        }
+        // A disk that does not answer must not hold up the end: the next start cleans up.
+        let _ = self.ended.recv_timeout(PATIENCE);
     }
 }
 

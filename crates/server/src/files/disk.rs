@@ -9,16 +9,20 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
+use tokio::task::JoinHandle;
 
 /// The real file system.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Disk;
 
 /// Does what may have to wait for the disk where waiting keeps nobody up: one hop for each piece, not for each call.
-async fn wait_for<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     #[expect(clippy::disallowed_methods, reason = "the real disk is part of the rim")]
-    let done = tokio::task::spawn_blocking(work);
-    done.await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    tokio::task::spawn_blocking(work)
+}
+
+async fn wait_for<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    begin(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 impl FileSystem for Disk {
@@ -44,6 +48,11 @@ impl FileSystem for Disk {
     async fn write_at(&self, file: &Arc<File>, offset: u64, bytes: Bytes) -> io::Result<()> {
         let file = file.clone();
         wait_for(move || file.write_all_at(&bytes, offset)).await
+    }
+
+    fn begin_write(&self, file: &Arc<File>, offset: u64, bytes: Bytes) -> JoinHandle<io::Result<()>> {
+        let file = file.clone();
+        begin(move || file.write_all_at(&bytes, offset))
     }
 
     async fn sync(&self, file: &Arc<File>) -> io::Result<()> {
@@ -85,8 +94,7 @@ impl FileSystem for Disk {
     }
 
     fn discard(&self, path: PathBuf) {
-        #[expect(clippy::disallowed_methods, reason = "the real disk is part of the rim")]
-        let removing = tokio::task::spawn_blocking(move || match fs::remove_file(&path) {
+        let removing = begin(move || match fs::remove_file(&path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => tracing::warn!(path = %path.display(), %error, "a file could not be removed"),

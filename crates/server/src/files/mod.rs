@@ -28,6 +28,7 @@ use protocol::id::Millis;
 use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
+use tokio::task::JoinHandle;
 
 /// A file in a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,6 +62,12 @@ pub trait FileSystem: Clone + Send + Sync + 'static {
         offset: u64,
         bytes: Bytes,
     ) -> impl Future<Output = io::Result<()>> + Send;
+
+    /// The same without waiting for it: it goes on by itself.
+    fn begin_write(&self, file: &Self::File, offset: u64, bytes: Bytes) -> JoinHandle<io::Result<()>> {
+        let (files, file) = (self.clone(), file.clone());
+        tokio::spawn(async move { files.write_at(&file, offset, bytes).await })
+    }
 
     /// Returns when everything that was written is on the disk.
     fn sync(&self, file: &Self::File) -> impl Future<Output = io::Result<()>> + Send;

@@ -1,7 +1,7 @@
 //! What a start finds in the folder of contents: contents, uploads that may go on, and what is of no use.
 
 use super::header::{BLOCKS, Header, MAX_HEADER, VALUE, hash_of, name_of, value_at};
-use super::upload::{Partial, SYNC};
+use super::upload::{Partial, UNSYNCED};
 use super::{Contents, FileSystem, Listed};
 use protocol::blocks::{Tree, value_of, values_of};
 use protocol::id::{ContentHash, Millis};
@@ -116,7 +116,7 @@ impl<F: FileSystem> Contents<F> {
         let buffer = vec![0; usize::try_from(most * VALUE).unwrap_or_default()];
         let (values, n) = self.files.read_at(&beside, begin, buffer, 0).await?;
         let known = n / 32;
-        let synced = known.saturating_sub(2 * SYNC);
+        let synced = known.saturating_sub(2 * UNSYNCED);
         let mut tree: Tree = (0..synced).filter_map(|at| value_at(&values, at)).collect();
         let file = self.files.open(&self.path(name)).await?;
         let mut block = vec![0; 1 << 20];
