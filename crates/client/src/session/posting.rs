@@ -109,6 +109,10 @@ impl Session {
     }
 
     pub(super) fn tell_refused(&mut self, pending: Pending, refusal: Refusal) {
+        if pending.post.kind == EntryKind::FileOffer && refusal.known() == Some(Code::NoSuchTransfer) {
+            // A crash of the server took the upload that it tells of. The file is sent all the same.
+            return;
+        }
         self.refusals += 1;
         let text = pending.post.words();
         let Post { place, kind, .. } = pending.post;

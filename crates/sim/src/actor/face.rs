@@ -12,7 +12,6 @@ use crate::trace::{Token, Who};
 use client::drive::{Face, Input};
 use client::session::Tally;
 use client::session::event::{Event, Transfer, TransferStep};
-use protocol::entry::EntryKind;
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -293,8 +292,6 @@ fn take_notice(id: u16, event: Event, pages: &mut Pages) {
             pages.note(Who::Client(id), "loses its connection", None, 0);
             pages.sights[at].online = false;
         }
-        // Its upload may be gone with a crash; the file is sent all the same.
-        Event::Refused { kind: EntryKind::FileOffer, .. } => {}
         Event::Refused { text, refusal, .. } => {
             find(&text).into_iter().for_each(|token| pages.refused(token, refusal.code));
         }

@@ -244,6 +244,20 @@ fn who_cancels_or_fails_takes_the_offer_back() {
 }
 
 #[test]
+fn nobody_is_told_of_an_offer_that_is_refused_because_a_crash_took_its_upload() {
+    for (code, is_told) in [(Code::NoSuchTransfer, false), (Code::NotAMember, true)] {
+        let mut client = Scripted::ready();
+        client.line("/send cat.png");
+        news(&mut client, opened());
+        news(&mut client, Step::Accepted);
+        client.events();
+        client.refuse_post(1, code, 0);
+        let told = client.events().iter().any(|event| matches!(event, Event::Refused { .. }));
+        assert_eq!((told, client.session.refusals() > 0), (is_told, is_told), "{code:?}");
+    }
+}
+
+#[test]
 fn an_offer_that_the_server_forgot_is_made_anew_and_one_that_i_deleted_is_not() {
     for by_me in [false, true] {
         let mut client = Scripted::ready();
