@@ -412,6 +412,26 @@ fn a_person_is_asked_about_large_files_and_what_they_say_is_done_once() {
 }
 
 #[test]
+fn a_wrong_number_is_answered_with_the_right_one() {
+    let hints = |client: &mut Scripted| -> Vec<String> {
+        let hint = |event| if let Event::Mistake { hint, .. } = event { Some(hint) } else { None };
+        client.events().into_iter().filter_map(hint).collect()
+    };
+    let mut client = receiving(true);
+    client.session.receive_up_to(SIZE - 1);
+    show(&mut client, vec![offers(1, None)]);
+    client.session.decline(Some(JobId(9)));
+    client.session.cancel(Some(JobId(9)), client.now);
+    assert_eq!(
+        hints(&mut client),
+        ["'cat.png' waits with the number 1", "what the server has is taken back with /delete"]
+    );
+    client.session.accept(None, Default::default());
+    client.session.cancel(Some(JobId(9)), client.now);
+    assert_eq!(hints(&mut client), ["'cat.png' is under way with the number 1"]);
+}
+
+#[test]
 fn what_was_declined_is_not_asked_about_again() {
     let mut client = receiving(true);
     client.session.receive_up_to(SIZE - 1);

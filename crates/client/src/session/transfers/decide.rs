@@ -156,24 +156,42 @@ impl Session {
                 None => "no file waits to be accepted".to_owned(),
                 Some(id) => format!("no file with the number {} waits to be accepted", id.0),
             };
-            self.mistake(text, "/files shows what there is, and /get takes any of it");
+            let hint = match self.asked().next_back() {
+                Some(other) => format!("'{}' waits with the number {}", other.name, other.id.0),
+                None => "/files shows what there is, and /get takes any of it".to_owned(),
+            };
+            self.mistake(text, hint);
         }
         found
     }
 
     /// `/cancel`: this file, or the last one that is under way.
     pub fn cancel(&mut self, id: Option<JobId>, now: Now) {
-        let found = self.transfers.iter().rev().find(|(at, moving)| {
-            let ended = matches!(moving.stage, Stage::Ending | Stage::Asked(_) | Stage::Uploaded(..));
-            !ended && id.is_none_or(|id| id == *at)
-        });
-        let Some((id, moving)) = found.map(|(id, moving)| (id, moving.clone())) else {
-            let text = "there is nothing to cancel";
-            return self.mistake(text, "what the server has is taken back with /delete");
+        let Some((id, moving)) = self.under_way(id) else {
+            let (text, hint) = match (id, self.under_way(None)) {
+                (Some(id), Some((at, moving))) => (
+                    format!("no file with the number {} is under way", id.0),
+                    format!("'{}' is under way with the number {}", moving.name, at.0),
+                ),
+                _ => (
+                    "there is nothing to cancel".to_owned(),
+                    "what the server has is taken back with /delete".to_owned(),
+                ),
+            };
+            return self.mistake(text, hint);
         };
         self.tell(moving.told(id, TransferStep::Cancelled));
         self.take_back_offer(id, now);
         self.stop(id, &moving);
+    }
+
+    /// This file, or the last one, if it is under way.
+    fn under_way(&self, id: Option<JobId>) -> Option<(JobId, Moving)> {
+        let found = self.transfers.iter().rev().find(|(at, moving)| {
+            let ended = matches!(moving.stage, Stage::Ending | Stage::Asked(_) | Stage::Uploaded(..));
+            !ended && id.is_none_or(|id| id == *at)
+        });
+        found.map(|(id, moving)| (id, moving.clone()))
     }
 
     /// Nothing of it is done any more, and nothing of it is left.
