@@ -4,11 +4,9 @@
 
 use std::fs;
 
-/// The column of `/proc/stat` with time stolen by the host (proc_stat(5)), counted from the name's.
+/// The column of `/proc/stat` with time stolen by the host (proc_stat(5)), counted from the name's. Up to it they add up
+/// to all of the time; the two behind it are counted in others already.
 const STEAL: usize = 8;
-
-/// Columns that add up to all of the time; the two behind them are counted in others already.
-const COLUMNS: usize = 8;
 
 /// Times of all processors together since the start, in ticks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,8 +30,8 @@ impl Processors {
     fn of(stat: &str) -> Option<Self> {
         let fields: Vec<&str> = stat.lines().next()?.split_whitespace().collect();
         let ticks: Vec<u64> =
-            fields.get(1..=COLUMNS)?.iter().map(|field| field.parse().ok()).collect::<Option<_>>()?;
-        Some(Self { stolen: *ticks.get(STEAL - 1)?, all: ticks.iter().sum() })
+            fields.get(1..=STEAL)?.iter().map(|field| field.parse().ok()).collect::<Option<_>>()?;
+        Some(Self { stolen: *ticks.last()?, all: ticks.iter().sum() })
     }
 }
 

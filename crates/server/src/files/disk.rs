@@ -21,8 +21,13 @@ fn begin<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHa
     tokio::task::spawn_blocking(work)
 }
 
+/// The same, and waits for it.
 async fn wait_for<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    begin(work).await.unwrap_or_else(|error| Err(io::Error::other(error)))
+    ended(begin(work)).await
+}
+
+async fn ended<T>(begun: JoinHandle<io::Result<T>>) -> io::Result<T> {
+    begun.await.unwrap_or_else(|error| Err(io::Error::other(error)))
 }
 
 impl FileSystem for Disk {
@@ -46,8 +51,7 @@ impl FileSystem for Disk {
     }
 
     async fn write_at(&self, file: &Arc<File>, offset: u64, bytes: Bytes) -> io::Result<()> {
-        let file = file.clone();
-        wait_for(move || file.write_all_at(&bytes, offset)).await
+        ended(self.begin_write(file, offset, bytes)).await
     }
 
     fn begin_write(&self, file: &Arc<File>, offset: u64, bytes: Bytes) -> JoinHandle<io::Result<()>> {
