@@ -338,7 +338,7 @@ impl Session {
         if slow && self.welcome.is_none() && !std::mem::replace(&mut self.told_connecting, true) {
             self.tell(Event::Connecting);
         }
-        self.catching_up &= now.steady < after(self.server_time.1, CATCH_UP_MS);
+        self.catching_up &= self.logins == 0 || now.steady < after(self.server_time.1, CATCH_UP_MS);
         if self.is_connected()
             && self.heartbeat.is_ping_due(now.steady)
             && !matches!(self.phase, Phase::Login { .. })

@@ -1,9 +1,9 @@
 //! Changing and taking back what I said.
 
-use super::Session;
 use super::event::Event;
 use super::outbox::Post;
 use super::place::Place;
+use super::{Phase, Session};
 use crate::clock::Now;
 use protocol::entry::EntryKind;
 use protocol::id::Seq;
@@ -90,7 +90,10 @@ impl Session {
         };
         let waiting = self.outbox.last_in(&deferred.place, |kind| deferred.change.suits(kind));
         let waiting = waiting.map(|pending| (pending.serial, pending.counter.is_some()));
-        let unseen = self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now);
+        // What an earlier process or another device said last may still be to come.
+        let behind = self.phase != Phase::Up || self.resume.is_active();
+        let unseen =
+            behind || self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now);
         // A script can wait until it is known what arrived; a person is told, and may type something else.
         let patient = !self.config.interactive && matches!(waiting, Some((_, true)));
         let moves = self.is_connected() && !self.unkept.is_outbox();

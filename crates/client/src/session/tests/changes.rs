@@ -83,6 +83,39 @@ fn the_last_line_is_the_one_that_is_on_its_way() {
 }
 
 #[test]
+fn an_earlier_line_never_stands_in_for_one_that_is_still_to_come() {
+    for interactive in [false, true] {
+        let mut client = Scripted::with(interactive, Kept::default());
+        client.enter();
+        client.say(ServerMsg::Entries { room: LOBBY, entries: vec![entry(1, "first", Some(1))] });
+        client.disconnect();
+        client.connect();
+        client.log_in(Some(2));
+        client.line("/delete");
+        client.opened(LOBBY, Some(3), 2);
+        assert_eq!(client.whole_posts(), [], "what was said meanwhile is not here yet");
+        client.say(ServerMsg::Entries { room: LOBBY, entries: vec![entry(2, "second", Some(2))] });
+        client.entries(LOBBY, 3..=3);
+        assert_eq!(client.whole_posts(), [(3, EntryKind::Delete, Some(2), String::new())]);
+    }
+}
+
+#[test]
+fn a_login_may_take_long_and_still_nothing_is_typed_before_what_was_said_is_shown() {
+    let mut client = Scripted::new();
+    client.now.steady = Millis(60_000);
+    client.pass(0);
+    client.pass(8_000);
+    client.connect();
+    client.log_in(None);
+    client.opened(LOBBY, Some(2), 1);
+    client.pass(100);
+    assert!(!client.session.wants_input());
+    client.entries(LOBBY, 1..=2);
+    assert!(client.session.wants_input());
+}
+
+#[test]
 fn an_earlier_line_never_stands_in_for_one_that_was_refused() {
     let mut client = spoken();
     client.line("bad");
