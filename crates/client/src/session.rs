@@ -44,7 +44,9 @@ mod unkept;
 mod view;
 
 pub(crate) use entries::mentions;
-pub use outbox::{Content, DownJob, DownStage, Job, Offer, Pending, Post, Record, UpJob, Whereabouts};
+pub use outbox::{
+    Content, DownJob, DownStage, Job, Offer, Outcome, Pending, Post, Record, UpJob, Whereabouts,
+};
 pub use place::Place;
 pub use resume::Tally;
 pub use roster::Change;

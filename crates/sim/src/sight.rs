@@ -22,6 +22,8 @@ pub(crate) struct Sight {
     pub(crate) name: String,
     /// The number that is shown next in each room, by the log's own number of the room.
     next: BTreeMap<u64, Next>,
+    /// Rooms that it has left, and its user was not shown that yet.
+    left: BTreeSet<u64>,
     /// The room that each name stood for when something was last shown there: names change.
     places: BTreeMap<String, u64>,
     /// The rooms that each name ever stood for, as the server said.
@@ -126,10 +128,16 @@ impl Sight {
         self.screen.trim(room, first);
     }
 
+    /// It has left a room: a process that ends before it shows that has forgotten how far the room was read.
+    pub(crate) fn leave(&mut self, room: u64) {
+        self.left.insert(room);
+    }
+
     /// What comes next in a room is not known any more: it was left, or its history is cut.
     pub(crate) fn forget(&mut self, place: &str) {
         if let Some(room) = self.places.get(place) {
             self.next.remove(room);
+            self.left.remove(room);
             self.live.remove(room);
             self.screen.forget(*room);
             self.others.remove(room);
@@ -186,6 +194,9 @@ impl Sight {
         self.screen.clear();
         self.others.clear();
         self.asked.clear();
+        for room in std::mem::take(&mut self.left) {
+            self.next.remove(&room);
+        }
         for next in self.next.values_mut() {
             let (Next::Exactly(seq) | Next::AtMost(seq)) = *next;
             *next = Next::AtMost(seq);

@@ -68,8 +68,8 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
     {
         return Some((Rule::Converges, "could not say a last line".to_owned()));
     }
-    if !sight.wire.is_settled(&pages.fates) {
-        return Some((Rule::Converges, "has posts on the wire that are not settled".to_owned()));
+    if let Some(token) = sight.wire.unsettled(&pages.fates) {
+        return Some((Rule::Converges, format!("does not know what became of {token}, which was sent")));
     }
     for room in sight.person.and_then(|person| known.rooms.get(&person)).into_iter().flatten() {
         let (last, seen) = (pages.truth.last_shown(*room), seen_of(pages, sight, *room));

@@ -3,7 +3,8 @@
 
 use super::jobs::{StoredDown, StoredUp};
 use crate::hex::{hex, unhex};
-use crate::session::{Content, Job, Place, Post, Record, Whereabouts};
+use crate::session::event::Refusal;
+use crate::session::{Content, Job, Outcome, Place, Post, Record, Whereabouts};
 use crate::transfer::{JobId, Shape};
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Epoch, Millis, PersonId, RoomId, Seq, TransferId};
@@ -19,13 +20,14 @@ enum Line {
     },
     Post {
         serial: u64,
-        place: String,
-        kind: u8,
-        reply_to: u64,
-        written: u64,
-        body: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        file: Option<StoredContent>,
+        #[serde(flatten)]
+        post: StoredPost,
+    },
+    Failed {
+        serial: u64,
+        #[serde(flatten)]
+        post: StoredPost,
+        outcome: StoredOutcome,
     },
     Sent {
         serial: u64,
@@ -62,6 +64,25 @@ enum Line {
 enum To {
     Room(u64),
     Person(u64),
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredPost {
+    place: String,
+    kind: u8,
+    reply_to: u64,
+    written: u64,
+    body: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    file: Option<StoredContent>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredOutcome {
+    Refused { code: u16, detail: u64, text: String },
+    Void,
+    Uncertain,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -104,15 +125,11 @@ fn to_line(record: &Record) -> Line {
         Record::Epoch { epoch, acked } => {
             Line::Epoch { epoch: hex(&epoch.0), acked: acked.map_or(0, Counter::value) }
         }
-        Record::Post { serial, post } => Line::Post {
-            serial: *serial,
-            place: post.place.to_string(),
-            kind: post.kind.number(),
-            reply_to: post.reply_to.map_or(0, Seq::value),
-            written: post.written.0,
-            body: post.body.clone(),
-            file: post.file.map(stored),
-        },
+        Record::Post { serial, post } => Line::Post { serial: *serial, post: StoredPost::of(post) },
+        Record::Failed { serial, post, outcome } => {
+            let outcome = StoredOutcome::of(outcome);
+            Line::Failed { serial: *serial, post: StoredPost::of(post), outcome }
+        }
         Record::Sent { serial, counter, target } => {
             let target = match target {
                 Target::Room { room } => To::Room(room.value()),
@@ -134,21 +151,10 @@ fn from_line(line: Line) -> Option<Record> {
         Line::Epoch { epoch, acked } => {
             Record::Epoch { epoch: Epoch(unhex(&epoch)?), acked: Counter::new(acked) }
         }
-        Line::Post { serial, place, kind, reply_to, written, body, file } => Record::Post {
-            serial,
-            post: Post {
-                place: Place::parse(&place)?,
-                target: None,
-                kind: EntryKind::from_number(kind),
-                reply_to: Seq::new(reply_to),
-                written: Millis(written),
-                body,
-                file: match file {
-                    None => None,
-                    Some(stored) => Some(content(&stored)?),
-                },
-            },
-        },
+        Line::Post { serial, post } => Record::Post { serial, post: post.read()? },
+        Line::Failed { serial, post, outcome } => {
+            Record::Failed { serial, post: post.read()?, outcome: outcome.read() }
+        }
         Line::Sent { serial, counter, target } => {
             let target = match target {
                 To::Room(room) => Target::Room { room: RoomId::new(room)? },
@@ -163,6 +169,54 @@ fn from_line(line: Line) -> Option<Record> {
         Line::JobGone { job } => Record::JobGone { id: JobId(job) },
         Line::Begun { posts, jobs } => Record::Begun { posts, jobs: JobId(jobs) },
     })
+}
+
+impl StoredPost {
+    fn of(post: &Post) -> Self {
+        Self {
+            place: post.place.to_string(),
+            kind: post.kind.number(),
+            reply_to: post.reply_to.map_or(0, Seq::value),
+            written: post.written.0,
+            body: post.body.clone(),
+            file: post.file.map(stored),
+        }
+    }
+
+    fn read(self) -> Option<Post> {
+        Some(Post {
+            place: Place::parse(&self.place)?,
+            target: None,
+            kind: EntryKind::from_number(self.kind),
+            reply_to: Seq::new(self.reply_to),
+            written: Millis(self.written),
+            body: self.body,
+            file: match self.file {
+                None => None,
+                Some(stored) => Some(content(&stored)?),
+            },
+        })
+    }
+}
+
+impl StoredOutcome {
+    fn of(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::Refused(Refusal { code, detail, text }) => {
+                Self::Refused { code: *code, detail: *detail, text: text.clone() }
+            }
+            Outcome::Void => Self::Void,
+            Outcome::Uncertain => Self::Uncertain,
+        }
+    }
+
+    fn read(self) -> Outcome {
+        match self {
+            Self::Refused { code, detail, text } => Outcome::Refused(Refusal { code, detail, text }),
+            Self::Void => Outcome::Void,
+            Self::Uncertain => Outcome::Uncertain,
+        }
+    }
 }
 
 fn stored(file: Content) -> StoredContent {

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::files::MemoryFiles;
-use crate::session::{Content, DownJob, DownStage, Job, KeptRoom, Offer, Place, Post, UpJob, Whereabouts};
+use crate::session::event::Refusal;
+use crate::session::{
+    Content, DownJob, DownStage, Job, KeptRoom, Offer, Outcome, Place, Post, UpJob, Whereabouts,
+};
 use crate::transfer::{Download, JobId, Keep, Opened, Origin, Shape};
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Counter, Epoch, Millis, RoomId, Seq, TransferId};
@@ -25,6 +28,10 @@ fn records() -> Vec<Record> {
         file: None,
     };
     let counter = Counter::FIRST;
+    let refusal = Refusal { code: 12, detail: 7, text: "no \"space\"".into() };
+    let failed = [Outcome::Refused(refusal), Outcome::Void, Outcome::Uncertain];
+    let failed: Vec<_> =
+        failed.into_iter().map(|outcome| Record::Failed { serial: 5, post: post.clone(), outcome }).collect();
     let at = Whereabouts::Stored(ContentHash([7; 32]));
     let file = Post {
         kind: EntryKind::File,
@@ -42,6 +49,7 @@ fn records() -> Vec<Record> {
         Record::JobGone { id: JobId(2) },
     ]
     .into_iter()
+    .chain(failed)
     .chain(jobs())
     .collect()
 }

@@ -92,8 +92,7 @@ impl Session {
         let waiting = waiting.map(|pending| (pending.serial, pending.counter.is_some()));
         // What an earlier process or another device said last may still be to come.
         let behind = self.phase != Phase::Up || self.resume.is_active();
-        let unseen =
-            behind || self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now);
+        let unseen = behind || self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now);
         // A script can wait until it is known what arrived; a person is told, and may type something else.
         let patient = !self.config.interactive && matches!(waiting, Some((_, true)));
         let moves = self.is_connected() && !self.unkept.is_outbox();

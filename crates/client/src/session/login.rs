@@ -1,6 +1,7 @@
 //! Logging in, and what a new history means.
 
 use super::event::{Event, Welcome};
+use super::outbox::Outcome;
 use super::{Phase, Session, Tally};
 use crate::clock::Now;
 use protocol::limits::VERSION;
@@ -67,14 +68,9 @@ impl Session {
         let settled = self.outbox.handle_welcome(epoch, last_counter);
         self.outbox.set_window(limits.window_posts, limits.window_bytes);
         self.leaving.handle_arrived(&settled.arrived, now.steady);
-        for pending in settled.unknown {
-            let text = pending.post.words();
-            self.tell(Event::Uncertain { place: pending.post.place, text });
-        }
-        for pending in settled.void {
-            let text = pending.post.words();
-            self.tell(Event::Void { place: pending.post.place, text });
-        }
+        self.tell_untold();
+        settled.unknown.into_iter().for_each(|pending| self.tell_failed(pending, Outcome::Uncertain));
+        settled.void.into_iter().for_each(|pending| self.tell_failed(pending, Outcome::Void));
         self.resume.begin();
     }
 

@@ -12,10 +12,12 @@ mod jobs;
 mod record;
 #[cfg(test)]
 mod tests;
+mod untold;
 mod waiting;
 
 pub use jobs::{DownJob, DownStage, Job, Offer, UpJob};
 pub use record::{Content, Pending, Post, Record, Whereabouts};
+pub use untold::Outcome;
 
 use crate::clock::{Now, after};
 use crate::transfer::JobId;
@@ -26,6 +28,7 @@ use protocol::id::{Counter, Epoch, Millis};
 use protocol::limits::{WINDOW_BYTES, WINDOW_POSTS};
 use protocol::message::ClientMsg;
 use std::collections::VecDeque;
+use untold::Untold;
 
 /// A post that is not acknowledged after so long is shown as pending, in ms.
 pub(crate) const PENDING_AFTER_MS: u64 = 500;
@@ -74,6 +77,8 @@ pub(crate) struct Outbox {
     /// Nothing is sent before this time: the server asked for a pause.
     hold_until: Option<Millis>,
     ready: VecDeque<ClientMsg>,
+    /// Those that are over without being in a log, until their author was shown that.
+    untold: Vec<Untold>,
     /// Transfers, which are kept with the posts.
     jobs: Jobs,
     records: Vec<Record>,
@@ -123,7 +128,11 @@ impl Outbox {
             Record::Acked { counter } => {
                 self.settle(*counter);
             }
-            Record::Gone { serial } => self.pending.retain(|pending| pending.serial != *serial),
+            Record::Failed { serial, post, outcome } => self.replay_failed(*serial, post, outcome),
+            Record::Gone { serial } => {
+                self.pending.retain(|pending| pending.serial != *serial);
+                self.untold.retain(|untold| untold.serial != *serial);
+            }
         }
     }
 
@@ -392,6 +401,7 @@ impl Outbox {
             .chain(begun)
             .chain(self.jobs.records())
             .chain(self.pending.iter().flat_map(Pending::records))
+            .chain(self.untold())
             .collect()
     }
 }

@@ -82,6 +82,7 @@ impl Session {
             let moved = self.keeper.handle_shown(self.shown);
             self.marks.handle_shown(moved);
         }
+        self.outbox.handle_shown(self.shown);
         self.advance(now);
     }
 

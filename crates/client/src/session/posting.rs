@@ -1,7 +1,7 @@
 //! From what is typed to a post: checked, put into the outbox, its place found by name.
 
 use super::event::{Event, Refusal};
-use super::outbox::{Pending, Post};
+use super::outbox::{Outcome, Pending, Post};
 use super::place::Place;
 use super::requests::{Asked, Why};
 use super::{Phase, Session};
@@ -114,9 +114,21 @@ impl Session {
             return;
         }
         self.refusals += 1;
-        let text = pending.post.words();
-        let Post { place, kind, .. } = pending.post;
-        self.tell(Event::Refused { place, kind, text, refusal });
+        self.tell_failed(pending, Outcome::Refused(refusal));
+    }
+
+    /// Tells that a post is in no log, or may not be. That is kept until it was shown.
+    pub(super) fn tell_failed(&mut self, pending: Pending, outcome: Outcome) {
+        let Pending { serial, post, .. } = pending;
+        self.tell(outcome.clone().event(post.clone()));
+        self.outbox.owe(serial, post, outcome, self.queued);
+    }
+
+    /// Tells what an earlier process could not show. An errand leaves that to somebody who reads.
+    pub(super) fn tell_untold(&mut self) {
+        if !self.errand {
+            self.outbox.retell(self.queued).into_iter().for_each(|event| self.tell(event));
+        }
     }
 
     pub(super) fn handle_ack(&mut self, counter: Counter, now: Now) {

@@ -222,6 +222,34 @@ fn a_refused_post_is_told_and_those_behind_it_go_on() {
 }
 
 #[test]
+fn a_refusal_that_was_not_shown_is_told_by_the_next_process_until_it_is() {
+    let mut client = Scripted::ready();
+    client.line("a");
+    client.line("b");
+    client.refuse_post(1, Code::BadText, 0);
+    let mut errand = Scripted::after(&client.journal);
+    errand.session.run_errand();
+    errand.connect();
+    errand.log_in(None);
+    errand.show_all();
+    let mut journal = errand.journal;
+    for (told, is_shown) in [(1, false), (1, true), (0, true)] {
+        let mut client = Scripted::after(&journal);
+        client.connect();
+        client.log_in(None);
+        assert_eq!(client.posts(), [(1, "b".into())], "what was refused is not sent again");
+        let events = client.events();
+        let refused = |event: &&Event| matches!(event, Event::Refused { text, .. } if text == "a");
+        assert_eq!(events.iter().filter(refused).count(), told, "{events:?}");
+        assert_eq!(client.session.refusals(), 0, "that was an earlier process's");
+        if is_shown {
+            client.show_all();
+        }
+        journal = client.journal;
+    }
+}
+
+#[test]
 fn a_fenced_client_does_not_fight_back() {
     let mut client = Scripted::ready();
     client.refuse(Code::Fenced, 0, 0, true);

@@ -10,8 +10,8 @@ use protocol::code::Code;
 use protocol::frame::{Deframer, Item};
 use protocol::id::{RoomId, Seq};
 use protocol::limits::MAX_FRAME;
-use protocol::message::{ClientMsg, OpenFrom, ServerMsg, ty};
-use std::collections::BTreeMap;
+use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg, ty};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a device has on the wire, over all its connections.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Wire {
     epoch: Option<[u8; 16]>,
     /// The line that each counter stood for when it was last sent.
     sent: BTreeMap<u64, Token>,
+    /// Every line that was ever sent.
+    said: BTreeSet<Token>,
     /// Counters up to this one are acknowledged.
     acked: u64,
     /// The newest entry that came over the wire, by room.
@@ -91,11 +93,13 @@ impl Tap {
             match message {
                 Ok(Some(ClientMsg::Post { counter, body, .. })) => {
                     let mut pages = record.pages();
-                    let sent = &mut self.wire(&mut pages).sent;
-                    match token_of(&body) {
-                        Some(token) => sent.insert(counter.value(), token),
+                    let wire = self.wire(&mut pages);
+                    let token = token_of(&body);
+                    wire.said.extend(token);
+                    match token {
+                        Some(token) => wire.sent.insert(counter.value(), token),
                         // What has no token may have the number of a line that was refused.
-                        None => sent.remove(&counter.value()),
+                        None => wire.sent.remove(&counter.value()),
                     };
                 }
                 Ok(Some(ClientMsg::Open { room, from: OpenFrom::After { epoch, seq }, .. })) => {
@@ -134,6 +138,10 @@ impl Tap {
                 if is_unhindered {
                     pages.fail(Rule::NotTakenForDead, format!("c{client} is told that it was silent"));
                 }
+            }
+            ServerMsg::Rooms { change: RoomsChange::Removed, rooms, .. } => {
+                let sight = self.sight(pages);
+                rooms.iter().for_each(|info| sight.leave(info.room.value()));
             }
             ServerMsg::Trimmed { room, first, .. } => drop(self.next.insert(*room, Some(*first))),
             ServerMsg::Entries { room, entries } => {
@@ -247,8 +255,8 @@ pub(crate) fn token_of(body: &[u8]) -> Option<Token> {
 }
 
 impl Wire {
-    /// Whether everything that was sent is settled.
-    pub(crate) fn is_settled(&self, fates: &BTreeMap<Token, Fate>) -> bool {
-        self.sent.values().all(|token| !matches!(fates.get(token), Some(Fate::Typed)))
+    /// A line that was sent, and whose author does not know what became of it.
+    pub(crate) fn unsettled(&self, fates: &BTreeMap<Token, Fate>) -> Option<Token> {
+        self.said.iter().copied().find(|token| matches!(fates.get(token), Some(Fate::Typed)))
     }
 }

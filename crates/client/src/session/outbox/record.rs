@@ -1,6 +1,7 @@
 //! A post that waits, and what the journal keeps of it.
 
 use super::jobs::Job;
+use super::untold::Outcome;
 use crate::clock::since;
 use crate::session::place::Place;
 use crate::transfer::{JobId, Shape};
@@ -145,7 +146,9 @@ pub enum Record {
     Sent { serial: u64, counter: Counter, target: Target },
     /// All counters up to this one are acknowledged.
     Acked { counter: Counter },
-    /// A post that never went out was given up.
+    /// A post will be in no log, or may not be; its author is to be told.
+    Failed { serial: u64, post: Post, outcome: Outcome },
+    /// A post that never went out was given up, or its author was told that it is in no log.
     Gone { serial: u64 },
     /// A transfer stands like this from here on.
     Job { id: JobId, job: Job },

@@ -1,6 +1,7 @@
 //! The outbox against a naive server, by random steps of many seeds.
 
 use super::*;
+use crate::session::event::{Event, Refusal};
 use crate::session::place::Place;
 use protocol::entry::EntryKind;
 use protocol::id::{RoomId, Seq};
@@ -199,7 +200,7 @@ struct Server {
 }
 
 impl Server {
-    fn read_one(&mut self, rng: &mut SmallRng, refused: &mut BTreeSet<String>) {
+    fn read_one(&mut self, rng: &mut SmallRng) {
         let Some((counter, body)) = self.unread.pop_front() else {
             return;
         };
@@ -211,7 +212,6 @@ impl Server {
         } else if rng.random_ratio(1, 12) {
             self.refusals.push_back((counter, Code::TooFast, 1));
         } else if rng.random_ratio(1, 12) {
-            refused.insert(body);
             self.refusals.push_back((counter, Code::BadText, 0));
         } else {
             self.last = counter;
@@ -229,8 +229,10 @@ struct World {
     connected: bool,
     time: u64,
     posted: usize,
-    refused: BTreeSet<String>,
-    unknown: BTreeSet<String>,
+    /// Events given out in this process: what they are about, and whether they tell of a refusal.
+    queued: Vec<(String, bool)>,
+    /// The same, as far as they were shown.
+    told: BTreeSet<(String, bool)>,
     /// What was taken back.
     withdrawn: BTreeSet<String>,
     /// Entries of histories that are gone.
@@ -246,8 +248,8 @@ impl World {
             connected: false,
             time: 0,
             posted: 0,
-            refused: BTreeSet::new(),
-            unknown: BTreeSet::new(),
+            queued: Vec::new(),
+            told: BTreeSet::new(),
             withdrawn: BTreeSet::new(),
             old: Vec::new(),
         }
@@ -286,14 +288,35 @@ impl World {
         let settled =
             self.outbox.handle_welcome(Epoch([self.server.epoch; 16]), Counter::new(self.server.last));
         self.outbox.set_window(4, 1_000);
-        let told = settled.unknown.into_iter().chain(settled.void);
-        self.unknown.extend(told.map(|pending| pending.post.body));
+        let again = self.outbox.retell(self.queued.len() as u64);
+        self.queued.extend(again.into_iter().map(|event| {
+            let refused = matches!(event, Event::Refused { .. });
+            match event {
+                Event::Refused { text, .. } | Event::Uncertain { text, .. } | Event::Void { text, .. } => {
+                    (text.rsplit(' ').next().unwrap_or_default().to_owned(), refused)
+                }
+                other => panic!("only what failed is told again, not {other:?}"),
+            }
+        }));
+        settled.unknown.into_iter().for_each(|pending| self.tell(pending, Outcome::Uncertain));
+        settled.void.into_iter().for_each(|pending| self.tell(pending, Outcome::Void));
+    }
+
+    fn tell(&mut self, pending: Pending, outcome: Outcome) {
+        self.queued.push((pending.post.body.clone(), matches!(outcome, Outcome::Refused(_))));
+        self.outbox.owe(pending.serial, pending.post, outcome, self.queued.len() as u64);
+    }
+
+    /// Some of what is told is shown.
+    fn show(&mut self, shown: usize) {
+        self.told.extend(self.queued[..shown].iter().cloned());
+        self.outbox.handle_shown(shown as u64);
     }
 
     fn disconnect(&mut self, rng: &mut SmallRng) {
         // The server may still read what is under way.
         for _ in 0..rng.random_range(0..3) {
-            self.server.read_one(rng, &mut self.refused);
+            self.server.read_one(rng);
         }
         self.server.unread.clear();
         self.server.acks.clear();
@@ -309,7 +332,15 @@ impl World {
         } else if let Some((number, code, detail)) = self.server.refusals.pop_front() {
             let now = now(self.time);
             let verdict = self.outbox.handle_refusal(Some(counter(number)), code.number(), detail, now);
-            assert_ne!(verdict, Verdict::Stale, "every answer belongs to what is on the wire");
+            match verdict {
+                Verdict::Stale => panic!("every answer belongs to what is on the wire"),
+                Verdict::Again => {}
+                Verdict::Dropped(pending) => {
+                    let text = String::new();
+                    let refusal = Refusal { code: code.number(), detail, text };
+                    self.tell(*pending, Outcome::Refused(refusal));
+                }
+            }
         }
     }
 
@@ -332,7 +363,7 @@ impl World {
                 let withdrawn = last.and_then(|serial| self.outbox.withdraw(serial));
                 self.withdrawn.extend(withdrawn.map(|post| post.body));
             }
-            5..10 => self.server.read_one(rng, &mut self.refused),
+            5..10 => self.server.read_one(rng),
             10..15 => self.answer(rng),
             15 | 16 if !self.connected => self.connect(),
             17 => self.disconnect(rng),
@@ -343,7 +374,9 @@ impl World {
                     self.journal.pop();
                 }
                 self.outbox = Outbox::restore(&self.journal);
+                self.queued.clear();
             }
+            16 => self.show(rng.random_range(0..=self.queued.len())),
             19 if rng.random_ratio(1, 4) => {
                 self.disconnect(rng);
                 self.server.epoch += 1;
@@ -361,9 +394,15 @@ impl World {
                 self.connect();
             }
             self.pump();
-            self.server.read_one(rng, &mut self.refused);
+            self.server.read_one(rng);
             self.answer(rng);
         }
+        if !self.connected {
+            self.connect();
+        }
+        self.show(self.queued.len());
+        self.save();
+        assert_eq!(Outbox::restore(&self.journal).retell(0), [], "what was shown is told once");
     }
 
     fn check(mut self, seed: u64) {
@@ -373,10 +412,12 @@ impl World {
             assert!(seen.insert(body.clone()), "seed {seed}: {body} is there twice");
         }
         for n in (0..self.posted).map(|n| n.to_string()) {
-            let told = self.refused.contains(&n) || self.unknown.contains(&n);
+            let refused = self.told.contains(&(n.clone(), true));
+            let told = refused || self.told.contains(&(n.clone(), false));
             let withdrawn = self.withdrawn.contains(&n);
             assert!(!withdrawn || !seen.contains(&n), "seed {seed}: {n} was taken back");
             assert!(seen.contains(&n) || told || withdrawn, "seed {seed}: {n} is lost");
+            assert!(!refused || !seen.contains(&n), "seed {seed}: {n} was refused, and is there");
         }
         let numbers: Vec<usize> = self.old.iter().filter_map(|body| body.parse().ok()).collect();
         assert!(numbers.is_sorted(), "seed {seed}: out of order: {numbers:?}");
