@@ -64,7 +64,7 @@ impl Devices {
     pub fn of(&mut self, person: PersonId, id: Option<DeviceId>, now: Millis) -> DeviceNo {
         if let Some(no) = id.and_then(|id| self.by_id.get(&(person, id)).copied()) {
             if let Some(device) = self.by_no.get_mut(&no) {
-                device.seen = now;
+                device.seen = device.seen.max(now);
             }
             return no;
         }
@@ -129,8 +129,9 @@ impl Devices {
         if now.0.saturating_sub(device.seen.0) < after_ms {
             return None;
         }
-        device.seen = now;
-        Some(Change::Device { device: no, id, person: device.person, seen: now })
+        // A machine without a battery wakes up in 1970: that takes away nothing that was known before.
+        device.seen = device.seen.max(now);
+        Some(Change::Device { device: no, id, person: device.person, seen: device.seen })
     }
 
     /// Forgets a device.
@@ -176,6 +177,20 @@ mod tests {
         devices.store(no, counter(1));
         devices.refuse(no);
         assert_eq!(devices.judge(no, counter(2)), Verdict::Next);
+    }
+
+    #[test]
+    fn a_clock_that_went_back_and_was_set_right_lets_no_device_be_forgotten() {
+        let mut devices = Devices::default();
+        let (id, today) = (Some(DeviceId([1; 16])), Millis(1_000_000_000_000));
+        let no = devices.of(PersonId::FIRST, id, today);
+        assert_eq!(devices.of(PersonId::FIRST, id, Millis(5)), no);
+        let seen = devices.see(no, Millis(5), 0);
+        assert!(matches!(seen, Some(Change::Device { seen, .. }) if seen == today), "{seen:?}");
+        assert_eq!(devices.stale(today), []);
+        let days = u64::from(DEVICE_DAYS) * 86_400_000;
+        assert_eq!(devices.stale(Millis(today.0 + days)), []);
+        assert_eq!(devices.stale(Millis(today.0 + days + 1)), [no]);
     }
 
     #[test]

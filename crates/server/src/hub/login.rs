@@ -119,7 +119,8 @@ impl Hub {
 
     fn device_of(&mut self, person: PersonId, hello: &Hello, now: Now) -> DeviceNo {
         let device = self.devices.of(person, Some(hello.device), now.wall);
-        self.sequencer.change(Change::Device { device, id: hello.device, person, seen: now.wall });
+        let seen = self.devices.see(device, now.wall, 0);
+        seen.into_iter().for_each(|change| self.sequencer.change(change));
         device
     }
 
