@@ -124,10 +124,11 @@ impl Session {
         self.outbox.owe(serial, post, outcome, self.queued);
     }
 
-    /// Tells what an earlier process could not show. An errand leaves that to somebody who reads.
+    /// Tells what an earlier process could not show. An errand that is gone on with fails by it.
     pub(super) fn tell_untold(&mut self) {
-        if !self.errand {
-            self.outbox.retell(self.queued).into_iter().for_each(|event| self.tell(event));
+        for event in self.outbox.retell(self.queued) {
+            self.refusals += u64::from(self.errand && matches!(event, Event::Refused { .. }));
+            self.tell(event);
         }
     }
 
