@@ -15,6 +15,10 @@ const CROWD_EVERY: u64 = 10;
 /// Bytes that one entry is on the wire, roughly.
 const ENTRY: u64 = 180;
 
+/// How wrong a clock may be, in ms: 40 days. From there to as much on the other side are fewer days than those after which
+/// a device is forgotten, and its counter with it.
+const WEEKS_MS: i64 = 40 * 24 * 3_600_000;
+
 /// What kinds of faults there are; the first ones are the crashes.
 const KINDS: u64 = 17;
 const CRASHES: u64 = 5;
@@ -137,6 +141,9 @@ impl Shape {
             let op = if classic { classic_op(rng) } else { self.native_op(rng) };
             let step = Step { at: rng.random_range(500..last), op };
             said += usize::try_from(posts_in(&step.op)).unwrap_or(0);
+            if !classic {
+                steps.extend(first_words(rng, &step));
+            }
             steps.push(step);
         }
         if files {
@@ -229,7 +236,10 @@ impl Shape {
             13 => (at, Kind::HalfOpen { client }),
             14 => (at, Kind::SlowSync { ms, sync_ms: rng.random_range(300..1_500) }),
             15 => (at, if rng.random() { Kind::SyncFails } else { Kind::DiskFull { ms: ms / 3 } }),
-            _ => (at, Kind::Clock { by_ms: rng.random_range(-20_000..20_000) }),
+            _ => {
+                let most = if rng.random_ratio(1, 4) { WEEKS_MS } else { 20_000 };
+                (at, Kind::Clock { by_ms: rng.random_range(-most..most) })
+            }
         };
         Fault { when, kind }
     }
@@ -242,6 +252,18 @@ impl Shape {
             When::Append { nth: rng.random_range(10..250), synced: rng.random() }
         }
     }
+}
+
+/// Who comes back often says something about what was last: it may still be on its way to them.
+fn first_words(rng: &mut SmallRng, step: &Step) -> Option<Step> {
+    let Op::Leave { .. } = step.op else { return None };
+    let op = match rng.random_range(0..8) {
+        0 => Op::Delete { back: 0 },
+        1 => Op::Edit { back: 0 },
+        2 => Op::Reply,
+        _ => return None,
+    };
+    Some(Step { at: step.at + 1, op })
 }
 
 fn classic_op(rng: &mut SmallRng) -> Op {
