@@ -4,9 +4,9 @@ use super::event::Event;
 use super::outbox::Post;
 use super::place::Place;
 use super::{Phase, Session};
-use crate::clock::Now;
+use crate::clock::{Now, after};
 use protocol::entry::EntryKind;
-use protocol::id::Seq;
+use protocol::id::{Millis, Seq};
 
 /// What is to become of a line.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +24,18 @@ pub(super) struct Deferred {
     change: Change,
     /// Lines that had been refused before: if that grows, there is no such line.
     refusals: u64,
+    /// When it was typed.
+    typed: Millis,
+}
+
+/// A person waits so long for what was said before, in ms: on a slow link it may take minutes.
+const BEHIND_MS: u64 = 2_000;
+
+impl Deferred {
+    /// When a person is not made to wait any more.
+    pub(super) fn timeout(&self) -> Millis {
+        after(self.typed, BEHIND_MS)
+    }
 }
 
 impl Change {
@@ -49,7 +61,7 @@ impl Session {
         match line {
             Some(line) => self.change_line(place, line, change, now),
             None => {
-                self.deferred = Some(Deferred { place, change, refusals: self.refusals });
+                self.deferred = Some(Deferred { place, change, refusals: self.refusals, typed: now.steady });
                 self.advance_deferred(now);
             }
         }
@@ -92,16 +104,22 @@ impl Session {
         let waiting = waiting.map(|pending| (pending.serial, pending.counter.is_some()));
         // What an earlier process or another device said last may still be to come.
         let behind = self.phase != Phase::Up || self.resume.is_active();
+        let too_long = behind && self.config.interactive && now.steady >= deferred.timeout();
         let unseen = behind || self.outbox.is_waiting_in(&deferred.place) || !self.leaving.is_all_seen(now);
         // A script can wait until it is known what arrived; a person is told, and may type something else.
         let patient = !self.config.interactive && matches!(waiting, Some((_, true)));
         let moves = self.is_connected() && !self.unkept.is_outbox();
-        if moves && unseen || patient {
+        if moves && unseen && !too_long || patient {
             return;
         }
-        let Some(Deferred { place, change, refusals }) = self.deferred.take() else {
+        let Some(Deferred { place, change, refusals, .. }) = self.deferred.take() else {
             return;
         };
+        if moves && too_long {
+            let text =
+                "nothing was changed: what was said before is still coming, and your last line may be in it";
+            return self.mistake(text, "wait for it, or name the number of a line");
+        }
         if self.refusals > refusals || self.leaving.has_unseen() {
             let text = "nothing was changed: your last line here is not there";
             return self.mistake(text, "type /history to see the numbers, and name one");

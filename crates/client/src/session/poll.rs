@@ -1,5 +1,6 @@
 //! What comes out of a session, and when it wants to be called again.
 
+use super::changes::Deferred;
 use super::event::{End, Event, Unkept};
 use super::requests::Asked;
 use super::save::Save;
@@ -37,8 +38,9 @@ impl Session {
         let deferred = self.leaving.unseen_timeout().filter(|_| waits);
         let own =
             [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
+        let typed = self.deferred.as_ref().filter(|_| self.config.interactive).map(Deferred::timeout);
         let uploaded = self.uploaded_timeout().filter(|_| self.phase == Phase::Up);
-        [heart, slow, catching_up, outbox, deferred, uploaded]
+        [heart, slow, catching_up, outbox, deferred, typed, uploaded]
             .into_iter()
             .chain(own)
             .flatten()

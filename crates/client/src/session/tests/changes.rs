@@ -101,6 +101,27 @@ fn an_earlier_line_never_stands_in_for_one_that_is_still_to_come() {
 }
 
 #[test]
+fn a_person_is_not_kept_waiting_for_what_was_said_before() {
+    let mut client = Scripted::with(true, Kept::default());
+    client.enter();
+    client.say(ServerMsg::Entries { room: LOBBY, entries: vec![entry(1, "first", Some(1))] });
+    client.disconnect();
+    client.connect();
+    client.log_in(None);
+    client.opened(LOBBY, Some(900), 2);
+    client.events();
+    client.line("/delete");
+    assert!(!client.session.wants_input());
+    client.pass(1_999);
+    assert_eq!(client.session.timeout(), Some(Millis(2_000)));
+    client.pass(1);
+    assert!(hint(&client.events()).contains("name the number"));
+    assert!(client.session.wants_input());
+    client.entries(LOBBY, 2..=900);
+    assert_eq!(client.whole_posts(), []);
+}
+
+#[test]
 fn a_login_may_take_long_and_still_nothing_is_typed_before_what_was_said_is_shown() {
     let mut client = Scripted::new();
     client.now.steady = Millis(60_000);
