@@ -21,11 +21,10 @@ impl Outbox {
         }
     }
 
-    /// The next post can't be sent: takes it out.
+    /// The next post can't be sent: takes it out. It stays in the journal until it stands there what became of it: a crash
+    /// that tears what is written takes neither without the other.
     pub(crate) fn drop_next(&mut self) -> Option<Pending> {
-        let pending = self.pending.remove(self.flight.len())?;
-        self.record(Record::Gone { serial: pending.serial });
-        Some(pending)
+        self.pending.remove(self.flight.len())
     }
 
     /// The last post that waits for this place, of such a kind.
