@@ -97,20 +97,13 @@ pub(super) async fn hold(
     let mut rng = seeded()?;
     let folder = folder(&state(cli)?, &address.host, address.port(), &name);
     let Own { profile, kept, history, notice } = Own::open(cli, errand, &folder, &mut rng)?;
-    let config = Config {
-        name: name.as_str().to_owned(),
+    let login = Login {
         device: profile.identity().device,
         secret: profile.identity().secret.clone(),
+        name: name.as_str().to_owned(),
         agent: concat!("natter/", env!("CARGO_PKG_VERSION")).into(),
-        history: cli.history,
-        interactive,
     };
-    let login = Login {
-        device: config.device,
-        secret: config.secret.clone(),
-        name: config.name.clone(),
-        agent: config.agent.clone(),
-    };
+    let config = config(&login, cli.history, interactive);
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
     notice.into_iter().for_each(|text| session.notify(Event::Notice { text: text.to_owned() }));
     prepare(&mut session, kept.is_some());
@@ -155,6 +148,12 @@ pub(super) async fn hold(
         None if mistakes > 0 && !interactive => Ok(ExitCode::User),
         None => Ok(ExitCode::Fine),
     }
+}
+
+/// A session that is who its files are, too.
+fn config(login: &Login, history: u16, interactive: bool) -> Config {
+    let Login { device, secret, name, agent } = login.clone();
+    Config { name, device, secret, agent, history, interactive }
 }
 
 fn say_interrupted() {

@@ -81,6 +81,20 @@ struct Job<'a, C> {
     told: Cell<Option<Instant>>,
 }
 
+impl<'a, C> Job<'a, C> {
+    fn new(
+        id: JobId,
+        connect: &'a C,
+        login: &'a Login,
+        rng: &mut impl Rng,
+        news: &'a Sender<News>,
+        signal: watch::Receiver<Signal>,
+    ) -> Self {
+        let rng = StdRng::from_seed(rng.random());
+        Self { id, connect, login, rng, news, signal, told: Cell::new(None) }
+    }
+}
+
 impl<C: Connect, R: Rng> Carrier<C, R> {
     /// Sends files, one after another, until there are no more jobs, or nobody wants to hear of them. Paths that begin
     /// with `~` lie below `home`; what was hashed is kept in `files`.
@@ -93,15 +107,15 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
         let Self { connect, login, rng, news } = &mut self;
         let (connect, login, news) = (&*connect, &*login, &*news);
         let (files, home) = (RefCell::new(files), home.as_deref());
+        let mut job = |id, signal| Job::new(id, connect, login, rng, news, signal);
         let mut crew = Crew::new(1);
         let work = async {
             let mut open = true;
             while open || !crew.is_empty() {
                 while let Some((id, upload)) = crew.pop() {
-                    let (rng, files) = (StdRng::from_seed(rng.random()), &files);
+                    let files = &files;
                     crew.begin(id, |signal| {
-                        let told = Cell::new(None);
-                        let job = Job { id, connect, login, rng, news, signal, told };
+                        let job = job(id, signal);
                         Box::pin(async move { job.upload(upload, home.map(PathBuf::from), files).await })
                     });
                 }
@@ -132,6 +146,7 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
     pub async fn drive_downloads(mut self, mut orders: UnboundedReceiver<Order<Download>>, folder: Received) {
         let Self { connect, login, rng, news } = &mut self;
         let (connect, login, news, folder) = (&*connect, &*login, &*news, &folder);
+        let mut job = |id, signal| Job::new(id, connect, login, rng, news, signal);
         let mut crew: Crew<'_, Download, (Step, Option<Left>)> = Crew::new(AT_ONCE);
         let mut looks: Crew<'_, Download, Step> = Crew::new(AT_ONCE);
         let mut left: BTreeMap<JobId, Left> = BTreeMap::new();
@@ -139,20 +154,10 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
             let mut open = true;
             while open || !crew.is_empty() {
                 while let Some((id, download)) = looks.pop() {
-                    let rng = StdRng::from_seed(rng.random());
-                    looks.begin(id, |signal| {
-                        let told = Cell::new(None);
-                        let job = Job { id, connect, login, rng, news, signal, told };
-                        Box::pin(job.look(download))
-                    });
+                    looks.begin(id, |signal| Box::pin(job(id, signal).look(download)));
                 }
                 while let Some((id, download)) = crew.pop() {
-                    let rng = StdRng::from_seed(rng.random());
-                    crew.begin(id, |signal| {
-                        let told = Cell::new(None);
-                        let job = Job { id, connect, login, rng, news, signal, told };
-                        Box::pin(job.download(download, folder))
-                    });
+                    crew.begin(id, |signal| Box::pin(job(id, signal).download(download, folder)));
                 }
                 tokio::select! {
                     biased;
