@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 #[derive(Debug)]
 pub(crate) struct Asked {
     client: u16,
-    /// The history when it was made.
+    /// The history that it is about: that of its welcome, which may be newer than the connection.
     epoch: u32,
     /// When each room was opened, in simulated microseconds.
     opened: BTreeMap<RoomId, u64>,
@@ -64,6 +64,11 @@ impl Asked {
 
     /// The server says something.
     pub(crate) fn judge(&mut self, message: &ServerMsg, pages: &mut Pages) {
+        if let ServerMsg::Welcome { epoch, .. } = message
+            && pages.truth.is_now(epoch.0)
+        {
+            self.epoch = pages.truth.epoch();
+        }
         if pages.truth.epoch() != self.epoch {
             // What is still on its way from a history that is gone.
             return;

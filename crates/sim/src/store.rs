@@ -231,10 +231,10 @@ impl Store for SimStore {
         platter.under_way = None;
         if self.plan.memory && platter.starts > 0 {
             platter.logs = Logs::default();
-            self.record.pages().truth.begin_epoch();
         }
         platter.starts += 1;
         let epoch = if self.plan.memory { Epoch([platter.starts; 16]) } else { Epoch([1; 16]) };
+        self.record.pages().truth.begin(epoch.0);
         Ok(platter.logs.snapshot(epoch))
     }
 

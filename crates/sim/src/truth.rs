@@ -29,6 +29,8 @@ pub(crate) struct Truth {
     /// The oldest entry of a room that is kept, where that is not the first.
     oldest: BTreeMap<(u32, u64), u64>,
     epoch: u32,
+    /// What the server calls this history.
+    id: Option<[u8; 16]>,
     entries: u64,
 }
 
@@ -93,9 +95,14 @@ impl Truth {
         self.oldest.insert((self.epoch, room), first);
     }
 
-    /// Everything is lost, and a new history begins.
-    pub(crate) fn begin_epoch(&mut self) {
-        self.epoch += 1;
+    /// The server begins, and calls its history so: if that is another one than before, everything is lost.
+    pub(crate) fn begin(&mut self, id: [u8; 16]) {
+        self.epoch += u32::from(self.id.replace(id).is_some_and(|known| known != id));
+    }
+
+    /// Whether the server calls the history of now so.
+    pub(crate) fn is_now(&self, id: [u8; 16]) -> bool {
+        self.id == Some(id)
     }
 
     /// The entries of a room in the present history, with their numbers.
