@@ -96,6 +96,9 @@ async fn what_one_device_has_shown_is_not_new_on_another() {
         let room = bob.lobby();
         bob.say_all(room, ["@kim one".to_owned(), "two".to_owned()]).await;
         has(&desk, "two").await;
+        // A line counts as read a moment after it is there to be read: an answer that stands behind it is later than that.
+        desk.type_line("/topic").await;
+        has(&desk, "has no topic").await;
         desk.close_input();
         assert_eq!(desk.finished().await.code, Some(0));
         bob.say_all(room, ["@kim three".to_owned()]).await;
