@@ -33,7 +33,8 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist) -> Ended {
         *visits
     };
     let (phase, typed) = (Phase::Talk, BTreeSet::new());
-    let mut talk = Talk { actor, typist, visit, phase, leaving: None, from: None, greeted: 0, typed };
+    let asked = actor.net.record.pages().now();
+    let mut talk = Talk { actor, typist, visit, phase, leaving: None, from: None, asked, typed };
     match talk.run(stream).await {
         Ok(away) => Ended::Left(away),
         Err(_) => Ended::Failed,
@@ -49,8 +50,9 @@ struct Talk<'a> {
     leaving: Option<u64>,
     /// Entries of the lobby after this one are shown.
     from: Option<u64>,
-    /// When it was let in, in microseconds.
-    greeted: u64,
+    /// When it asked to be let in, in microseconds: what it is shown may be as old as that, since the greeting takes its
+    /// time to arrive.
+    asked: u64,
     /// What was typed on this connection: only that counts as its own.
     typed: BTreeSet<Token>,
 }
@@ -138,7 +140,6 @@ impl Talk<'_> {
                 // The greeting is written together with the cursor: what is stored from here on is shown. What was
                 // stored while it was on its way is shown as well.
                 self.from = Some(0);
-                self.greeted = pages.now();
                 pages.sights[at].online = true;
                 pages.sights[at].name = name_of(self.actor.plan.person);
                 pages.sights[at].classic = Some((pages.truth.head(1), 0));
@@ -187,7 +188,7 @@ impl Talk<'_> {
         }
         if epoch == pages.truth.epoch() {
             let line = pages.truth.line(epoch, room, seq);
-            if !line.is_some_and(|line| line.since(self.greeted).any(|said| said.token == Some(token))) {
+            if !line.is_some_and(|line| line.since(self.asked).any(|said| said.token == Some(token))) {
                 let what = format!("c{id} is shown {token} as entry {seq}, the log has {line:?}");
                 pages.fail(Rule::NewestShown, what);
             }
