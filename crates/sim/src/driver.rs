@@ -270,7 +270,8 @@ impl Driver {
         self.stopping = None;
         world.net.state().server_ends = true;
         world.ground.crash_server();
-        world.server.process().stop = None;
+        // It may have ended by itself in this very step: that is not the next one's end.
+        (world.server.process().stop, world.server.process().ended) = (None, None);
         world.net.state().server_ends = false;
         world.store.crash();
         self.later(now + down_ms, Deed::StartServer);
