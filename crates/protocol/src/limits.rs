@@ -53,6 +53,14 @@ pub const MAX_AWAITING_COMMIT: usize = 64 * 1024 * 1024;
 /// Bytes of one batch of posts: bounds the time of one transaction.
 pub const MAX_BATCH: usize = 1024 * 1024;
 
+/// Bytes of posts that a device with many may add to a batch at its turn: a post of the largest body and all that
+/// is counted with it, so that each turn moves one, and long runs of small posts.
+pub const BATCH_QUANTUM: usize = 17 * 1024;
+
+/// Bytes of posts with which a device is served before those with more: some lines that a person typed. 128 such
+/// devices have room in half a batch.
+pub const SMALL_QUEUE: usize = 4 * 1024;
+
 /// Bytes of answers that may wait for one connection; beyond that it is not read.
 pub const MAX_CONTROL: usize = 64 * 1024;
 

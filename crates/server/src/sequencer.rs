@@ -1,15 +1,19 @@
 //! The sequencer: accepted posts wait here until the store is free, and then go to it as one batch.
 //!
 //! The wait for the store forms the batch, so an idle server adds no delay and a busy one gets cheaper per
-//! post. Devices take turns, so that one that floods delays nobody by more than a round.
+//! post. Devices share a batch by deficit round robin (Shreedhar and Varghese, SIGCOMM 1995): the next batch goes
+//! on behind the device that was served last, and a device with little waiting is in the next batch, so that one
+//! that floods delays nobody else. Everything that is queued has a ticket, and a reply waits for what it confirms:
+//! the posts of its device and the changes with older tickets, and the earlier replies to its connection.
 
-use crate::conn::{Conn, Held};
+use crate::conn::{Conn, ConnId, Held};
 use crate::store::{Batch, Change, NewEntry};
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::DeviceNo;
-use protocol::limits::MAX_BATCH;
-use std::collections::{BTreeMap, VecDeque};
+use protocol::limits::{BATCH_QUANTUM, MAX_BATCH, SMALL_QUEUE};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -22,6 +26,15 @@ pub struct Waiting {
     pub held: Option<Arc<Held>>,
 }
 
+/// The order in which something was queued.
+type Ticket = u64;
+
+/// The ticket of what was put back: older than everything that was queued.
+const PUT_BACK: Ticket = 0;
+
+/// Changes with which a store that had no room is tried again.
+const PROBE: usize = 16;
+
 /// A reply that goes out after the commit of what it confirms.
 #[derive(Debug)]
 pub struct Reply {
@@ -29,6 +42,11 @@ pub struct Reply {
     pub conn: Arc<Conn>,
     /// The frame.
     pub bytes: Bytes,
+    /// It waits for older posts of this device, and of the server.
+    device: DeviceNo,
+    ticket: Ticket,
+    /// Whether it waits for older changes too.
+    after_changes: bool,
 }
 
 /// What is committed at once, and what follows from it.
@@ -42,6 +60,8 @@ pub struct Turn {
     pub replies: Vec<Reply>,
     /// Others who wait for it.
     pub waiters: Vec<Waiter>,
+    /// Whether it asks the store for room, with or without something to store.
+    pub is_probe: bool,
 }
 
 /// Somebody without a session who waits for the commit of a change.
@@ -53,16 +73,76 @@ impl Turn {
         let posts = self.posts.iter().map(|waiting| waiting.entry.clone()).collect();
         Batch { posts, changes: self.changes.clone() }
     }
+
+    /// Whether the store has anything to do with it: replies alone cost no sync.
+    pub fn needs_store(&self) -> bool {
+        self.is_probe || !self.posts.is_empty() || !self.changes.is_empty()
+    }
 }
+
+/// The posts of one device.
+#[derive(Debug, Default)]
+struct Queue {
+    posts: VecDeque<(Ticket, Waiting)>,
+    /// Invariant: the sum of their weights.
+    bytes: usize,
+    /// Bytes of its rounds that it has not used yet. Invariant: less than the weight of its first post between turns.
+    credit: usize,
+}
+
+impl Queue {
+    fn push(&mut self, ticket: Ticket, waiting: Waiting) {
+        self.bytes += waiting.entry.weight();
+        self.posts.push_back((ticket, waiting));
+    }
+
+    fn pop(&mut self) -> Option<Waiting> {
+        let (_, waiting) = self.posts.pop_front()?;
+        self.bytes -= waiting.entry.weight();
+        Some(waiting)
+    }
+
+    fn first_weight(&self) -> Option<usize> {
+        self.posts.front().map(|(_, waiting)| waiting.entry.weight())
+    }
+
+    fn has_older(&self, ticket: Ticket) -> bool {
+        self.posts.front().is_some_and(|(first, _)| *first <= ticket)
+    }
+}
+
+/// The device of a queue; `None` for the server's own entries.
+type Sender = Option<DeviceNo>;
 
 /// What waits for the next turn.
 #[derive(Debug, Default)]
 pub struct Sequencer {
-    /// Posts by the device that sent them; `None` for the server's own. No queue is empty.
-    queues: BTreeMap<Option<DeviceNo>, VecDeque<Waiting>>,
-    changes: Vec<Change>,
-    replies: Vec<Reply>,
-    waiters: Vec<Waiter>,
+    /// Posts by who sent them. No queue is empty.
+    queues: BTreeMap<Sender, Queue>,
+    /// Whose small queue was taken last: the next batch goes on behind it.
+    last_small: Sender,
+    /// Who was served last in the rounds of all.
+    last: Sender,
+    /// In the order of their tickets.
+    changes: VecDeque<(Ticket, Change)>,
+    replies: VecDeque<Reply>,
+    waiters: Vec<(Ticket, Waiter)>,
+    /// The newest ticket.
+    ticket: Ticket,
+}
+
+/// The posts of a turn as they are gathered.
+#[derive(Debug, Default)]
+struct Gathered {
+    posts: Vec<Waiting>,
+    bytes: usize,
+}
+
+impl Gathered {
+    fn push(&mut self, waiting: Waiting) {
+        self.bytes += waiting.entry.weight();
+        self.posts.push(waiting);
+    }
 }
 
 impl Sequencer {
@@ -77,29 +157,40 @@ impl Sequencer {
     /// Adds a post behind the others of its device.
     pub fn push(&mut self, waiting: Waiting) {
         let device = waiting.entry.origin.map(|(device, _)| device);
-        self.queues.entry(device).or_default().push_back(waiting);
+        let ticket = self.next_ticket();
+        self.queues.entry(device).or_default().push(ticket, waiting);
     }
 
     /// Adds a change.
     pub fn change(&mut self, change: Change) {
-        self.changes.push(change);
+        let ticket = self.next_ticket();
+        self.changes.push_back((ticket, change));
     }
 
-    /// Adds a reply to everything that was added before.
-    pub fn reply(&mut self, conn: Arc<Conn>, bytes: Bytes) {
-        self.replies.push(Reply { conn, bytes });
+    /// Adds a reply to a session of this device: it confirms all its posts, the server's entries and all changes
+    /// that were added before.
+    pub fn reply(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes) {
+        let ticket = self.ticket;
+        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: true });
+    }
+
+    /// Adds a reply that confirms no change, only posts.
+    pub fn reply_to_posts(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes) {
+        let ticket = self.ticket;
+        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: false });
     }
 
     /// Tells somebody when all changes that were added before are committed.
     pub fn wait(&mut self, waiter: Waiter) {
-        self.waiters.push(waiter);
+        self.waiters.push((self.ticket, waiter));
     }
 
     /// Puts back changes that the store could not take, in front of all others.
     pub fn put_back(&mut self, changes: Vec<Change>, replies: Vec<Reply>, waiters: Vec<Waiter>) {
-        self.waiters.splice(0..0, waiters);
-        self.changes.splice(0..0, changes);
-        self.replies.splice(0..0, replies);
+        let put_back = |change| (PUT_BACK, change);
+        self.changes = changes.into_iter().map(put_back).chain(self.changes.drain(..)).collect();
+        self.replies = replies.into_iter().chain(self.replies.drain(..)).collect();
+        self.waiters.splice(0..0, waiters.into_iter().map(|waiter| (PUT_BACK, waiter)));
     }
 
     /// Puts back entries of the server's own that the store could not take, in front of its others.
@@ -108,41 +199,146 @@ impl Sequencer {
             return;
         }
         let later = self.queues.remove(&None).unwrap_or_default();
-        self.queues.insert(None, own.into_iter().chain(later).collect());
+        let mut queue = Queue::default();
+        own.into_iter().for_each(|waiting| queue.push(PUT_BACK, waiting));
+        later.posts.into_iter().for_each(|(ticket, waiting)| queue.push(ticket, waiting));
+        self.queues.insert(None, queue);
     }
 
     /// Takes away what a device has waiting: something before it was refused.
     pub fn drop_device(&mut self, device: DeviceNo) -> VecDeque<Waiting> {
-        self.queues.remove(&Some(device)).unwrap_or_default()
+        let queue = self.queues.remove(&Some(device)).unwrap_or_default();
+        queue.posts.into_iter().map(|(_, waiting)| waiting).collect()
     }
 
-    /// The next turn: at most about [`MAX_BATCH`] bytes of posts, one of each device in turns.
+    /// The next turn: at most about [`MAX_BATCH`] bytes of posts, in turns by device, and all changes.
     pub fn take(&mut self) -> Turn {
-        let mut posts = Vec::new();
-        let mut bytes = 0;
-        while bytes < MAX_BATCH && !self.queues.is_empty() {
-            self.queues.retain(|_, queue| {
-                if bytes < MAX_BATCH
-                    && let Some(waiting) = queue.pop_front()
-                {
-                    bytes += waiting.entry.weight();
-                    posts.push(waiting);
-                }
-                !queue.is_empty()
-            });
-        }
-        // A reply may confirm a post that has to wait for a later turn: it then waits as well.
-        let replies = if self.queues.is_empty() { std::mem::take(&mut self.replies) } else { Vec::new() };
-        let (changes, waiters) = (std::mem::take(&mut self.changes), std::mem::take(&mut self.waiters));
-        Turn { posts, changes, replies, waiters }
+        let changes = self.changes.drain(..).map(|(_, change)| change).collect();
+        let posts = self.take_posts();
+        Turn { posts, changes, replies: self.take_replies(), waiters: self.take_waiters(), is_probe: false }
     }
+
+    /// The next turn for a store that had no room: a few changes, and posts once no change waits. What waits may be
+    /// much, and a store that still has no room would be given all of it again and again.
+    pub fn take_probe(&mut self) -> Turn {
+        let few = self.changes.len().min(PROBE);
+        let changes = self.changes.drain(..few).map(|(_, change)| change).collect();
+        // A post may need a change that was made before it.
+        let posts = if self.changes.is_empty() { self.take_posts() } else { Vec::new() };
+        Turn { posts, changes, replies: self.take_replies(), waiters: self.take_waiters(), is_probe: true }
+    }
+
+    /// Replies that wait for nothing, while the store takes nothing.
+    pub fn take_free_replies(&mut self) -> Option<Turn> {
+        let replies = self.take_replies();
+        (!replies.is_empty()).then(|| Turn { replies, ..Turn::default() })
+    }
+
+    fn next_ticket(&mut self) -> Ticket {
+        self.ticket += 1;
+        self.ticket
+    }
+
+    fn take_posts(&mut self) -> Vec<Waiting> {
+        let mut gathered = Gathered::default();
+        self.take_small(&mut gathered);
+        self.take_rounds(&mut gathered);
+        gathered.posts
+    }
+
+    /// Takes small queues whole, and the server's own entries. They get at most half of the batch: many of them must
+    /// not keep out those with more.
+    fn take_small(&mut self, gathered: &mut Gathered) {
+        if self.queues.is_empty() {
+            return;
+        }
+        let mut small = vec![None];
+        small.extend(ring(&self.queues, self.last_small));
+        for sender in small {
+            if gathered.bytes >= MAX_BATCH / 2 {
+                return;
+            }
+            let Some(queue) = self.queues.get_mut(&sender) else { continue };
+            if sender.is_some() && queue.bytes > SMALL_QUEUE {
+                continue;
+            }
+            while gathered.bytes < MAX_BATCH / 2
+                && let Some(waiting) = queue.pop()
+            {
+                gathered.push(waiting);
+            }
+            if queue.posts.is_empty() {
+                self.queues.remove(&sender);
+            }
+            if sender.is_some() {
+                self.last_small = sender;
+            }
+        }
+    }
+
+    /// Takes from all in rounds, a quantum of bytes of each, until the batch is full.
+    fn take_rounds(&mut self, gathered: &mut Gathered) {
+        while gathered.bytes < MAX_BATCH && !self.queues.is_empty() {
+            for sender in ring(&self.queues, self.last).collect::<Vec<_>>() {
+                if gathered.bytes >= MAX_BATCH {
+                    return;
+                }
+                let Some(queue) = self.queues.get_mut(&sender) else { continue };
+                queue.credit += BATCH_QUANTUM;
+                while let Some(weight) = queue.first_weight().filter(|weight| *weight <= queue.credit)
+                    && let Some(waiting) = queue.pop()
+                {
+                    queue.credit -= weight;
+                    gathered.push(waiting);
+                }
+                if queue.posts.is_empty() {
+                    self.queues.remove(&sender);
+                }
+                self.last = sender;
+            }
+        }
+    }
+
+    /// Replies to what is in this turn or was in an earlier one. Those to one connection stay in their order.
+    fn take_replies(&mut self) -> Vec<Reply> {
+        let mut behind: BTreeSet<ConnId> = BTreeSet::new();
+        let (mut free, mut waiting) = (Vec::new(), VecDeque::new());
+        for reply in self.replies.drain(..) {
+            let older = |sender: Sender| self.queues.get(&sender).is_some_and(|q| q.has_older(reply.ticket));
+            let change = self.changes.front().is_some_and(|(first, _)| *first <= reply.ticket);
+            let waits = behind.contains(&reply.conn.id)
+                || older(Some(reply.device))
+                || reply.after_changes && (change || older(None));
+            if waits {
+                behind.insert(reply.conn.id);
+                waiting.push_back(reply);
+            } else {
+                free.push(reply);
+            }
+        }
+        self.replies = waiting;
+        free
+    }
+
+    fn take_waiters(&mut self) -> Vec<Waiter> {
+        let first = self.changes.front().map(|(first, _)| *first);
+        let is_free = |waiter: &mut (Ticket, Waiter)| first.is_none_or(|first| first > waiter.0);
+        self.waiters.extract_if(.., is_free).map(|(_, waiter)| waiter).collect()
+    }
+}
+
+/// Who has posts waiting, beginning behind `last`.
+fn ring(queues: &BTreeMap<Sender, Queue>, last: Sender) -> impl Iterator<Item = Sender> {
+    let behind = queues.range((Excluded(last), Unbounded));
+    behind.chain(queues.range(..=last)).map(|(sender, _)| *sender)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use protocol::entry::EntryKind;
-    use protocol::id::{Millis, RoomId};
+    use protocol::id::{Counter, Millis, RoomId};
+    use protocol::limits::MAX_BODY;
 
     fn topic(text: &'static str) -> Waiting {
         let entry = NewEntry {
@@ -176,5 +372,166 @@ mod tests {
         let mut sequencer = Sequencer::default();
         sequencer.put_back_own(Vec::new());
         assert!(sequencer.is_empty());
+    }
+
+    fn post(device: u64, counter: u64, bytes: usize) -> Waiting {
+        let mut waiting = topic("");
+        waiting.entry.kind = EntryKind::Text;
+        waiting.entry.body = Bytes::from(vec![b'x'; bytes]);
+        waiting.entry.origin = Some((number(device), Counter::new(counter).unwrap()));
+        waiting
+    }
+
+    fn number(device: u64) -> DeviceNo {
+        DeviceNo::new(device).unwrap()
+    }
+
+    fn conn(id: u64) -> Arc<Conn> {
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        Arc::new(Conn::new(ConnId(id), peer, Box::pin(tokio::io::sink()), crate::clock::Steady(0)))
+    }
+
+    fn devices(turn: &Turn) -> Vec<u64> {
+        let origins = turn.posts.iter().filter_map(|waiting| waiting.entry.origin);
+        origins.map(|(device, _)| device.value()).collect()
+    }
+
+    fn replies(turn: &Turn) -> Vec<&[u8]> {
+        turn.replies.iter().map(|reply| &*reply.bytes).collect()
+    }
+
+    #[test]
+    fn with_more_large_posts_than_a_batch_holds_the_newest_devices_are_served() {
+        let mut sequencer = Sequencer::default();
+        let mut served = BTreeMap::<u64, usize>::new();
+        for turn in 0..13 {
+            for device in 1..=65 {
+                sequencer.push(post(device, turn + 1, MAX_BODY));
+            }
+            devices(&sequencer.take()).into_iter().for_each(|device| *served.entry(device).or_default() += 1);
+        }
+        let counts = served.values().copied();
+        assert_eq!(served.len(), 65);
+        assert!(counts.clone().max().unwrap() - counts.min().unwrap() <= 1, "{served:?}");
+    }
+
+    #[test]
+    fn a_device_with_little_waiting_is_in_the_next_batch() {
+        let mut sequencer = Sequencer::default();
+        for counter in 1..=16 {
+            (1..=300).for_each(|device| sequencer.push(post(device, counter, MAX_BODY)));
+        }
+        (301..=400).for_each(|device| sequencer.push(post(device, 1, 100)));
+        let first = devices(&sequencer.take());
+        assert!((301..=400).all(|device| first.contains(&device)), "{first:?}");
+        assert!(first.iter().filter(|device| **device <= 300).count() > 50, "and the others go on");
+    }
+
+    #[test]
+    fn a_reply_does_not_wait_for_posts_of_others() {
+        let mut sequencer = Sequencer::default();
+        for counter in 1..=200 {
+            sequencer.push(post(1, counter, MAX_BODY));
+        }
+        sequencer.change(Change::DeviceGone { device: number(9) });
+        sequencer.reply(conn(1), number(1), Bytes::from_static(b"one"));
+        sequencer.reply(conn(2), number(2), Bytes::from_static(b"two"));
+        let turn = sequencer.take();
+        assert_eq!(turn.changes.len(), 1);
+        assert_eq!(replies(&turn), [b"two"], "the posts of device 1 are not all in it");
+        let later: Vec<_> = (0..4).map(|_| sequencer.take()).collect();
+        let answered = later.iter().position(|turn| !turn.replies.is_empty()).unwrap();
+        assert!(!later[answered].posts.is_empty(), "it goes with the last of its posts");
+        assert_eq!(sequencer.take().posts.len(), 0);
+    }
+
+    #[test]
+    fn replies_to_one_connection_stay_in_their_order() {
+        let mut sequencer = Sequencer::default();
+        let conn = conn(1);
+        (1..=100).for_each(|counter| sequencer.push(post(1, counter, MAX_BODY)));
+        sequencer.reply(conn.clone(), number(1), Bytes::from_static(b"a"));
+        sequencer.reply_to_posts(conn.clone(), number(2), Bytes::from_static(b"b"));
+        assert!(replies(&sequencer.take()).is_empty());
+        assert_eq!(replies(&sequencer.take()), [b"a", b"b"]);
+    }
+
+    #[test]
+    fn a_store_without_room_is_asked_with_little_and_answers_nothing_too_early() {
+        let mut sequencer = Sequencer::default();
+        (1..=40).for_each(|device| sequencer.change(Change::DeviceGone { device: number(device) }));
+        sequencer.reply(conn(1), number(1), Bytes::from_static(b"all"));
+        let (waiter, mut waited) = oneshot::channel();
+        sequencer.wait(waiter);
+        let Turn { changes, replies: refused, waiters, .. } = sequencer.take();
+        sequencer.put_back(changes, refused, waiters);
+        sequencer.reply_to_posts(conn(2), number(2), Bytes::from_static(b"none"));
+        assert_eq!(replies(&sequencer.take_free_replies().unwrap()), [b"none"]);
+        for changes in [16, 16] {
+            let turn = sequencer.take_probe();
+            assert_eq!((turn.changes.len(), turn.replies.len(), turn.waiters.len()), (changes, 0, 0));
+        }
+        let last = sequencer.take_probe();
+        assert_eq!((last.changes.len(), last.replies.len(), last.waiters.len()), (8, 1, 1));
+        drop(last);
+        assert!(waited.try_recv().is_err());
+        assert!(sequencer.is_empty());
+    }
+
+    /// What each device has waiting, and how often it was passed over.
+    #[derive(Default)]
+    struct Naive {
+        waiting: BTreeMap<u64, VecDeque<(u64, usize)>>,
+        served: BTreeMap<u64, usize>,
+    }
+
+    proptest::proptest! {
+        /// Random queues against a naive model: nothing is lost, doubled or overtaken, and of devices that always have
+        /// much waiting none gets ahead of another by more than two quanta.
+        #[test]
+        fn devices_share_batches_fairly_and_in_their_order(
+            rounds in proptest::collection::vec(
+                proptest::collection::vec((1_u64..30, 1_usize..MAX_BODY, 1_u64..40), 0..20), 1..12,
+            )
+        ) {
+            let (mut sequencer, mut naive) = (Sequencer::default(), Naive::default());
+            let mut counters = BTreeMap::<u64, u64>::new();
+            let mut push = |sequencer: &mut Sequencer, naive: &mut Naive, device: u64, bytes: usize| {
+                let counter = counters.entry(device).or_default();
+                *counter += 1;
+                let waiting = post(device, *counter, bytes);
+                naive.waiting.entry(device).or_default().push_back((*counter, waiting.entry.weight()));
+                sequencer.push(waiting);
+            };
+            for pushes in rounds {
+                for (device, bytes, times) in pushes {
+                    (0..times).for_each(|_| push(&mut sequencer, &mut naive, device, bytes));
+                }
+                for device in 100..=102 {
+                    while naive.waiting.get(&device).map_or(0, |q| q.iter().map(|(_, weight)| weight).sum()) < 2 * MAX_BATCH {
+                        push(&mut sequencer, &mut naive, device, MAX_BODY - (device as usize - 100) * 5_000);
+                    }
+                }
+                let turn = sequencer.take();
+                let bytes: usize = turn.posts.iter().map(|waiting| waiting.entry.weight()).sum();
+                proptest::prop_assert!((MAX_BATCH..MAX_BATCH + 2 * BATCH_QUANTUM).contains(&bytes));
+                for waiting in turn.posts {
+                    let (device, counter) = waiting.entry.origin.unwrap();
+                    let queue = naive.waiting.get_mut(&device.value()).unwrap();
+                    let expected = queue.pop_front().unwrap();
+                    proptest::prop_assert_eq!((counter.value(), waiting.entry.weight()), expected);
+                    *naive.served.entry(device.value()).or_default() += waiting.entry.weight();
+                }
+                let much = || (100..=102).map(|device| naive.served.get(&device).copied().unwrap_or(0));
+                proptest::prop_assert!(much().max().unwrap() - much().min().unwrap() <= 2 * BATCH_QUANTUM);
+            }
+            let mut left = naive.waiting.values().map(VecDeque::len).sum::<usize>();
+            while left > 0 {
+                let turn = sequencer.take();
+                proptest::prop_assert!(!turn.posts.is_empty());
+                left -= turn.posts.len();
+            }
+            proptest::prop_assert!(sequencer.is_empty());
+        }
     }
 }

@@ -62,7 +62,7 @@ pub struct Settings {
     pub files: FileRules,
 }
 
-/// The store has no room.
+/// The store has no room, and was not found to have any since.
 #[derive(Clone, Copy, Debug)]
 struct Full {
     /// What posts are told meanwhile.
@@ -289,16 +289,19 @@ impl Hub {
     /// When the next tick is due.
     pub fn next_tick(&self) -> Steady {
         let rosters = self.stirred.iter().filter_map(|room| self.rooms.find(*room)?.roster.due()).min();
-        let retry = self.full.map(|full| full.until).filter(|_| !self.sequencer.is_empty());
+        let retry = self.full.map(|full| full.until);
         [rosters, retry].into_iter().flatten().fold(self.next_sweep, Steady::min)
     }
 
     /// What is to be committed next, if anything waits.
     pub fn next_turn(&mut self, now: Now) -> Option<Turn> {
-        if self.sequencer.is_empty() || self.full.is_some_and(|full| now.steady < full.until) {
+        if self.full.is_some_and(|full| now.steady < full.until) {
+            return self.sequencer.take_free_replies();
+        }
+        if self.full.is_none() && self.sequencer.is_empty() {
             return None;
         }
-        let mut turn = self.sequencer.take();
+        let mut turn = if self.full.is_some() { self.sequencer.take_probe() } else { self.sequencer.take() };
         for waiting in &mut turn.posts {
             if let Some(room) = self.rooms.find_mut(waiting.entry.room) {
                 waiting.entry.time = room.next_time(now);
@@ -309,11 +312,14 @@ impl Hub {
 
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
     pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Now) {
-        let Turn { posts, changes, replies, waiters } = turn;
-        self.full = commit.changes.err().map(|code| Full { code, until: now.steady.after(FULL_MS) });
+        let needed_store = turn.needs_store();
+        let Turn { posts, changes, replies, waiters, .. } = turn;
+        if needed_store {
+            self.full = commit.changes.err().map(|code| Full { code, until: now.steady.after(FULL_MS) });
+        }
         let trims: Vec<_> =
             changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
-        if self.full.is_some() {
+        if needed_store && self.full.is_some() {
             self.sequencer.put_back(changes, replies, waiters);
         } else {
             // Whoever waited may be gone.
@@ -330,6 +336,11 @@ impl Hub {
         }
         self.note_trimmed(&trims, commit.trimmed);
         self.publish(posts, commit.posts, now);
+    }
+
+    /// Whether the store had room when it was last asked: what needs a write is refused until it has.
+    fn check_space(&self) -> Result<(), Code> {
+        self.full.map_or(Ok(()), |full| Err(full.code))
     }
 
     /// Says goodbye to everybody: nothing new is accepted from here on.
@@ -399,7 +410,7 @@ const FORGET_EVERY_MS: u64 = 3_600_000;
 /// A room without an entry for so long lets go of its blocks.
 const QUIET_MS: u64 = 60_000;
 
-/// A store that refused is left alone for so long, in ms: space does not come back sooner.
+/// A store that refused is left alone for so long, in ms, then asked with little: space does not come back sooner.
 const FULL_MS: u64 = 250;
 
 /// When clients may come back after a shutdown, in ms: a restart takes less.

@@ -209,9 +209,7 @@ impl Hub {
             return Err(Code::BodyTooLarge);
         }
         check_line(text).map_err(|_| Code::BadText)?;
-        if let Some(full) = self.full.filter(|full| now.steady < full.until) {
-            return Err(full.code);
-        }
+        self.check_space()?;
         let Some(found) = self.rooms.find_mut(room) else {
             return Err(Code::NoSuchRoom);
         };

@@ -103,9 +103,7 @@ impl Hub {
             return Err((Code::NotAllowed, 0));
         };
         let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
-        if let Some(full) = self.full.filter(|full| now.steady < full.until) {
-            return Err((full.code, 0));
-        }
+        self.check_space().map_err(|code| (code, 0))?;
         let file = match post.kind {
             EntryKind::File => Some(self.check_file(person, &post)?),
             EntryKind::FileOffer => {

@@ -70,10 +70,10 @@ impl Hub {
         }
     }
 
-    /// Sends once everything that was accepted so far is committed.
+    /// Sends once what was accepted so far of this device is committed, and every change.
     pub(super) fn send_after_commit(&mut self, conn: ConnId, bytes: Bytes) {
-        if let Some(conn) = self.sessions.get(&conn).map(|session| session.conn.clone()) {
-            self.sequencer.reply(conn, bytes);
+        if let Some(session) = self.sessions.get(&conn) {
+            self.sequencer.reply(session.conn.clone(), session.device, bytes);
         }
     }
 
