@@ -39,7 +39,12 @@ pub async fn drive_hub<St: Store>(
     let far = tokio::time::sleep(Duration::from_secs(86_400 * 365));
     tokio::pin!(far);
     loop {
+        // A timer would come last, and never while events follow each other within a millisecond: what is due is
+        // looked for first, once a turn, so that neither keeps out the other.
         let now = clock.now();
+        if hub.next_tick() <= now.steady {
+            hub.handle_tick(now);
+        }
         let tick = Duration::from_millis(hub.next_tick().since(now.steady).max(1));
         tokio::select! {
             biased;
@@ -54,7 +59,7 @@ pub async fn drive_hub<St: Store>(
             }
             n = events.recv_many(&mut batch, EVENTS) => {
                 if n == 0 {
-                    return Ok(());
+                    return finish(&mut hub, committing, &*clock).await;
                 }
                 take_events(&mut hub, &mut batch, &*clock);
                 if store.durability() == Durability::Memory {
@@ -68,7 +73,8 @@ pub async fn drive_hub<St: Store>(
                     }
                 }
             }
-            () = tokio::time::sleep(tick) => hub.handle_tick(clock.now()),
+            // It only wakes the loop.
+            () = tokio::time::sleep(tick) => {}
             () = &mut far => stopping = true,
         }
         if committing.is_none()
@@ -80,11 +86,24 @@ pub async fn drive_hub<St: Store>(
             drop(tokio::spawn(carry_out(effect, store.clone())));
         }
         offer_news(&mut hub).await;
-        if stopping && committing.is_none() && hub.is_settled() || far.is_elapsed() {
+        let is_late = tokio::time::Instant::now() >= far.deadline();
+        if stopping && committing.is_none() && hub.is_settled() || is_late {
+            // A batch that takes this long is left to the store, which ends behind it; nobody was told of it.
             hub.close_all();
             return Ok(());
         }
     }
+}
+
+/// Ends when nobody can say anything any more. A batch that is with the store is waited for: it may fail.
+async fn finish(hub: &mut Hub, committing: Option<Committing>, clock: &dyn Clock) -> Result<(), StoreError> {
+    if let Some(committing) = committing {
+        let (turn, commit) = committing.await;
+        hub.handle_commit(turn, commit?, clock.now());
+        offer_news(hub).await;
+    }
+    hub.close_all();
+    Ok(())
 }
 
 fn take_events(hub: &mut Hub, batch: &mut Vec<Event>, clock: &dyn Clock) {
@@ -101,6 +120,9 @@ async fn poll_committing(committing: &mut Option<Committing>) -> (Turn, Result<C
 
 fn commit<St: Store>(store: St, turn: Turn) -> Committing {
     Box::pin(async move {
+        if !turn.needs_store() {
+            return (turn, Ok(Commit { posts: Vec::new(), changes: Ok(()), trimmed: Vec::new() }));
+        }
         let batch = turn.batch();
         let commit = store.append(batch).await;
         (turn, commit)
@@ -129,7 +151,70 @@ async fn offer_news(hub: &mut Hub) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use crate::clock::{Now, Steady};
+    use crate::conn::{Conn, ConnId};
+    use crate::files::{Contents, Disk};
+    use crate::hub::{FileRules, Settings};
+    use crate::inbound::Login;
+    use crate::keep::Retention;
+    use crate::store::{MemoryLimits, MemoryStore};
+    use protocol::id::{ContentHash, Epoch, Millis, PersonId};
+    use protocol::limits::PROGRESS_MS;
+    use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+    /// A clock that goes on by a third of a millisecond whenever it is looked at.
+    #[derive(Default)]
+    struct Looked(AtomicU64);
+
+    impl Clock for Looked {
+        fn now(&self) -> Now {
+            let ms = self.0.fetch_add(1, Ordering::Relaxed) / 3;
+            Now { steady: Steady(ms), wall: Millis(1_783_000_000_000 + ms) }
+        }
+    }
+
+    async fn a_hub(clock: &Looked) -> (Hub, MemoryStore) {
+        let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
+        let settings = Settings {
+            max_clients: 10,
+            max_file: 1 << 20,
+            motd: String::new(),
+            offset: chrono::FixedOffset::east_opt(0).unwrap(),
+            keep: Retention::default(),
+            files: FileRules::default(),
+        };
+        let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));
+        let snapshot = store.load().await.unwrap();
+        let durability = store.durability();
+        (Hub::new(settings, snapshot, durability, Arc::new(store.clone()), contents, clock.now()), store)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ticks_run_while_events_never_stop() {
+        let clock = Arc::new(Looked::default());
+        let (hub, store) = a_hub(&clock).await;
+        let (events, inbox) = mpsc::channel(1);
+        let (_stop, stopped) = watch::channel(false);
+        let driven = tokio::spawn(drive_hub(hub, store, clock.clone(), inbox, stopped));
+
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let conn = Arc::new(Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), clock.now().steady));
+        let permit = conn.bundles.clone().acquire_owned().await.unwrap();
+        let login = Login::Classic("alice".to_owned());
+        assert!(events.send(Event::Login { conn: conn.clone(), login, permit }).await.is_ok());
+        // It stopped half way through a frame: a tick is to end it.
+        conn.hear(clock.now().steady, true);
+        let hash = ContentHash([0; 32]);
+        let begun = clock.now().steady;
+        while !conn.outlet().is_closing() {
+            let (answer, _) = tokio::sync::oneshot::channel();
+            let event = Event::MayRead { person: PersonId::FIRST, hash, answer };
+            assert!(events.send(event).await.is_ok());
+            assert!(clock.now().steady.since(begun) < 3 * PROGRESS_MS, "no tick ran");
+        }
+        drop(events);
+        assert!(driven.await.unwrap().is_ok());
+    }
 
     #[tokio::test]
     async fn a_batch_is_with_the_store_as_soon_as_it_is_begun() {
