@@ -77,8 +77,17 @@ impl Conn {
 
     /// Writes what is new if the socket takes it, else leaves it to the connection's own task.
     pub fn offer(&self) {
-        if self.outlet().offer() {
+        let mut outlet = self.outlet();
+        let was_full = outlet.control_bytes() >= MAX_CONTROL;
+        let is_busy = outlet.offer();
+        let drained = was_full && outlet.control_bytes() < MAX_CONTROL;
+        drop(outlet);
+        if is_busy {
             self.kick.notify_one();
+        }
+        // The reading half may have found no room before this: where all is written now, nobody else wakes it.
+        if drained {
+            self.drained.notify_one();
         }
     }
 
@@ -171,5 +180,27 @@ impl Drop for Held {
     fn drop(&mut self) {
         self.window.add_permits(self.share as usize);
         self.server.add_permits(self.bytes as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn a_reader_that_found_no_room_is_woken_when_the_hub_writes_all() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), Steady(0));
+        conn.outlet().push_control(Bytes::from(vec![0; MAX_CONTROL + 1]));
+        // The reading half looks between the hub's answers and its write.
+        assert!(!conn.takes_answers());
+        conn.offer();
+        assert!(conn.takes_answers(), "all of it is written");
+        let mut woken = pin!(conn.drained.notified());
+        assert_eq!(woken.as_mut().poll(&mut Context::from_waker(Waker::noop())), Poll::Ready(()));
     }
 }
