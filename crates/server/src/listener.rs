@@ -12,8 +12,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpListener;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -25,6 +25,11 @@ const PER_ADDRESS: usize = 256;
 
 /// How long to wait when the machine has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
+
+/// How long bytes may be unacknowledged, or find a peer's window closed, before the kernel gives a connection up. It
+/// has to be longer than a terminal that is stopped for a while: a slow reader is not dropped for being slow.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
 /// How long connections may take to end once the server stops: the hub's drain comes first.
 const ENDING: Duration = Duration::from_millis(2_300);
@@ -46,17 +51,48 @@ impl Listen for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(OwnedReadHalf, OwnedWriteHalf, SocketAddr)> {
         let (stream, peer) = TcpListener::accept(self).await?;
-        // We gather what there is to write ourselves; waiting for more only delays it.
-        stream.set_nodelay(true)?;
-        // Classic clients have no heartbeat: the kernel finds out that they are gone.
-        let keepalive = TcpKeepalive::new()
-            .with_time(Duration::from_secs(15))
-            .with_interval(Duration::from_secs(5))
-            .with_retries(3);
-        SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+        if let Err(error) = set_options(&stream) {
+            // Its peer is gone already, most likely: whoever reads from it finds out.
+            tracing::debug!(%peer, %error, "a socket without its options");
+        }
         let (read, write) = stream.into_split();
         Ok((read, write, peer))
     }
+}
+
+fn set_options(stream: &TcpStream) -> io::Result<()> {
+    // We gather what there is to write ourselves; waiting for more only delays it.
+    stream.set_nodelay(true)?;
+    // Classic clients have no heartbeat: the kernel finds out that they are gone. Keepalive says nothing while bytes
+    // are on their way, so these have a time of their own.
+    let keepalive = TcpKeepalive::new()
+        .with_time(Duration::from_secs(15))
+        .with_interval(Duration::from_secs(5))
+        .with_retries(3);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
+    Ok(())
+}
+
+/// Whether an error of `accept` is about one connection, which ended while it waited or was not let through: the next
+/// one can be taken at once. All others are taken for a lack of descriptors or memory.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkDown, NetworkUnreachable,
+        PermissionDenied,
+    };
+    matches!(
+        error.kind(),
+        ConnectionAborted
+            | ConnectionReset
+            | HostUnreachable
+            | Interrupted
+            | NetworkDown
+            | NetworkUnreachable
+            | PermissionDenied
+    )
 }
 
 /// Open connections by address.
@@ -110,6 +146,10 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
         };
         let (read, write, peer) = match accepted {
             Ok(accepted) => accepted,
+            Err(error) if is_of_one_connection(&error) => {
+                tracing::debug!(%error, "a connection ended before it was taken in");
+                continue;
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be taken in");
                 tokio::time::sleep(NO_SOCKETS).await;
@@ -137,5 +177,26 @@ fn report_panic(ended: Result<(), tokio::task::JoinError>) {
         && error.is_panic()
     {
         tracing::error!(%error, "a connection's task panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_that_ended_early_is_no_lack_of_descriptors() {
+        assert!(is_of_one_connection(&io::ErrorKind::ConnectionAborted.into()));
+        assert!(!is_of_one_connection(&io::Error::from_raw_os_error(24)), "EMFILE");
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    #[tokio::test]
+    async fn bytes_that_nobody_acknowledges_end_a_connection() {
+        let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (read, _write, _) = Listen::accept(&mut listener).await.unwrap();
+        let socket = SockRef::from(read.as_ref());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
     }
 }
