@@ -82,6 +82,8 @@ pub enum Input {
 pub struct Ports {
     input: mpsc::Receiver<Input>,
     ended: bool,
+    /// Whether the last step was a tick that was due.
+    ticked: bool,
     events: mpsc::Sender<Event>,
     shown: watch::Receiver<u64>,
     view: watch::Sender<View>,
@@ -126,7 +128,7 @@ pub fn ports(session: &impl Talk) -> (Ports, Face) {
     let (downloads, downloads_out) = mpsc::unbounded_channel();
     let (news_in, news) = mpsc::channel(NEWS);
     let freight = Some(Freight { uploads: uploads_out, downloads: downloads_out, news: news_in });
-    let ports = Ports { input, ended: false, events, shown, view, uploads, downloads, news };
+    let ports = Ports { input, ended: false, ticked: false, events, shown, view, uploads, downloads, news };
     (ports, Face { input: input_in, events: events_out, shown: shown_in, view: view_out, freight })
 }
 
@@ -148,15 +150,18 @@ pub(crate) struct Ready {
     input: bool,
     events: bool,
     tick: Duration,
+    /// Whether a tick is due already.
+    due: bool,
 }
 
 impl Ready {
     pub(crate) fn of(session: &impl Talk, now: Now) -> Self {
         // Nothing to wait for is rare enough that looking once a minute costs nothing.
         let tick = session.timeout().map_or(Duration::from_secs(60), |deadline| until(deadline, now));
+        let due = tick.is_zero();
         // A deadline that is past and changes nothing must not keep the server's messages out.
         let tick = tick.max(Duration::from_millis(1));
-        Self { input: session.wants_input(), events: session.has_events(), tick }
+        Self { input: session.wants_input(), events: session.has_events(), tick, due }
     }
 }
 
@@ -164,6 +169,12 @@ impl Ports {
     /// The next step. Cancelling it loses nothing.
     pub(crate) async fn next(&mut self, ready: Ready) -> Step {
         let ended = self.ended;
+        // The timer below comes last and begins anew each time, so what is due is looked for first; not twice in a row,
+        // so that it keeps nothing else out.
+        self.ticked = ready.due && !self.ticked;
+        if self.ticked {
+            return Step::Tick;
+        }
         tokio::select! {
             biased;
             // A lost face can't be written to, so there is room for ever.
@@ -236,5 +247,42 @@ impl Ports {
     /// How many events have been shown.
     pub(super) fn shown(&self) -> u64 {
         *self.shown.borrow()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_tick_that_is_due_comes_between_steps_that_never_end() {
+        let (_input, input) = mpsc::channel(1);
+        let (events, _events) = mpsc::channel(1);
+        let (shown_in, shown) = watch::channel(0);
+        let picture = View {
+            place: crate::session::Place::Room("lobby".to_owned()),
+            ready: false,
+            name: String::new(),
+            people: std::sync::Arc::default(),
+            rooms: std::sync::Arc::default(),
+            files: std::sync::Arc::default(),
+            lines: 0,
+        };
+        let (view, _view) = watch::channel(picture);
+        let (uploads, _uploads) = mpsc::unbounded_channel();
+        let (downloads, _downloads) = mpsc::unbounded_channel();
+        let (_news, news) = mpsc::channel(1);
+        let mut ports =
+            Ports { input, ended: false, ticked: false, events, shown, view, uploads, downloads, news };
+        let ready = Ready { input: false, events: false, tick: Duration::from_millis(1), due: true };
+        let mut ticks = 0;
+        for step in 1..=10 {
+            shown_in.send_replace(step);
+            match ports.next(ready).await {
+                Step::Tick => ticks += 1,
+                other => assert!(matches!(other, Step::Shown(_)), "{other:?}"),
+            }
+        }
+        assert_eq!(ticks, 5, "every other step, and no more");
     }
 }
