@@ -2,6 +2,7 @@
 
 use super::harness::{Home, Native, Server, all_of, bounded};
 use protocol::message::ServerMsg;
+use rustix::process::Signal;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -22,6 +23,26 @@ async fn sigterm_says_so_and_exits_with_0_soon() {
         alice.view(|view| assert!(view.mail.iter().any(go_away), "{:?}", view.mail));
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_closed_terminal_and_ctrl_backslash_drain_like_sigterm_and_user_signals_are_ignored() {
+    for signal in [Signal::HUP, Signal::QUIT] {
+        bounded(60, async {
+            let mut server = Server::start().await;
+            let alice = Native::enter(server.addr(), "alice").await;
+            server.signal(Signal::USR1);
+            server.signal(Signal::USR2);
+            alice.say(alice.lobby(), "still here");
+            alice.reads(alice.lobby(), 1).await;
+            let finished = server.stop_by(signal).await;
+            assert_eq!(finished.code, Some(0), "{signal:?}: {}", finished.err);
+            alice.ended().await;
+            let go_away = |msg: &ServerMsg| matches!(msg, ServerMsg::GoAway { .. });
+            alice.view(|view| assert!(view.mail.iter().any(go_away), "{:?}", view.mail));
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

@@ -18,6 +18,7 @@ mod heartbeat;
 mod history;
 mod kills;
 mod limits;
+mod log_output;
 mod offers;
 mod operations;
 mod plug;

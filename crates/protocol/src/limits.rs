@@ -147,3 +147,13 @@ pub const MAX_BUNDLE_DEPTH: usize = 32;
 
 /// Bytes of one name in a folder that is sent: what file systems take.
 pub const MAX_BUNDLE_NAME: usize = 255;
+
+/// Bytes of the server's log that wait to be written: some thousand lines. More of them are dropped and counted,
+/// since nobody waits for whoever reads the log.
+pub const MAX_LOG_QUEUE: usize = 256 * 1024;
+
+/// Time after which a line of the server's log that came again and again is counted, in ms.
+pub const LOG_FOLD_MS: u64 = 10_000;
+
+/// Time that the log gets at the server's end to be written, in ms: a reader that stands still holds up no stop.
+pub const LOG_FLUSH_MS: u64 = 1_000;

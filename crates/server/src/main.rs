@@ -2,6 +2,7 @@
 
 use clap::Parser;
 use server::config::{Config, usage_line};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -11,7 +12,8 @@ fn main() -> ExitCode {
             Some(command) => server::operate::run(&config, command),
         },
         Err(error) if error.use_stderr() => {
-            eprintln!("{}", usage_line(&error));
+            // Nobody may read it; the exit code says it all the same.
+            let _ = writeln!(io::stderr(), "{}", usage_line(&error));
             ExitCode::from(2)
         }
         Err(help) => {

@@ -7,6 +7,9 @@ use crate::drive::drive_hub;
 use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_folder};
 use crate::hub::{Hub, Settings};
 use crate::listener::{Listen, accept_all};
+use crate::logging;
+use crate::output::Output;
+use crate::signals::watch_signals;
 use crate::store::{
     Folder, FolderError, MemoryLimits, MemoryStore, OpenError, Options, SqliteStore, Store, StoreError,
 };
@@ -15,13 +18,12 @@ use protocol::id::Epoch;
 use protocol::limits::MAX_AWAITING_COMMIT;
 use protocol::message::Durability;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 /// Events on their way to the hub.
@@ -103,14 +105,13 @@ impl RunError {
 
 /// Runs the server, and says on stderr why it ended if that was not asked for.
 pub fn run(config: &Config) -> ExitCode {
-    crate::logging::init(config.log_format);
-    match start(config) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("natterd: {error}\nhint: {}", error.hint());
-            ExitCode::from(3)
-        }
-    }
+    logging::init(config.log_format);
+    let (last, code) = match start(config) {
+        Ok(()) => (String::new(), ExitCode::SUCCESS),
+        Err(error) => (format!("natterd: {error}\nhint: {}\n", error.hint()), ExitCode::from(3)),
+    };
+    logging::finish(&last);
+    code
 }
 
 fn start(config: &Config) -> Result<(), RunError> {
@@ -124,7 +125,7 @@ fn start(config: &Config) -> Result<(), RunError> {
         let listener = TcpListener::bind((config.host.as_str(), config.port)).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let (stop, stopped) = watch::channel(false);
-        let signals = watch_signals(stop)?;
+        let signals = watch_signals(stop).map_err(|source| RunError::System { what: "signals", source })?;
         let result = match config.on_disk() {
             None => serve_memory(config, listener, local, stopped).await,
             Some(durability) => serve_folder(config, durability, listener, local, stopped).await,
@@ -255,26 +256,6 @@ fn fresh_epoch() -> Result<Epoch, RunError> {
     random_epoch().map_err(|source| RunError::System { what: "random numbers", source })
 }
 
-/// Turns `stop` at the first SIGINT or SIGTERM; at the second the process ends at once.
-fn watch_signals(stop: watch::Sender<bool>) -> Result<tokio::task::JoinHandle<()>, RunError> {
-    let failed = |source| RunError::System { what: "signals", source };
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
-    Ok(tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                biased;
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-            if stop.send_replace(true) {
-                std::process::exit(130);
-            }
-            tracing::info!("stopping: everything in flight is settled first");
-        }
-    }))
-}
-
 /// Says on stdout where the server listens and what to paste.
 fn announce(local: SocketAddr, plaintext: Plaintext) {
     let port = local.port();
@@ -296,9 +277,8 @@ fn announce(local: SocketAddr, plaintext: Plaintext) {
              change everything, names and messages alike.\n"
         ),
     };
-    let mut stdout = io::stdout().lock();
-    // A closed pipe is no reason not to serve.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    // Whoever reads this, or does not, is no reason not to serve.
+    Output::start("banner", io::stdout(), str::to_owned).send(text.as_bytes());
     tracing::info!(%local, "listening");
     if plaintext == Plaintext::Anywhere && !only_here {
         tracing::warn!("unencrypted connections are taken from everywhere");

@@ -17,6 +17,7 @@ mod server;
 mod transcript;
 mod view;
 
+pub use binary::program;
 pub use classic::{Classic, Shown};
 pub use cli::{Cli, Home};
 pub use disk::{arrived, files, progress};

@@ -69,18 +69,16 @@ impl Process {
         self.child.id()
     }
 
-    /// Asks it to end.
-    pub fn terminate(&self) {
-        let id = self.id().and_then(|id| i32::try_from(id).ok());
-        let pid = id.and_then(Pid::from_raw).expect("the program runs");
-        kill_process(pid, Signal::TERM).expect("our own child takes our signal");
-    }
-
     /// Interrupts it, as Ctrl+C does.
     pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         let id = self.id().and_then(|id| i32::try_from(id).ok());
         let pid = id.and_then(Pid::from_raw).expect("the program runs");
-        kill_process(pid, Signal::INT).expect("our own child takes our signal");
+        kill_process(pid, signal).expect("our own child takes our signal");
     }
 
     /// Ends it at once, as `kill -9` does, and waits until it is gone.

@@ -2,6 +2,7 @@
 
 use super::Transcript;
 use super::process::{Finished, Process};
+use rustix::process::Signal;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -143,8 +144,18 @@ impl Server {
 
     /// Asks it to stop, as a service manager does, and waits until it has.
     pub async fn stop(&mut self) -> Finished {
-        self.process.terminate();
+        self.stop_by(Signal::TERM).await
+    }
+
+    /// Sends it a signal, and waits until it has ended.
+    pub async fn stop_by(&mut self, signal: Signal) -> Finished {
+        self.signal(signal);
         self.process.finished().await
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
     }
 
     /// Starts another on the same port after [`Server::stop`].

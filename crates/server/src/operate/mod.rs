@@ -108,7 +108,8 @@ pub fn run(config: &Config, command: &Command) -> ExitCode {
         // A closed pipe is how a reader says that this was enough.
         Ok(()) | Err(CommandError::Operate(OperateError::Closed)) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("natterd: {error}\nhint: {}", error.hint());
+            // Nobody may read it; the exit code says it all the same.
+            let _ = writeln!(io::stderr(), "natterd: {error}\nhint: {}", error.hint());
             ExitCode::from(error.code())
         }
     }
