@@ -132,9 +132,15 @@ fn a_long_trim_goes_on_with_the_next_ones() {
     let store = sqlite.create();
     post(&store, (0..2_500).map(|n| text(&n.to_string())).collect());
     let trim = || Change::Trim { room: room(1), keep: Keep { count: Some(1), ..Keep::default() } };
-    let begins: Vec<_> = (0..4).map(|_| change(&store, vec![trim()]).trimmed).collect();
+    let commits = (0..4).map(|_| change(&store, vec![trim()]));
+    let begins: Vec<_> = commits.map(|commit| (commit.trimmed, commit.untrimmed)).collect();
     let at = |n| vec![(room(1), seq(n))];
-    assert_eq!(begins, [at(1_001), at(2_001), at(2_500), vec![]]);
+    let rest = || vec![room(1)];
+    assert_eq!(
+        begins,
+        [(at(1_001), rest()), (at(2_001), rest()), (at(2_500), vec![]), (vec![], vec![])],
+        "and it says whether it is done"
+    );
     assert_eq!(bodies(&store, 1), ["2499"]);
 }
 

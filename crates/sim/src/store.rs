@@ -247,7 +247,8 @@ impl Store for SimStore {
         if full {
             self.record.hit(Sometimes::DiskFull);
             let posts = batch.posts.iter().map(|_| Err(Code::DiskFull)).collect();
-            return Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new() });
+            let changes = Err(Code::DiskFull);
+            return Ok(Commit { posts, changes, trimmed: Vec::new(), untrimmed: Vec::new() });
         }
         if fails {
             self.record.hit(Sometimes::StoreFailed);

@@ -23,6 +23,7 @@ mod uploads;
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
 pub use files::{ContentIndex, FileRules, ListedFile};
 
+use retention::Overfull;
 use sessions::{Early, Session, Voice};
 
 use crate::clock::{Now, Steady};
@@ -102,6 +103,8 @@ pub struct Hub {
     leaving: BTreeSet<PersonId>,
     /// Rooms whose histories begin later than their members were told.
     trimmed: BTreeSet<RoomId>,
+    /// Rooms that may have more than they are to keep.
+    overfull: Overfull,
     /// Connections with something new to write.
     news: BTreeMap<ConnId, Arc<Conn>>,
     effects: Vec<Effect>,
@@ -162,6 +165,7 @@ impl Hub {
             stirred: BTreeSet::new(),
             leaving: BTreeSet::new(),
             trimmed: BTreeSet::new(),
+            overfull: Overfull::default(),
             news: BTreeMap::new(),
             effects: Vec::new(),
             permit: None,
@@ -334,8 +338,12 @@ impl Hub {
                 self.hear_early(conn, now);
             }
         }
-        self.note_trimmed(&trims, commit.trimmed);
+        self.note_trimmed(&trims, commit.trimmed, &commit.untrimmed);
         self.publish(posts, commit.posts, now);
+        if !trims.is_empty() && self.full.is_none() {
+            self.overfull.is_asked = false;
+            self.trim_next(now);
+        }
     }
 
     /// Whether the store had room when it was last asked: what needs a write is refused until it has.

@@ -250,4 +250,7 @@ pub struct Commit {
     pub changes: Result<(), Code>,
     /// Rooms whose history begins later than before, and where. Each once.
     pub trimmed: Vec<(RoomId, Seq)>,
+    /// Rooms that a [`Change::Trim`] left with more than they are to keep: a batch lets go of so much only, and the
+    /// same change goes on with it. Each once.
+    pub untrimmed: Vec<RoomId>,
 }

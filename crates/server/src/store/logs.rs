@@ -93,7 +93,7 @@ impl Logs {
             }
             posts.push(done);
         }
-        Commit { posts, changes: Ok(()), trimmed: trimmed.into_iter().collect() }
+        Commit { posts, changes: Ok(()), trimmed: trimmed.into_iter().collect(), untrimmed: Vec::new() }
     }
 
     /// Keeps a room within these bounds; tells where it begins now if that is later than before.

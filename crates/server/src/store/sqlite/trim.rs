@@ -11,12 +11,17 @@ use rusqlite::params;
 /// Entries that one change lets go: a few milliseconds of everybody's time. The rest goes with the next ones.
 const SLICE: u64 = 1_000;
 
+/// Entries that all changes of a batch let go: whoever posts meanwhile waits for all of them.
+const BATCH_SLICE: u64 = 4_000;
+
 impl Work<'_> {
     /// Keeps a room within these bounds, or brings it nearer to them.
     pub fn trim(&mut self, room: RoomId, keep: &Keep) -> Result<(), Fault> {
         let mut head = self.head(room);
         let before = head.first;
-        while head.len() > 1 && head.first.value() - before.value() < SLICE {
+        let most = SLICE.min(BATCH_SLICE.saturating_sub(self.let_go));
+        self.untrimmed.remove(&room);
+        while head.len() > 1 {
             let is_over = keep.count.is_some_and(|count| head.len() > count)
                 || keep.bytes.is_some_and(|bytes| head.bytes > bytes);
             if !is_over && keep.since.is_none() {
@@ -24,6 +29,10 @@ impl Work<'_> {
             }
             let oldest = entry::fetch(self.db, room, head.first)?;
             if !is_over && keep.since.is_none_or(|since| oldest.entry.time >= since) {
+                break;
+            }
+            if head.first.value() - before.value() >= most {
+                self.untrimmed.insert(room);
                 break;
             }
             head.bytes = head.bytes.saturating_sub(weight(&oldest.entry) as u64);
@@ -37,6 +46,7 @@ impl Work<'_> {
             .prepare_cached("DELETE FROM entry WHERE key BETWEEN ? AND ?")?
             .execute(params![key(room, before), key(room, last)])?;
         self.forget_mentions(room, Seq::FIRST, last)?;
+        self.let_go += head.first.value() - before.value();
         self.heads.insert(room, head);
         self.trimmed.insert(room, head.first);
         Ok(())

@@ -13,7 +13,7 @@ use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{Counter, DeviceNo, RoomId, Seq};
 use protocol::limits::MAX_UNREAD_MENTIONS;
 use rusqlite::{Connection, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A batch in the making.
 #[derive(Debug)]
@@ -26,6 +26,10 @@ pub(super) struct Work<'a> {
     committed: &'a Heads,
     counters: BTreeMap<DeviceNo, Counter>,
     pub trimmed: BTreeMap<RoomId, Seq>,
+    /// Rooms that still have more than they are to keep.
+    pub untrimmed: BTreeSet<RoomId>,
+    /// Entries that trims of this batch let go.
+    pub let_go: u64,
     /// Entries whose text is another one now or none: as they were, and as they are.
     pub revised: Vec<Revised>,
 }
@@ -40,6 +44,8 @@ impl<'a> Work<'a> {
             committed,
             counters: BTreeMap::new(),
             trimmed: BTreeMap::new(),
+            untrimmed: BTreeSet::new(),
+            let_go: 0,
             revised: Vec::new(),
         }
     }
@@ -66,7 +72,8 @@ impl<'a> Work<'a> {
             posts.push(done);
         }
         let trimmed = self.trimmed.iter().map(|(room, first)| (*room, *first)).collect();
-        Ok(Commit { posts, changes: Ok(()), trimmed })
+        let untrimmed = self.untrimmed.iter().copied().collect();
+        Ok(Commit { posts, changes: Ok(()), trimmed, untrimmed })
     }
 
     /// Writes heads, counters and the log's own row: once for the whole batch.

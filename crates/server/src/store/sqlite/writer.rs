@@ -105,7 +105,8 @@ impl Writer {
                 }
                 self.is_full = true;
                 let posts = vec![Err(Code::DiskFull); batch.posts.len()];
-                return Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new() });
+                let changes = Err(Code::DiskFull);
+                return Ok(Commit { posts, changes, trimmed: Vec::new(), untrimmed: Vec::new() });
             }
             Err(fault) => return Err(fault.while_it("committed a batch")),
         };
