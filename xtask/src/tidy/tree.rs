@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use super::{finding::Finding, module::Module};
 use crate::failure::Failure;
 
-/// Folders that hold no work of ours, at whatever depth: `fuzz` has a `target` of its own.
+/// What holds no work of ours, at whatever depth: `fuzz` has a `target` of its own.
 const NOT_OURS: [&str; 2] = [".git", "target"];
 
 /// One file of the checkout.
@@ -76,9 +76,13 @@ fn walk(folder: &Path, prefix: &str, files: &mut Vec<File>) -> Result<(), Failur
         let name = entry.file_name().to_string_lossy().into_owned();
         let path = format!("{prefix}{name}");
         let kind = entry.file_type().map_err(cant_read)?;
+        // In a linked worktree `.git` is a file.
+        if NOT_OURS.contains(&name.as_str()) {
+            continue;
+        }
         if kind.is_file() {
             files.push(read_file(&entry.path(), path)?);
-        } else if kind.is_dir() && !NOT_OURS.contains(&name.as_str()) {
+        } else if kind.is_dir() {
             walk(&entry.path(), &format!("{path}/"), files)?;
         }
     }
