@@ -19,6 +19,7 @@ pub mod message;
 pub mod name;
 pub mod size;
 pub mod text;
+pub mod usage;
 pub mod window;
 pub mod wire;
 

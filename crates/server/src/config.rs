@@ -12,6 +12,7 @@ use protocol::code::Code;
 use protocol::id::Epoch;
 use protocol::limits::DEFAULT_PORT;
 use protocol::message::Durability;
+use protocol::usage::Usage;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -32,43 +33,79 @@ pub struct Config {
     pub command: Option<Command>,
 
     /// Address to listen on
-    #[arg(long, env = "NATTERD_HOST", default_value = "0.0.0.0", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "NATTERD_HOST",
+        hide_env_values = true,
+        help_heading = "Network",
+        default_value = "0.0.0.0",
+        value_name = "ADDRESS"
+    )]
     pub host: String,
 
     /// Port to listen on; 0 takes any free one
-    #[arg(short, long, env = "NATTERD_PORT", default_value_t = DEFAULT_PORT)]
+    #[arg(short, long, env = "NATTERD_PORT", hide_env_values = true, help_heading = "Network", default_value_t = DEFAULT_PORT)]
     pub port: u16,
 
     /// Connections that may be logged in at once
-    #[arg(short, long, env = "NATTERD_MAX_CLIENTS", default_value_t = 10_000, value_name = "N")]
+    #[arg(
+        short,
+        long,
+        env = "NATTERD_MAX_CLIENTS",
+        hide_env_values = true,
+        help_heading = "Network",
+        default_value_t = 10_000,
+        value_name = "N"
+    )]
     pub max_clients: u32,
 
     /// From where unencrypted connections are taken
-    #[arg(long, env = "NATTERD_PLAINTEXT", value_enum, default_value_t = Plaintext::Loopback)]
+    #[arg(long, env = "NATTERD_PLAINTEXT", hide_env_values = true, help_heading = "Network", value_enum, default_value_t = Plaintext::Loopback)]
     pub plaintext: Plaintext,
 
     /// Folder where everything is kept [default: natterd in XDG_DATA_HOME or ~/.local/share]
-    #[arg(long, env = "NATTERD_DATA", value_name = "DIR", global = true)]
+    #[arg(
+        long,
+        env = "NATTERD_DATA",
+        hide_env_values = true,
+        help_heading = "Storage",
+        value_name = "DIR",
+        global = true
+    )]
     pub data: Option<PathBuf>,
 
     /// Where messages are kept
-    #[arg(long, env = "NATTERD_STORE", value_enum, default_value_t = StoreKind::Sqlite)]
+    #[arg(long, env = "NATTERD_STORE", hide_env_values = true, help_heading = "Storage", value_enum, default_value_t = StoreKind::Sqlite)]
     pub store: StoreKind,
 
     /// What a message survives once it is acknowledged
-    #[arg(long, env = "NATTERD_DURABILITY", value_enum, default_value_t = DurabilityKind::Disk)]
+    #[arg(long, env = "NATTERD_DURABILITY", hide_env_values = true, help_heading = "Storage", value_enum, default_value_t = DurabilityKind::Disk)]
     pub durability: DurabilityKind,
 
     /// Start although acknowledged messages are lost: clients are told that it is a new history
-    #[arg(long)]
+    #[arg(long, help_heading = "Storage")]
     pub accept_loss: bool,
 
     /// Largest file that is taken, in MiB
-    #[arg(long, env = "NATTERD_MAX_FILE", default_value_t = 1_024, value_name = "MIB")]
+    #[arg(
+        long,
+        env = "NATTERD_MAX_FILE",
+        hide_env_values = true,
+        help_heading = "Files",
+        default_value_t = 1_024,
+        value_name = "MIB"
+    )]
     pub max_file_mib: u64,
 
     /// Space for all files together, in MiB
-    #[arg(long, env = "NATTERD_FILE_SPACE", default_value_t = 8_192, value_name = "MIB")]
+    #[arg(
+        long,
+        env = "NATTERD_FILE_SPACE",
+        hide_env_values = true,
+        help_heading = "Files",
+        default_value_t = 8_192,
+        value_name = "MIB"
+    )]
     pub file_space_mib: u64,
 
     /// How much of files is kept, and how long
@@ -76,11 +113,18 @@ pub struct Config {
     pub files: FileOptions,
 
     /// Folder below which files are kept by the memory store until the server stops [default: the system's]
-    #[arg(long, env = "NATTERD_TEMP", value_name = "DIR")]
+    #[arg(long, env = "NATTERD_TEMP", hide_env_values = true, help_heading = "Storage", value_name = "DIR")]
     pub temp: Option<PathBuf>,
 
     /// Words that everybody who comes is shown
-    #[arg(long, env = "NATTERD_MOTD", default_value = "", hide_default_value = true, value_name = "TEXT")]
+    #[arg(
+        long,
+        env = "NATTERD_MOTD",
+        hide_env_values = true,
+        default_value = "",
+        hide_default_value = true,
+        value_name = "TEXT"
+    )]
     pub motd: String,
 
     /// How long messages are kept
@@ -88,7 +132,7 @@ pub struct Config {
     pub keep: KeepOptions,
 
     /// How the log on stderr is written; RUST_LOG says how much
-    #[arg(long, env = "NATTERD_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
+    #[arg(long, env = "NATTERD_LOG_FORMAT", hide_env_values = true, value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
 }
 
@@ -107,19 +151,19 @@ impl Config {
 #[derive(Clone, Debug, Default, Args)]
 pub struct FileOptions {
     /// Space for the files of one person, such as 2G [default: all]
-    #[arg(long, env = "NATTERD_PERSON_FILES", value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, env = "NATTERD_PERSON_FILES", hide_env_values = true, help_heading = "Files", value_name = "SIZE", value_parser = parse_bytes)]
     pub person_files: Option<u64>,
 
     /// Space for the files of one room, such as 4G [default: all]
-    #[arg(long, env = "NATTERD_ROOM_FILES", value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, env = "NATTERD_ROOM_FILES", hide_env_values = true, help_heading = "Files", value_name = "SIZE", value_parser = parse_bytes)]
     pub room_files: Option<u64>,
 
     /// How long files are kept, such as 30d [default: as long as their messages]
-    #[arg(long, env = "NATTERD_KEEP_FILES", value_name = "TIME", value_parser = parse_age)]
+    #[arg(long, env = "NATTERD_KEEP_FILES", hide_env_values = true, help_heading = "Files", value_name = "TIME", value_parser = parse_age)]
     pub keep_files: Option<u64>,
 
     /// How long a broken upload can be gone on with, such as 2h [default: 24h]
-    #[arg(long, env = "NATTERD_KEEP_UPLOADS", value_name = "TIME", value_parser = parse_age)]
+    #[arg(long, env = "NATTERD_KEEP_UPLOADS", hide_env_values = true, help_heading = "Files", value_name = "TIME", value_parser = parse_age)]
     pub keep_uploads: Option<u64>,
 }
 
@@ -140,19 +184,26 @@ impl FileOptions {
 #[derive(Clone, Debug, Default, Args)]
 pub struct KeepOptions {
     /// How long messages are kept, such as 12h, 90d or 2y [default: for ever]
-    #[arg(long, env = "NATTERD_KEEP_AGE", value_name = "TIME", value_parser = parse_age)]
+    #[arg(long, env = "NATTERD_KEEP_AGE", hide_env_values = true, help_heading = "Retention", value_name = "TIME", value_parser = parse_age)]
     pub keep_age: Option<u64>,
 
     /// How many messages of each room are kept [default: all]
-    #[arg(long, env = "NATTERD_KEEP_COUNT", value_name = "N", value_parser = parse_count)]
+    #[arg(long, env = "NATTERD_KEEP_COUNT", hide_env_values = true, help_heading = "Retention", value_name = "N", value_parser = parse_count)]
     pub keep_count: Option<u64>,
 
     /// How many bytes of messages of each room are kept, such as 64M [default: all]
-    #[arg(long, env = "NATTERD_KEEP_BYTES", value_name = "SIZE", value_parser = parse_bytes)]
+    #[arg(long, env = "NATTERD_KEEP_BYTES", hide_env_values = true, help_heading = "Retention", value_name = "SIZE", value_parser = parse_bytes)]
     pub keep_bytes: Option<u64>,
 
     /// What is kept of one room instead: ROOM=age:30d,count:1000,bytes:64M or ROOM=all; may be repeated
-    #[arg(long, env = "NATTERD_KEEP_ROOM", value_name = "RULE", value_delimiter = ' ')]
+    #[arg(
+        long,
+        env = "NATTERD_KEEP_ROOM",
+        hide_env_values = true,
+        help_heading = "Retention",
+        value_name = "RULE",
+        value_delimiter = ' '
+    )]
     pub keep_room: Vec<RoomRule>,
 }
 
@@ -178,10 +229,8 @@ pub fn random_epoch() -> io::Result<Epoch> {
 
 /// What is wrong with a command line, on one line, and what to do about it.
 pub fn usage_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let what = first.strip_prefix("error: ").unwrap_or(first).trim_end_matches(':');
-    format!("natterd: {what}\nhint: type natterd --help for all options")
+    let Usage { what, hint } = Usage::parse(&error.to_string(), "natterd");
+    format!("natterd: {what}\nhint: {hint}")
 }
 
 /// Where messages are kept.
@@ -240,14 +289,34 @@ mod tests {
 
     #[test]
     fn a_bad_command_line_is_told_in_one_line_and_a_hint() {
-        for (args, what) in [
-            (&["--nope"][..], "unexpected argument '--nope' found"),
-            (&["-p", "70000"], "invalid value '70000' for '--port <PORT>': 70000 is not in 0..=65535"),
+        for (args, what, hint) in [
+            (&["--nope"][..], "unexpected argument '--nope' found", "type natterd --help for all options"),
+            (
+                &["-p", "70000"],
+                "invalid value '70000' for '--port <PORT>': 70000 is not in 0..=65535",
+                "type natterd --help for all options",
+            ),
+            (&["--prot", "3"], "unexpected argument '--prot' found", "a similar argument exists: '--port'"),
+            (
+                &["--store", "disk"],
+                "invalid value 'disk' for '--store <STORE>'",
+                "possible values: sqlite, memory",
+            ),
         ] {
             let error = Config::try_parse_from(["natterd"].iter().chain(args)).unwrap_err();
-            let expected = format!("natterd: {what}\nhint: type natterd --help for all options");
+            let expected = format!("natterd: {what}\nhint: {hint}");
             assert_eq!(usage_line(&error), expected);
         }
+    }
+
+    #[test]
+    fn help_has_headings_and_shows_no_value_of_a_variable() {
+        let help = <Config as clap::CommandFactory>::command().render_long_help().to_string();
+        for heading in ["Network:", "Storage:", "Files:", "Retention:", "Commands:"] {
+            assert!(help.contains(heading), "{help}");
+        }
+        let shown = help.lines().filter(|line| line.contains("[env: ") && line.contains('='));
+        assert_eq!(shown.collect::<Vec<_>>(), Vec::<&str>::new());
     }
 
     #[test]
