@@ -17,8 +17,8 @@ pub struct Look {
     pub bell: bool,
 }
 
-/// Colours that can be told apart on light and dark ground.
-const COLORS: [u8; 10] = [32, 33, 34, 35, 36, 92, 93, 94, 95, 96];
+/// Colours that can be told apart, and read on light and dark ground: no bright green, yellow or cyan.
+const COLORS: [u8; 7] = [32, 33, 34, 35, 36, 94, 95];
 
 impl Look {
     /// For pipes and files.
@@ -41,7 +41,8 @@ impl Look {
 
     /// What must be read.
     pub(super) fn strong(self, text: &str) -> String {
-        self.wrap("1;33", text)
+        // No yellow: many terminals make bold yellow bright, which nobody can read on white.
+        self.wrap("1;35", text)
     }
 
     /// What went wrong.
