@@ -9,6 +9,7 @@ use crate::line::{ExitCode, Failure};
 use clap::{Parser, ValueEnum};
 use protocol::limits::MAX_FETCH;
 use protocol::name::PersonName;
+use protocol::usage::Usage;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -111,6 +112,10 @@ pub struct Cli {
     #[arg(long, env = "NATTER_RECEIVED", hide_env_values = true, value_name = "DIR")]
     pub received: Option<PathBuf>,
 
+    /// Every line of a pipe is said, also one that begins with /
+    #[arg(long, env = "NATTER_NO_COMMANDS", hide_env_values = true)]
+    pub no_commands: bool,
+
     /// Show only what people say
     #[arg(short, long, env = "NATTER_QUIET", hide_env_values = true)]
     pub quiet: bool,
@@ -152,18 +157,8 @@ pub fn usage_failure(error: &clap::Error) -> Option<Failure> {
     if !error.use_stderr() {
         return None;
     }
-    let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let what = first.strip_prefix("error: ").unwrap_or(first);
-    // clap names missing arguments on lines of their own.
-    let missing: Vec<_> =
-        text.lines().skip(1).take_while(|line| line.starts_with("  ")).map(str::trim).collect();
-    let what = format!("{what} {}", missing.join(" "));
-    Some(Failure::new(
-        ExitCode::Usage,
-        what.trim_end().trim_end_matches(':'),
-        "type natter --help for all options",
-    ))
+    let Usage { what, hint } = Usage::parse(&error.to_string(), "natter");
+    Some(Failure::new(ExitCode::Usage, what, hint))
 }
 
 #[cfg(test)]
@@ -184,8 +179,15 @@ mod tests {
 
     #[test]
     fn usage_failures_are_one_line_and_a_hint() {
-        let lines: [&[&str]; 5] =
-            [&[], &["h", "--nope"], &["h", "-p", "70000"], &["h:x"], &["h", "--color", "blue"]];
+        let lines: [&[&str]; 7] = [
+            &[],
+            &["h", "--nope"],
+            &["h", "--prot", "3"],
+            &["h", "-p", "70000"],
+            &["h:x"],
+            &["h", "--color", "blue"],
+            &["h", "--color", "alway"],
+        ];
         let failures = lines.map(|args| {
             let error = Cli::try_parse_from(["natter"].iter().chain(args)).expect_err("a bad command line");
             usage_failure(&error).expect("not help").to_string()

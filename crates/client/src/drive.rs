@@ -194,6 +194,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
     fn take_input(&mut self, input: &Input, now: Now) {
         match input {
             Input::Line(line) => self.session.handle_line(line, now),
+            Input::Text(line) => self.session.handle_plain_text(line, now),
             Input::Order(command) => self.session.handle_order(command.clone(), now),
             Input::Leave => self.session.handle_leave(Some(PATIENCE_MS), now),
         }

@@ -10,6 +10,7 @@ pub mod classic;
 pub mod cli;
 pub mod clock;
 pub mod drive;
+pub mod editor;
 pub mod files;
 mod hex;
 pub mod line;

@@ -18,6 +18,8 @@ mod style;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod width;
+mod wrap;
 mod zone;
 
 pub use completion::{Candidates, complete, is_path};
@@ -25,8 +27,10 @@ pub use failure::{ExitCode, Failure};
 pub use help::help;
 pub use hint::hint;
 pub use picture::{Canvas, MAX_PICTURE, Pictures};
-pub use prompt::{erase, prompt};
+pub use prompt::prompt;
 pub use style::Look;
+pub(crate) use width::{TAB, grapheme_width, graphemes, width};
+pub use wrap::{Hang, wrap};
 pub use zone::Zone;
 
 use crate::session::event::{Classic, Event, Transfer, TransferStep};

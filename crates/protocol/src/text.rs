@@ -79,6 +79,61 @@ pub fn sanitize_line(text: &str) -> Cow<'_, str> {
     })
 }
 
+/// The text without escape sequences (ECMA-48) and without control characters other than line feed and tab.
+pub fn strip(text: &str) -> Cow<'_, str> {
+    let unwanted = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(unwanted) {
+        return Cow::Borrowed(text);
+    }
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find(unwanted) {
+        out.push_str(&rest[..at]);
+        rest = &rest[at..];
+        rest = &rest[escape_length(rest)..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// The bytes of the escape sequence or control character that a text begins with.
+fn escape_length(text: &str) -> usize {
+    let mut chars = text.char_indices();
+    let first = chars.next().map_or(0, |(_, c)| c.len_utf8());
+    if !text.starts_with('\x1b') {
+        return first;
+    }
+    let Some((at, kind)) = chars.next() else {
+        return first;
+    };
+    let behind = at + kind.len_utf8();
+    let body = &text[behind..];
+    match kind {
+        // A control sequence ends with its first byte of @ to ~.
+        '[' => {
+            let length = body.find(|c: char| !matches!(c, ' '..='?')).unwrap_or(body.len());
+            let last = body[length..].chars().next().filter(|c| matches!(c, '@'..='~'));
+            behind + length + last.map_or(0, char::len_utf8)
+        }
+        // A string ends with BEL or ESC \, and never goes on to the next line.
+        ']' | 'P' | 'X' | '^' | '_' => {
+            let end = body.find(['\x07', '\x1b', '\n']).unwrap_or(body.len());
+            let close = match &body[end..] {
+                rest if rest.starts_with('\x07') => 1,
+                rest if rest.starts_with("\x1b\\") => 2,
+                _ => 0,
+            };
+            behind + end + close
+        }
+        ' '..='/' => {
+            let length = body.find(|c: char| !matches!(c, ' '..='/')).unwrap_or(body.len());
+            let last = body[length..].chars().next().filter(char::is_ascii_graphic);
+            behind + length + last.map_or(0, char::len_utf8)
+        }
+        '0'..='~' => behind,
+        _ => first,
+    }
+}
+
 fn replace(text: &str, with: impl Fn(char) -> Option<&'static str>) -> Cow<'_, str> {
     if text.chars().all(|c| with(c).is_none()) {
         return Cow::Borrowed(text);
@@ -91,4 +146,28 @@ fn replace(text: &str, with: impl Fn(char) -> Option<&'static str>) -> Cow<'_, s
         }
     }
     Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escape_sequences_are_stripped_and_what_they_colour_stays() {
+        for (text, left) in [
+            ("plain\ttext\n", "plain\ttext\n"),
+            ("\x1b[1;31mred\x1b[0m", "red"),
+            ("\x1b]0;title\x07text", "text"),
+            ("\x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\", "link"),
+            ("\x1b]never ends\nnext", "\nnext"),
+            ("\x1b(Bx\x1b7y\x1bMz", "xyz"),
+            ("a\x08\x07\x00b\u{9b}c", "abc"),
+            ("\x1b", ""),
+            ("\x1b[", ""),
+            ("\x1b[31é", "é"),
+            ("\x1b漢", "漢"),
+        ] {
+            assert_eq!(strip(text), left, "{text:?}");
+        }
+    }
 }

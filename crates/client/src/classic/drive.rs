@@ -208,6 +208,7 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
         match step {
             Step::Input(Input::Line(line)) => self.session.handle_line(&line, now),
             // A classic server knows no rooms, and keeps no files.
+            Step::Input(Input::Text(line)) => self.session.handle_plain_text(&line, now),
             Step::Input(Input::Order(_)) => {}
             Step::Input(Input::Leave) => self.session.handle_leave(Some(PATIENCE_MS), now),
             Step::End => self.session.handle_leave(None, now),

@@ -71,6 +71,8 @@ impl Talk for Session {
 pub enum Input {
     /// A line was typed.
     Line(String),
+    /// A line that is never a command: it was pasted, or comes from a program.
+    Text(String),
     /// A command that nobody typed.
     Order(Command),
     /// The user wants to leave soon. The end of the channel, in contrast, waits until all is acknowledged.

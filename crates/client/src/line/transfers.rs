@@ -6,12 +6,12 @@ use super::lists::count;
 use super::notices::why;
 use super::said::safe;
 use super::shelf::programs;
+use super::width::{grapheme_width, graphemes, width};
 use crate::session::event::{Refusal, Transfer, TransferStep, Way};
 use crate::transfer::{Failure, Pace, Trouble};
 use protocol::bundle::Index;
 use protocol::code::Code;
 use protocol::size::human_size;
-use unicode_width::UnicodeWidthChar;
 
 /// Columns of a name in a line that tells how far a file is: the line must fit one row.
 const COLUMNS: usize = 12;
@@ -173,21 +173,21 @@ fn who(way: &Way) -> String {
 
 /// The beginning and the end of a long name.
 fn short(name: &str) -> String {
-    let width = |c: char| c.width().unwrap_or(0);
-    if name.chars().map(width).sum::<usize>() <= COLUMNS {
+    if width(name) <= COLUMNS {
         return name.to_owned();
     }
-    let half = |chars: &mut dyn Iterator<Item = char>| {
+    let half = |graphemes: &mut dyn Iterator<Item = &str>| {
         let mut room = COLUMNS / 2 - 1;
-        let fits = |c: &char| {
-            room = room.saturating_sub(width(*c));
+        let fits = |grapheme: &&str| {
+            room = room.saturating_sub(grapheme_width(grapheme));
             room > 0
         };
-        chars.take_while(fits).collect::<Vec<_>>()
+        graphemes.take_while(fits).map(str::to_owned).collect::<Vec<_>>()
     };
-    let front: String = half(&mut name.chars()).into_iter().collect();
-    let back: String = half(&mut name.chars().rev()).into_iter().rev().collect();
-    format!("{front}…{back}")
+    let front = half(&mut graphemes(name)).concat();
+    let mut back = half(&mut graphemes(name).rev());
+    back.reverse();
+    format!("{front}…{}", back.concat())
 }
 
 fn reason(trouble: &Trouble) -> String {

@@ -22,7 +22,7 @@ pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let session = ClassicSession::new(Config { name: name.as_str().to_owned(), interactive, receive_up_to });
     let (ports, face) = ports(&session);
     let input = face.input.downgrade();
-    let threads = start_face(cli, face, interactive, None);
+    let threads = start_face(cli, face, interactive, None)?;
     let folder = Received::new(cli.received());
     // What can't be cleaned can't be written either, and that is told when something comes.
     let _ = folder.clean(a_week_ago());
@@ -43,13 +43,14 @@ pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let ClassicClient { session, .. } = &client;
     let (refusals, mistakes, lost) = (session.refusals(), session.mistakes(), session.lost());
     drop(client);
-    threads.join();
+    let written = threads.join();
     let Some(driven) = driven else {
         return Ok(ExitCode::Interrupted);
     };
     let end = driven.map_err(|error| drive_failure(&error, &address))?;
     match classic_failure(&end, name.as_str(), &address) {
         Some(failure) => Err(failure),
+        None if written.is_err() => written.map(|()| ExitCode::Fine),
         // A person has seen what went wrong; a script can only see it now.
         None if interactive => Ok(ExitCode::Fine),
         None if lost > 0 => Ok(ExitCode::Server),

@@ -4,7 +4,7 @@ mod face;
 mod pipe;
 
 use super::run::{Threads, hold, spawn};
-use super::signals;
+use super::{plain, signals};
 use crate::cli::{Cli, Errand, Get, Send, Visit, usage_failure};
 use crate::drive::{Face, Input};
 use crate::line::{ExitCode, Failure};
@@ -35,9 +35,9 @@ pub(super) async fn run(errand: &Errand) -> Result<ExitCode, Failure> {
 async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
     let cli = options(&send.visit)?;
     let place = Input::Order(place(&send.visit)?);
-    // Two slashes say one.
-    let says = |text: &str| if text.starts_with('/') { format!("/{text}") } else { text.to_owned() };
-    let message = send.message.iter().map(|text| Input::Line(says(text))).collect::<Vec<_>>();
+    let mut told = cli.quiet;
+    let says = |text: &String| Input::Text(plain::stripped(text, &mut told));
+    let message = send.message.iter().map(says).collect::<Vec<_>>();
     let (mut files, mut spooled) = (Vec::new(), None);
     for file in &send.files {
         let path = match file.as_str() {
@@ -146,10 +146,11 @@ async fn do_all(
         face.input = closed;
         let inputs = left.take();
         spawn(move || inputs.into_iter().for_each(|one| drop(input.blocking_send(one))));
-        Threads::of(spawn(move || {
-            let outcome = face::write(face, report, watched);
+        Ok(Threads::of(spawn(move || {
+            let (outcome, written) = face::write(face, report, watched);
             *told.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
-        }))
+            written
+        })))
     };
     let code = hold(cli, key, false, prepare, begin).await?;
     let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));

@@ -46,11 +46,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
 fn unread(error: &clap::Error) -> Result<ExitCode, Failure> {
     match usage_failure(error) {
         Some(failure) => Err(failure),
-        // A closed pipe is no reason to fail.
-        None => {
-            let _ = error.print();
-            Ok(ExitCode::Fine)
-        }
+        None => match error.print().and_then(|()| io::stdout().flush()) {
+            Ok(()) => Ok(ExitCode::Fine),
+            Err(error) => unwritten(&error).map(|()| ExitCode::Fine),
+        },
     }
 }
 
@@ -90,7 +89,7 @@ pub(super) async fn hold(
     errand: Option<&[u8]>,
     interactive: bool,
     prepare: impl FnOnce(&mut Session, bool),
-    begin: impl FnOnce(Face, Option<PathBuf>) -> Threads,
+    begin: impl FnOnce(Face, Option<PathBuf>) -> Result<Threads, Failure>,
 ) -> Result<ExitCode, Failure> {
     let address = cli.address();
     let name = cli.name(&login())?;
@@ -117,7 +116,7 @@ pub(super) async fn hold(
         Carriers::start(freight, &connect, &login, &mut rng, cli.received(), hashed)
     });
     let input = face.input.downgrade();
-    let threads = begin(face, history);
+    let threads = begin(face, history)?;
     let mut client = Client { session, profile, connect, clock: SystemClock::start(), rng, ports };
     let driven = tokio::select! {
         biased;
@@ -129,7 +128,7 @@ pub(super) async fn hold(
     let Client { session, profile, mut rng, ports, .. } = client;
     drop((session, ports));
     carriers.into_iter().for_each(Carriers::join);
-    threads.join();
+    let written = threads.join();
     if driven.is_none() && errand.is_some() && unfinished && !cli.quiet {
         say_interrupted();
     }
@@ -143,6 +142,7 @@ pub(super) async fn hold(
     let end = driven.map_err(|error| drive_failure(&error, &address))?;
     match end_failure(&end, &address) {
         Some(failure) => Err(failure),
+        None if written.is_err() => written.map(|()| ExitCode::Fine),
         // A person has seen what went wrong; a script can only see it now.
         None if refusals > 0 && !interactive => Ok(ExitCode::Refused),
         None if mistakes > 0 && !interactive => Ok(ExitCode::User),
@@ -192,47 +192,73 @@ fn state(cli: &Cli) -> Result<PathBuf, Failure> {
 
 /// The threads of a face. Those that wait for a key end with the program.
 pub(super) struct Threads {
-    writer: Option<JoinHandle<()>>,
-    reader: Option<terminal::Reader>,
+    writer: Option<JoinHandle<io::Result<()>>>,
+    terminal: Option<terminal::Running>,
 }
 
 impl Threads {
     /// A face that only writes.
-    pub(super) fn of(writer: JoinHandle<()>) -> Self {
-        Self { writer: Some(writer), reader: None }
+    pub(super) fn of(writer: JoinHandle<io::Result<()>>) -> Self {
+        Self { writer: Some(writer), terminal: None }
     }
 
-    pub(super) fn join(self) {
-        if let Some(reader) = self.reader {
-            reader.stop();
+    /// Waits for them.
+    ///
+    /// # Errors
+    /// If what was to be shown could not be written.
+    pub(super) fn join(self) -> Result<(), Failure> {
+        if let Some(terminal) = self.terminal {
+            terminal.join();
         }
-        if let Some(writer) = self.writer {
-            // A panic has been reported by its thread.
-            let _ = writer.join();
+        // A panic has been reported by its thread.
+        match self.writer.map(JoinHandle::join) {
+            Some(Ok(Err(error))) => unwritten(&error),
+            _ => Ok(()),
         }
     }
 }
 
-pub(super) fn start_face(cli: &Cli, face: Face, interactive: bool, history: Option<PathBuf>) -> Threads {
+/// Stdout takes no more. Whoever closed it has enough; whatever else it is has lost something.
+pub(super) fn unwritten(error: &io::Error) -> Result<(), Failure> {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return Ok(());
+    }
+    let hint = "make room there; the same command shows it again";
+    Err(Failure::new(ExitCode::User, format!("can't write to stdout: {error}"), hint))
+}
+
+pub(super) fn start_face(
+    cli: &Cli,
+    face: Face,
+    interactive: bool,
+    history: Option<PathBuf>,
+) -> Result<Threads, Failure> {
     let renderer = Renderer::new(look(cli, interactive), Zone::Local);
     if interactive {
         return start_terminal(face, renderer, pictures(cli), history);
     }
     let input: tokio::sync::mpsc::Sender<Input> = face.input.clone();
+    let leaving = input.downgrade();
     let quiet = cli.quiet;
-    spawn(move || plain::read(&input));
+    let reading = plain::Reading { commands: !cli.no_commands, quiet };
+    spawn(move || reading.read(&input));
     let mut face = face;
     let writer = spawn(move || {
         // The reader alone holds the input: it ends when stdin does.
         let (closed, _) = tokio::sync::mpsc::channel(1);
         face.input = closed;
-        plain::write(face, renderer, quiet);
+        let written = plain::write(face, renderer, quiet);
+        if let (Err(_), Some(input)) = (&written, leaving.upgrade()) {
+            // Who can't be heard leaves. A full channel means that lines wait, whose end comes by itself.
+            let _ = input.try_send(Input::Leave);
+        }
+        written
     });
-    Threads { writer: Some(writer), reader: None }
+    Ok(Threads { writer: Some(writer), terminal: None })
 }
 
 #[expect(clippy::disallowed_methods, reason = "the rim starts threads: terminals and pipes block")]
-pub(super) fn spawn(work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+pub(super) fn spawn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     std::thread::spawn(work)
 }
 
@@ -241,9 +267,15 @@ fn start_terminal(
     renderer: Renderer,
     pictures: Option<Pictures>,
     history: Option<PathBuf>,
-) -> Threads {
-    let (reader, writer) = terminal::start(face, renderer, pictures, history);
-    Threads { writer: Some(writer), reader: Some(reader) }
+) -> Result<Threads, Failure> {
+    let terminal = terminal::start(face, renderer, pictures, history).map_err(|error| {
+        Failure::new(
+            ExitCode::User,
+            format!("can't start: {error}"),
+            "close other programs, or raise the limits",
+        )
+    })?;
+    Ok(Threads { writer: None, terminal: Some(terminal) })
 }
 
 /// Colours: as wished; else on a terminal that knows them, unless the environment says otherwise.

@@ -32,6 +32,15 @@ impl Session {
         self.advance(now);
     }
 
+    /// A line of text came that is no command, whatever it begins with.
+    pub fn handle_plain_text(&mut self, line: &str, now: Now) {
+        self.lines += 1;
+        if !line.trim().is_empty() {
+            self.post(self.current.clone(), EntryKind::Text, None, line.to_owned(), now);
+        }
+        self.advance(now);
+    }
+
     /// A script that asks what was said means what it has said itself, too.
     fn is_early(&self, command: &Command, now: Now) -> bool {
         let asks = matches!(

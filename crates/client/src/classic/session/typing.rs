@@ -33,6 +33,18 @@ impl ClassicSession {
         self.advance(now);
     }
 
+    /// A line of text came that is no command, whatever it begins with.
+    pub fn handle_plain_text(&mut self, line: &str, now: Now) {
+        self.lines += 1;
+        let line = line.trim_end_matches(['\r', '\n']);
+        // A classic server takes every line that begins with a slash for a command: a blank before it says it.
+        let blank = if line.starts_with('/') { " " } else { "" };
+        if !line.trim().is_empty() {
+            self.say(&format!("{blank}{line}"), now);
+        }
+        self.advance(now);
+    }
+
     fn say(&mut self, line: &str, now: Now) {
         if line.len() > MAX_BODY {
             let text = format!("that text is too long: {} bytes of at most {MAX_BODY}", line.len());

@@ -29,14 +29,16 @@ pub(super) struct Outcome {
 }
 
 /// Writes events until they end. Runs in a thread of its own.
-pub(super) fn write(mut face: Face, report: Report, screen: bool) -> Outcome {
+/// The result says whether stdout took all.
+pub(super) fn write(mut face: Face, report: Report, screen: bool) -> (Outcome, io::Result<()>) {
+    let mut written = Ok(());
     let mut renderer = Renderer::new(Look { color: false, screen, bell: false }, Zone::Local);
     let (mut outcome, mut shown, mut bar) = (Outcome::default(), 0, false);
     while let Some(event) = face.events.blocking_recv() {
         note(&event, &mut outcome);
-        // A closed pipe is no reason not to go on: what is to be done is not output.
-        if let Some(line) = data(&event, report) {
-            let _ = writeln!(io::stdout(), "{line}");
+        // No reason not to go on: what is to be done is not output.
+        if let Some(line) = data(&event, report).filter(|_| written.is_ok()) {
+            written = writeln!(io::stdout(), "{line}");
         }
         let moves = is_progress(&event);
         if is_told(&event, report) {
@@ -50,7 +52,7 @@ pub(super) fn write(mut face: Face, report: Report, screen: bool) -> Outcome {
     if bar {
         let _ = writeln!(io::stderr());
     }
-    outcome
+    (outcome, written)
 }
 
 /// On a screen, how far a file is stands on one row, which the next line takes.

@@ -1,54 +1,76 @@
-//! What goes to the screen for each event: lines that are only ever added, but for the one that tells how far a
-//! file is, which takes the place of the one before it.
+//! What goes to the screen for each event: lines that are only ever added, and below them how far files are.
 
-use crate::line::{Canvas, MAX_PICTURE, Pictures, Renderer};
-use crate::session::event::{Event, Transfer, TransferStep};
+use crate::editor::Area;
+use crate::line::{Canvas, Hang, MAX_PICTURE, Pictures, Renderer, wrap};
+use crate::session::event::{Classic, Event, Transfer, TransferStep};
+use crate::transfer::JobId;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::termios::{Winsize, tcgetwinsize};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use unicode_width::UnicodeWidthChar;
 
 /// The lines above the prompt.
 pub(super) struct Screen {
     renderer: Renderer,
     /// How pictures are shown, if they are.
     pictures: Option<Pictures>,
-    /// Rows of the last line if it tells how far a file is; else 0.
-    moving: usize,
+    /// How far files are that are under way.
+    moving: BTreeMap<JobId, String>,
 }
 
 impl Screen {
     pub(super) fn new(renderer: Renderer, pictures: Option<Pictures>) -> Self {
-        Self { renderer, pictures, moving: 0 }
+        Self { renderer, pictures, moving: BTreeMap::new() }
     }
 
     /// What an event puts on the screen.
     pub(super) fn lines(&mut self, event: &Event) -> String {
         if *event == Event::Clear {
-            self.moving = 0;
-            return "\x1b[H\x1b[2J\x1b[3J\n".into();
+            return "\x1b[H\x1b[2J\x1b[3J".into();
         }
         let lines = self.renderer.render(event);
-        if lines.is_empty() {
-            return String::new();
-        }
-        let mut text: String = lines.iter().map(|line| format!("{line}\n")).collect();
-        let before = std::mem::take(&mut self.moving);
-        let Event::Transfer(Transfer { step, size, .. }) = event else {
-            return text;
+        let Event::Transfer(Transfer { id, step, size, .. }) = event else {
+            return rows(&lines, hang(event));
         };
         if step.is_progress() {
-            self.moving = rows(&lines[0], columns());
+            self.moving.insert(*id, lines.concat());
+            return String::new();
         }
+        self.moving.remove(id);
+        let mut text = rows(&lines, Hang::Text);
         if let TransferStep::Received { path } = step
             && let Some(picture) = self.picture(Path::new(path), *size)
         {
             text += &format!("{MARGIN}{picture}\n");
         }
-        if before == 0 { text } else { format!("\x1b[{before}A\r\x1b[J{text}") }
+        text
     }
+
+    /// How far files are, a row for each. It stands below the conversation, which goes on above it.
+    pub(super) fn status(&self) -> Vec<String> {
+        let columns = area().columns.saturating_sub(1).max(1);
+        self.moving.values().map(|line| wrap(line, columns, Hang::Text).swap_remove(0)).collect()
+    }
+
+    /// A line of the program's own.
+    pub(super) fn remark(&self, text: &str) -> String {
+        let line = Event::Notice { text: text.to_owned() };
+        rows(&self.renderer.clone().render(&line), Hang::Text)
+    }
+}
+
+fn hang(event: &Event) -> Hang {
+    match event {
+        Event::Help { .. } | Event::Classic(Classic::Help) => Hang::Table,
+        _ => Hang::Text,
+    }
+}
+
+fn rows(lines: &[String], hang: Hang) -> String {
+    let columns = area().columns;
+    lines.iter().flat_map(|line| wrap(line, columns, hang)).map(|row| format!("{row}\n")).collect()
 }
 
 /// What stands in front of a picture, so that it begins where lines do.
@@ -99,17 +121,11 @@ fn canvas(window: Winsize) -> Canvas {
     Canvas { columns: columns.saturating_sub(margin), rows, cell }
 }
 
-fn columns() -> usize {
-    usize::from(window().ws_col).max(1)
-}
-
-/// The rows that a line takes; colours take none.
-fn rows(line: &str, columns: usize) -> usize {
-    let parts = line.split('\x1b').enumerate();
-    let plain =
-        parts.map(|(at, part)| if at == 0 { part } else { part.split_once('m').unwrap_or_default().1 });
-    let width: usize = plain.flat_map(str::chars).map(|c| c.width().unwrap_or(0)).sum();
-    width.div_ceil(columns).max(1)
+/// The size of the terminal.
+pub(super) fn area() -> Area {
+    let window = window();
+    let window = if window.ws_row == 0 || window.ws_col == 0 { UNKNOWN } else { window };
+    Area { columns: usize::from(window.ws_col), rows: usize::from(window.ws_row) }
 }
 
 #[cfg(test)]
@@ -117,7 +133,7 @@ mod tests {
     use super::*;
     use crate::line::{Look, Zone};
     use crate::session::event::{TransferStep, Way};
-    use crate::transfer::{JobId, Pace, Shape};
+    use crate::transfer::{Pace, Shape};
 
     fn transfer(step: TransferStep) -> Event {
         let way = Way::Down { from: "bob".into() };
@@ -126,16 +142,17 @@ mod tests {
     }
 
     #[test]
-    fn how_far_a_file_is_stands_on_one_line_until_something_else_is_shown() {
+    fn how_far_a_file_is_stands_below_the_conversation_until_it_is_there() {
         let mut screen = Screen::new(Renderer::new(Look::PLAIN, Zone::East(0)), None);
         let moving = |moved| transfer(TransferStep::Moving(Pace { moved, rate: 1 }));
-        let up = |text: &str| text.starts_with("\x1b[1A\r\x1b[J");
-        assert!(!up(&screen.lines(&moving(10))));
-        assert!(up(&screen.lines(&moving(20))));
-        assert!(!up(&screen.lines(&Event::Reconnected)));
-        assert!(!up(&screen.lines(&moving(30))));
-        assert!(up(&screen.lines(&transfer(TransferStep::Received { path: "x".into() }))));
-        assert!(!up(&screen.lines(&moving(10))));
+        assert_eq!(screen.lines(&moving(10)), "");
+        assert!(screen.status()[0].contains("10 %"));
+        assert_eq!(screen.lines(&moving(20)), "");
+        assert_eq!(screen.lines(&Event::Reconnected).lines().count(), 1);
+        let status = screen.status();
+        assert!(status.len() == 1 && status[0].contains("20 %"), "{status:?}");
+        assert!(!screen.lines(&transfer(TransferStep::Received { path: "x".into() })).is_empty());
+        assert_eq!(screen.status(), Vec::<String>::new());
     }
 
     #[test]
@@ -174,12 +191,5 @@ mod tests {
         assert_eq!(canvas(window(720, 384)), Canvas { columns: 73, rows: 24, cell: (9, 16) });
         assert_eq!(canvas(window(0, 0)).cell, CELL);
         assert_eq!(canvas(Winsize { ws_row: 0, ws_col: 0, ..window(0, 0) }), canvas(UNKNOWN));
-    }
-
-    #[test]
-    fn rows_are_counted_without_colours() {
-        assert_eq!(rows("\x1b[2m12345\x1b[0m", 5), 1);
-        assert_eq!(rows("\x1b[2m123456\x1b[0m", 5), 2);
-        assert_eq!(rows("", 5), 1);
     }
 }
