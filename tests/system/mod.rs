@@ -34,4 +34,5 @@ mod search;
 mod slow_reader;
 mod slow_store;
 mod startup;
+mod terminal;
 mod thousand;
