@@ -29,10 +29,28 @@ async fn a_post_sent_again_is_acknowledged_again_and_stored_once() {
         alice.post_as(1, lobby.clone(), "once");
         alice.acked(1).await;
         alice.post_as(1, lobby.clone(), "once");
-        alice.post_as(1, lobby.clone(), "not even with another text");
-        alice.wait("three acks", |view| (view.acks == 3).then_some(())).await;
+        alice.wait("two acks", |view| (view.acks == 2).then_some(())).await;
         alice.post_as(2, lobby.clone(), "then");
         alice.hears("then").await;
+        alice.settle().await;
+        assert_eq!(alice.texts(room_of(&lobby)), ["once", "then"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn another_text_under_a_used_number_is_refused_and_drops_nothing_behind_it() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let (mut alice, lobby) = enter(&server, &Identity::new("alice")).await;
+        alice.post_as(1, lobby.clone(), "once");
+        alice.acked(1).await;
+        alice.post_as(1, lobby.clone(), "something else");
+        alice.post_as(2, lobby.clone(), "then");
+        let refusal = alice.refusal().await;
+        assert_eq!((refusal.code, refusal.detail), (Code::OtherContent, 2));
+        assert_eq!((refusal.about, refusal.req, refusal.close), (ty::POST, 1, false));
+        alice.acked(2).await;
         alice.settle().await;
         assert_eq!(alice.texts(room_of(&lobby)), ["once", "then"]);
     })

@@ -95,8 +95,15 @@ impl Here {
         let contents = Contents::new(Disk, files.path().to_owned(), 1 << 20);
         let offset = chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
         let (motd, keep) = (String::new(), Retention::default());
-        let settings =
-            Settings { max_clients: 100, max_file: 1 << 20, motd, offset, keep, files: FileRules::default() };
+        let settings = Settings {
+            max_clients: 100,
+            max_file: 1 << 20,
+            motd,
+            offset,
+            keep,
+            files: FileRules::default(),
+            run_key: [7; 16],
+        };
         let (stop, stopped) = watch::channel(false);
         let serving = serve_until(listener, store, contents, clock, settings, Plaintext::Loopback, stopped);
         Self { addr, stop, served: tokio::spawn(serving), _files: files }

@@ -35,6 +35,7 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
             purpose: purpose(),
             name: text(),
             agent: text(),
+            attempt: attempt().prop_map(Some),
         }),
         message!(Join { req: req(), name: text() }),
         message!(Part { req: req(), room: room_id() }),

@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use protocol::entry::{Entry, EntryKind, Revision};
-use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId, Req, RoomId, Seq};
+use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId, Req, RoomId, RunId, Seq};
 use protocol::limits::{
     MAX_AGENT, MAX_AWAY, MAX_BODY, MAX_BULK_FRAME, MAX_CHUNK, MAX_CLASSIC_TEXT, MAX_FRAME,
     MAX_FRAME_BEFORE_LOGIN, MAX_NAME_BYTES, MAX_NUMBER, MAX_PAGE, MAX_QUERY, MAX_TOPIC,
 };
 use protocol::message::{
-    Action, Blob, ClientMsg, Found, Presence, Proof, Purpose, RoomInfo, RoomKind, RosterItem, Secret,
-    ServerMsg, StateChange, Target,
+    Action, Attempt, Blob, ClientMsg, Found, Presence, Proof, Purpose, RoomInfo, RoomKind, RosterItem,
+    Secret, ServerMsg, StateChange, Target,
 };
 
 /// What a frame's length says: type and payload.
@@ -56,6 +56,7 @@ fn the_largest_hello_fits_the_first_frame() {
         purpose: Purpose::Chat,
         name: text(MAX_NAME_BYTES),
         agent: text(MAX_AGENT),
+        attempt: Some(Attempt { run: RunId([0xff; 16]), number: u32::MAX, only_if_free: true }),
     };
     let len = len(&hello.encode());
     assert!(len <= MAX_FRAME_BEFORE_LOGIN / 4, "{len} bytes");

@@ -4,13 +4,13 @@ use bytes::Bytes;
 use protocol::classic::{ClassicMsg, ClassicReply};
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
-    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
+    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, RunId, Seq,
     TransferId,
 };
 use protocol::message::{
-    Action, Blob, ClientMsg, Durability, Found, Limits, OpenFrom, Presence, Proof, Purpose, Question, Range,
-    Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Secret, ServerMsg, Source, StateChange, Target,
-    TrimReason,
+    Action, Attempt, Blob, ClientMsg, Durability, Found, Limits, OpenFrom, Presence, Proof, Purpose,
+    Question, Range, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Secret, ServerMsg, Source,
+    StateChange, Target, TrimReason,
 };
 
 /// A message of either dialect and direction.
@@ -159,9 +159,11 @@ fn client() -> Vec<Vector> {
             purpose: Purpose::Chat,
             name: "alice".into(),
             agent: "natter/0.1.0".into(),
+            attempt: Some(Attempt { run: RunId(count_up(0xc0)), number: 2, only_if_free: false }),
         },
-            "0000005410000100010000000000000000a0a1a2a3a4a5a6a7a8a9aaabacadaeaf01000102030405060708090a0b0c0d\
-            0e0f101112131415161718191a1b1c1d1e1f000005616c696365000c6e61747465722f302e312e30";
+            "0000006910000100010000000000000000a0a1a2a3a4a5a6a7a8a9aaabacadaeaf01000102030405060708090a0b0c0d\
+            0e0f101112131415161718191a1b1c1d1e1f000005616c696365000c6e61747465722f302e312e30\
+            c0c1c2c3c4c5c6c7c8c9cacbcccdcecf0000000200";
         "0x11 Join" = Join { req: Req(2), name: "dev".into() }, "0000000a11000000020003646576";
         "0x12 Part" = Part { req: Req(3), room: room() }, "0000000d12000000030000000000000002";
         "0x13 Open" = Open {

@@ -64,7 +64,7 @@ use leaving::Leaving;
 use marks::Marks;
 use outbox::Outbox;
 use protocol::command::Command;
-use protocol::id::{DeviceId, DeviceNo, Epoch, Millis, PersonId};
+use protocol::id::{DeviceId, DeviceNo, Epoch, Millis, PersonId, RunId};
 use protocol::limits::MAX_BODY;
 use protocol::message::{ClientMsg, RoomInfo, Secret, ServerMsg};
 use reading::Reading;
@@ -102,6 +102,8 @@ pub struct Config {
     pub secret: Secret,
     /// Program and version.
     pub agent: String,
+    /// This run of the process.
+    pub run: RunId,
     /// Entries to show of a room that was never read.
     pub history: u16,
     /// Whether a person sees the prompt: then what fails leads back to where they were. A script's next line
@@ -139,6 +141,14 @@ pub struct Session {
     server_time: (Millis, Millis),
     /// The server asked to stay away for so many ms.
     stay_away: u32,
+    /// Connections of this run so far.
+    attempts: u32,
+    /// Why the server ends this connection, if it said so.
+    sent_away: Option<Loss>,
+    /// Another connection of this device took over: how often this one has looked since whether it is free.
+    fenced: Option<u32>,
+    /// How often another connection of this device took over.
+    fences: u64,
     started: Option<Millis>,
     ticked: Option<Millis>,
     told_connecting: bool,
@@ -217,6 +227,10 @@ impl Session {
             max_body: MAX_BODY,
             server_time: Default::default(),
             stay_away: 0,
+            attempts: 0,
+            sent_away: None,
+            fenced: None,
+            fences: 0,
             started: None,
             ticked: None,
             told_connecting: false,
@@ -312,7 +326,8 @@ impl Session {
 
     /// The transport is gone.
     pub fn handle_disconnected(&mut self, loss: Loss, now: Now) {
-        let loss = if self.stay_away > 0 { Loss::Announced } else { loss };
+        let announced = if self.stay_away > 0 { Loss::Announced } else { loss };
+        let loss = self.sent_away.take().unwrap_or(announced);
         let phase = std::mem::replace(&mut self.phase, Phase::Down);
         self.outbox.handle_disconnected();
         self.out.clear();
@@ -322,6 +337,7 @@ impl Session {
         match phase {
             Phase::Over(end) => self.phase = Phase::Over(end),
             Phase::Down => {}
+            Phase::Login { .. } if loss == Loss::Busy => {}
             _ if self.welcome.is_none() => self.end_with(End::NoLogin(loss), now),
             Phase::Login { .. } => {}
             Phase::Listing | Phase::Up => self.tell(Event::Lost(loss)),

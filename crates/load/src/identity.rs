@@ -37,6 +37,7 @@ impl Identity {
             purpose,
             name: self.name.clone(),
             agent: concat!("natter-load ", env!("CARGO_PKG_VERSION")).to_owned(),
+            attempt: None,
         }
     }
 }

@@ -88,6 +88,10 @@ codes! {
     WrongPurpose = 118, "wrong_purpose", Keep, "this kind of connection does not carry that";
     /// A frame stopped arriving half way.
     Stalled = 119, "stalled", Close, "a frame stopped arriving half way";
+    /// Earlier posts of the device are still being stored; `detail` is the wait in ms.
+    Busy = 125, "busy", Close, "the server is still storing what this device sent: come back in a moment";
+    /// The device is connected elsewhere, and the login asked only for a free one.
+    InUse = 126, "in_use", Close, "this device is connected elsewhere";
 
     /// A name that breaks the rules.
     BadName = 200, "bad_name", Keep, "that name is not allowed";
@@ -121,6 +125,8 @@ codes! {
     TooFast = 225, "too_fast", Keep, "that was too fast";
     /// A reply to or a mark at an entry that the room never had, or an edit, a delete or a search at one not kept.
     NoSuchEntry = 226, "no_such_entry", Keep, "there is no such entry";
+    /// The post's counter belongs to a post with other content; `detail` is the expected counter.
+    OtherContent = 229, "other_content", Keep, "that number belongs to another post";
     /// The disk is full: nothing was stored.
     DiskFull = 240, "disk_full", Keep, "the server's disk is full";
     /// No such file.

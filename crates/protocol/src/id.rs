@@ -86,6 +86,10 @@ number! {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct DeviceId(pub [u8; 16]);
 
+/// One run of a client's process: 16 random bytes, made anew at each start.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct RunId(pub [u8; 16]);
+
 /// The identity of one history: 16 random bytes, renewed whenever entries may have been lost.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Epoch(pub [u8; 16]);

@@ -61,6 +61,17 @@ pub const BATCH_QUANTUM: usize = 17 * 1024;
 /// devices have room in half a batch.
 pub const SMALL_QUEUE: usize = 4 * 1024;
 
+/// Time that a login waits for what its device sent before to be stored, in ms: a stalled disk must not make clients
+/// fence each other's attempts, so they are sent away before they lose patience.
+pub const ARRIVAL_MS: u64 = 8_000;
+
+/// When a client may come back whose earlier posts are still being stored, in ms.
+pub const BUSY_MS: u32 = 2_000;
+
+/// Posts of one device whose contents are remembered, to tell a repetition from another post with the same counter:
+/// all that a client may have on its way.
+pub const MAX_REMEMBERED: usize = WINDOW_POSTS as usize;
+
 /// Bytes of answers that may wait for one connection; beyond that it is not read.
 pub const MAX_CONTROL: usize = 64 * 1024;
 

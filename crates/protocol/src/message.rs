@@ -85,6 +85,8 @@ messages! {
             name: String,
             /// Program and version, at most [`MAX_AGENT`](crate::limits::MAX_AGENT) bytes.
             agent: String,
+            /// Which attempt of which process this is; absent from clients that do not say.
+            attempt: Option<Attempt>,
         },
         /// Become a member of a room, which is made if there is none. Answered by `Rooms` (added).
         Join = ty::JOIN {

@@ -4,7 +4,7 @@
 //! make it for whole messages from a list of their fields in order.
 
 use crate::id::{
-    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
+    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, RunId, Seq,
     TransferId,
 };
 use crate::limits::MAX_NUMBER;
@@ -162,7 +162,7 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(DeviceId, Epoch, ContentHash, BlockValue, TransferId);
+opaque!(DeviceId, RunId, Epoch, ContentHash, BlockValue, TransferId);
 
 macro_rules! wrapped {
     ($($ty:ident),*) => {$(

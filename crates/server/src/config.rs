@@ -221,10 +221,18 @@ impl KeepOptions {
 /// # Errors
 /// If the system has no random numbers.
 pub fn random_epoch() -> io::Result<Epoch> {
-    let mut epoch = [0; 16];
-    #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
-    getrandom::fill(&mut epoch).map_err(io::Error::other)?;
-    Ok(Epoch(epoch))
+    random_key().map(Epoch)
+}
+
+/// 16 bytes that nobody can guess.
+///
+/// # Errors
+/// If the system has no random numbers.
+pub fn random_key() -> io::Result<[u8; 16]> {
+    let mut key = [0; 16];
+    #[expect(clippy::disallowed_methods, reason = "the edge of the program asks the system for randomness")]
+    getrandom::fill(&mut key).map_err(io::Error::other)?;
+    Ok(key)
 }
 
 /// What is wrong with a command line, on one line, and what to do about it.

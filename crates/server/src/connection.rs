@@ -66,11 +66,12 @@ impl std::fmt::Debug for dyn Clock {
 ///
 /// A task is as large as the largest thing that it may ever wait for, and nearly all connections do nothing but wait
 /// for news: what is rare, or done once for many frames, is boxed, here and below.
-pub async fn serve<St: Store, F: FileSystem>(
+pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
     id: ConnId,
     peer: SocketAddr,
     read: impl AsyncRead + Unpin + Send,
-    mut write: impl AsyncWrite + Unpin + Send + 'static,
+    mut write: W,
+    bound_unacknowledged: fn(&W),
     shared: Arc<Shared<St, F>>,
 ) {
     let mut inbox = Inbox::new(read);
@@ -97,6 +98,9 @@ pub async fn serve<St: Store, F: FileSystem>(
             let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
         Ok(login) => {
+            if matches!(login, Login::Classic(_)) {
+                bound_unacknowledged(&write);
+            }
             let conn = Arc::new(Conn::new(id, peer, Box::pin(write), shared.clock.now().steady));
             serve_chat(&conn, login, &mut inbox, &shared).await;
         }

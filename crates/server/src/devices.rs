@@ -5,8 +5,8 @@
 
 use crate::store::{Change, StoredDevice};
 use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId};
-use protocol::limits::DEVICE_DAYS;
-use std::collections::BTreeMap;
+use protocol::limits::{DEVICE_DAYS, MAX_REMEMBERED};
+use std::collections::{BTreeMap, VecDeque};
 
 /// What a post's counter says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +17,11 @@ pub enum Verdict {
     Waiting,
     /// It is the next one: judge it.
     Next,
+    /// It belongs to a post with other content.
+    Other {
+        /// The one that is expected next.
+        expected: Counter,
+    },
     /// One or more are missing before it.
     OutOfOrder {
         /// The one that is expected.
@@ -34,8 +39,23 @@ struct Device {
     stored: Option<Counter>,
     /// The last post that was accepted. Invariant: stored <= accepted.
     accepted: Option<Counter>,
+    /// What the last accepted posts held, the last of them that of `accepted`. Only in memory: a stored one would
+    /// tell what was deleted. Invariant: at most [`MAX_REMEMBERED`].
+    contents: VecDeque<Fingerprint>,
     seen: Millis,
 }
+
+impl Device {
+    /// What the post with this counter held, if it is remembered.
+    fn content(&self, counter: Counter) -> Option<Fingerprint> {
+        let back = self.accepted?.value().checked_sub(counter.value())?;
+        let at = (self.contents.len() as u64).checked_sub(back + 1)?;
+        self.contents.get(usize::try_from(at).ok()?).copied()
+    }
+}
+
+/// A keyed hash of what a post holds.
+pub type Fingerprint = u64;
 
 /// All devices.
 #[derive(Debug, Default)]
@@ -54,7 +74,8 @@ impl Devices {
     /// Takes in a stored device.
     pub fn restore(&mut self, stored: StoredDevice) {
         let StoredDevice { device: no, id, person, counter, seen } = stored;
-        let device = Device { id: Some(id), person, stored: counter, accepted: counter, seen };
+        let contents = VecDeque::new();
+        let device = Device { id: Some(id), person, stored: counter, accepted: counter, contents, seen };
         self.by_no.insert(no, device);
         self.by_id.insert((person, id), no);
         self.last = self.last.max(Some(no));
@@ -63,14 +84,12 @@ impl Devices {
     /// The number of a person's device; a new one if it was never seen.
     pub fn of(&mut self, person: PersonId, id: Option<DeviceId>, now: Millis) -> DeviceNo {
         if let Some(no) = id.and_then(|id| self.by_id.get(&(person, id)).copied()) {
-            if let Some(device) = self.by_no.get_mut(&no) {
-                device.seen = device.seen.max(now);
-            }
             return no;
         }
         let no = DeviceNo::after(self.last);
         self.last = Some(no);
-        self.by_no.insert(no, Device { id, person, stored: None, accepted: None, seen: now });
+        let contents = VecDeque::new();
+        self.by_no.insert(no, Device { id, person, stored: None, accepted: None, contents, seen: now });
         if let Some(id) = id {
             self.by_id.insert((person, id), no);
         }
@@ -87,10 +106,23 @@ impl Devices {
         Counter::after(self.by_no.get(&no).and_then(|device| device.accepted))
     }
 
-    /// What this counter says.
-    pub fn judge(&self, no: DeviceNo, counter: Counter) -> Verdict {
+    /// The device of a person with this id, if it was seen before.
+    pub fn known(&self, person: PersonId, id: DeviceId) -> Option<DeviceNo> {
+        self.by_id.get(&(person, id)).copied()
+    }
+
+    /// Whether every accepted post of a device is stored.
+    pub fn is_settled(&self, no: DeviceNo) -> bool {
+        self.by_no.get(&no).is_none_or(|device| device.accepted == device.stored)
+    }
+
+    /// What the counter of a post says that holds this.
+    pub fn judge(&self, no: DeviceNo, counter: Counter, content: Fingerprint) -> Verdict {
         let expected = self.expected(no);
-        if Some(counter) <= self.stored(no) {
+        let other = |device: &Device| device.content(counter).is_some_and(|known| known != content);
+        if counter < expected && self.by_no.get(&no).is_some_and(other) {
+            Verdict::Other { expected }
+        } else if Some(counter) <= self.stored(no) {
             Verdict::Stored
         } else if counter < expected {
             Verdict::Waiting
@@ -102,9 +134,13 @@ impl Devices {
     }
 
     /// The next post was accepted and awaits its commit.
-    pub fn accept(&mut self, no: DeviceNo, counter: Counter) {
+    pub fn accept(&mut self, no: DeviceNo, counter: Counter, content: Fingerprint) {
         if let Some(device) = self.by_no.get_mut(&no) {
             device.accepted = Some(counter);
+            if device.contents.len() == MAX_REMEMBERED {
+                device.contents.pop_front();
+            }
+            device.contents.push_back(content);
         }
     }
 
@@ -118,8 +154,18 @@ impl Devices {
     /// The store refused a post: it and all after it were not accepted after all.
     pub fn refuse(&mut self, no: DeviceNo) {
         if let Some(device) = self.by_no.get_mut(&no) {
+            let value = |counter: Option<Counter>| counter.map_or(0, Counter::value);
+            let dropped = value(device.accepted).saturating_sub(value(device.stored));
+            let kept = (device.contents.len() as u64).saturating_sub(dropped);
+            device.contents.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
             device.accepted = device.stored;
         }
+    }
+
+    /// Forgets what the posts of a device held that was not seen for an hour.
+    pub fn forget_contents(&mut self, now: Millis) {
+        let old = |device: &&mut Device| device.seen.0.saturating_add(3_600_000) < now.0;
+        self.by_no.values_mut().filter(old).for_each(|device| device.contents = VecDeque::new());
     }
 
     /// Notes that a device is still here; what is to be stored of that, if it was stored longer than this ago.
@@ -160,23 +206,50 @@ mod tests {
     fn a_post_is_judged_once_and_acknowledged_for_ever() {
         let mut devices = Devices::default();
         let no = devices.of(PersonId::FIRST, Some(DeviceId([1; 16])), Millis(0));
-        assert_eq!(devices.judge(no, counter(1)), Verdict::Next);
-        devices.accept(no, counter(1));
-        assert_eq!(devices.judge(no, counter(1)), Verdict::Waiting);
+        assert_eq!(devices.judge(no, counter(1), 7), Verdict::Next);
+        devices.accept(no, counter(1), 7);
+        assert_eq!(devices.judge(no, counter(1), 7), Verdict::Waiting);
         devices.store(no, counter(1));
-        assert_eq!(devices.judge(no, counter(1)), Verdict::Stored);
-        assert_eq!(devices.judge(no, counter(3)), Verdict::OutOfOrder { expected: counter(2) });
+        assert_eq!(devices.judge(no, counter(1), 7), Verdict::Stored);
+        assert_eq!(devices.judge(no, counter(3), 7), Verdict::OutOfOrder { expected: counter(2) });
+    }
+
+    #[test]
+    fn a_counter_that_is_used_for_another_post_is_told_apart_from_a_repetition() {
+        let mut devices = Devices::default();
+        let no = devices.of(PersonId::FIRST, Some(DeviceId([1; 16])), Millis(0));
+        (1..=3).for_each(|n| devices.accept(no, counter(n), n * 10));
+        let other = Verdict::Other { expected: counter(4) };
+        assert_eq!(devices.judge(no, counter(2), 99), other, "while it waits");
+        devices.store(no, counter(2));
+        devices.refuse(no);
+        assert_eq!(devices.judge(no, counter(1), 10), Verdict::Stored);
+        assert_eq!(devices.judge(no, counter(2), 99), Verdict::Other { expected: counter(3) });
+        assert_eq!(devices.judge(no, counter(3), 99), Verdict::Next, "what was refused is forgotten");
+    }
+
+    #[test]
+    fn only_the_newest_contents_are_remembered_and_older_counters_are_acknowledged() {
+        let mut devices = Devices::default();
+        let no = devices.of(PersonId::FIRST, Some(DeviceId([1; 16])), Millis(0));
+        let last = MAX_REMEMBERED as u64 + 1;
+        (1..=last).for_each(|n| devices.accept(no, counter(n), n));
+        devices.store(no, counter(last));
+        assert_eq!(devices.judge(no, counter(1), 99), Verdict::Stored);
+        assert_eq!(devices.judge(no, counter(2), 99), Verdict::Other { expected: counter(last + 1) });
+        devices.forget_contents(Millis(3_600_001));
+        assert_eq!(devices.judge(no, counter(2), 99), Verdict::Stored);
     }
 
     #[test]
     fn a_refused_post_does_not_move_the_counter() {
         let mut devices = Devices::default();
         let no = devices.of(PersonId::FIRST, Some(DeviceId([1; 16])), Millis(0));
-        devices.accept(no, counter(1));
-        devices.accept(no, counter(2));
+        devices.accept(no, counter(1), 7);
+        devices.accept(no, counter(2), 7);
         devices.store(no, counter(1));
         devices.refuse(no);
-        assert_eq!(devices.judge(no, counter(2)), Verdict::Next);
+        assert_eq!(devices.judge(no, counter(2), 7), Verdict::Next);
     }
 
     #[test]

@@ -121,7 +121,10 @@ async fn poll_committing(committing: &mut Option<Committing>) -> (Turn, Result<C
 fn commit<St: Store>(store: St, turn: Turn) -> Committing {
     Box::pin(async move {
         if !turn.needs_store() {
-            return (turn, Ok(Commit { posts: Vec::new(), changes: Ok(()), trimmed: Vec::new() }));
+            return (
+                turn,
+                Ok(Commit { posts: Vec::new(), changes: Ok(()), trimmed: Vec::new(), untrimmed: Vec::new() }),
+            );
         }
         let batch = turn.batch();
         let commit = store.append(batch).await;
@@ -182,6 +185,7 @@ mod tests {
             offset: chrono::FixedOffset::east_opt(0).unwrap(),
             keep: Retention::default(),
             files: FileRules::default(),
+            run_key: [0; 16],
         };
         let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));
         let snapshot = store.load().await.unwrap();

@@ -165,6 +165,7 @@ pub struct Hello {
     pub purpose: Purpose,
     pub name: String,
     pub agent: String,
+    pub attempt: Option<protocol::message::Attempt>,
 }
 
 /// A frame after the first.
@@ -325,9 +326,17 @@ fn classic_login(frame: Option<Frame<'_>>) -> Result<Login, Bytes> {
 fn native_login(frame: Frame<'_>) -> Result<Login, Bytes> {
     match ClientMsg::decode(frame.ty, frame.payload) {
         Ok(Some(ClientMsg::Hello {
-            min_version, max_version, device, proof, purpose, name, agent, ..
+            min_version,
+            max_version,
+            device,
+            proof,
+            purpose,
+            name,
+            agent,
+            attempt,
+            ..
         })) => {
-            let hello = Hello { min_version, max_version, device, proof, purpose, name, agent };
+            let hello = Hello { min_version, max_version, device, proof, purpose, name, agent, attempt };
             Ok(Login::Native(hello))
         }
         Ok(_) => Err(Refusal::about(Code::LoginFirst, frame.ty, 0).encode_closing()),

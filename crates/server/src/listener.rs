@@ -26,8 +26,9 @@ const PER_ADDRESS: usize = 256;
 /// How long to wait when the machine has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
 
-/// How long bytes may be unacknowledged, or find a peer's window closed, before the kernel gives a connection up. It
-/// has to be longer than a terminal that is stopped for a while: a slow reader is not dropped for being slow.
+/// How long bytes of a classic connection may be unacknowledged, or find its peer's window closed, before the kernel
+/// gives it up: keepalive says nothing while bytes are on their way. Longer than a terminal that is stopped for a moment.
+/// Native clients have heartbeats, and a slow reader among them is never dropped for being slow.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 
@@ -43,6 +44,10 @@ pub trait Listen: Send {
 
     /// The next connection and where it comes from.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Read, Self::Write, SocketAddr)>> + Send;
+
+    /// Ends a connection whose peer takes nothing for long: one without heartbeats, whose peer may be gone. Nothing by
+    /// default: a simulated network does that itself.
+    fn bound_unacknowledged(_write: &Self::Write) {}
 }
 
 impl Listen for TcpListener {
@@ -58,22 +63,24 @@ impl Listen for TcpListener {
         let (read, write) = stream.into_split();
         Ok((read, write, peer))
     }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn bound_unacknowledged(write: &OwnedWriteHalf) {
+        if let Err(error) = SockRef::from(write.as_ref()).set_tcp_user_timeout(Some(UNACKNOWLEDGED)) {
+            tracing::debug!(%error, "a socket without its options");
+        }
+    }
 }
 
 fn set_options(stream: &TcpStream) -> io::Result<()> {
     // We gather what there is to write ourselves; waiting for more only delays it.
     stream.set_nodelay(true)?;
-    // Classic clients have no heartbeat: the kernel finds out that they are gone. Keepalive says nothing while bytes
-    // are on their way, so these have a time of their own.
+    // Classic clients have no heartbeat: the kernel finds out that they are gone.
     let keepalive = TcpKeepalive::new()
         .with_time(Duration::from_secs(15))
         .with_interval(Duration::from_secs(5))
         .with_retries(3);
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    Ok(())
+    SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
 /// Whether an error of `accept` is about one connection, which ended while it waited or was not let through: the next
@@ -163,7 +170,7 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
         last += 1;
         let (shared, addresses) = (shared.clone(), addresses.clone());
         connections.spawn(async move {
-            serve(ConnId(last), peer, read, write, shared).await;
+            serve(ConnId(last), peer, read, write, L::bound_unacknowledged, shared).await;
             addresses.leave(peer.ip());
         });
     }
@@ -192,11 +199,13 @@ mod tests {
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
     #[tokio::test]
-    async fn bytes_that_nobody_acknowledges_end_a_connection() {
+    async fn bytes_that_nobody_acknowledges_end_a_classic_connection() {
         let mut listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (read, _write, _) = Listen::accept(&mut listener).await.unwrap();
+        let (read, write, _) = Listen::accept(&mut listener).await.unwrap();
         let socket = SockRef::from(read.as_ref());
+        assert_eq!(socket.tcp_user_timeout().unwrap(), None, "native readers may be slow");
+        <TcpListener as Listen>::bound_unacknowledged(&write);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
     }
 }

@@ -29,6 +29,8 @@ pub struct Person {
     pub agent: String,
     /// The rooms that they are in.
     pub rooms: BTreeSet<RoomId>,
+    /// They are stored once so many changes are, as [`crate::sequencer::Sequencer::changes_added`] counts them.
+    pub after: u64,
 }
 
 impl Person {
@@ -166,6 +168,7 @@ impl People {
             seen,
             agent: String::new(),
             rooms: BTreeSet::new(),
+            after: 0,
         };
         self.by_id.insert(id, person);
     }

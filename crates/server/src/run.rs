@@ -1,7 +1,7 @@
 //! The rim of the real server: sockets, signals, the clock and the exit code.
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::{Config, Plaintext, random_epoch};
+use crate::config::{Config, Plaintext, random_epoch, random_key};
 use crate::connection::Shared;
 use crate::drive::drive_hub;
 use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_folder};
@@ -151,7 +151,7 @@ async fn serve_memory(
     let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
     announce(local, config.plaintext);
     let clock = Arc::new(SystemClock::start());
-    serve_until(listener, store, contents, clock, settings(config), config.plaintext, stopped).await?;
+    serve_until(listener, store, contents, clock, settings(config)?, config.plaintext, stopped).await?;
     Ok(())
 }
 
@@ -174,7 +174,7 @@ async fn serve_folder(
     announce(local, config.plaintext);
     let clock = Arc::new(SystemClock::start());
     let served =
-        serve_until(listener, store.clone(), contents, clock, settings(config), config.plaintext, stopped);
+        serve_until(listener, store.clone(), contents, clock, settings(config)?, config.plaintext, stopped);
     let failed = store.failed();
     tokio::select! {
         biased;
@@ -227,21 +227,23 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     result
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config) -> Result<Settings, RunError> {
     #[expect(clippy::disallowed_methods, reason = "the rim asks for the machine's time zone")]
     let offset = chrono::Local::now().offset().fix();
     let max_clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
     let max_file = config.max_file_mib.saturating_mul(1 << 20);
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
-    Settings {
+    let run_key = random_key().map_err(|source| RunError::System { what: "random numbers", source })?;
+    Ok(Settings {
         max_clients,
         max_file,
         motd,
         offset,
         keep: config.keep.retention(),
         files: config.files.rules(),
-    }
+        run_key,
+    })
 }
 
 /// Where files are kept until the server stops.

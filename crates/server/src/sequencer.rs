@@ -127,6 +127,8 @@ pub struct Sequencer {
     changes: VecDeque<(Ticket, Change)>,
     replies: VecDeque<Reply>,
     waiters: Vec<(Ticket, Waiter)>,
+    /// Changes that were ever added.
+    changes_added: u64,
     /// The newest ticket.
     ticket: Ticket,
 }
@@ -164,7 +166,13 @@ impl Sequencer {
     /// Adds a change.
     pub fn change(&mut self, change: Change) {
         let ticket = self.next_ticket();
+        self.changes_added += 1;
         self.changes.push_back((ticket, change));
+    }
+
+    /// How many changes were ever added. They are stored in this order.
+    pub fn changes_added(&self) -> u64 {
+        self.changes_added
     }
 
     /// Adds a reply to a session of this device: it confirms all its posts, the server's entries and all changes
@@ -509,7 +517,7 @@ mod tests {
                 }
                 for device in 100..=102 {
                     while naive.waiting.get(&device).map_or(0, |q| q.iter().map(|(_, weight)| weight).sum()) < 2 * MAX_BATCH {
-                        push(&mut sequencer, &mut naive, device, MAX_BODY - (device as usize - 100) * 5_000);
+                        push(&mut sequencer, &mut naive, device, MAX_BODY - usize::try_from(device - 100).unwrap() * 5_000);
                     }
                 }
                 let turn = sequencer.take();

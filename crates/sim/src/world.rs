@@ -160,6 +160,7 @@ pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std
         offset: utc,
         keep: Retention { default: KeepRule { age_ms, count, bytes: None }, rooms: BTreeMap::new() },
         files: server::hub::FileRules::default(),
+        run_key: [0x5a; 16],
     };
     let contents = open_contents(&net, &store, disk).await?;
     let clock = Arc::new(ServerClock(net.clone()));

@@ -35,6 +35,7 @@ pub fn hello(name: &str, agent: &str) -> ClientMsg {
         purpose: Purpose::Chat,
         name: name.into(),
         agent: agent.into(),
+        attempt: None,
     }
 }
 

@@ -55,6 +55,7 @@ impl Identity {
             purpose: Purpose::Chat,
             name: self.name.clone(),
             agent: "natter's tests".into(),
+            attempt: None,
         }
     }
 }

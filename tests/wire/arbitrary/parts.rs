@@ -6,14 +6,14 @@ use proptest::option;
 use proptest::prelude::*;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
-    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
+    BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, RunId, Seq,
     TransferId,
 };
 use protocol::limits::MAX_NUMBER;
 use protocol::message::{
-    Action, Blob, Durability, FileListing, FileState, Found, Limits, OpenFrom, Presence, Proof, Purpose,
-    Question, Range, Reply, RoomInfo, RoomKind, RoomListing, RoomsChange, RosterItem, Secret, Shape, Source,
-    StateChange, Target, TrimReason,
+    Action, Attempt, Blob, Durability, FileListing, FileState, Found, Limits, OpenFrom, Presence, Proof,
+    Purpose, Question, Range, Reply, RoomInfo, RoomKind, RoomListing, RoomsChange, RosterItem, Secret, Shape,
+    Source, StateChange, Target, TrimReason,
 };
 
 /// The ends of the range often, everything else sometimes.
@@ -140,6 +140,14 @@ pub fn proof() -> impl Strategy<Value = Proof> {
         Just(Proof::None),
         any::<[u8; 32]>().prop_map(|secret| Proof::Secret { secret: Secret(secret) }),
     ]
+}
+
+pub fn attempt() -> impl Strategy<Value = Attempt> {
+    (any::<[u8; 16]>(), any::<u32>(), any::<bool>()).prop_map(|(run, number, only_if_free)| Attempt {
+        run: RunId(run),
+        number,
+        only_if_free,
+    })
 }
 
 pub fn purpose() -> impl Strategy<Value = Purpose> {

@@ -77,6 +77,11 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         WINDOW_BYTES,
         MAX_AWAITING_COMMIT,
         MAX_BATCH,
+        BATCH_QUANTUM,
+        SMALL_QUEUE,
+        ARRIVAL_MS,
+        BUSY_MS,
+        MAX_REMEMBERED,
         MAX_CONTROL,
         MAX_NAME_CHARS,
         MAX_NAME_BYTES,
@@ -106,6 +111,9 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_BUNDLE_INDEX,
         MAX_BUNDLE_DEPTH,
         MAX_BUNDLE_NAME,
+        MAX_LOG_QUEUE,
+        LOG_FOLD_MS,
+        LOG_FLUSH_MS,
     ];
     let source = include_str!("../../../crates/protocol/src/limits.rs");
     let constants = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());

@@ -7,7 +7,7 @@ use super::*;
 use crate::files::MemoryFiles;
 use crate::session::event::{Event, Said};
 use crate::session::{Config, Tally};
-use protocol::id::Millis;
+use protocol::id::{Millis, RunId};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use server::{Pipes, Server};
@@ -33,6 +33,7 @@ fn client(server: &Server, files: &MemoryFiles) -> (TestClient, Face) {
         device: profile.identity().device,
         secret: profile.identity().secret.clone(),
         agent: "test".into(),
+        run: RunId([2; 16]),
         history: 20,
         interactive: false,
     };

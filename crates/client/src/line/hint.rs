@@ -43,7 +43,9 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         Code::ServerFull | Code::AddressFull => {
             "try it again later, or ask the operator for more room (--max-clients)".into()
         }
-        Code::Fenced => "use one client per profile, or another name with -u".into(),
+        Code::Fenced | Code::InUse => "use one client per profile, or another name with -u".into(),
+        Code::Busy => "try again in a moment".into(),
+        Code::OtherContent => "another copy of this profile has written: say it again".into(),
         Code::BadName => "names have 1 to 32 characters, without spaces, commas or '::'".into(),
         Code::NameTaken => "choose another name".into(),
         Code::NoSuchRoom => "type /list for the rooms that there are, or /join ROOM to make one".into(),

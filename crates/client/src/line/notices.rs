@@ -156,6 +156,8 @@ pub(super) fn why(loss: Loss) -> &'static str {
         Loss::Silent => "the server fell silent",
         Loss::Garbled => "the server sent what can't be understood",
         Loss::Announced => "the server stops",
+        Loss::Fenced => "another client uses this profile now, and this one waits until it is gone",
+        Loss::Busy => "the server is still storing what was sent before",
     }
 }
 

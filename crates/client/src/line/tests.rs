@@ -185,7 +185,7 @@ fn connection_events() -> Vec<Event> {
         Welcome { name: "alice-2".into(), storage: String::new(), motd: String::new(), ..welcome.clone() };
     let mut events =
         vec![Event::Connecting, Event::Welcome(welcome), Event::Welcome(taken), Event::Reconnected];
-    let losses = [Loss::Closed, Loss::Silent, Loss::Garbled, Loss::Announced];
+    let losses = [Loss::Closed, Loss::Silent, Loss::Garbled, Loss::Announced, Loss::Fenced, Loss::Busy];
     events.extend(losses.map(Event::Lost));
     events.extend([
         Event::Resumed(Tally { missed: 37, lost: 0, doubled: 0 }),

@@ -92,18 +92,13 @@ pub(super) fn classic_failure(end: &ClassicEnd, name: &str, address: &Address) -
 pub(super) fn end_failure(end: &End, address: &Address) -> Option<Failure> {
     match end {
         End::Quit => None,
-        End::Fenced => Some(Failure::new(
-            ExitCode::User,
-            "another client uses this profile now",
-            "use one of them, or another name with -u",
-        )),
         End::Refused(refusal) => Some(refused(refusal, address)),
         End::NoLogin(Loss::Garbled) => Some(Failure::new(
             ExitCode::Server,
             format!("that is no natter server '{address}'"),
             "check the port: -p names another one",
         )),
-        End::NoLogin(Loss::Closed | Loss::Announced) => Some(Failure::new(
+        End::NoLogin(Loss::Closed | Loss::Announced | Loss::Fenced | Loss::Busy) => Some(Failure::new(
             ExitCode::Server,
             format!("the connection was closed before the login '{address}'"),
             "check whether a natter server runs there",
@@ -158,7 +153,6 @@ mod tests {
         ];
         let mut ends = vec![
             End::Quit,
-            End::Fenced,
             End::NoLogin(Loss::Garbled),
             End::NoLogin(Loss::Closed),
             End::NoLogin(Loss::Silent),

@@ -15,8 +15,9 @@ use crate::session::event::Event;
 use crate::session::{Config, Session};
 use crate::transfer::Login;
 use clap::Parser;
-use rand::SeedableRng;
+use protocol::id::RunId;
 use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -102,7 +103,7 @@ pub(super) async fn hold(
         name: name.as_str().to_owned(),
         agent: concat!("natter/", env!("CARGO_PKG_VERSION")).into(),
     };
-    let config = config(&login, cli.history, interactive);
+    let config = config(&login, RunId(rng.random()), cli.history, interactive);
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
     notice.into_iter().for_each(|text| session.notify(Event::Notice { text: text.to_owned() }));
     prepare(&mut session, kept.is_some());
@@ -151,9 +152,9 @@ pub(super) async fn hold(
 }
 
 /// A session that is who its files are, too.
-fn config(login: &Login, history: u16, interactive: bool) -> Config {
+fn config(login: &Login, run: RunId, history: u16, interactive: bool) -> Config {
     let Login { device, secret, name, agent } = login.clone();
-    Config { name, device, secret, agent, history, interactive }
+    Config { name, device, secret, agent, run, history, interactive }
 }
 
 fn say_interrupted() {

@@ -1,7 +1,7 @@
 //! What the server refuses.
 
 use super::Session;
-use super::event::{End, Event, Refusal};
+use super::event::{End, Event, Loss, Refusal};
 use super::outbox::Verdict;
 use super::place::Place;
 use super::requests::{Asked, Why};
@@ -9,6 +9,16 @@ use crate::clock::Now;
 use protocol::code::Code;
 use protocol::id::{Counter, Req};
 use protocol::message::ty;
+
+/// The first wait before a fenced client looks whether its device is free, in ms; doubled each time.
+const FENCED_MS: u32 = 30_000;
+
+/// After so many doublings the wait stays as it is: 8 minutes.
+const MAX_FENCED_DOUBLINGS: u32 = 4;
+
+/// Bounds of the wait that a busy server may ask for, in ms.
+const MIN_BUSY_MS: u32 = 250;
+const MAX_BUSY_MS: u32 = 60_000;
 
 /// The fields of [`protocol::message::ServerMsg::Error`].
 pub(super) struct Failed {
@@ -24,8 +34,14 @@ impl Session {
     pub(super) fn handle_error(&mut self, failed: Failed, now: Now) {
         let Failed { code, about, req, close, detail, text } = failed;
         let refusal = Refusal { code, detail, text };
-        if Code::from_number(code) == Some(Code::Fenced) {
-            return self.end_with(End::Fenced, now);
+        match Code::from_number(code) {
+            Some(Code::Fenced | Code::InUse) if self.welcome.is_some() => return self.wait_until_free(),
+            Some(Code::Busy) => {
+                self.sent_away = Some(Loss::Busy);
+                self.stay_away = u32::try_from(detail).unwrap_or(u32::MAX).clamp(MIN_BUSY_MS, MAX_BUSY_MS);
+                return;
+            }
+            _ => {}
         }
         if close && self.welcome.is_none() {
             return self.end_with(End::Refused(refusal), now);
@@ -37,6 +53,18 @@ impl Session {
             Some(asked) => self.handle_request_refused(&asked, refusal),
             None => self.tell(Event::Error { about: String::new(), refusal }),
         }
+    }
+
+    /// Another client has this device: looks whether it is free after a while, and never takes it away. Two copies of
+    /// one profile would take turns for ever.
+    fn wait_until_free(&mut self) {
+        let looked = self.fenced.map_or(0, |looked| looked + 1);
+        if looked == 0 {
+            self.fences += 1;
+        }
+        self.fenced = Some(looked);
+        self.sent_away = Some(Loss::Fenced);
+        self.stay_away = FENCED_MS << looked.min(MAX_FENCED_DOUBLINGS);
     }
 
     fn handle_post_refused(&mut self, counter: Option<Counter>, refusal: Refusal, now: Now) {

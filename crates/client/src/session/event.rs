@@ -161,6 +161,10 @@ pub enum Loss {
     Garbled,
     /// The server announced it.
     Announced,
+    /// Another client logged in as this device.
+    Fenced,
+    /// The server is still storing what this device sent before.
+    Busy,
 }
 
 /// What the server said when it refused something.
@@ -362,8 +366,6 @@ impl TransferStep {
 pub enum End {
     /// As its user wished.
     Quit,
-    /// Another connection of this device took over.
-    Fenced,
     /// The server does not let this client in.
     Refused(Refusal),
     /// The server closed the connection, or fell silent, before the first login.

@@ -5,11 +5,12 @@ use super::outbox::Outcome;
 use super::{Phase, Session, Tally};
 use crate::clock::Now;
 use protocol::limits::VERSION;
-use protocol::message::{ClientMsg, Proof, Purpose, ServerMsg};
+use protocol::message::{Attempt, ClientMsg, Proof, Purpose, ServerMsg};
 
 impl Session {
     pub(super) fn log_in(&mut self, now: Now) {
         self.phase = Phase::Login { since: now.steady };
+        self.attempts = self.attempts.saturating_add(1);
         let name = if self.welcome.is_some() { &self.name } else { &self.config.name };
         self.out.push_back(ClientMsg::Hello {
             min_version: VERSION,
@@ -20,6 +21,11 @@ impl Session {
             purpose: Purpose::Chat,
             name: name.clone(),
             agent: self.config.agent.clone(),
+            attempt: Some(Attempt {
+                run: self.config.run,
+                number: self.attempts,
+                only_if_free: self.fenced.is_some(),
+            }),
         });
     }
 
@@ -42,6 +48,7 @@ impl Session {
         };
         self.phase = Phase::Listing;
         self.logins += 1;
+        self.fenced = None;
         self.me = Some(person);
         self.device = Some(device);
         self.server_time = (time, now.steady);

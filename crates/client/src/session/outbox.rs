@@ -203,6 +203,9 @@ impl Outbox {
         if !settled.is_empty() {
             self.record(Record::Acked { counter });
         }
+        if !self.flight.is_refused() {
+            self.flight.expected = None;
+        }
         self.finish_refusal();
         settled
     }
@@ -225,6 +228,12 @@ impl Outbox {
         let pending = self.pending[at].clone();
         let verdict = match Code::from_number(code) {
             Some(Code::OutOfOrder) => self.handle_out_of_order(at, detail),
+            Some(Code::OtherContent) => {
+                // Something else used this number, and perhaps others behind it: the next one goes on from where it is.
+                self.flight.expected = Counter::new(detail);
+                self.flight.answer(at, Answer::Drop);
+                Verdict::Dropped(pending.into())
+            }
             Some(Code::TooFast) => self.hold(at, detail.max(50), now),
             Some(Code::DiskFull) if self.patient => self.hold(at, FULL_MS, now),
             _ => {

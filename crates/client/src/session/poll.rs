@@ -98,6 +98,11 @@ impl Session {
         self.logins
     }
 
+    /// How often another connection of this device took over.
+    pub fn fences(&self) -> u64 {
+        self.fences
+    }
+
     /// Whether events wait.
     pub fn has_events(&self) -> bool {
         !self.events.is_empty()

@@ -252,9 +252,48 @@ fn a_refusal_that_was_not_shown_is_told_by_the_next_process_until_it_is() {
 fn a_fenced_client_does_not_fight_back() {
     let mut client = Scripted::ready();
     client.refuse(Code::Fenced, 0, 0, true);
-    assert_eq!(client.session.end(), Some(&End::Fenced));
     client.disconnect();
-    assert_eq!(client.session.end(), Some(&End::Fenced));
+    assert_eq!(client.session.end(), None);
+    assert_eq!(client.session.take_stay_away(), 30_000);
+    assert!(client.events().contains(&Event::Lost(Loss::Fenced)));
+    // The device is not free: it looks again later, and later still.
+    for wait in [60_000, 120_000, 240_000, 480_000, 480_000] {
+        assert!(client.connect_cautiously());
+        client.refuse(Code::InUse, 0, 0, true);
+        client.disconnect();
+        assert_eq!(client.session.take_stay_away(), wait);
+    }
+    client.connect();
+    client.log_in(None);
+    assert_eq!(client.session.fences(), 1);
+    client.disconnect();
+    assert!(!client.connect_cautiously(), "it was free, and is this client's again");
+}
+
+#[test]
+fn a_busy_server_is_come_back_to_also_before_the_first_login() {
+    let mut client = Scripted::new();
+    client.connect();
+    client.say_busy(2_000);
+    client.disconnect();
+    assert_eq!(client.session.end(), None);
+    assert_eq!(client.session.take_stay_away(), 2_000);
+    client.connect();
+    client.log_in(None);
+    assert_eq!(client.session.logins(), 1);
+}
+
+#[test]
+fn a_line_whose_number_another_post_has_is_told_and_the_next_one_goes_on_from_there() {
+    let mut client = Scripted::ready();
+    client.line("mine");
+    assert_eq!(client.posts(), [(1, "mine".to_owned())]);
+    client.refuse_post(1, Code::OtherContent, 9);
+    let events = client.events();
+    let told = |event: &Event| matches!(event, Event::Refused { text, .. } if text == "mine");
+    assert!(events.iter().any(told), "{events:?}");
+    client.line("next");
+    assert_eq!(client.posts(), [(9, "next".to_owned())]);
 }
 
 #[test]

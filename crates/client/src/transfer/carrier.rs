@@ -377,6 +377,7 @@ impl Login {
             purpose: Purpose::Bulk,
             name: self.name.clone(),
             agent: self.agent.clone(),
+            attempt: None,
         }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::file::FileListing;
 use crate::entry::Entry;
-use crate::id::{Epoch, Millis, PersonId, RoomId, Seq};
+use crate::id::{Epoch, Millis, PersonId, RoomId, RunId, Seq};
 use crate::limits::MAX_CHUNK;
 use crate::wire::{DecodeError, Wire, take_slice, wire_choice, wire_list, wire_struct};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -103,6 +103,32 @@ wire_choice! {
         None = 0,
         /// Whoever has these bytes.
         Secret = 1 { secret: Secret, },
+    }
+}
+
+wire_struct! {
+    /// Which of several connections of one device is the youngest, told by the client.
+    #[derive(Copy)]
+    pub struct Attempt {
+        /// 16 random bytes of this run of the client's process.
+        run: RunId,
+        /// Counts the connections of this run, from 1.
+        number: u32,
+        /// Log in only if no other connection of the device is alive.
+        only_if_free: bool,
+    }
+}
+
+/// At the end of a payload, where it may be absent: clients that know nothing of it end before.
+impl Wire for Option<Attempt> {
+    fn put(&self, out: &mut BytesMut) {
+        if let Some(attempt) = self {
+            attempt.put(out);
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        if input.is_empty() { Ok(None) } else { Attempt::take(input).map(Some) }
     }
 }
 

@@ -252,6 +252,7 @@ impl Hub {
             return Err(Code::NotAllowed);
         }
         let place = self.place(room, speaker.person);
+        self.check_space()?;
         self.remove_member(room, speaker.person, speaker.now);
         self.tell(speaker, &format!("You left {place}."));
         if room == speaker.current {

@@ -58,7 +58,7 @@ impl Hub {
                 continue;
             }
             let counter = self.devices.expected(device);
-            self.devices.accept(device, counter);
+            self.devices.accept(device, counter, 0);
             waiting.entry.origin = Some((device, counter));
             self.sequencer.push(waiting);
         }

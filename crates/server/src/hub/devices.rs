@@ -6,7 +6,7 @@ use crate::store::Change;
 use protocol::id::PersonId;
 
 /// How exactly it is stored when a device that stays connected was seen, in ms.
-const SEEN_MS: u64 = 86_400_000;
+pub(super) const SEEN_MS: u64 = 86_400_000;
 
 impl Hub {
     /// Notes that devices are still here, so that a restart does not forget who stayed connected for long.

@@ -245,6 +245,7 @@ impl Hub {
     /// Somebody has fetched a file.
     pub(super) fn handle_fetched(&mut self, person: PersonId, room: RoomId, seq: Seq) -> Result<(), Code> {
         self.authorize(person, room)?;
+        self.check_space()?;
         let seq = self.shelf.file_of(room, seq);
         if self.shelf.find(room, seq).is_none() {
             return Err(Code::NoSuchEntry);

@@ -1,5 +1,7 @@
 //! Who comes and who goes: logins of both dialects, fencing, and the end of a session.
 
+use super::devices::SEEN_MS;
+use super::sessions::Arrival;
 use super::{Hub, Session, Voice};
 use crate::clock::Now;
 use crate::conn::{Conn, ConnId};
@@ -49,29 +51,63 @@ impl Hub {
         }
         let name = PersonName::parse(&hello.name).map_err(|_| Code::BadName)?;
         let (person, device) = match &hello.proof {
-            Proof::None => (self.add_person(&name, None, now)?, self.devices_of_guest(now)),
+            Proof::None => {
+                let person = self.add_person(&name, None, now)?;
+                (person, self.device_of_guest(person, now))
+            }
             Proof::Secret { secret } => {
                 let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
                 let person = match self.people.proved_by(&credential) {
-                    Some(person) => person,
+                    Some(person) => {
+                        self.take_over(person, hello, now)?;
+                        person
+                    }
                     None => self.add_person(&name, Some(credential), now)?,
                 };
                 self.rename_on_login(person, &name);
                 (person, self.device_of(person, hello, now))
             }
         };
-        if let Some(older) = self.by_device.get(&device).copied() {
-            self.refuse(older, Refusal::of(Code::Fenced), now);
-        }
         self.begin_session(conn, person, device, Voice::Native, &sanitize_line(&hello.agent), now);
-        self.welcome(conn.id, person, device, now);
+        if let Some(session) = self.sessions.get_mut(&conn.id) {
+            let after = self.sequencer.changes_added();
+            session.arrival = Some(Box::new(Arrival::new(now.steady, after)));
+            session.attempt = hello.attempt;
+            self.arriving.insert(conn.id);
+        }
+        self.welcome_if_settled(conn.id, now);
+        Ok(())
+    }
+
+    /// Ends the older connection of this device, unless that one is to stay.
+    ///
+    /// # Errors
+    /// [`Code::Fenced`] for an attempt that its client gave up before it made the other one; [`Code::InUse`] if the
+    /// other one is alive and the client wants a free device only.
+    fn take_over(&mut self, person: PersonId, hello: &Hello, now: Now) -> Result<(), Code> {
+        let device = self.devices.known(person, hello.device);
+        let Some(older) = device.and_then(|device| self.by_device.get(&device)).copied() else {
+            return Ok(());
+        };
+        let Some(session) = self.sessions.get(&older) else { return Ok(()) };
+        if let (Some(this), Some(other)) = (hello.attempt, session.attempt)
+            && this.run == other.run
+            && this.number < other.number
+        {
+            return Err(Code::Fenced);
+        }
+        let alive = now.steady.since(session.conn.heard()) < DEAD_AFTER_MS;
+        if alive && hello.attempt.is_some_and(|attempt| attempt.only_if_free) {
+            return Err(Code::InUse);
+        }
+        self.refuse(older, Refusal::of(Code::Fenced), now);
         Ok(())
     }
 
     fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Code> {
         let name = PersonName::made_safe(wanted);
         let person = self.add_person(&name, None, now)?;
-        let device = self.devices_of_guest(now);
+        let device = self.device_of_guest(person, now);
         let current = self.lobby;
         self.begin_session(conn, person, device, Voice::Classic { current }, "classic", now);
         self.send_to(conn, voice::text_frame(protocol::classic::WELCOME));
@@ -95,15 +131,23 @@ impl Hub {
         credential: Option<CredentialHash>,
         now: Now,
     ) -> Result<PersonId, Code> {
+        self.check_space()?;
         let person = self.people.add(name, credential, now.wall).map_err(|_| Code::ServerFull)?;
         let name = self.name_of(person);
         self.sequencer.change(Change::Person { person, name, credential });
         self.add_member(self.lobby, person, now);
+        let after = self.sequencer.changes_added();
+        if let Some(known) = self.people.find_mut(person) {
+            known.after = after;
+        }
         Ok(person)
     }
 
     /// Gives a known person the name that they ask for, if it is free.
     fn rename_on_login(&mut self, person: PersonId, name: &PersonName) {
+        if self.check_space().is_err() {
+            return;
+        }
         let Some(known) = self.people.find(person) else {
             return;
         };
@@ -118,14 +162,16 @@ impl Hub {
     }
 
     fn device_of(&mut self, person: PersonId, hello: &Hello, now: Now) -> DeviceNo {
+        // A known device needs no write, so that its person is let in on a full disk as well.
+        let seen_before = self.devices.known(person, hello.device).is_some();
         let device = self.devices.of(person, Some(hello.device), now.wall);
-        let seen = self.devices.see(device, now.wall, 0);
+        let seen = self.devices.see(device, now.wall, if seen_before { SEEN_MS } else { 0 });
         seen.into_iter().for_each(|change| self.sequencer.change(change));
         device
     }
 
-    fn devices_of_guest(&mut self, now: Now) -> DeviceNo {
-        self.devices.of(PersonId::FIRST, None, now.wall)
+    fn device_of_guest(&mut self, guest: PersonId, now: Now) -> DeviceNo {
+        self.devices.of(guest, None, now.wall)
     }
 
     fn begin_session(
@@ -137,8 +183,8 @@ impl Hub {
         agent: &str,
         now: Now,
     ) {
-        let early = (voice == Voice::Native).then(Vec::new);
-        let session = Session { conn: conn.clone(), person, device, voice, early, said: BTreeMap::new() };
+        let (conn_, said) = (conn.clone(), BTreeMap::new());
+        let session = Session { conn: conn_, person, device, voice, arrival: None, attempt: None, said };
         self.sessions.insert(conn.id, session);
         self.by_device.insert(device, conn.id);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
@@ -171,16 +217,16 @@ impl Hub {
         }
     }
 
-    fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Now) {
+    pub(super) fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Now) {
         let welcome = self.welcome_msg(person, device, now);
-        self.send_after_commit(conn, welcome.encode());
+        self.send(conn, &welcome);
         let rooms = self.rooms_of(person);
         let infos: Vec<_> = rooms.iter().filter_map(|room| self.room_info(*room, person)).collect();
         let pages = pages(infos, |room| room.name.len() + room.topic.len() + 64);
         let last = pages.len() - 1;
         for (at, rooms) in pages.into_iter().enumerate() {
             let (change, more) = (RoomsChange::All, at < last);
-            self.send_after_commit(conn, ServerMsg::Rooms { req: Req(0), change, more, rooms }.encode());
+            self.send(conn, &ServerMsg::Rooms { req: Req(0), change, more, rooms });
         }
     }
 
@@ -189,6 +235,7 @@ impl Hub {
         let Some(session) = self.sessions.remove(&conn) else {
             return;
         };
+        self.arriving.remove(&conn);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if self.by_device.get(&session.device) == Some(&conn) {
             self.by_device.remove(&session.device);

@@ -61,6 +61,8 @@ pub struct Settings {
     pub keep: Retention,
     /// How much of files is kept, and how long.
     pub files: FileRules,
+    /// Random bytes of this start, which nobody else knows.
+    pub run_key: [u8; 16],
 }
 
 /// The store has no room, and was not found to have any since.
@@ -99,6 +101,10 @@ pub struct Hub {
     lobby: RoomId,
     /// Rooms whose presence changed and was not told yet.
     stirred: BTreeSet<RoomId>,
+    /// Connections that wait for their `Welcome`. Invariant: each session with an arrival, and no other.
+    arriving: BTreeSet<ConnId>,
+    /// Changes that were ever stored, as [`Sequencer::changes_added`] counts them.
+    changes_stored: u64,
     /// People whose links broke, for their grace time.
     leaving: BTreeSet<PersonId>,
     /// Rooms whose histories begin later than their members were told.
@@ -163,6 +169,8 @@ impl Hub {
             sequencer,
             lobby,
             stirred: BTreeSet::new(),
+            arriving: BTreeSet::new(),
+            changes_stored: 0,
             leaving: BTreeSet::new(),
             trimmed: BTreeSet::new(),
             overfull: Overfull::default(),
@@ -200,9 +208,9 @@ impl Hub {
         match event {
             Event::Login { conn, login, .. } => self.handle_login(&conn, &login, now),
             Event::Bundle { conn, inbound, permit } => {
-                let early = self.sessions.get_mut(&conn).and_then(|session| session.early.as_mut());
-                match early {
-                    Some(early) => early.push(Early { inbound, permit }),
+                let arrival = self.sessions.get_mut(&conn).and_then(|session| session.arrival.as_mut());
+                match arrival {
+                    Some(arrival) => arrival.early.push(Early { inbound, permit }),
                     None => self.handle_bundle(conn, inbound, permit, now),
                 }
             }
@@ -237,7 +245,7 @@ impl Hub {
                 let _ = answer.send(self.may_read(person, hash));
             }
             Event::ClassicFile { conn, file } => self.handle_classic_file(conn, file, now),
-            Event::Gone { conn } => self.end_session(conn, true, now),
+            Event::Gone { conn } => self.handle_gone(conn, now),
         }
     }
 
@@ -268,10 +276,12 @@ impl Hub {
         self.next_sweep = now.steady.after(1_000);
         self.end_graces(now);
         self.end_typing(now);
+        self.end_arrivals(now);
         self.reap(now);
         if now.steady >= self.next_forgetting {
             self.next_forgetting = now.steady.after(FORGET_EVERY_MS);
             self.see_devices(now);
+            self.devices.forget_contents(now.wall);
             self.forget_devices(now);
         }
         if now.steady >= self.next_keeping {
@@ -326,16 +336,13 @@ impl Hub {
         if needed_store && self.full.is_some() {
             self.sequencer.put_back(changes, replies, waiters);
         } else {
+            self.changes_stored += changes.len() as u64;
             // Whoever waited may be gone.
             for waiter in waiters {
                 let _ = waiter.send(Ok(()));
             }
-            let told: BTreeSet<_> = replies.iter().map(|reply| reply.conn.id).collect();
             for reply in replies {
                 self.send_to(&reply.conn, reply.bytes);
-            }
-            for conn in told {
-                self.hear_early(conn, now);
             }
         }
         self.note_trimmed(&trims, commit.trimmed, &commit.untrimmed);
@@ -344,10 +351,11 @@ impl Hub {
             self.overfull.is_asked = false;
             self.trim_next(now);
         }
+        self.welcome_arrived(now);
     }
 
     /// Whether the store had room when it was last asked: what needs a write is refused until it has.
-    fn check_space(&self) -> Result<(), Code> {
+    pub(super) fn check_space(&self) -> Result<(), Code> {
         self.full.map_or(Ok(()), |full| Err(full.code))
     }
 

@@ -101,6 +101,7 @@ impl Hub {
     fn handle_part(&mut self, conn: ConnId, req: Req, room: RoomId, now: Now) -> Result<(), Code> {
         let person = self.person_of(conn)?;
         self.authorize(person, room)?;
+        self.check_space()?;
         let conns: Vec<_> = self.sessions_of(person).map(|c| c.id).collect();
         for id in conns {
             let req = if id == conn { req } else { Req(0) };
@@ -139,6 +140,7 @@ impl Hub {
     fn handle_mark(&mut self, conn: ConnId, req: Req, room: RoomId, seq: Seq) -> Result<(), Code> {
         let person = self.person_of(conn)?;
         self.authorize(person, room)?;
+        let space = self.check_space();
         let Some(found) = self.rooms.find_mut(room) else {
             return Err(Code::NoSuchRoom);
         };
@@ -147,6 +149,7 @@ impl Hub {
         }
         let read = found.members.entry(person).or_default();
         if Some(seq) > *read {
+            space?;
             *read = Some(seq);
             found.mentions.read(person, seq);
             self.sequencer.change(Change::Mark { room, person, seq });

@@ -3,7 +3,7 @@
 use super::{Hub, Voice};
 use crate::clock::Now;
 use crate::conn::{ConnId, Held};
-use crate::devices::Verdict;
+use crate::devices::{Fingerprint, Verdict};
 use crate::inbound::Refusal;
 use crate::mentions::named;
 use crate::rate::payers;
@@ -17,6 +17,7 @@ use protocol::limits::MAX_BODY;
 use protocol::message::{ServerMsg, Target, ty};
 use protocol::text::check_body;
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -32,6 +33,19 @@ pub(super) struct Post {
 }
 
 impl Post {
+    /// Tells this post from others with the same counter.
+    fn fingerprint(&self, key: &[u8; 16]) -> Fingerprint {
+        let mut hasher = DefaultHasher::new();
+        key.hash(&mut hasher);
+        match self.target {
+            Target::Room { room } => (0_u8, room.value()).hash(&mut hasher),
+            Target::Person { person } => (1_u8, person.value()).hash(&mut hasher),
+        }
+        (self.kind, self.reply_to, self.written.0).hash(&mut hasher);
+        self.body.hash(&mut hasher);
+        hasher.finish()
+    }
+
     fn revises(&self) -> bool {
         matches!(self.kind, EntryKind::Edit | EntryKind::Delete)
     }
@@ -72,8 +86,9 @@ impl Hub {
             return;
         };
         let counter = post.counter;
-        let verdict = self.devices.judge(device, counter);
-        if self.draining && verdict != Verdict::Stored {
+        let content = post.fingerprint(&self.settings.run_key);
+        let verdict = self.devices.judge(device, counter, content);
+        if self.draining && matches!(verdict, Verdict::Waiting | Verdict::Next | Verdict::OutOfOrder { .. }) {
             // Left unanswered: a refusal would be final, and the client sends it again after the restart.
             return;
         }
@@ -83,6 +98,7 @@ impl Hub {
                 return self.send(conn, &ServerMsg::Ack { counter, room: None, seq: None });
             }
             Verdict::Waiting => return,
+            Verdict::Other { expected } => Err((Code::OtherContent, expected.value())),
             Verdict::OutOfOrder { expected } => Err((Code::OutOfOrder, expected.value())),
             Verdict::Next => self.accept(conn, post, held, now),
         };
@@ -127,7 +143,7 @@ impl Hub {
         if post.kind == EntryKind::FileOffer {
             self.set_offer_waiting(&post.body, true);
         }
-        self.devices.accept(device, post.counter);
+        self.devices.accept(device, post.counter, post.fingerprint(&self.settings.run_key));
         self.set_typing(person, room, false, now);
         let mentions = self.named_in(room, person, &post);
         let entry = NewEntry {
@@ -282,7 +298,7 @@ impl Hub {
     fn told_of_posts(&self, device: DeviceNo) -> Option<ConnId> {
         let conn = self.by_device.get(&device).copied()?;
         let session = self.sessions.get(&conn)?;
-        session.early.is_none().then_some(conn)
+        session.arrival.is_none().then_some(conn)
     }
 
     /// The store refused posts: what the device sent after them can't stand either. Each is answered.

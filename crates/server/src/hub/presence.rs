@@ -81,6 +81,7 @@ impl Hub {
     /// Gives a person a new name, and returns it as it is shown.
     pub(super) fn set_name(&mut self, person: PersonId, name: &str, now: Now) -> Result<String, Code> {
         let name = PersonName::parse(name).map_err(|_| Code::BadName)?;
+        self.check_space()?;
         if !self.people.rename(person, name.clone()) {
             return Err(Code::NameTaken);
         }

@@ -225,6 +225,7 @@ mod tests {
                 offset: chrono::FixedOffset::east_opt(0).unwrap(),
                 keep: Retention { default, rooms: BTreeMap::new() },
                 files: FileRules::default(),
+                run_key: [0; 16],
             };
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
             let hub = Hub::new(settings, snapshot, Durability::Disk, store.clone(), contents, Now::default());

@@ -15,7 +15,12 @@ use std::sync::Arc;
 impl Hub {
     /// Makes a person a member of the public room of this name, which is made if there is none.
     pub(super) fn join_room(&mut self, person: PersonId, name: &RoomName, now: Now) -> Result<RoomId, Code> {
-        let room = match self.rooms.named(name) {
+        let known = self.rooms.named(name);
+        let is_member = |room| self.people.find(person).is_some_and(|known| known.rooms.contains(&room));
+        if !known.is_some_and(is_member) {
+            self.check_space()?;
+        }
+        let room = match known {
             Some(room) => room,
             None => self.add_room(RoomShape::Public { name: name.to_string() })?,
         };
@@ -32,6 +37,7 @@ impl Hub {
         if self.people.find(other).is_none() {
             return Err(Code::NoSuchPerson);
         }
+        self.check_space()?;
         for person in [me, other] {
             if self.people.find(person).is_some_and(|known| known.rooms.len() >= MAX_ROOMS_PER_PERSON) {
                 return Err(Code::TooManyRooms);

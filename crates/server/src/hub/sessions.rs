@@ -1,14 +1,14 @@
 //! Sessions: connections that have logged in, what is said to them, and how they end.
 
 use super::Hub;
-use crate::clock::Now;
+use crate::clock::{Now, Steady};
 use crate::conn::{Conn, ConnId};
 use crate::inbound::{Inbound, Refusal};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
 use protocol::id::{DeviceNo, PersonId, RoomId, Seq};
-use protocol::limits::{DEAD_AFTER_MS, PROGRESS_MS};
-use protocol::message::ServerMsg;
+use protocol::limits::{ARRIVAL_MS, BUSY_MS, DEAD_AFTER_MS, PROGRESS_MS};
+use protocol::message::{Attempt, ServerMsg, ty};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,10 +20,30 @@ pub(super) struct Session {
     pub(super) person: PersonId,
     pub(super) device: DeviceNo,
     pub(super) voice: Voice,
-    /// What came before `Welcome` could be sent: nothing may be answered in front of it.
-    pub(super) early: Option<Vec<Early>>,
+    /// Until `Welcome` is sent: nothing may be answered in front of it.
+    pub(super) arrival: Option<Box<Arrival>>,
+    /// Which attempt of its client this is.
+    pub(super) attempt: Option<Attempt>,
     /// The last line that a classic user said in each room, for `/edit` and `/delete`.
     pub(super) said: BTreeMap<RoomId, Seq>,
+}
+
+/// A native session whose `Welcome` waits: for what makes its person to be stored, and for everything that its device
+/// sent before to be stored or refused, so that the counter it is told is the one that new posts go on from.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    since: Steady,
+    /// Changes that must be stored first, as [`crate::sequencer::Sequencer::changes_added`] counts them.
+    after: u64,
+    pub(super) early: Vec<Early>,
+    /// The peer has said all that it will.
+    gone: bool,
+}
+
+impl Arrival {
+    pub(super) fn new(since: Steady, after: u64) -> Self {
+        Self { since, after, early: Vec::new(), gone: false }
+    }
 }
 
 /// Frames that wait for their session's `Welcome`.
@@ -45,11 +65,53 @@ pub(super) enum Voice {
 }
 
 impl Hub {
-    /// `Welcome` is on its way: what came before it is heard now.
-    pub(super) fn hear_early(&mut self, conn: ConnId, now: Now) {
-        let early = self.sessions.get_mut(&conn).and_then(|session| session.early.take());
-        for Early { inbound, permit } in early.into_iter().flatten() {
+    /// Sends `Welcome` to everybody who waits for nothing any more, and hears what they said meanwhile.
+    pub(super) fn welcome_arrived(&mut self, now: Now) {
+        for conn in self.arriving.clone() {
+            self.welcome_if_settled(conn, now);
+        }
+    }
+
+    /// Sends `Welcome` unless something must be stored or refused first: it tells the last counter that is stored.
+    pub(super) fn welcome_if_settled(&mut self, conn: ConnId, now: Now) {
+        let (stored, is_full) = (self.changes_stored, self.full.is_some());
+        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let (person, device) = (session.person, session.device);
+        let settled = self.devices.is_settled(device);
+        // On a full disk, who is stored already is let in.
+        let known_after = self.people.find(person).map_or(0, |known| known.after);
+        let is_stored = |after| after <= stored || is_full && known_after <= stored;
+        let Some(arrival) = session.arrival.take_if(|arrival| settled && is_stored(arrival.after)) else {
+            return;
+        };
+        self.arriving.remove(&conn);
+        self.welcome(conn, person, device, now);
+        for Early { inbound, permit } in arrival.early {
             self.handle_bundle(conn, inbound, permit, now);
+        }
+        if arrival.gone {
+            self.end_session(conn, true, now);
+        }
+    }
+
+    /// Sends those away who waited for too long: they come back when the store may have caught up.
+    pub(super) fn end_arrivals(&mut self, now: Now) {
+        let late = |conn: &ConnId| {
+            let arrival = self.sessions.get(conn).and_then(|session| session.arrival.as_ref());
+            arrival.is_some_and(|arrival| now.steady.since(arrival.since) >= ARRIVAL_MS)
+        };
+        let late: Vec<_> = self.arriving.iter().copied().filter(late).collect();
+        for conn in late {
+            let busy = Refusal::about(Code::Busy, ty::HELLO, 0).with(u64::from(BUSY_MS));
+            self.refuse(conn, busy, now);
+        }
+    }
+
+    /// The peer has said all that it will: what it said is heard before its session ends.
+    pub(super) fn handle_gone(&mut self, conn: ConnId, now: Now) {
+        match self.sessions.get_mut(&conn).and_then(|session| session.arrival.as_mut()) {
+            Some(arrival) => arrival.gone = true,
+            None => self.end_session(conn, true, now),
         }
     }
 

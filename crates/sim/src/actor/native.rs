@@ -11,6 +11,7 @@ use client::profile::Profile;
 use client::session::event::End;
 use client::session::{Config, Session};
 use client::transfer::{Carrier, Login, Received};
+use protocol::id::RunId;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
@@ -31,6 +32,8 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist, rng: &mut SmallR
         device: profile.identity().device,
         secret: profile.identity().secret.clone(),
         agent: "sim".to_owned(),
+        // Drawn from a copy, so that what is drawn after it stays what it was.
+        run: RunId(rng.clone().random()),
         history: 100,
         interactive: actor.plan.interactive,
     };
@@ -60,17 +63,16 @@ pub(super) async fn process(actor: &Actor, typist: &mut Typist, rng: &mut SmallR
         () = onlooker.look(face) => return Ended::Left(onlooker.away),
         () = carried => std::future::pending().await,
     };
-    ended(actor, &driven, onlooker.away)
+    if client.session.fences() > 0 {
+        let what = format!("c{} was fenced, though nobody else has its device", actor.id);
+        actor.net.record.fail(Rule::OneOrder, what);
+    }
+    ended(&driven, onlooker.away)
 }
 
-fn ended(actor: &Actor, driven: &Result<End, DriveError>, away: u64) -> Ended {
+fn ended(driven: &Result<End, DriveError>, away: u64) -> Ended {
     match driven {
         Ok(End::Quit) => Ended::Left(away),
-        Ok(End::Fenced) => {
-            let what = format!("c{} was fenced, though nobody else has its device", actor.id);
-            actor.net.record.fail(Rule::OneOrder, what);
-            Ended::Failed
-        }
         Ok(End::Refused(_) | End::NoLogin(_)) | Err(DriveError::Connect(_)) => Ended::Failed,
     }
 }

@@ -5,7 +5,7 @@ use crate::clock::Now;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind, Revision};
-use protocol::id::{Counter, Req, RoomId, Seq};
+use protocol::id::{Counter, Req, RoomId, RunId, Seq};
 use protocol::message::{
     Durability, Found, Limits, OpenFrom, Presence, Range, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem,
     Target, ty,
@@ -95,6 +95,7 @@ impl Scripted {
             device: DeviceId([1; 16]),
             secret: Secret([1; 32]),
             agent: "test".into(),
+            run: RunId([2; 16]),
             history: 20,
             interactive,
         };
@@ -143,9 +144,16 @@ impl Scripted {
     }
 
     pub(super) fn connect(&mut self) {
+        self.connect_cautiously();
+    }
+
+    /// The same; whether the login asks for a free device only.
+    pub(super) fn connect_cautiously(&mut self) -> bool {
         self.session.handle_connected(self.now);
         self.pump();
-        self.sent.clear();
+        let cautious =
+            |message| matches!(message, ClientMsg::Hello { attempt: Some(a), .. } if a.only_if_free);
+        self.sent().into_iter().any(cautious)
     }
 
     pub(super) fn disconnect(&mut self) {
@@ -314,6 +322,11 @@ impl Scripted {
         let code = code.number();
         let text = String::new();
         self.say(ServerMsg::Error { code, about: ty::POST, req: number, close: false, detail, text });
+    }
+
+    pub(super) fn say_busy(&mut self, detail: u64) {
+        let (code, about, text) = (Code::Busy.number(), ty::HELLO, String::new());
+        self.say(ServerMsg::Error { code, about, req: 0, close: true, detail, text });
     }
 
     /// The number of the last request that was sent.
