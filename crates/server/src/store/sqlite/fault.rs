@@ -72,6 +72,10 @@ impl Fault {
     pub fn while_it(self, doing: &'static str) -> StoreError {
         match self {
             fault if fault.is_damage() => StoreError::Damaged { what: fault.words() },
+            fault if fault.is_busy() => {
+                let source = io::Error::other("another program has locked the database for more than 10 s");
+                StoreError::Io { doing, source }
+            }
             Self::Damaged(what) => StoreError::Damaged { what },
             Self::Io(source) => StoreError::Io { doing, source },
             Self::Sql(error) => StoreError::Io { doing, source: io::Error::other(error) },

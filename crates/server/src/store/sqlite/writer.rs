@@ -30,6 +30,9 @@ const FRAMES: i32 = 2_000;
 /// of the log has to grow with the next one, and that may fail when a commit is half done.
 const MOST_FRAMES: i32 = 3_500;
 
+/// How long a commit waits for another program that has locked the database.
+const LOCKED: Duration = Duration::from_secs(10);
+
 /// How long nothing must be asked before the log is moved however short it is.
 const IDLE: Duration = Duration::from_millis(500);
 
@@ -127,7 +130,10 @@ impl Writer {
         if checkpoint::frames(&self.db)? >= MOST_FRAMES {
             self.checkpoint()?;
         }
+        // Another program may hold the database for a moment: somebody who looks into it.
+        self.db.busy_timeout(LOCKED)?;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        transaction.busy_timeout(super::BUSY)?;
         let mut work = Work::new(&transaction, self.record.clone(), &self.heads);
         let commit = work.apply(batch)?;
         work.finish()?;
