@@ -93,13 +93,13 @@ impl Here {
         let addr = listener.local_addr().expect("it listens");
         let files = tempfile::tempdir().expect("a temporary folder can be made");
         let contents = Contents::new(Disk, files.path().to_owned(), 1 << 20);
-        let offset = chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
+        let zone = |_| chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
         let (motd, keep) = (String::new(), Retention::default());
         let settings = Settings {
             max_clients: 100,
             max_file: 1 << 20,
             motd,
-            offset,
+            zone,
             keep,
             files: FileRules::default(),
             run_key: [7; 16],

@@ -93,12 +93,12 @@ fn read_frames(read: Read, answer: FetchAnswer, room: RoomId) -> Vec<Bytes> {
         FetchAnswer::Lines(_) if read.entries.is_empty() => {
             vec![voice::server_line("Nothing was said yet.")]
         }
-        FetchAnswer::Lines(offset) => {
+        FetchAnswer::Lines(zone) => {
             let begins =
                 read.oldest > Seq::FIRST && read.entries.first().is_some_and(|e| e.seq == read.oldest);
             let begin =
                 begins.then(|| voice::server_line("History begins here: what was said before is not kept."));
-            let lines = read.entries.iter().filter_map(|entry| voice::history_line(entry, None, offset));
+            let lines = read.entries.iter().filter_map(|entry| voice::history_line(entry, None, zone));
             begin.into_iter().chain(lines).collect()
         }
     }
@@ -112,11 +112,11 @@ fn found_frames(hits: Hits, answer: &FoundAnswer) -> Vec<Bytes> {
         FoundAnswer::Lines { .. } if hits.found.is_empty() => {
             vec![voice::server_line("Nothing was found.")]
         }
-        FoundAnswer::Lines { offset, places } => {
+        FoundAnswer::Lines { zone, places } => {
             // The newest line comes last, as in a conversation.
             let line = |found: &Found| {
                 let place = places.get(&found.room).map(String::as_str);
-                voice::history_line(&found.entry, place, *offset)
+                voice::history_line(&found.entry, place, *zone)
             };
             let more = if hits.more { " There is more: add a word." } else { "" };
             let count = voice::server_line(&format!("{} found.{more}", hits.found.len()));

@@ -31,6 +31,9 @@ pub struct Now {
     pub wall: Millis,
 }
 
+/// The offset of a time zone from UTC at this time: not the same in summer as in winter.
+pub type Zone = fn(Millis) -> chrono::FixedOffset;
+
 /// Tells the time.
 pub trait Clock: Send + Sync + 'static {
     /// The time.

@@ -182,7 +182,7 @@ mod tests {
             max_clients: 10,
             max_file: 1 << 20,
             motd: String::new(),
-            offset: chrono::FixedOffset::east_opt(0).unwrap(),
+            zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
             keep: Retention::default(),
             files: FileRules::default(),
             run_key: [0; 16],

@@ -13,8 +13,8 @@ use crate::signals::watch_signals;
 use crate::store::{
     Folder, FolderError, MemoryLimits, MemoryStore, OpenError, Options, SqliteStore, Store, StoreError,
 };
-use chrono::Offset;
-use protocol::id::Epoch;
+use chrono::{DateTime, FixedOffset, Local, Offset};
+use protocol::id::{Epoch, Millis};
 use protocol::limits::MAX_AWAITING_COMMIT;
 use protocol::message::Durability;
 use std::fmt::Write as _;
@@ -228,8 +228,6 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
 }
 
 fn settings(config: &Config) -> Result<Settings, RunError> {
-    #[expect(clippy::disallowed_methods, reason = "the rim asks for the machine's time zone")]
-    let offset = chrono::Local::now().offset().fix();
     let max_clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
     let max_file = config.max_file_mib.saturating_mul(1 << 20);
     let motd = protocol::text::sanitize(&config.motd);
@@ -239,11 +237,17 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         max_clients,
         max_file,
         motd,
-        offset,
+        zone: local_zone,
         keep: config.keep.retention(),
         files: config.files.rules(),
         run_key,
     })
+}
+
+/// The offset of the machine's time zone at this time.
+fn local_zone(at: Millis) -> FixedOffset {
+    let time = i64::try_from(at.0).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
+    time.with_timezone(&Local).offset().fix()
 }
 
 /// Where files are kept until the server stops.

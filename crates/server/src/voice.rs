@@ -2,6 +2,7 @@
 //!
 //! Those clients print what they get, so nothing leaves here that has not been made safe for a terminal.
 
+use crate::clock::Zone;
 use crate::files::ClassicFile;
 use bytes::Bytes;
 use protocol::classic::{SEPARATOR, ty};
@@ -78,10 +79,10 @@ pub fn file(entry: &Entry) -> Option<ClassicFile> {
 }
 
 /// An entry as a line of history, with its time of day and, if that is told, the place where it was said.
-pub fn history_line(entry: &Entry, place: Option<&str>, offset: chrono::FixedOffset) -> Option<Bytes> {
+pub fn history_line(entry: &Entry, place: Option<&str>, zone: Zone) -> Option<Bytes> {
     let said = said(entry)?;
     let time = i64::try_from(entry.time.0).ok().and_then(chrono::DateTime::from_timestamp_millis)?;
-    let time = time.with_timezone(&offset).format("%H:%M");
+    let time = time.with_timezone(&zone(entry.time)).format("%H:%M");
     let edited = if entry.revision == Revision::Edited { " (edited)" } else { "" };
     let place = place.map(|place| format!("[{place}] ")).unwrap_or_default();
     Some(server_line(&format!("{time} {place}{}: {said}{edited}", entry.name)))
@@ -106,5 +107,41 @@ fn said(entry: &Entry) -> Option<String> {
             Some(format!("* sends '{}' ({})", sanitize_line(&file.name), human_size(file.size)))
         }
         EntryKind::Reaction | EntryKind::FileOffer | EntryKind::Opaque | EntryKind::Other(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::id::{Millis, Seq};
+
+    #[test]
+    fn a_line_of_history_has_the_time_that_the_zone_had_when_it_was_said() {
+        // The last Sunday of October 2026, 01:00 UTC: Berlin goes from two hours ahead to one.
+        const CHANGE: u64 = 1_792_890_000_000;
+        let berlin: Zone = |at| {
+            let hours = if at.0 < CHANGE { 2 } else { 1 };
+            chrono::FixedOffset::east_opt(hours * 3_600).unwrap()
+        };
+        let said_at = |time: u64| {
+            let entry = Entry {
+                seq: Seq::FIRST,
+                time: Millis(time),
+                written: Millis(0),
+                person: None,
+                name: "alice".to_owned(),
+                device: None,
+                counter: None,
+                kind: EntryKind::Text,
+                revision: Revision::Original,
+                reply_to: None,
+                body: Bytes::from_static(b"hello"),
+            };
+            let line = history_line(&entry, None, berlin).unwrap();
+            String::from_utf8_lossy(&line).into_owned()
+        };
+        let (before, after) = (said_at(CHANGE - 60_000), said_at(CHANGE + 60_000));
+        assert!(before.contains("02:59 alice: hello"), "{before}");
+        assert!(after.contains("02:01 alice: hello"), "{after}");
     }
 }

@@ -151,13 +151,12 @@ pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std
         process.starts
     };
     net.record.note(Who::Server, "starts", start);
-    let utc = chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
     let KeepPlan { count, age_ms } = store.keeps();
     let settings = Settings {
         max_clients: 10_000,
         max_file: 1 << 30,
         motd: String::new(),
-        offset: utc,
+        zone: |_| chrono::FixedOffset::east_opt(0).expect("UTC is a time zone"),
         keep: Retention { default: KeepRule { age_ms, count, bytes: None }, rooms: BTreeMap::new() },
         files: server::hub::FileRules::default(),
         run_key: [0x5a; 16],

@@ -317,7 +317,7 @@ impl Hub {
             }
         };
         let (conn, room) = (session.conn.clone(), speaker.current);
-        let answer = FetchAnswer::Lines(self.settings.offset);
+        let answer = FetchAnswer::Lines(self.settings.zone);
         let permit = self.permit.take();
         self.effects.push(Effect::Fetch { conn, answer, room, range, limit, permit });
     }

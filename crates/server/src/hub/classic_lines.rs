@@ -69,7 +69,7 @@ impl Hub {
         let rooms = if everywhere { self.rooms_of(speaker.person) } else { Vec::new() };
         let places = rooms.into_iter().map(|room| (room, self.place(room, speaker.person))).collect();
         let room = (!everywhere).then_some(speaker.current);
-        let answer = FoundAnswer::Lines { offset: self.settings.offset, places };
+        let answer = FoundAnswer::Lines { zone: self.settings.zone, places };
         let wanted = Wanted { room, words, limit: FOUND, before: None };
         if let Err((code, _)) = self.search(speaker.conn, wanted, answer, speaker.now) {
             self.tell(speaker, &format!("That did not work: {}.", code.text()));

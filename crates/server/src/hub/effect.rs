@@ -1,6 +1,7 @@
 //! Effects: what the hub can't do itself, because it would have to wait.
 
 use super::ListedFile;
+use crate::clock::Zone;
 use crate::conn::Conn;
 use crate::store::Query;
 use protocol::id::{Req, RoomId};
@@ -61,7 +62,7 @@ pub enum FetchAnswer {
     /// As a `Page` with this request id.
     Page(Req),
     /// As lines for a classic client, whose clock shows this zone.
-    Lines(chrono::FixedOffset),
+    Lines(Zone),
 }
 
 /// How entries that were found are told.
@@ -72,7 +73,7 @@ pub enum FoundAnswer {
     /// As lines for a classic client.
     Lines {
         /// What its clock shows.
-        offset: chrono::FixedOffset,
+        zone: Zone,
         /// How it is told where a line was said.
         places: BTreeMap<RoomId, String>,
     },

@@ -26,7 +26,7 @@ pub use files::{ContentIndex, FileRules, ListedFile};
 use retention::Overfull;
 use sessions::{Early, Session, Voice};
 
-use crate::clock::{Now, Steady};
+use crate::clock::{Now, Steady, Zone};
 use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
 use crate::inbound::{Event, Inbound};
@@ -56,7 +56,7 @@ pub struct Settings {
     /// The operator's words to everybody who comes.
     pub motd: String,
     /// The time zone in which classic users are told times.
-    pub offset: chrono::FixedOffset,
+    pub zone: Zone,
     /// How long rooms are kept.
     pub keep: Retention,
     /// How much of files is kept, and how long.

@@ -222,7 +222,7 @@ mod tests {
                 max_clients: 10,
                 max_file: 0,
                 motd: String::new(),
-                offset: chrono::FixedOffset::east_opt(0).unwrap(),
+                zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
                 keep: Retention { default, rooms: BTreeMap::new() },
                 files: FileRules::default(),
                 run_key: [0; 16],
