@@ -299,22 +299,38 @@ mod tests {
         assert_eq!(drained(&output, &open, &read), ["at later\n"]);
     }
 
+    /// A disk that is full or not.
+    #[derive(Clone, Default)]
+    struct Filling(Arc<Mutex<(bool, Vec<u8>)>>);
+
+    impl Write for Filling {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut disk = self.0.lock().unwrap();
+            if disk.0 {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            disk.1.extend(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
     #[test]
     fn lines_that_can_not_be_written_are_counted_once_something_can() {
-        let (output, open, read) = valve();
-        for n in 0..3 {
-            open.send(Err(ErrorKind::StorageFull.into())).expect("the thread lives");
-            output.send(format!("at line {n}\n").as_bytes());
-        }
-        // Each of the lines is tried, and the notices with them.
-        (0..20).for_each(|_| open.send(Err(ErrorKind::BrokenPipe.into())).expect("the thread lives"));
+        let disk = Filling::default();
+        let output = Output::start("test", disk.clone(), plain);
+        disk.0.lock().unwrap().0 = true;
+        (0..3).for_each(|n| output.send(format!("at line {n}\n").as_bytes()));
+        // All of them are tried, and a notice as well.
         output.finish(b"", PATIENCE);
-        while open.send(Ok(())).is_ok() && read.try_recv().is_err() {
-            output.send(b"at probe\n");
-            output.send(b"at other probe\n");
-        }
-        let text = drained(&output, &open, &read).concat();
-        assert!(text.contains("lines of this log: it could not be written"), "{text}");
+        disk.0.lock().unwrap().0 = false;
+        output.send(b"at later\n");
+        output.finish(b"", PATIENCE);
+        let text = String::from_utf8(disk.0.lock().unwrap().1.clone()).unwrap();
+        assert_eq!(text, "now dropped 3 lines of this log: it could not be written\nat later\n");
     }
 
     #[test]
