@@ -22,6 +22,19 @@ pub trait Files {
     /// As the file system says; the old content is then still there.
     fn replace(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()>;
 
+    /// Makes a file of this content, on the disk before it returns; `false`, and nothing is changed, if there is one.
+    /// Of several processes that do it at once, one makes it.
+    ///
+    /// # Errors
+    /// As the file system says; there is no new file then.
+    fn create(&mut self, name: &str, content: &[u8]) -> io::Result<bool> {
+        if self.read(name)?.is_some() {
+            return Ok(false);
+        }
+        self.replace(name, content, true)?;
+        Ok(true)
+    }
+
     /// Adds to the end; on the disk before it returns if `sync`.
     ///
     /// # Errors
@@ -36,6 +49,10 @@ impl<F: Files + ?Sized> Files for Box<F> {
 
     fn replace(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
         (**self).replace(name, content, sync)
+    }
+
+    fn create(&mut self, name: &str, content: &[u8]) -> io::Result<bool> {
+        (**self).create(name, content)
     }
 
     fn append(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {

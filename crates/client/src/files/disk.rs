@@ -30,6 +30,11 @@ impl DiskFiles {
         Ok(Self { folder: folder.to_owned(), lock: None })
     }
 
+    /// The files of this folder, to read them if there are any: it is not made.
+    pub fn at(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), lock: None }
+    }
+
     /// Takes the folder for this process; `false` if another one has it.
     ///
     /// # Errors
@@ -89,6 +94,17 @@ impl Files for DiskFiles {
         Ok(())
     }
 
+    fn create(&mut self, name: &str, content: &[u8]) -> io::Result<bool> {
+        // The file comes to be by its renaming, which replaces what is there: the lock keeps others from that.
+        let lock = private().create(true).append(true).open(self.path(&format!("{name}.lock")))?;
+        lock.lock()?;
+        if self.path(name).try_exists()? {
+            return Ok(false);
+        }
+        self.replace(name, content, true)?;
+        Ok(true)
+    }
+
     fn append(&mut self, name: &str, content: &[u8], sync: bool) -> io::Result<()> {
         let mut file = private().create(true).append(true).open(self.path(name))?;
         file.write_all(content)?;
@@ -116,6 +132,24 @@ mod tests {
         for (path, mode) in [(folder.clone(), 0o700), (folder.join("x"), 0o600)] {
             let found = std::fs::metadata(&path).expect("there").permissions();
             assert_eq!(std::os::unix::fs::PermissionsExt::mode(&found) & 0o777, mode, "{path:?}");
+        }
+    }
+
+    #[test]
+    fn of_many_that_make_a_file_at_once_one_makes_it() {
+        for _ in 0..20 {
+            let root = tempfile::tempdir().expect("a temporary folder");
+            let made = std::thread::scope(|scope| {
+                let make = |n: u8| {
+                    let mut files = DiskFiles::open(root.path()).expect("a folder");
+                    files.create("x", &[n; 64]).expect("writable").then_some(n)
+                };
+                let threads: Vec<_> = (0..8).map(|n| scope.spawn(move || make(n))).collect();
+                threads.into_iter().filter_map(|thread| thread.join().expect("no panic")).collect::<Vec<_>>()
+            });
+            let [winner] = made[..] else { panic!("{made:?} all made it") };
+            let content = DiskFiles::at(root.path()).read("x").expect("readable");
+            assert_eq!(content, Some(vec![winner; 64]));
         }
     }
 
