@@ -2,7 +2,7 @@
 
 mod errand;
 
-pub use errand::{Errand, Get, Send, Visit};
+pub use errand::{Errand, Get, Mistake, Send, Visit};
 
 use crate::address::Address;
 use crate::line::{ExitCode, Failure};
@@ -47,9 +47,9 @@ pub enum Images {
 #[derive(Clone, Debug, Parser)]
 #[command(name = "natter", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
-    /// The server: HOST, HOST:PORT or natter://HOST:PORT
+    /// The server: HOST, HOST:PORT or natter://HOST:PORT [default: where you were last, else this machine]
     #[arg(env = "NATTER_HOST", hide_env_values = true)]
-    pub host: Address,
+    pub host: Option<Address>,
 
     /// Its port, if HOST names none [default: 12000]
     #[arg(short, long, env = "NATTER_PORT", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
@@ -90,7 +90,7 @@ pub struct Cli {
     #[arg(long, env = "NATTER_STATE", hide_env_values = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
-    /// Be a new device for this time, and keep nothing of it
+    /// Be a new device for this time, and keep nothing of it; needs no folder
     #[arg(long, env = "NATTER_TEMPORARY", hide_env_values = true)]
     pub temporary: bool,
 
@@ -122,10 +122,11 @@ pub struct Cli {
 }
 
 impl Cli {
-    /// The server.
-    pub fn address(&self) -> Address {
-        let port = self.host.port.or(self.port);
-        Address { host: self.host.host.clone(), port }
+    /// The server, if one was named: a port alone is of this machine.
+    pub fn address(&self) -> Option<Address> {
+        let here = || Address { host: "127.0.0.1".into(), port: None };
+        let named = self.host.clone().or_else(|| self.port.map(|_| here()))?;
+        Some(Address { port: named.port.or(self.port), ..named })
     }
 
     /// The folder for received files.
@@ -179,8 +180,7 @@ mod tests {
 
     #[test]
     fn usage_failures_are_one_line_and_a_hint() {
-        let lines: [&[&str]; 7] = [
-            &[],
+        let lines: [&[&str]; 6] = [
             &["h", "--nope"],
             &["h", "--prot", "3"],
             &["h", "-p", "70000"],
@@ -198,9 +198,9 @@ mod tests {
     #[test]
     fn a_port_in_the_address_wins() {
         let cli = Cli::try_parse_from(["natter", "h:5", "-p", "6"]).expect("a good command line");
-        assert_eq!(cli.address().port(), 5);
+        assert_eq!(cli.address().expect("named").port(), 5);
         let cli = Cli::try_parse_from(["natter", "h", "-p", "6"]).expect("a good command line");
-        assert_eq!(cli.address().port(), 6);
+        assert_eq!(cli.address().expect("named").port(), 6);
     }
 
     #[test]

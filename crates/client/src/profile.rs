@@ -10,11 +10,12 @@ mod kept;
 mod location;
 
 pub use identity::Identity;
-pub use location::folder;
+pub use location::{Located, folder, locate};
 
 use crate::files::Files;
 use crate::session::{Kept, Record, Save};
 use rand::Rng;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use thiserror::Error;
 
@@ -115,26 +116,14 @@ impl<F: Files> Profile<F> {
     /// # Errors
     /// [`ProfileError`]
     pub fn open_for(mut files: F, person: Identity, rng: &mut impl Rng) -> Result<Self, ProfileError> {
-        let io = |source| ProfileError::Io { file: IDENTITY, source };
-        if files.read(IDENTITY).map_err(io)?.is_none() {
-            let mut identity = person;
-            identity.renew_device(rng);
-            files.replace(IDENTITY, identity.encode().as_bytes(), true).map_err(io)?;
-        }
+        let mut identity = person;
+        identity.renew_device(rng);
+        identity_of(&mut files, || identity)?;
         Self::open(files, rng)
     }
 
     fn empty(mut files: F, rng: &mut impl Rng) -> Result<Self, ProfileError> {
-        let found = files.read(IDENTITY).map_err(|source| ProfileError::Io { file: IDENTITY, source })?;
-        let identity = match found {
-            Some(content) => Identity::decode(&content).map_err(damaged(IDENTITY))?,
-            None => {
-                let identity = Identity::new(rng);
-                let written = files.replace(IDENTITY, identity.encode().as_bytes(), true);
-                written.map_err(|source| ProfileError::Io { file: IDENTITY, source })?;
-                identity
-            }
-        };
+        let identity = identity_of(&mut files, || Identity::new(rng))?;
         Ok(Self { files, identity, kept: Kept::default(), records: Vec::new(), writes: false })
     }
 
@@ -189,6 +178,43 @@ impl<F: Files> Profile<F> {
             }
         }
     }
+}
+
+/// The identity that is there, else a new one. Of several processes that make one, all have the same in the end: two
+/// secrets of one profile would be two people, of whom one never comes back.
+fn identity_of(files: &mut impl Files, make: impl FnOnce() -> Identity) -> Result<Identity, ProfileError> {
+    let io = |source| ProfileError::Io { file: IDENTITY, source };
+    let decode = |content: Vec<u8>| Identity::decode(&content).map_err(damaged(IDENTITY));
+    if let Some(content) = files.read(IDENTITY).map_err(io)? {
+        return decode(content);
+    }
+    let made = make();
+    if files.create(IDENTITY, made.encode().as_bytes()).map_err(io)? {
+        return Ok(made);
+    }
+    // Another one was faster, or it was removed again just now: then an empty one is damage, which is said.
+    decode(files.read(IDENTITY).map_err(io)?.unwrap_or_default())
+}
+
+/// Whether the profile's journal holds something that waits to be sent or received; one that can't be read does.
+fn has_unsent(files: &impl Files) -> bool {
+    let Ok(content) = files.read(JOURNAL) else { return true };
+    let Ok(records) = journal::decode(&content.unwrap_or_default()) else { return true };
+    let (mut waiting, mut sent, mut jobs) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
+    for record in records {
+        match record {
+            Record::Post { serial, .. } => drop(waiting.insert(serial)),
+            Record::Sent { serial, counter, .. } => drop(sent.insert(serial, counter)),
+            Record::Acked { counter } => {
+                waiting.retain(|serial| sent.get(serial).is_none_or(|at| *at > counter));
+            }
+            Record::Gone { serial } | Record::Failed { serial, .. } => drop(waiting.remove(&serial)),
+            Record::Job { id, .. } => drop(jobs.insert(id)),
+            Record::JobGone { id } => drop(jobs.remove(&id)),
+            Record::Epoch { .. } | Record::Begun { .. } => {}
+        }
+    }
+    !waiting.is_empty() || !jobs.is_empty()
 }
 
 fn damaged(file: &'static str) -> impl Fn(usize) -> ProfileError {

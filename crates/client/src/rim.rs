@@ -5,6 +5,7 @@ mod clock;
 mod end;
 mod errand;
 mod freight;
+mod last;
 mod own;
 mod plain;
 mod run;

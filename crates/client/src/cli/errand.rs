@@ -2,6 +2,7 @@
 
 use super::Cli;
 use crate::address::Address;
+use crate::line::{ExitCode, Failure};
 use clap::{Args, Parser};
 use std::path::PathBuf;
 
@@ -58,6 +59,10 @@ pub struct Visit {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
+    /// Be a new device for this time, and keep nothing of it: needs no folder, and is not gone on with
+    #[arg(long)]
+    pub temporary: bool,
+
     /// Say nothing on stderr but what failed
     #[arg(short, long)]
     pub quiet: bool,
@@ -105,17 +110,61 @@ pub struct Get {
     pub exec: bool,
 }
 
+/// Why a command line does nothing.
+#[derive(Debug)]
+pub enum Mistake {
+    /// As clap says; help is among it.
+    Clap(clap::Error),
+    /// A word that looks like a command and is none.
+    NoVerb(Failure),
+}
+
+/// Words that people take for commands, of this program or of others like it.
+const NO_VERBS: [&str; 15] = [
+    "chat", "connect", "fetch", "help", "history", "join", "list", "login", "receive", "recv", "rooms",
+    "search", "tail", "upload", "download",
+];
+
+/// Whether this is a command, mistyped, or one that other programs have, rather than a server.
+fn is_near_a_verb(word: &str) -> bool {
+    let word = word.to_lowercase();
+    NO_VERBS.contains(&word.as_str()) || ["send", "get"].iter().any(|verb| is_one_slip_apart(&word, verb))
+}
+
+/// Whether one letter too many, too few or wrong, or two letters in the wrong order, make one word of the other.
+fn is_one_slip_apart(a: &str, b: &str) -> bool {
+    let whole = b.len();
+    let same = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
+    let (a, b) = (&a.as_bytes()[same..], &b.as_bytes()[same..]);
+    match (a, b) {
+        ([], [] | [_]) | ([_], []) => true,
+        ([a1, a2, a_rest @ ..], [b1, b2, b_rest @ ..]) if (a1, a2) == (b2, b1) && a_rest == b_rest => true,
+        // A wrong letter in so few is another word: `git` is a server.
+        ([_, a_rest @ ..], [_, b_rest @ ..]) if a_rest == b_rest => whole >= 4,
+        ([_, a_rest @ ..], b) if a_rest == b => true,
+        (a, [_, b_rest @ ..]) => a == b_rest,
+        _ => false,
+    }
+}
+
 impl Errand {
     /// Reads the arguments behind the program's name; `None` if they are of a chat.
     ///
     /// # Errors
-    /// As clap says.
-    pub fn parse(args: &[std::ffi::OsString]) -> Option<Result<Self, clap::Error>> {
+    /// [`Mistake`]
+    pub fn parse(args: &[std::ffi::OsString]) -> Option<Result<Self, Mistake>> {
         let first = args.get(1)?.to_str()?;
         let rest = args[1..].iter();
         match first {
-            "send" => Some(Send::try_parse_from(rest).map(Self::Send)),
-            "get" => Some(Get::try_parse_from(rest).map(Self::Get)),
+            "send" => Some(Send::try_parse_from(rest).map(Self::Send).map_err(Mistake::Clap)),
+            "get" => Some(Get::try_parse_from(rest).map(Self::Get).map_err(Mistake::Clap)),
+            word if is_near_a_verb(word) => {
+                let what = format!("there is no command '{word}'");
+                let hint = format!(
+                    "natter send and natter get are commands (natter --help); a server of that name is natter natter://{word}"
+                );
+                Some(Err(Mistake::NoVerb(Failure::new(ExitCode::Usage, what, hint))))
+            }
             _ => None,
         }
     }
@@ -136,13 +185,13 @@ impl Visit {
     /// As clap says, if the environment is wrong.
     pub fn cli(&self) -> Result<Cli, clap::Error> {
         let mut cli = Cli::try_parse_from(["natter", "127.0.0.1", "--color", "never"])?;
-        cli.host = self.host.clone();
+        cli.host = Some(self.host.clone());
         cli.port = self.port.or(cli.port);
         cli.user = self.user.clone().or(cli.user);
         cli.state = self.state.clone().or(cli.state);
         cli.quiet = self.quiet || cli.quiet;
         cli.history = 0;
-        cli.temporary = true;
+        cli.temporary = self.temporary || cli.temporary;
         cli.no_receive = true;
         Ok(cli)
     }
@@ -164,7 +213,32 @@ mod tests {
     fn help(verb: &str) -> String {
         let args = ["/usr/bin/natter", verb, "--help"].map(OsString::from);
         let parsed = Errand::parse(&args).expect("an errand");
-        parsed.expect_err("help is no errand").to_string()
+        match parsed.expect_err("help is no errand") {
+            Mistake::Clap(error) => error.to_string(),
+            Mistake::NoVerb(failure) => panic!("{failure}"),
+        }
+    }
+
+    #[test]
+    fn a_word_that_looks_like_a_command_is_a_mistake_with_a_hint() {
+        for word in ["tail", "sned", "sen", "sendd", "gte", "sand", "recv", "SEND", "help"] {
+            let parsed = Errand::parse(&["natter", word].map(OsString::from)).expect("no server");
+            let Err(Mistake::NoVerb(failure)) = parsed else { panic!("{word}: {parsed:?}") };
+            assert_eq!(failure.code, ExitCode::Usage);
+            assert!(failure.to_string().contains(&format!("natter natter://{word}")), "{failure}");
+        }
+        for server in [
+            "localhost",
+            "git",
+            "chat.example",
+            "h",
+            "tail.example",
+            "tail:4000",
+            "natter://tail",
+            "127.0.0.1",
+        ] {
+            assert!(Errand::parse(&["natter", server].map(OsString::from)).is_none(), "{server}");
+        }
     }
 
     #[test]

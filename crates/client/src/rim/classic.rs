@@ -2,6 +2,7 @@
 
 use super::clock::{SystemClock, a_week_ago};
 use super::end::{classic_failure, drive_failure};
+use super::last;
 use super::run::{login, seeded, start_face};
 use super::tcp::Tcp;
 use super::{signals, terminal};
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 
 /// Chats on a classic server until the end.
 pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
-    let address = cli.address();
+    let address = cli.address().unwrap_or_else(|| last::read(None));
     let name = cli.name(&login())?;
     let interactive = terminal::is_there();
     let receive_up_to = if cli.no_receive { 0 } else { cli.max_receive.saturating_mul(1 << 20) };

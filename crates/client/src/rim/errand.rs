@@ -3,6 +3,7 @@
 mod face;
 mod pipe;
 
+use super::own::Purpose;
 use super::run::{Threads, hold, spawn};
 use super::{plain, signals};
 use crate::cli::{Cli, Errand, Get, Send, Visit, usage_failure};
@@ -152,7 +153,8 @@ async fn do_all(
             written
         })))
     };
-    let code = hold(cli, key, false, prepare, begin).await?;
+    let key = key.filter(|_| !cli.temporary);
+    let code = hold(cli, Purpose::Errand(key), false, prepare, begin).await?;
     let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((code, outcome))
 }

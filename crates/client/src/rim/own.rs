@@ -3,8 +3,7 @@
 
 use super::clock::a_week_ago;
 use super::end::{busy_failure, errand_failure, profile_failure};
-use crate::cli::Cli;
-use crate::files::DiskFiles;
+use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure};
 use crate::profile::Profile;
 use rand::RngExt;
@@ -22,9 +21,21 @@ const DONE: &str = "done-";
 /// Attempts to have a folder that another run may be removing.
 const TRIES: usize = 3;
 
+/// What a run is for.
+#[derive(Clone, Copy)]
+pub(super) enum Purpose<'a> {
+    /// A chat.
+    Chat,
+    /// Something that a script has done, which has this key if another run can go on with it.
+    Errand(Option<&'a [u8]>),
+}
+
+/// The files of a profile; those that are not kept are in memory.
+pub(super) type ProfileFiles = Box<dyn Files + Send>;
+
 /// An opened profile.
 pub(super) struct Own {
-    pub(super) profile: Profile<DiskFiles>,
+    pub(super) profile: Profile<ProfileFiles>,
     /// Where what outlives this run lies; `None` if nothing of it is kept.
     pub(super) kept: Option<PathBuf>,
     /// The file of the line editor's history.
@@ -35,28 +46,39 @@ pub(super) struct Own {
 
 impl Own {
     /// Opens the profile in `folder`, or that of the errand which has this key, if nobody else does that errand now.
-    pub(super) fn open(
-        cli: &Cli,
-        errand: Option<&[u8]>,
-        folder: &Path,
-        rng: &mut StdRng,
-    ) -> Result<Self, Failure> {
-        if let Some(key) = errand {
+    pub(super) fn open(purpose: Purpose<'_>, folder: &Path, rng: &mut StdRng) -> Result<Self, Failure> {
+        if let Purpose::Errand(Some(key)) = purpose {
             return Self::open_errand(key, folder, rng);
         }
         let mut files = DiskFiles::open(folder).map_err(failed(folder))?;
-        let mine = !cli.temporary && files.lock().map_err(failed(folder))?;
+        let chats = matches!(purpose, Purpose::Chat);
+        let mine = chats && files.lock().map_err(failed(folder))?;
         if mine {
             let history = files.path("typed");
-            let profile = Profile::open(files, rng).map_err(|error| profile_failure(&error, folder))?;
+            let profile =
+                Profile::open(boxed(files), rng).map_err(|error| profile_failure(&error, folder))?;
             let (kept, history) = (Some(folder.to_owned()), Some(history));
             return Ok(Self { profile, kept, history, notice: None });
         }
-        let profile = Profile::open_beside(files, rng).map_err(|error| profile_failure(&error, folder))?;
-        let notice = (!cli.temporary).then_some(
+        let profile =
+            Profile::open_beside(boxed(files), rng).map_err(|error| profile_failure(&error, folder))?;
+        let notice = chats.then_some(
             "another natter uses this profile: this one is a device of its own, and keeps nothing when it ends",
         );
         Ok(Self { profile, kept: None, history: None, notice })
+    }
+
+    /// A profile of which nothing is kept: a new device of the person in `folder`, if there is one, else of a new one.
+    /// No folder is made.
+    pub(super) fn open_temporary(folder: Option<&Path>, rng: &mut StdRng) -> Result<Self, Failure> {
+        let known = folder.filter(|folder| folder.join("identity").exists());
+        let profile = match known {
+            Some(folder) => Profile::open_beside(boxed(DiskFiles::at(folder)), rng)
+                .map_err(|error| profile_failure(&error, folder))?,
+            None => Profile::open_beside(Box::new(MemoryFiles::default()) as ProfileFiles, rng)
+                .map_err(|error| profile_failure(&error, Path::new("memory")))?,
+        };
+        Ok(Self { profile, kept: None, history: None, notice: None })
     }
 
     fn open_errand(key: &[u8], home: &Path, rng: &mut StdRng) -> Result<Self, Failure> {
@@ -71,9 +93,13 @@ impl Own {
         // Two runs of it would send the file twice, or receive it twice.
         let files = take(&folder).map_err(failed(&folder))?.map_err(busy_failure)?;
         let profile =
-            Profile::open_for(files, person, rng).map_err(|error| errand_failure(&error, &folder))?;
+            Profile::open_for(boxed(files), person, rng).map_err(|error| errand_failure(&error, &folder))?;
         Ok(Self { profile, kept: Some(folder), history: None, notice: None })
     }
+}
+
+fn boxed(files: DiskFiles) -> ProfileFiles {
+    Box::new(files)
 }
 
 /// The folder's files, or the process that has them.
@@ -158,6 +184,20 @@ mod tests {
         forget(&folder, &mut rng());
         assert!(!folder.exists());
         errand(home.path(), b"send x").expect("it begins anew");
+    }
+
+    #[test]
+    fn a_temporary_profile_needs_no_folder_and_leaves_none() {
+        let root = tempfile::tempdir().expect("a temporary folder");
+        let folder = root.path().join("natter/h_1/alice");
+        Own::open_temporary(None, &mut rng()).expect("it needs none");
+        let stranger = Own::open_temporary(Some(&folder), &mut rng()).expect("it needs none");
+        assert!(std::fs::read_dir(root.path()).expect("readable").next().is_none(), "it leaves none");
+        let known = Own::open(Purpose::Chat, &folder, &mut rng()).expect("free");
+        let again = Own::open_temporary(Some(&folder), &mut StdRng::seed_from_u64(2)).expect("free");
+        assert_eq!(again.profile.identity().secret, known.profile.identity().secret, "the person there is");
+        assert_ne!(again.profile.identity().device, known.profile.identity().device);
+        assert!(stranger.kept.is_none() && again.kept.is_none());
     }
 
     #[test]

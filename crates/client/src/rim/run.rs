@@ -3,25 +3,28 @@
 use super::clock::SystemClock;
 use super::end::{drive_failure, end_failure};
 use super::freight::Carriers;
-use super::own::{Own, forget};
+use super::last;
+use super::own::{Own, Purpose, forget};
 use super::tcp::Tcp;
 use super::{classic, errand, plain, signals, terminal};
-use crate::cli::{Cli, Color, Errand, Images, usage_failure};
+use crate::address::Address;
+use crate::cli::{Cli, Color, Errand, Images, Mistake, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
 use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure, Look, Pictures, Renderer, Zone};
-use crate::profile::folder;
+use crate::profile::{Located, locate};
 use crate::session::event::Event;
 use crate::session::{Config, Session};
 use crate::transfer::Login;
 use clap::Parser;
 use protocol::id::RunId;
+use protocol::name::PersonName;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
 
 /// Runs the program with these arguments, and says on stderr why if it fails.
@@ -29,7 +32,8 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
     let args: Vec<_> = args.collect();
     let result = match Errand::parse(&args) {
         Some(Ok(errand)) => start(errand::run(&errand)),
-        Some(Err(error)) => unread(&error),
+        Some(Err(Mistake::Clap(error))) => unread(&error),
+        Some(Err(Mistake::NoVerb(failure))) => Err(failure),
         None => match Cli::try_parse_from(args) {
             Ok(cli) if cli.classic => start(classic::chat(&cli)),
             Ok(cli) => start(chat(&cli)),
@@ -80,23 +84,30 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         }
     };
     let begin = |face, history| start_face(cli, face, interactive, history);
-    hold(cli, None, interactive, prepare, begin).await
+    hold(cli, Purpose::Chat, interactive, prepare, begin).await
 }
 
 /// Holds a session until its end: `prepare` makes it ready, and is told whether anything is kept of it; `begin` starts
-/// its face, with the file of what was typed. An `errand` that has a key is kept until it is done.
+/// its face, with the file of what was typed. An errand that has a key is kept until it is done.
 pub(super) async fn hold(
     cli: &Cli,
-    errand: Option<&[u8]>,
+    purpose: Purpose<'_>,
     interactive: bool,
     prepare: impl FnOnce(&mut Session, bool),
     begin: impl FnOnce(Face, Option<PathBuf>) -> Result<Threads, Failure>,
 ) -> Result<ExitCode, Failure> {
-    let address = cli.address();
+    let state = state(cli);
+    let address = cli.address().unwrap_or_else(|| last::read(state.as_deref()));
     let name = cli.name(&login())?;
     let mut rng = seeded()?;
-    let folder = folder(&state(cli)?, &address.host, address.port(), &name);
-    let Own { profile, kept, history, notice } = Own::open(cli, errand, &folder, &mut rng)?;
+    let (folder, other) = located(state.as_deref(), &address, &name);
+    let own = match &folder {
+        folder if cli.temporary => Own::open_temporary(folder.as_deref(), &mut rng),
+        Some(folder) => Own::open(purpose, folder, &mut rng),
+        None => Err(homeless()),
+    };
+    let Own { profile, kept, history, notice } = own?;
+    let errand = matches!(purpose, Purpose::Errand(Some(_)));
     let login = Login {
         device: profile.identity().device,
         secret: profile.identity().secret.clone(),
@@ -106,6 +117,9 @@ pub(super) async fn hold(
     let config = config(&login, RunId(rng.random()), cli.history, interactive);
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
     notice.into_iter().for_each(|text| session.notify(Event::Notice { text: text.to_owned() }));
+    if let (Some(folder), Some(other)) = (&folder, &other) {
+        session.notify(Event::Notice { text: two_profiles(folder, other) });
+    }
     prepare(&mut session, kept.is_some());
     let (ports, mut face) = ports(&session);
     let connect = Tcp { address: address.clone(), keepalive: false };
@@ -124,16 +138,21 @@ pub(super) async fn hold(
         driven = client.drive() => Some(driven),
         () = signals::interrupted(input) => None,
     };
+    if let (Purpose::Chat, Some(state), false, 1..) =
+        (purpose, &state, cli.temporary, client.session.logins())
+    {
+        last::write(state, &address);
+    }
     let (refusals, mistakes) = (client.session.refusals(), client.session.mistakes());
     let unfinished = client.session.is_unfinished();
     let Client { session, profile, mut rng, ports, .. } = client;
     drop((session, ports));
     carriers.into_iter().for_each(Carriers::join);
     let written = threads.join();
-    if driven.is_none() && errand.is_some() && unfinished && !cli.quiet {
+    if driven.is_none() && errand && unfinished && !cli.quiet {
         say_interrupted();
     }
-    if let Some(folder) = kept.filter(|_| errand.is_some() && !unfinished) {
+    if let Some(folder) = kept.filter(|_| errand && !unfinished) {
         forget(&folder, &mut rng);
     }
     drop(profile);
@@ -177,18 +196,36 @@ pub(super) fn seeded() -> Result<StdRng, Failure> {
     Ok(StdRng::from_seed(seed))
 }
 
-/// The folder of all state.
-fn state(cli: &Cli) -> Result<PathBuf, Failure> {
+/// The folder of all state, if there is a place for one.
+fn state(cli: &Cli) -> Option<PathBuf> {
     let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let xdg = || env::var_os("XDG_STATE_HOME").and_then(absolute);
     let home = || env::var_os("HOME").and_then(absolute).map(|home| home.join(".local/state"));
-    cli.state.clone().or_else(xdg).or_else(home).ok_or_else(|| {
-        Failure::new(
-            ExitCode::User,
-            "there is no folder for the profile: HOME is not set",
-            "name one with --state DIR",
-        )
-    })
+    cli.state.clone().or_else(xdg).or_else(home)
+}
+
+/// The profile's folder, and that of another of the same server, if there is a place for any.
+fn located(state: Option<&Path>, address: &Address, name: &PersonName) -> (Option<PathBuf>, Option<PathBuf>) {
+    match state.map(|state| locate(state, &address.host, address.port(), name)) {
+        Some(Located { folder, other }) => (Some(folder), other),
+        None => (None, None),
+    }
+}
+
+fn two_profiles(used: &Path, other: &Path) -> String {
+    format!(
+        "two profiles are of this server: '{}' is used, '{}' is not; whoever needs only one removes the other",
+        used.display(),
+        other.display()
+    )
+}
+
+fn homeless() -> Failure {
+    Failure::new(
+        ExitCode::User,
+        "there is no folder for the profile: HOME is not set",
+        "name one with --state DIR, or be somebody new each time with --temporary",
+    )
 }
 
 /// The threads of a face. Those that wait for a key end with the program.
