@@ -4,7 +4,7 @@
 use super::harness::{Identity, Native, bounded};
 use protocol::entry::Entry;
 use protocol::id::{Epoch, RoomId, Seq};
-use protocol::message::{Durability, OpenFrom, Range, Target};
+use protocol::message::{ClientMsg, Durability, OpenFrom, Range, Target};
 use server::clock::{Clock, SystemClock};
 use server::config::Plaintext;
 use server::files::{Contents, Disk};
@@ -181,4 +181,69 @@ async fn a_commit_that_takes_too_long_is_left_and_its_posts_are_sent_again() {
 #[tokio::test]
 async fn a_commit_that_nobody_was_told_of_is_not_made_twice() {
     bounded(60, check(0, 60_000, false)).await;
+}
+
+/// How a connection ends that comes back at once.
+#[derive(Clone, Copy, Debug)]
+enum Ending {
+    Bye,
+    Cut,
+    Fenced,
+}
+
+/// A client without memory says something new under the next number that it is told, while the posts of its last
+/// connection may still be on their way to the store.
+async fn check_return(ending: Ending, before: u64, trials: u64) {
+    let store = MemoryStore::new(Epoch([1; 16]), MemoryLimits::default());
+    let slow = Slow { store: store.clone(), before: Duration::from_millis(before), behind: Duration::ZERO };
+    let server = Here::start(slow).await;
+    for trial in 0..trials {
+        let identity = Identity::new(&format!("alice{trial}"));
+        let alice = Native::login(server.addr, &identity).await;
+        let room = alice.lobby();
+        for n in 0..20 {
+            alice.say(room, &format!("{trial}: line {n}"));
+        }
+        let older = match ending {
+            Ending::Bye => {
+                alice.send(&ClientMsg::Bye {});
+                Some(alice)
+            }
+            Ending::Cut => None,
+            Ending::Fenced => Some(alice),
+        };
+        let again = Native::login(server.addr, &identity).await;
+        let new = format!("{trial}: something new");
+        let counter = again.say(room, &new).value();
+        again.acked(counter).await;
+        drop(older);
+        let kept = entries(&store, room).await;
+        let own = kept.iter().filter(|entry| entry.person == Some(again.person)).count() as u64;
+        let is_new = |entry: &&Entry| entry.body == new.as_bytes();
+        assert_eq!(
+            kept.iter().filter(is_new).count(),
+            1,
+            "{ending:?}, trial {trial}: acknowledged and not stored"
+        );
+        assert_eq!(own, counter, "{ending:?}, trial {trial}: every number that was used is of a stored post");
+    }
+    server.kill();
+}
+
+#[tokio::test]
+async fn what_is_new_after_a_goodbye_is_stored_if_it_is_acknowledged() {
+    bounded(60, check_return(Ending::Bye, 0, 50)).await;
+    bounded(60, check_return(Ending::Bye, 30, 10)).await;
+}
+
+#[tokio::test]
+async fn what_is_new_after_a_cut_is_stored_if_it_is_acknowledged() {
+    bounded(60, check_return(Ending::Cut, 0, 50)).await;
+    bounded(60, check_return(Ending::Cut, 30, 10)).await;
+}
+
+#[tokio::test]
+async fn what_is_new_after_a_fence_is_stored_if_it_is_acknowledged() {
+    bounded(60, check_return(Ending::Fenced, 0, 50)).await;
+    bounded(60, check_return(Ending::Fenced, 30, 10)).await;
 }

@@ -11,7 +11,7 @@ use protocol::message::{Attempt, ClientMsg, Proof, Purpose, SKIPPED, ServerMsg};
 use protocol::wire::DecodeError;
 
 /// Bytes of the last field of `Hello`, which may be absent.
-const ATTEMPT: usize = 21;
+pub(super) const ATTEMPT: usize = 21;
 
 #[test]
 fn a_login_without_an_attempt_is_one_of_an_older_client() {
