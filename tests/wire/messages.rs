@@ -4,10 +4,12 @@ use super::arbitrary::{client_msg, server_msg};
 use super::cases;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use protocol::id::{DeviceId, RunId};
+use protocol::id::{DeviceId, Req, RoomId, RunId, Seq};
 use protocol::limits::HEADER;
 use protocol::message::ty::{CHUNK, HELLO};
-use protocol::message::{Attempt, ClientMsg, Proof, Purpose, SKIPPED, ServerMsg};
+use protocol::message::{
+    Attempt, ClientMsg, Proof, Purpose, RoomInfo, RoomKind, RoomsChange, SKIPPED, ServerMsg,
+};
 use protocol::wire::DecodeError;
 
 /// Bytes of the last field of `Hello`, which may be absent.
@@ -198,4 +200,25 @@ fn an_unknown_choice_a_bad_flag_and_bad_text_are_told_apart() {
     for (what, ty, payload, error) in cases {
         assert_eq!(ClientMsg::decode(ty, &payload), Err(error), "{what}");
     }
+}
+
+/// Nobody knows how long a choice of a later version is, so nothing behind it can be read.
+#[test]
+fn an_unknown_choice_in_a_list_ends_the_list() {
+    let known = |number| RoomInfo {
+        room: RoomId::new(number).expect("from 1"),
+        kind: RoomKind::Public,
+        name: "dev".into(),
+        topic: String::new(),
+        oldest: Seq::FIRST,
+        newest: None,
+        read: None,
+        unread: 0,
+        mentions: 0,
+    };
+    let rooms = |rooms| ServerMsg::Rooms { req: Req(0), change: RoomsChange::All, more: false, rooms };
+    let mut bytes = rooms(vec![known(1), known(2), known(3)]).encode().to_vec();
+    let second = bytes.windows(8).position(|part| part == 2_u64.to_be_bytes()).expect("room 2");
+    bytes[second + 8] = 99;
+    assert_eq!(ServerMsg::decode(bytes[4], &bytes[5..]), Ok(Some(rooms(vec![known(1)]))));
 }

@@ -270,7 +270,7 @@ macro_rules! wire_choice {
     };
 }
 
-/// A list: `u16` count, then the elements.
+/// A list: `u16` count, then the elements. One whose elements hold choices is the last field of its message.
 macro_rules! wire_list {
     ($($ty:ty),*) => {$(
         impl $crate::wire::Wire for Vec<$ty> {
@@ -283,7 +283,20 @@ macro_rules! wire_list {
             fn take(input: &mut &[u8]) -> Result<Self, $crate::wire::DecodeError> {
                 let count = <u16 as $crate::wire::Wire>::take(input)?;
                 // Grows as elements are found: a lying count reserves nothing.
-                (0..count).map(|_| <$ty as $crate::wire::Wire>::take(input)).collect()
+                let mut list = Self::new();
+                for _ in 0..count {
+                    match <$ty as $crate::wire::Wire>::take(input) {
+                        Ok(element) => list.push(element),
+                        // Nobody knows where the element of a later version ends: the list ends in front of it, and
+                        // so does the message.
+                        Err($crate::wire::DecodeError::UnknownTag(_)) => {
+                            *input = &[];
+                            break;
+                        }
+                        Err(error) => return Err(error),
+                    }
+                }
+                Ok(list)
             }
         }
     )*};
