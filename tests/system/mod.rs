@@ -3,11 +3,13 @@
 //! One file for each theme, each test named after the claim that it would refute. What they share is in `harness`.
 
 mod bad_input;
+mod bulk_refusals;
 mod changes;
 mod classic_faults;
 mod classic_mode;
 mod classic_talk;
 mod conversation;
+mod document;
 mod drain;
 mod errands;
 mod exactly_once;

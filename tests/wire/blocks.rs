@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::Config;
-use protocol::blocks::{BlockHasher, Tree, values_of};
+use protocol::blocks::{BlockHasher, Tree, hash_of_first, value_of, values_of};
 use protocol::id::{BlockValue, ContentHash};
 use protocol::limits::BLOCK;
 
@@ -39,6 +39,24 @@ fn the_hash_is_the_plain_one_on_every_side_of_every_border() {
             assert_eq!(hash, Some(plain_hash(&content)), "of {size} bytes");
             assert_eq!(values.len() as u64, values_of(size), "of {size} bytes");
         }
+    }
+}
+
+/// The same rows are held against code of their own by the tests of the document.
+#[test]
+fn the_values_in_the_document_are_those_of_the_code() {
+    let content: Vec<u8> = (0..2 * BLOCK).map(|n| (n % 251) as u8).collect();
+    let (first, second) = content.split_at(1 << 20);
+    let document = include_str!("../../crates/protocol/WIRE.md");
+    for (what, bytes) in [
+        ("`first`, the hash of block 0 alone", hash_of_first(first).0),
+        ("the value of block 0", value_of(0, first).0),
+        ("the value of block 1, if more followed", value_of(1, second).0),
+        ("the hash of the whole, the parent of both with the flag ROOT", plain_hash(&content).0),
+    ] {
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let row = format!("| {what} | `{hex}` |");
+        assert!(document.lines().any(|line| line == row), "{row}");
     }
 }
 

@@ -168,3 +168,27 @@ pub const LOG_FOLD_MS: u64 = 10_000;
 
 /// Time that the log gets at the server's end to be written, in ms: a reader that stands still holds up no stop.
 pub const LOG_FLUSH_MS: u64 = 1_000;
+
+/// Uploads that one person may have under way: a folder of files sent one by one, not a way to hold space.
+pub const MAX_UPLOADS: usize = 64;
+
+/// Connections beyond the clients that may be logged in: strangers about to log in, and those for files.
+pub const MAX_STRANGERS: usize = 1_024;
+
+/// Connections of one address other than this machine's own: an office behind one router, not a flood.
+pub const MAX_PER_ADDRESS: usize = 256;
+
+/// Posts of one person, or of one address, that may come at once: a client that comes back with what it held.
+pub const POST_BURST: u32 = 200;
+
+/// Time after which one more post is allowed, in ms: faster than anybody types.
+pub const POST_EVERY_MS: u32 = 20;
+
+/// Searches of one person, or of one address, that may come at once.
+pub const SEARCH_BURST: u32 = 20;
+
+/// Time after which one more search is allowed, in ms: each may look through all that was ever said.
+pub const SEARCH_EVERY_MS: u32 = 500;
+
+/// Time without a byte after which a connection for files that has no transfer is closed, in ms.
+pub const BULK_IDLE_MS: u64 = 60_000;

@@ -7,7 +7,7 @@ use protocol::classic::{self, ClassicError, ClassicMsg};
 use protocol::code::{Code, Fate};
 use protocol::frame::{Deframer, Frame, FrameError, Item};
 use protocol::id::{ContentHash, PersonId, RoomId, Seq, TransferId};
-use protocol::limits::{MAX_CLASSIC_TEXT, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
+use protocol::limits::{HEADER, MAX_CLASSIC_TEXT, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
 use protocol::message::{ClientMsg, FileBody, Proof, Purpose, ServerMsg, ty};
 use protocol::wire::DecodeError;
 use std::sync::Arc;
@@ -446,8 +446,13 @@ pub fn code_of(error: DecodeError) -> Code {
     }
 }
 
+/// The request id or counter of a message, 0 where it has none.
+pub fn request_of(msg: &ClientMsg) -> u64 {
+    peek_request(msg.ty(), &msg.encode()[HEADER..])
+}
+
 /// The request id or counter at the front of a payload that could not be read as a whole.
-fn peek_request(ty: u8, payload: &[u8]) -> u64 {
+pub fn peek_request(ty: u8, payload: &[u8]) -> u64 {
     let number = |n: usize| {
         payload.get(..n).map_or(0, |bytes| bytes.iter().fold(0, |all, byte| all << 8 | u64::from(*byte)))
     };

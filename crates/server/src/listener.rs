@@ -3,7 +3,11 @@
 use crate::conn::ConnId;
 use crate::connection::{Shared, serve};
 use crate::files::FileSystem;
+use crate::inbound::Refusal;
+use crate::inbox::Inbox;
 use crate::store::Store;
+use protocol::code::Code;
+use protocol::limits::{MAX_PER_ADDRESS, MAX_STRANGERS};
 use socket2::{SockRef, TcpKeepalive};
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -11,17 +15,18 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-/// Connections beyond the logged-in ones: strangers that are about to log in or to be refused.
-const STRANGERS: usize = 1_024;
+/// Connections that are told at once why they are turned away. Those beyond it are closed without a word.
+const TURNED_AWAY: usize = 64;
 
-/// Connections of one address other than this machine's own.
-const PER_ADDRESS: usize = 256;
+/// How long that may take.
+const TURNING_AWAY: Duration = Duration::from_secs(1);
 
 /// How long to wait when the machine has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
@@ -112,7 +117,7 @@ impl Addresses {
         let address = address.to_canonical();
         let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = open.entry(address).or_default();
-        if *count >= PER_ADDRESS && !address.is_loopback() {
+        if *count >= MAX_PER_ADDRESS && !address.is_loopback() {
             return false;
         }
         *count += 1;
@@ -140,7 +145,8 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
 ) {
     let addresses = Arc::new(Addresses::default());
     let mut connections = JoinSet::new();
-    let mut last = 0;
+    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+    let (mut last, mut refusals) = (0, 0_u64);
     loop {
         let accepted = tokio::select! {
             biased;
@@ -163,8 +169,21 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
                 continue;
             }
         };
-        if connections.len() >= max_clients + STRANGERS || !addresses.enter(peer.ip()) {
-            tracing::debug!(%peer, "too many connections");
+        let refused = if connections.len() >= max_clients + MAX_STRANGERS {
+            Some(Code::ServerFull)
+        } else {
+            (!addresses.enter(peer.ip())).then_some(Code::AddressFull)
+        };
+        if let Some(code) = refused {
+            refusals += 1;
+            let code_name = code.name();
+            tracing::info!(%peer, code = code_name, refusals, "a connection was turned away");
+            if let Ok(permit) = turned_away.clone().try_acquire_owned() {
+                tokio::spawn(async move {
+                    turn_away(read, write, code).await;
+                    drop(permit);
+                });
+            }
             continue;
         }
         last += 1;
@@ -176,7 +195,21 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
     }
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
-    let _ = tokio::time::timeout(ENDING, ended).await;
+    let _ = timeout(ENDING, ended).await;
+}
+
+/// Tells a connection why it is not taken, before anything of it is read. What it sends meanwhile is taken off the
+/// socket: a close with bytes unread would throw the reason away.
+async fn turn_away(read: impl AsyncRead + Unpin, mut write: impl AsyncWrite + Unpin, code: Code) {
+    let last_words = Refusal::of(code).encode_closing();
+    let said = async {
+        write.write_all(&last_words).await?;
+        write.shutdown().await?;
+        Inbox::new(read).discard().await;
+        io::Result::Ok(())
+    };
+    // Who does not listen is gone without having heard it.
+    let _ = timeout(TURNING_AWAY, said).await;
 }
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {
@@ -207,5 +240,37 @@ mod tests {
         assert_eq!(socket.tcp_user_timeout().unwrap(), None, "native readers may be slow");
         <TcpListener as Listen>::bound_unacknowledged(&write);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
+    }
+}
+
+#[cfg(test)]
+mod refusals {
+    use super::*;
+    use protocol::message::ServerMsg;
+    use tokio::io::{AsyncReadExt, duplex, split};
+
+    #[test]
+    fn an_address_has_so_many_connections_and_this_machine_any_number() {
+        let addresses = Addresses::default();
+        let (far, near): (IpAddr, IpAddr) = ([192, 0, 2, 7].into(), [127, 0, 0, 1].into());
+        for _ in 0..MAX_PER_ADDRESS {
+            assert!(addresses.enter(far) && addresses.enter(near));
+        }
+        assert!(!addresses.enter(far) && addresses.enter(near));
+        addresses.leave(far);
+        assert!(addresses.enter(far), "one has left");
+    }
+
+    #[tokio::test]
+    async fn a_connection_too_many_is_told_so_before_it_has_said_anything() {
+        let (ours, mut theirs) = duplex(1_024);
+        let (read, write) = split(ours);
+        let turned = tokio::spawn(turn_away(read, write, Code::AddressFull));
+        let mut heard = vec![0; Refusal::of(Code::AddressFull).encode_closing().len()];
+        theirs.read_exact(&mut heard).await.unwrap();
+        let msg = ServerMsg::decode(heard[4], &heard[5..]).unwrap().unwrap();
+        assert!(matches!(msg, ServerMsg::Error { code: 116, close: true, about: 0, req: 0, .. }), "{msg:?}");
+        drop(theirs);
+        turned.await.unwrap();
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::Steady;
 use protocol::id::PersonId;
+use protocol::limits::{POST_BURST, POST_EVERY_MS, SEARCH_BURST, SEARCH_EVERY_MS};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -24,10 +25,10 @@ pub struct Rate {
 }
 
 /// Posts: faster than anybody types, slow enough that a room can be read.
-pub const POSTS: Rate = Rate { burst: 200, every_ms: 20 };
+pub const POSTS: Rate = Rate { burst: POST_BURST, every_ms: POST_EVERY_MS };
 
 /// Searches: each may look through all that was ever said.
-pub const SEARCHES: Rate = Rate { burst: 20, every_ms: 500 };
+pub const SEARCHES: Rate = Rate { burst: SEARCH_BURST, every_ms: SEARCH_EVERY_MS };
 
 /// Buckets that are kept; beyond it full ones are forgotten, which changes nothing for their owners.
 const MAX_BUCKETS: usize = 100_000;

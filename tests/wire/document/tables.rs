@@ -114,6 +114,14 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_LOG_QUEUE,
         LOG_FOLD_MS,
         LOG_FLUSH_MS,
+        MAX_UPLOADS,
+        MAX_STRANGERS,
+        MAX_PER_ADDRESS,
+        POST_BURST,
+        POST_EVERY_MS,
+        SEARCH_BURST,
+        SEARCH_EVERY_MS,
+        BULK_IDLE_MS,
     ];
     let source = include_str!("../../../crates/protocol/src/limits.rs");
     let constants = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());
@@ -173,4 +181,24 @@ fn the_example_of_welcome_tells_the_true_limits() {
     assert_eq!((told.window_posts, told.window_bytes), (limits::WINDOW_POSTS, limits::WINDOW_BYTES));
     let times = (u64::from(told.ping_after_ms), u64::from(told.dead_after_ms));
     assert_eq!(times, (limits::PING_AFTER_MS, limits::DEAD_AFTER_MS));
+}
+
+/// Every number that was ever given, with its name: one that is given up stays here, and is given to nothing else.
+const GIVEN: &str = "100 bad_first_byte 101 empty_frame 102 frame_too_large 103 unknown_type 104 malformed \
+    105 bad_utf8 106 bad_number 107 unsupported 108 login_first 109 already_logged_in 110 version 111 login_timeout \
+    112 silent 113 plaintext_refused 114 no_tls 115 server_full 116 address_full 117 fenced 118 wrong_purpose \
+    119 stalled 200 bad_name 201 name_taken 210 no_such_room 211 not_a_member 212 no_such_person 213 not_allowed \
+    214 too_many_rooms 215 no_more_rooms 216 not_open 220 out_of_order 221 body_too_large 222 bad_text 223 empty_text \
+    224 bad_kind 225 too_fast 226 no_such_entry 240 disk_full 250 no_such_file 251 quota 252 wrong_content \
+    253 no_such_transfer 254 file_too_large";
+
+#[test]
+fn the_number_of_a_code_is_never_used_for_another() {
+    let words: Vec<_> = GIVEN.split_whitespace().collect();
+    let given: Vec<_> = words.chunks(2).map(|pair| (pair[0].parse().expect("a number"), pair[1])).collect();
+    assert!(given.is_sorted_by(|a, b| a.0 < b.0), "each number stands once");
+    for code in Code::ALL {
+        let pair = (code.number(), code.name());
+        assert!(given.contains(&pair), "{pair:?} is new: add it to the numbers given, or take a free one");
+    }
 }

@@ -5,12 +5,12 @@ mod send;
 
 use super::{FileSystem, UploadError};
 use crate::connection::Shared;
-use crate::inbound::{Dialect, Event, Hello, Refusal, code_of};
+use crate::inbound::{Dialect, Event, Hello, Refusal, code_of, peek_request, request_of};
 use crate::inbox::Inbox;
 use protocol::code::{Code, Fate};
 use protocol::frame::{FrameError, OwnedItem};
 use protocol::id::{PersonId, Req};
-use protocol::limits::{DEAD_AFTER_MS, MAX_BULK_FRAME, PING_AFTER_MS};
+use protocol::limits::{BULK_IDLE_MS, DEAD_AFTER_MS, MAX_BULK_FRAME, PING_AFTER_MS};
 use protocol::message::{ClientMsg, Reply, ServerMsg, ty};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 /// How long a connection without a transfer may stand still.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_millis(BULK_IDLE_MS);
 
 /// How long the other side of a transfer may be silent. What was checked stays.
 const DEAD: Duration = Duration::from_millis(DEAD_AFTER_MS);
@@ -167,14 +167,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
 
     /// Something that has no place here: late frames of a transfer that ended, or chat.
     async fn answer_aside(&mut self, msg: &ClientMsg) -> Result<(), End> {
-        let (code, req) = match msg {
+        let code = match msg {
             ClientMsg::Grant { .. } | ClientMsg::Chunk { .. } | ClientMsg::Check { .. } => return Ok(()),
-            ClientMsg::Done { req, .. } | ClientMsg::Drop { req } => (Code::NoSuchTransfer, u64::from(req.0)),
-            ClientMsg::Hello { .. } => (Code::AlreadyLoggedIn, 0),
-            ClientMsg::Post { counter, .. } => (Code::WrongPurpose, counter.value()),
-            _ => (Code::WrongPurpose, 0),
+            ClientMsg::Done { .. } | ClientMsg::Drop { .. } => Code::NoSuchTransfer,
+            ClientMsg::Hello { .. } => Code::AlreadyLoggedIn,
+            _ => Code::WrongPurpose,
         };
-        self.refuse(Refusal::about(code, msg.ty(), req)).await
+        self.refuse(Refusal::about(code, msg.ty(), request_of(msg))).await
     }
 }
 
@@ -189,7 +188,8 @@ fn read_frame(item: Result<OwnedItem, FrameError>) -> Result<Option<ClientMsg>, 
             Err(Refusal::about(Code::FrameTooLarge, ty, 0).with(u64::from(MAX_BULK_FRAME)))
         }
         Ok(OwnedItem::Frame { ty, payload }) => {
-            ClientMsg::decode_owned(ty, &payload).map_err(|error| Refusal::about(code_of(error), ty, 0))
+            let refusal = |error| Refusal::about(code_of(error), ty, peek_request(ty, &payload));
+            ClientMsg::decode_owned(ty, &payload).map_err(refusal)
         }
     }
 }

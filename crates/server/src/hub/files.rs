@@ -144,6 +144,9 @@ impl Hub {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Code::Version);
         }
+        if self.settings.max_file == 0 {
+            return Err(Code::Unsupported);
+        }
         // A guest ends with the one connection that they have, so nobody could know them again.
         let Proof::Secret { secret } = &hello.proof else { return Err(Code::NotAllowed) };
         let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());

@@ -12,13 +12,10 @@ use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Millis, PersonId, RoomId, Seq, TransferId};
-use protocol::limits::MAX_FILE_NAME;
+use protocol::limits::{MAX_FILE_NAME, MAX_UPLOADS};
 use protocol::message::{OfferBody, Target};
 use protocol::text::check_line;
 use std::collections::BTreeMap;
-
-/// Uploads that one person may have under way.
-const MAX_UPLOADS: usize = 64;
 
 /// How long an upload is known by its number after its entry was stored, in ms: readers of its offer may come late.
 const POSTED_MS: u64 = 600_000;
