@@ -187,9 +187,10 @@ fn the_example_of_welcome_tells_the_true_limits() {
 const GIVEN: &str = "100 bad_first_byte 101 empty_frame 102 frame_too_large 103 unknown_type 104 malformed \
     105 bad_utf8 106 bad_number 107 unsupported 108 login_first 109 already_logged_in 110 version 111 login_timeout \
     112 silent 113 plaintext_refused 114 no_tls 115 server_full 116 address_full 117 fenced 118 wrong_purpose \
-    119 stalled 200 bad_name 201 name_taken 210 no_such_room 211 not_a_member 212 no_such_person 213 not_allowed \
+    119 stalled 125 busy 126 in_use 200 bad_name 201 name_taken 210 no_such_room \
+    211 not_a_member 212 no_such_person 213 not_allowed \
     214 too_many_rooms 215 no_more_rooms 216 not_open 220 out_of_order 221 body_too_large 222 bad_text 223 empty_text \
-    224 bad_kind 225 too_fast 226 no_such_entry 240 disk_full 250 no_such_file 251 quota 252 wrong_content \
+    224 bad_kind 225 too_fast 226 no_such_entry 229 other_content 240 disk_full 250 no_such_file 251 quota 252 wrong_content \
     253 no_such_transfer 254 file_too_large";
 
 #[test]
