@@ -57,6 +57,9 @@ impl Device {
 /// A keyed hash of what a post holds.
 pub type Fingerprint = u64;
 
+/// That of a post which the server numbers itself, for a classic client: it is never sent again.
+pub const NOT_COMPARED: Fingerprint = 0;
+
 /// All devices.
 #[derive(Debug, Default)]
 pub struct Devices {

@@ -4,6 +4,7 @@ use super::post::Post;
 use super::{Effect, FetchAnswer, Hub, Voice};
 use crate::clock::Now;
 use crate::conn::{ConnId, Held};
+use crate::devices::NOT_COMPARED;
 use crate::inbound::ClassicLine;
 use crate::log::View;
 use crate::voice;
@@ -93,7 +94,7 @@ impl Hub {
             written: Millis(0),
             body: Bytes::copy_from_slice(text.as_bytes()),
         };
-        match self.accept(speaker.conn, post, held, speaker.now) {
+        match self.accept(speaker.conn, post, NOT_COMPARED, held, speaker.now) {
             Ok(_) => {}
             Err((code, _)) => self.tell(speaker, &format!("Nobody got that: {}.", code.text())),
         }

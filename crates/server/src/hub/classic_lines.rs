@@ -5,6 +5,7 @@ use super::post::Stored;
 use super::search::Wanted;
 use super::{FoundAnswer, Hub};
 use crate::conn::{ConnId, Held};
+use crate::devices::NOT_COMPARED;
 use crate::sequencer::Waiting;
 use crate::voice;
 use protocol::code::Code;
@@ -58,7 +59,7 @@ impl Hub {
                 continue;
             }
             let counter = self.devices.expected(device);
-            self.devices.accept(device, counter, 0);
+            self.devices.accept(device, counter, NOT_COMPARED);
             waiting.entry.origin = Some((device, counter));
             self.sequencer.push(waiting);
         }

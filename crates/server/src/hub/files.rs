@@ -5,6 +5,7 @@ use super::uploads::check_file_name;
 use super::{Effect, Hub, Voice};
 use crate::clock::Now;
 use crate::conn::ConnId;
+use crate::devices::NOT_COMPARED;
 use crate::files::Brought;
 use crate::inbound::Hello;
 use crate::shelf::{Item, Named};
@@ -354,7 +355,7 @@ impl Hub {
             written: Millis(0),
             body: file.encode(),
         };
-        match self.accept(conn, post, None, now) {
+        match self.accept(conn, post, NOT_COMPARED, None, now) {
             Ok(_) => Ok(format!("You sent '{}' ({}).", file.name, protocol::size::human_size(file.size))),
             Err(refusal) => Err(refused(refusal)),
         }

@@ -183,8 +183,9 @@ impl Hub {
         agent: &str,
         now: Now,
     ) {
-        let (conn_, said) = (conn.clone(), BTreeMap::new());
-        let session = Session { conn: conn_, person, device, voice, arrival: None, attempt: None, said };
+        let said = BTreeMap::new();
+        let session =
+            Session { conn: conn.clone(), person, device, voice, arrival: None, attempt: None, said };
         self.sessions.insert(conn.id, session);
         self.by_device.insert(device, conn.id);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);

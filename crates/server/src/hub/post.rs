@@ -100,7 +100,7 @@ impl Hub {
             Verdict::Waiting => return,
             Verdict::Other { expected } => Err((Code::OtherContent, expected.value())),
             Verdict::OutOfOrder { expected } => Err((Code::OutOfOrder, expected.value())),
-            Verdict::Next => self.accept(conn, post, held, now),
+            Verdict::Next => self.accept(conn, post, content, held, now),
         };
         if let Err((code, detail)) = refused {
             self.refuse(conn, Refusal::about(code, ty::POST, counter.value()).with(detail), now);
@@ -112,6 +112,7 @@ impl Hub {
         &mut self,
         conn: ConnId,
         post: Post,
+        content: Fingerprint,
         held: Option<Arc<Held>>,
         now: Now,
     ) -> Result<RoomId, Refused> {
@@ -143,7 +144,7 @@ impl Hub {
         if post.kind == EntryKind::FileOffer {
             self.set_offer_waiting(&post.body, true);
         }
-        self.devices.accept(device, post.counter, post.fingerprint(&self.settings.run_key));
+        self.devices.accept(device, post.counter, content);
         self.set_typing(person, room, false, now);
         let mentions = self.named_in(room, person, &post);
         let entry = NewEntry {
