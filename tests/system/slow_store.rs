@@ -4,7 +4,8 @@
 use super::harness::{Identity, Native, bounded};
 use protocol::entry::Entry;
 use protocol::id::{Epoch, RoomId, Seq};
-use protocol::message::{ClientMsg, Durability, OpenFrom, Range, Target};
+use protocol::limits::HEADER;
+use protocol::message::{ClientMsg, Durability, OpenFrom, Range, Target, ty};
 use server::clock::{Clock, SystemClock};
 use server::config::Plaintext;
 use server::files::{Contents, Disk};
@@ -18,7 +19,8 @@ use server::store::{
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -246,4 +248,36 @@ async fn what_is_new_after_a_cut_is_stored_if_it_is_acknowledged() {
 async fn what_is_new_after_a_fence_is_stored_if_it_is_acknowledged() {
     bounded(60, check_return(Ending::Fenced, 0, 50)).await;
     bounded(60, check_return(Ending::Fenced, 30, 10)).await;
+}
+
+#[tokio::test]
+async fn nothing_comes_in_front_of_a_welcome_that_waits() {
+    bounded(60, async {
+        let store = MemoryStore::new(Epoch([1; 16]), MemoryLimits::default());
+        let slow = Slow { store, before: Duration::from_millis(200), behind: Duration::ZERO };
+        let server = Here::start(slow).await;
+        let identity = Identity::new("alice");
+        let mut other = Native::login(server.addr, &identity.other_device()).await;
+        let gone = Native::login(server.addr, &identity).await;
+        for n in 0..5 {
+            gone.say(gone.lobby(), &format!("line {n}"));
+            sleep(Duration::from_millis(10)).await;
+        }
+        drop(gone);
+        let joined = async {
+            sleep(Duration::from_millis(30)).await;
+            other.join("dev").await
+        };
+        let first = async {
+            let mut again = TcpStream::connect(server.addr).await.expect("the server listens");
+            again.write_all(&identity.hello().encode()).await.expect("it takes a login");
+            let mut head = [0; HEADER];
+            again.read_exact(&mut head).await.expect("it answers");
+            head[4]
+        };
+        let (first, _) = tokio::join!(first, joined);
+        assert_eq!(first, ty::WELCOME);
+        server.kill();
+    })
+    .await;
 }

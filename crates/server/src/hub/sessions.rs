@@ -133,8 +133,10 @@ impl Hub {
     }
 
     /// Sends once what was accepted so far of this device is committed, and every change.
+    ///
+    /// Nothing comes in front of a `Welcome` that waits, and the list of rooms behind it is as new as this would be.
     pub(super) fn send_after_commit(&mut self, conn: ConnId, bytes: Bytes) {
-        if let Some(session) = self.sessions.get(&conn) {
+        if let Some(session) = self.sessions.get(&conn).filter(|session| session.arrival.is_none()) {
             self.sequencer.reply(session.conn.clone(), session.device, bytes);
         }
     }
