@@ -2,7 +2,7 @@
 //!
 //! Source: Marc Brooker, "Exponential Backoff And Jitter" (AWS Architecture Blog, 2015).
 
-use protocol::limits::{FIRST_BACKOFF_MS, MAX_BACKOFF_MS};
+use protocol::limits::{FIRST_BACKOFF_MS, MAX_BACKOFF_MS, STEADY_MS};
 use rand::{Rng, RngExt};
 
 /// The bound of the next wait.
@@ -24,6 +24,14 @@ impl Backoff {
         let wait = rng.random_range(0..=self.bound);
         self.bound = (self.bound * 2).min(MAX_BACKOFF_MS);
         wait
+    }
+
+    /// A connection on which a login worked has ended after this many ms. One that lasted begins the waits anew; one
+    /// that did not proves nothing: whatever ended it may end the next one at once.
+    pub fn handle_end(&mut self, lasted_ms: u64) {
+        if lasted_ms >= STEADY_MS {
+            *self = Self::default();
+        }
     }
 }
 

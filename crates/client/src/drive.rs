@@ -74,11 +74,11 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
         let mut backoff = Backoff::default();
         let mut wait = 0;
         self.session.handle_tick(self.clock.now());
-        while let Some(stream) = self.drive_until_connected(wait).await? {
-            let served = self.session.logins();
+        while let Some(stream) = self.drive_until_connected(wait, &mut backoff).await? {
+            let (served, begun) = (self.session.logins(), self.clock.now());
             self.drive_connection(stream).await;
             if self.session.logins() > served {
-                backoff = Backoff::default();
+                backoff.handle_end(since(self.clock.now().steady, begun.steady));
             }
             wait = u64::from(self.session.take_stay_away()) + backoff.next_wait(&mut self.rng);
         }
@@ -87,8 +87,11 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
     }
 
     /// Waits so many ms, then tries to connect until that works; `None` if the session ends before.
-    async fn drive_until_connected(&mut self, mut wait: u64) -> Result<Option<C::Stream>, DriveError> {
-        let mut backoff = Backoff::default();
+    async fn drive_until_connected(
+        &mut self,
+        mut wait: u64,
+        backoff: &mut Backoff,
+    ) -> Result<Option<C::Stream>, DriveError> {
         loop {
             let attempt = attempt(Duration::from_millis(wait), self.connect.connect());
             tokio::pin!(attempt);

@@ -135,6 +135,10 @@ pub const MAX_BACKOFF_MS: u64 = 8_000;
 /// Bound of the first wait before an attempt to connect again, in ms.
 pub const FIRST_BACKOFF_MS: u64 = 250;
 
+/// Time that a connection lasts before the waits begin anew from the first bound, in ms: a server that takes a login
+/// and closes then is waited for as long as one that takes none.
+pub const STEADY_MS: u64 = 5_000;
+
 /// Time that presence is gathered before it is told, in ms: a burst of joins becomes one frame.
 pub const PRESENCE_GATHER_MS: u64 = 100;
 

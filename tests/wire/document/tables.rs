@@ -103,6 +103,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         PROGRESS_MS,
         MAX_BACKOFF_MS,
         FIRST_BACKOFF_MS,
+        STEADY_MS,
         PRESENCE_GATHER_MS,
         PRESENCE_GRACE_MS,
         TYPING_MS,

@@ -5,7 +5,7 @@ use super::incoming::Incoming;
 use super::outgoing::Outgoing;
 use super::session::{ClassicEnd, ClassicSession};
 use crate::backoff::Backoff;
-use crate::clock::{Clock, Now};
+use crate::clock::{Clock, Now, since};
 use crate::drive::{Connect, DriveError, Input, Ports, Ready, Step, attempt};
 use crate::session::event::Loss;
 use crate::transfer::{Failure, Opening, Received, Source, candidates};
@@ -57,11 +57,11 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
     pub async fn drive(&mut self) -> Result<ClassicEnd, DriveError> {
         let mut backoff = Backoff::default();
         let mut wait = 0;
-        while let Some(stream) = self.drive_until_connected(wait).await? {
-            let joins = self.session.joins();
+        while let Some(stream) = self.drive_until_connected(wait, &mut backoff).await? {
+            let (joins, begun) = (self.session.joins(), self.clock.now());
             self.drive_connection(stream).await;
             if self.session.joins() > joins {
-                backoff = Backoff::default();
+                backoff.handle_end(since(self.clock.now().steady, begun.steady));
             }
             wait = backoff.next_wait(&mut self.rng);
         }
@@ -70,8 +70,11 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
         Ok(self.session.end().cloned().unwrap_or(ClassicEnd::Quit))
     }
 
-    async fn drive_until_connected(&mut self, mut wait: u64) -> Result<Option<C::Stream>, DriveError> {
-        let mut backoff = Backoff::default();
+    async fn drive_until_connected(
+        &mut self,
+        mut wait: u64,
+        backoff: &mut Backoff,
+    ) -> Result<Option<C::Stream>, DriveError> {
         loop {
             let connecting = attempt(Duration::from_millis(wait), self.connect.connect());
             tokio::pin!(connecting);

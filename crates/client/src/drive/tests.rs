@@ -202,6 +202,50 @@ async fn later_attempts_are_repeated_until_one_works() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_closes_behind_each_welcome_is_not_run_over() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "before").await;
+        until(&mut face, is_said("before")).await;
+        server.dismiss(true);
+        server.cut();
+        let before = server.connections();
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let attempts = server.connections() - before;
+        assert!((5..40).contains(&attempts), "{attempts} logins in a minute");
+        server.dismiss(false);
+        type_line(&face, "after").await;
+        until(&mut face, is_said("after")).await;
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_lasted_is_replaced_at_once() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let talk = async {
+        type_line(&face, "before").await;
+        until(&mut face, is_said("before")).await;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_secs(6)).await;
+            let before = server.connections();
+            server.cut();
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            assert_eq!(server.connections(), before + 1, "a first wait is at most 250 ms");
+        }
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+    };
+    let (end, ()) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_silent_server_is_left_after_fifteen_seconds() {
     let server = Server::start();
     let (client, mut face) = client(&server, &MemoryFiles::default());

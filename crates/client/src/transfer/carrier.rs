@@ -79,6 +79,10 @@ struct Job<'a, C> {
     signal: watch::Receiver<Signal>,
     /// When it was told last how far it is.
     told: Cell<Option<Instant>>,
+    /// When the last login worked, until that connection has ended.
+    logged_in: Cell<Option<Instant>>,
+    /// Bytes that moved at the best of all attempts, and whether it was the last one.
+    furthest: Cell<(u64, bool)>,
 }
 
 impl<'a, C> Job<'a, C> {
@@ -91,7 +95,8 @@ impl<'a, C> Job<'a, C> {
         signal: watch::Receiver<Signal>,
     ) -> Self {
         let rng = StdRng::from_seed(rng.random());
-        Self { id, connect, login, rng, news, signal, told: Cell::new(None) }
+        let (told, logged_in, furthest) = (Cell::new(None), Cell::new(None), Cell::new((0, false)));
+        Self { id, connect, login, rng, news, signal, told, logged_in, furthest }
     }
 }
 
@@ -209,6 +214,11 @@ impl<C: Connect> Job<'_, C> {
     async fn tell(&self, step: Step) {
         if !step.is_progress() {
             return tell(self.news, self.id, step).await;
+        }
+        if let Step::Moved(offset) = step
+            && offset > self.furthest.get().0
+        {
+            self.furthest.set((offset, true));
         }
         // Not each time, and not if nobody listens that fast.
         if self.told.get().is_none_or(|told| told.elapsed() >= OFTEN) {
@@ -343,8 +353,14 @@ impl<C: Connect> Job<'_, C> {
             Stop::Passing(trouble) => trouble,
             Stop::Failed(failure) => return Some(Step::Failed(failure)),
         };
-        if self.told.take().is_some() {
+        self.told.set(None);
+        let lasted = self.logged_in.take().map_or(0, |since| since.elapsed().as_millis());
+        backoff.handle_end(u64::try_from(lasted).unwrap_or(u64::MAX));
+        let (furthest, moved) = self.furthest.get();
+        if moved {
+            // What it has moved is not asked for again, so a link that breaks often gets to the end of the file.
             *backoff = Backoff::default();
+            self.furthest.set((furthest, false));
         }
         self.tell(Step::Broken(trouble)).await;
         let wait = Duration::from_millis(backoff.next_wait(&mut self.rng));
@@ -362,7 +378,9 @@ impl<C: Connect> Job<'_, C> {
             Ok(Err(error)) => return Err(Trouble::NotReached(super::source::plain_words(&error))),
             Err(_) => return Err(Trouble::NotReached("no answer within 10 s".to_owned())),
         };
-        Link::log_in(stream, &self.login.hello()).await
+        let link = Link::log_in(stream, &self.login.hello()).await?;
+        self.logged_in.set(Some(Instant::now()));
+        Ok(link)
     }
 }
 

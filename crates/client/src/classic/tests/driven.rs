@@ -13,6 +13,7 @@ use std::fs;
 use std::future::Future;
 use std::io;
 use std::sync::Mutex;
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -261,4 +262,28 @@ async fn a_link_that_breaks_inside_files_leaves_nothing_half_and_sends_again() {
     let steps = steps(&events);
     assert!(steps.iter().any(|step| matches!(step, TransferStep::Broken(_))), "{steps:?}");
     assert!(steps.iter().any(|step| matches!(step, TransferStep::Failed(Failure::CutOff))), "{steps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_closes_behind_each_greeting_is_not_run_over() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (_, end) = run(&folder, |mut server, input| async move {
+        let mut joins = 0;
+        let dismiss = async {
+            loop {
+                server.accept().await.greet().await;
+                joins += 1;
+            }
+        };
+        let minute = tokio::time::timeout(Duration::from_secs(60), dismiss).await;
+        assert!(minute.is_err(), "it tries again and again");
+        assert!((5..40).contains(&joins), "{joins} joins in a minute");
+        drop(input);
+        let mut peer = server.accept().await;
+        peer.greet().await;
+        peer.hears(ClassicMsg::Text("/quit")).await;
+        peer.say(ClassicReply::Command(QUIT_ACK)).await;
+    })
+    .await;
+    assert_eq!(end, ClassicEnd::Quit);
 }

@@ -25,6 +25,7 @@ struct State {
     last: u64,
     refuse: usize,
     nonsense: bool,
+    dismiss: bool,
     /// Posts after which the coming connections break, in order.
     breaks: VecDeque<usize>,
 }
@@ -115,6 +116,15 @@ impl Server {
 
     pub(super) fn talk_nonsense(&self) {
         self.lock().nonsense = true;
+    }
+
+    /// Closes each connection right behind its welcome.
+    pub(super) fn dismiss(&self, dismiss: bool) {
+        self.lock().dismiss = dismiss;
+    }
+
+    pub(super) fn connections(&self) -> u64 {
+        *self.connections.borrow()
     }
 
     pub(super) fn cut(&self) {
@@ -228,6 +238,9 @@ impl Connection {
     async fn log_in(&mut self) -> io::Result<()> {
         let last_counter = Counter::new(self.server.lock().last);
         self.say(&welcome(last_counter)).await?;
+        if self.server.lock().dismiss {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
         let newest = Seq::new(self.server.lock().log.len() as u64);
         let rooms = vec![lobby(newest)];
         self.say(&ServerMsg::Rooms { req: Req(0), change: RoomsChange::All, more: false, rooms }).await

@@ -468,3 +468,22 @@ async fn a_dead_link_is_noticed_within_15_s() {
     timeout(Duration::from_secs(60), sending).await.expect("it is noticed");
     assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_always_breaks_at_the_same_byte_is_not_run_over() {
+    let minute = Duration::from_secs(60);
+    let server = FakeServer::new([Fault::Break(3_500_000); 1_000]);
+    let (_folder, path) = file(LEN);
+    let files = MemoryFiles::default();
+    let sent = timeout(minute, sending(&server, &files, upload(&path, None), quietly)).await;
+    assert!(sent.is_err(), "it tries again and again");
+    assert!((5..40).contains(&server.connections()), "{} connections in a minute", server.connections());
+
+    let server = FakeServer::new([Fault::Break(3_500_000); 1_000]);
+    let hash = server.store(&content(LEN));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let first = vec![download(1, whole(hash), LEN)];
+    let received = timeout(minute, receiving(&server, folder.path(), first, quietly)).await;
+    assert!(received.is_err(), "it tries again and again");
+    assert!((5..40).contains(&server.connections()), "{} connections in a minute", server.connections());
+}
