@@ -43,7 +43,6 @@ mod transfers;
 mod unkept;
 mod view;
 
-pub(crate) use entries::mentions;
 pub use outbox::{
     Content, DownJob, DownStage, Job, Offer, Outcome, Pending, Post, Record, UpJob, Whereabouts,
 };

@@ -15,6 +15,7 @@ pub mod entry;
 pub mod frame;
 pub mod id;
 pub mod limits;
+pub mod mention;
 pub mod message;
 pub mod name;
 pub mod size;

@@ -96,6 +96,12 @@ pub const MAX_QUERY: usize = 512;
 /// People that one entry names for their counts: more is a shout, not an address.
 pub const MAX_MENTIONS: usize = 16;
 
+/// Words with an `@` that are looked at in one text: a longer list is no address either.
+pub const MAX_MENTION_WORDS: usize = 64;
+
+/// Names that are looked up for one text: a word of signs may be as many names as it has signs.
+pub const MAX_MENTION_LOOKUPS: usize = 128;
+
 /// Entries that name a member and are not read, as they are counted: who was away for long learns "1,000".
 pub const MAX_UNREAD_MENTIONS: usize = 1_000;
 

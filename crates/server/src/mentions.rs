@@ -1,56 +1,8 @@
-//! Mentions: whom a text names, and what of that somebody has not read yet.
+//! What of the entries that name somebody they have not read yet. Whom an entry names says [`protocol::mention`].
 
 use protocol::id::{PersonId, Seq};
-use protocol::limits::{MAX_MENTIONS, MAX_NAME_BYTES, MAX_UNREAD_MENTIONS};
+use protocol::limits::MAX_UNREAD_MENTIONS;
 use std::collections::{BTreeMap, VecDeque};
-
-/// Words with an `@` that are looked at.
-const MAX_WORDS: usize = 64;
-
-/// Names that are looked up for one text: a long word of signs may be as many names as it has signs.
-const MAX_LOOKUPS: usize = 128;
-
-/// Whom a text names: `@name` anywhere, not behind a letter or a digit, or `name:` and `name,` at its beginning.
-///
-/// `find` knows who may be named by a name. Only what looks like an address is looked up, so that a text costs the
-/// same in a large room as in a small one.
-pub fn named(text: &str, mut find: impl FnMut(&str) -> Option<PersonId>) -> Vec<PersonId> {
-    let mut people = Vec::new();
-    let mut note = |person: Option<PersonId>| {
-        people.extend(person.filter(|person| people.len() < MAX_MENTIONS && !people.contains(person)));
-        person.is_some()
-    };
-    note(addressed(text).and_then(&mut find));
-    let mut lookups = 0;
-    for (at, _) in text.match_indices('@').take(MAX_WORDS) {
-        if text[..at].chars().next_back().is_some_and(char::is_alphanumeric) {
-            continue;
-        }
-        for name in names(&text[at + 1..]) {
-            lookups += 1;
-            if lookups > MAX_LOOKUPS || note(find(name)) {
-                break;
-            }
-        }
-    }
-    people
-}
-
-/// The first word without the colon or comma that makes it an address.
-fn addressed(text: &str) -> Option<&str> {
-    let word = text.split_whitespace().next()?;
-    word.strip_suffix([':', ',']).filter(|name| !name.is_empty() && name.len() <= MAX_NAME_BYTES)
-}
-
-/// What may be a name at the beginning of a text, longest first: it ends in front of a sign, or at the end.
-fn names(text: &str) -> impl Iterator<Item = &str> {
-    let end = text.find(|c: char| c.is_whitespace() || c == ',').unwrap_or(text.len());
-    let word = &text[..text.floor_char_boundary(end.min(MAX_NAME_BYTES))];
-    let is_end = move |at: &usize| !text[*at..].starts_with(char::is_alphanumeric);
-    let ends = word.char_indices().map(|(at, _)| at).skip(1).chain([word.len()]);
-    let ends: Vec<_> = if word.is_empty() { Vec::new() } else { ends.filter(is_end).collect() };
-    ends.into_iter().rev().map(move |end| &word[..end])
-}
 
 /// Entries of a room that name somebody and are not read. Only those who are named cost anything.
 ///
@@ -122,70 +74,6 @@ impl Mentions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use protocol::name::NameKey;
-
-    /// Names of the people 1, 2, 3 …
-    const PEOPLE: [&str; 5] = ["alice", "bob", "bob.", "Jörg", "c3:po"];
-
-    fn find(name: &str) -> Option<PersonId> {
-        let at = PEOPLE.iter().position(|known| NameKey::of(known) == NameKey::of(name))?;
-        PersonId::new(at as u64 + 1)
-    }
-
-    fn check(text: &str, expected: &[u64]) {
-        let people: Vec<_> = named(text, find).iter().map(|person| person.value()).collect();
-        assert_eq!(people, expected, "{text:?}");
-    }
-
-    #[test]
-    fn a_name_behind_an_at_is_named_wherever_it_stands() {
-        check("hello @alice", &[1]);
-        check("(@alice) and @BOB's cat", &[1, 2]);
-        check("@jörg, @JÖRG and @Jo\u{308}rg", &[4]);
-        check("@bob. or @bob.! or @bob..", &[3]);
-        check("@bob, hi", &[2]);
-        check("@c3:po!", &[5]);
-        check("@@alice", &[1]);
-    }
-
-    #[test]
-    fn what_only_looks_like_a_name_is_none() {
-        check("mail@alice me", &[]);
-        check("@alicent", &[]);
-        check("@ alice", &[]);
-        check("alice", &[]);
-        check("say alice: hi", &[]);
-        check("@", &[]);
-        check("", &[]);
-    }
-
-    #[test]
-    fn who_is_addressed_at_the_beginning_is_named() {
-        check("alice: hi", &[1]);
-        check("  Bob, hi @alice", &[2, 1]);
-        check("alice:", &[1]);
-        check(": hi", &[]);
-        check("c3:po: hi", &[5]);
-    }
-
-    #[test]
-    fn everybody_is_named_once_and_only_so_many() {
-        check("@alice @alice alice: @bob", &[1, 2]);
-        let many = |name: &str| name.parse().ok().and_then(PersonId::new);
-        let text: String = (1..=40).map(|n| format!("@{n} ")).collect();
-        assert_eq!(named(&text, many).len(), MAX_MENTIONS);
-    }
-
-    #[test]
-    fn a_text_of_signs_costs_a_bounded_number_of_lookups() {
-        let mut lookups = 0;
-        let nobody = |_: &str| {
-            lookups += 1;
-            None
-        };
-        named(&"@!".repeat(8_000), nobody);
-        assert!(lookups <= MAX_LOOKUPS + 1, "{lookups}");
-    }
 
     #[test]
     fn mentions_count_until_they_are_read_removed_or_trimmed() {

@@ -96,7 +96,7 @@ fn it_joins_first_and_takes_lines_when_it_is_greeted() {
 #[test]
 fn everything_that_a_classic_server_says_is_shown_as_what_it_is() {
     let mut client = Scripted::up(false);
-    client.hear(ClassicReply::Text("alice::hi, bob"));
+    client.hear(ClassicReply::Text("alice::hi, @bob"));
     client.hear(ClassicReply::Text("alice::a::b"));
     client.hear(ClassicReply::Text("[Server] Online users: alice, bob"));
     client.hear(ClassicReply::Text("[Server] alice sends 'a::b'"));
@@ -112,7 +112,7 @@ fn everything_that_a_classic_server_says_is_shown_as_what_it_is() {
     assert_eq!(
         said(&events),
         [
-            (Some("alice"), "hi, bob", text),
+            (Some("alice"), "hi, @bob", text),
             (Some("alice"), "a::b", text),
             (None, "[Server] Online users: alice, bob", system),
             (None, "[Server] alice sends 'a::b'", system),

@@ -1,7 +1,6 @@
 //! Answers to questions.
 
 use super::Session;
-use super::entries::names_me;
 use super::event::{Event, Said};
 use super::place::Place;
 use super::recent::Recent;
@@ -29,7 +28,8 @@ impl Session {
         };
         let place = room.place();
         for found in found {
-            room.remember(&found.entry, names_me(&found.entry, &name));
+            let mention = room.names_me(&found.entry, &name);
+            room.remember(&found.entry, mention);
         }
         let seen = self.keeper.position(id).flatten();
         let missed = found.iter().filter(|found| Some(found.entry.seq) > seen).count();

@@ -8,7 +8,6 @@ use super::recent::News;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::RoomId;
 use protocol::message::{FileBody, OfferBody};
-use protocol::name::NameKey;
 
 impl Session {
     pub(super) fn handle_entries(&mut self, id: RoomId, entries: &[Entry]) {
@@ -45,7 +44,8 @@ impl Session {
         let Some(room) = self.rooms.by_id(id) else {
             return;
         };
-        let news = room.remember(entry, names_me(entry, &self.name));
+        let mention = room.names_me(entry, &self.name);
+        let news = room.remember(entry, mention);
         let unread = room.unread.take_if(|(first, _)| entry.seq >= *first);
         let room_is_read = room.history;
         if self.ignored.hides(entry.person, &entry.name) || news == News::Known {
@@ -94,6 +94,7 @@ impl Session {
         let file = (entry.kind == EntryKind::File).then(|| FileBody::decode(&entry.body).ok()).flatten();
         let text = words(entry);
         let mine = entry.person.is_some() && entry.person == self.me;
+        let names_me = || self.rooms.by_place(place).is_some_and(|room| room.names_me(entry, &self.name));
         Said {
             here: place.is(&self.current),
             seq: entry.seq,
@@ -101,7 +102,7 @@ impl Session {
             written: entry.written,
             name: entry.person.map(|_| entry.name.clone()),
             mine,
-            mention: !mine && names_me(entry, &self.name),
+            mention: !mine && names_me(),
             kind: entry.kind,
             revision: entry.revision,
             reply: entry.reply_to.map(|seq| Quote { seq, said: quoted }),
@@ -121,34 +122,4 @@ pub(super) fn words(entry: &Entry) -> String {
     };
     // What can't be read has no name.
     name.unwrap_or_default()
-}
-
-/// Whether what somebody says holds this name, which is mine.
-pub(super) fn names_me(entry: &Entry, name: &str) -> bool {
-    !matches!(entry.kind, EntryKind::File | EntryKind::FileOffer) && mentions(&entry.text(), name)
-}
-
-/// Whether `name` stands in `text` as a word of its own.
-pub(crate) fn mentions(text: &str, name: &str) -> bool {
-    let (text, name) = (NameKey::of(text), NameKey::of(name));
-    let (text, name) = (text.as_str(), name.as_str());
-    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
-    !name.is_empty()
-        && text.match_indices(name).any(|(at, found)| {
-            !part(text[..at].chars().next_back()) && !part(text[at + found.len()..].chars().next())
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mentions;
-
-    #[test]
-    fn a_name_is_mentioned_as_a_word_in_any_case() {
-        assert!(mentions("hey Alice, look", "alice"));
-        assert!(mentions("@alice", "Alice"));
-        assert!(!mentions("malice", "alice"));
-        assert!(!mentions("alice2", "alice"));
-        assert!(mentions("alice2 and alice", "alice"));
-    }
 }

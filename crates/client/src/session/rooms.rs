@@ -6,7 +6,9 @@ use super::recent::{News, Recent};
 use super::roster::Roster;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{PersonId, RoomId, Seq};
+use protocol::mention;
 use protocol::message::{RoomInfo, RoomKind, RosterItem};
+use protocol::name::NameKey;
 use std::collections::BTreeMap;
 
 /// A room of mine.
@@ -76,6 +78,15 @@ impl Room {
         let new = self.what_is_new(false);
         let count = new.map_or(0, |(first, newest)| newest.value() - first.value() + 1);
         u16::try_from(count).unwrap_or(u16::MAX)
+    }
+
+    /// Whether an entry names me, who goes by `name`.
+    pub(crate) fn names_me(&self, entry: &Entry, name: &str) -> bool {
+        let is_other = |key: &NameKey| {
+            let mut others = self.roster.people().filter(|other| Some(other.person) != entry.person);
+            others.any(|other| NameKey::of(&other.name) == *key)
+        };
+        mention::names_people(entry.kind) && mention::names(&entry.text(), name, is_other)
     }
 
     /// Takes a new topic, and remembers what was said. `mention` tells whether it names me.

@@ -5,7 +5,6 @@ use crate::clock::Now;
 use crate::conn::{ConnId, Held};
 use crate::devices::{Fingerprint, Verdict};
 use crate::inbound::Refusal;
-use crate::mentions::named;
 use crate::rate::payers;
 use crate::sequencer::Waiting;
 use crate::store::NewEntry;
@@ -14,6 +13,7 @@ use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{Counter, DeviceNo, Millis, PersonId, RoomId, Seq};
 use protocol::limits::MAX_BODY;
+use protocol::mention;
 use protocol::message::{ServerMsg, Target, ty};
 use protocol::text::check_body;
 use std::collections::BTreeMap;
@@ -194,13 +194,12 @@ impl Hub {
 
     /// Members of a room that a post of this person names.
     fn named_in(&self, room: RoomId, author: PersonId, post: &Post) -> Vec<PersonId> {
-        let names = matches!(post.kind, EntryKind::Text | EntryKind::Action | EntryKind::Edit);
-        let (true, Some(found)) = (names, self.rooms.find(room)) else {
+        let (true, Some(found)) = (mention::names_people(post.kind), self.rooms.find(room)) else {
             return Vec::new();
         };
         let is_meant = |person: &PersonId| *person != author && found.members.contains_key(person);
         let text = std::str::from_utf8(&post.body).unwrap_or_default();
-        named(text, |name| self.people.named(name).filter(is_meant))
+        mention::named(text, |name| self.people.named(name).filter(is_meant))
     }
 
     /// Appends an entry that no device numbered, such as a topic.

@@ -4,9 +4,10 @@ use super::{ClassicEnd, ClassicSession, MAX_PEOPLE, Phase};
 use crate::clock::Now;
 use crate::session::Change;
 use crate::session::event::{Event, Said};
-use crate::session::mentions;
 use protocol::classic::{ClassicReply, NAME_TAKEN, QUIT_ACK, SEPARATOR, UNKNOWN_COMMAND};
 use protocol::entry::EntryKind;
+use protocol::mention;
+use protocol::name::NameKey;
 
 /// How the server's own lines begin, even if there is a separator in them.
 const SERVER: &str = "[Server] ";
@@ -64,11 +65,20 @@ impl ClassicSession {
             None => self.said(None, EntryKind::System, text, now),
             Some((name, body)) => {
                 self.remember(name);
-                let mention = mentions(body, &self.config.name);
+                let mention = self.names_me(name, body);
                 Said { mention, ..self.said(Some(name), EntryKind::Text, body, now) }
             }
         };
         self.tell(Event::Said(said));
+    }
+
+    /// Whether a line by `author` names me.
+    fn names_me(&self, author: &str, text: &str) -> bool {
+        let is_other = |key: &NameKey| {
+            let mut others = self.people.iter().filter(|name| *name != author);
+            others.any(|name| NameKey::of(name) == *key)
+        };
+        mention::names(text, &self.config.name, is_other)
     }
 
     fn handle_person(&mut self, text: &str, end: &str, change: Change, now: Now) {

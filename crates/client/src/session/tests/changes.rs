@@ -307,3 +307,14 @@ fn a_correction_that_names_me_is_an_alert_once() {
     let events = client.events();
     assert_eq!(said(&events).iter().map(|said| said.mention).collect::<Vec<_>>(), [false, true, false]);
 }
+
+#[test]
+fn only_what_is_addressed_to_me_is_an_alert() {
+    let lines = ["alice, look", "so said alice", "hi @Alice!", "malice: no", "@alice-2: no"];
+    let mut client = Scripted::ready();
+    let entries = lines.iter().enumerate().map(|(at, text)| entry(at as u64 + 1, text, None)).collect();
+    client.say(ServerMsg::Entries { room: LOBBY, entries });
+    let events = client.events();
+    let mentions: Vec<_> = said(&events).iter().map(|said| said.mention).collect();
+    assert_eq!(mentions, [true, false, true, false, true]);
+}
