@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod bulk_refusals;
+mod changed_under_it;
 mod changes;
 mod classic_faults;
 mod classic_mode;

@@ -97,6 +97,9 @@ impl RunError {
             }
             Self::Data(_) => "name a folder that may be written to with --data",
             Self::Open(error) => error.hint(),
+            Self::Store(StoreError::Changed { .. }) => {
+                "stop what changes files in the data folder and put back what was there, or restore a backup"
+            }
             Self::Store(_) => "nothing unconfirmed was acknowledged; check the disk, then start again",
             Self::System { .. } => "check the limits of this process",
         }

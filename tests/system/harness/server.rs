@@ -153,6 +153,11 @@ impl Server {
         self.process.finished().await
     }
 
+    /// Waits until it ends by itself.
+    pub async fn ended(&mut self) -> Finished {
+        self.process.finished().await
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         self.process.signal(signal);

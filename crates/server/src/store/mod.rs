@@ -23,6 +23,7 @@ pub use words::{Words, folded, searchable};
 use protocol::id::{RoomId, Seq};
 use protocol::message::{Durability, Range};
 use std::future::Future;
+use std::path::PathBuf;
 use thiserror::Error;
 
 /// A store that can't be trusted any more. The process ends: nothing is retried, nothing acknowledged.
@@ -41,6 +42,14 @@ pub enum StoreError {
     Damaged {
         /// What does not fit.
         what: String,
+    },
+    /// Somebody else deleted, replaced or wrote to a file that is open: what is written to it is lost.
+    #[error("'{}' {how} while the server ran", path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it.
+        how: &'static str,
     },
 }
 

@@ -2,6 +2,7 @@
 
 use crate::store::StoreError;
 use std::io;
+use std::path::PathBuf;
 
 /// Why something was not done.
 #[derive(Debug)]
@@ -12,6 +13,13 @@ pub(super) enum Fault {
     Io(io::Error),
     /// What was read is not what was written.
     Damaged(String),
+    /// A file that is open is not the one at its path any more, or others wrote to it.
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it.
+        how: &'static str,
+    },
 }
 
 impl Fault {
@@ -26,6 +34,7 @@ impl Fault {
             Self::Sql(error) => error.to_string(),
             Self::Io(error) => error.to_string(),
             Self::Damaged(what) => what.clone(),
+            Self::Changed { path, how } => format!("'{}' {how}", path.display()),
         }
     }
 
@@ -38,7 +47,7 @@ impl Fault {
             Self::Io(error) => {
                 matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
             }
-            Self::Damaged(_) => false,
+            Self::Damaged(_) | Self::Changed { .. } => false,
         }
     }
 
@@ -50,7 +59,7 @@ impl Fault {
             Self::Sql(error) => {
                 matches!(error.sqlite_error_code(), None | Some(DatabaseCorrupt | NotADatabase))
             }
-            Self::Io(_) => false,
+            Self::Io(_) | Self::Changed { .. } => false,
             Self::Damaged(_) => true,
         }
     }
@@ -77,6 +86,7 @@ impl Fault {
                 StoreError::Io { doing, source }
             }
             Self::Damaged(what) => StoreError::Damaged { what },
+            Self::Changed { path, how } => StoreError::Changed { path, how },
             Self::Io(source) => StoreError::Io { doing, source },
             Self::Sql(error) => StoreError::Io { doing, source: io::Error::other(error) },
         }

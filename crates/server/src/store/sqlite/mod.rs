@@ -24,6 +24,7 @@ mod fault;
 mod file;
 mod folder;
 mod head;
+mod in_place;
 mod index;
 mod indexer;
 mod load;

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::folder::{Folder, boot};
+use super::in_place::InPlace;
 use super::index::Index;
 use super::indexer::Indexing;
 use super::load::load;
@@ -99,7 +100,10 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     let log = reader::connect(&path).map_err(failed)?;
     let index = Index::open(&folder.index(), log, record.epoch).map_err(failed)?;
     let indexing = Arc::new(Indexing::new(index, heads.clone()));
-    let mut writer = Writer { db, record, heads, witness, indexing, dirty: false, is_full: false };
+    let page = db.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
+    let page = page.map_err(|error| failed(error.into()))?;
+    let files = InPlace::of(folder, page.into()).map_err(failed)?;
+    let mut writer = Writer { db, record, heads, witness, files, indexing, dirty: false, is_full: false };
     writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
     std::fs::File::open(folder.path())
         .and_then(|opened| opened.sync_all())
@@ -141,6 +145,6 @@ fn begin(record: &Record, options: &Options, lost: Option<&str>) -> Record {
 fn explain(path: PathBuf, fault: Fault) -> OpenError {
     match fault.while_it("opened the database") {
         StoreError::Damaged { what } => OpenError::Damaged { path, what },
-        source @ StoreError::Io { .. } => OpenError::Store { path, source },
+        source => OpenError::Store { path, source },
     }
 }

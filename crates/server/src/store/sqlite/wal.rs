@@ -37,6 +37,11 @@ impl Tail {
     }
 }
 
+/// Bytes of a log with these many frames.
+pub(super) fn bytes_of(frames: u64, page: u64) -> u64 {
+    if frames == 0 { 0 } else { HEADER as u64 + frames * (FRAME_HEADER as u64 + page) }
+}
+
 /// The fields of a frame that matter here.
 struct Frame {
     is_commit: bool,

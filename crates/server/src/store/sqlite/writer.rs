@@ -3,6 +3,7 @@
 use super::checkpoint;
 use super::fault::Fault;
 use super::head::{Head, Heads};
+use super::in_place::InPlace;
 use super::index::{Index, Revised};
 use super::indexer::Indexing;
 use super::record::Record;
@@ -51,6 +52,8 @@ pub(super) struct Writer {
     pub record: Record,
     pub heads: Arc<Heads>,
     pub witness: Witness,
+    /// The files that it writes to.
+    pub files: InPlace,
     pub indexing: Arc<Indexing>,
     /// Whether commits were made since the log was last moved.
     pub dirty: bool,
@@ -121,6 +124,7 @@ impl Writer {
     }
 
     fn commit(&mut self, batch: &Batch) -> Result<Done, Fault> {
+        self.check_files()?;
         let deletes = batch.posts.iter().any(|post| post.kind == EntryKind::Delete);
         if deletes {
             // What was deleted has to leave the log before this returns, so let all else leave it now: if there
@@ -158,14 +162,30 @@ impl Writer {
         if done.deletes {
             self.truncate()?;
         }
+        // What went to a file that is not in its place is lost, so nobody may be told that it is stored.
+        self.check_files()?;
         Ok(done.commit)
+    }
+
+    /// Looks whether the files that are open are still in their places.
+    fn check_files(&self) -> Result<(), Fault> {
+        self.files.check(checkpoint::frames(&self.db)?)
     }
 
     /// Moves everything into the database and leaves nothing of it in the log.
     pub fn truncate(&mut self) -> Result<(), Fault> {
-        checkpoint::truncate(&self.db)?;
+        self.move_commits(checkpoint::truncate)?;
         self.dirty = false;
         Ok(())
+    }
+
+    /// Writes to the database itself. What others did to it before that would not be seen any more afterwards.
+    fn move_commits<T>(&mut self, how: fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+        self.check_files()?;
+        let moved = how(&self.db);
+        // One that failed may have written a part.
+        self.files.note_written()?;
+        moved
     }
 
     fn checkpoint_when(&mut self, long: i32) -> Result<(), Fault> {
@@ -180,18 +200,20 @@ impl Writer {
     }
 
     fn checkpoint(&mut self) -> Result<(), Fault> {
-        self.dirty = !checkpoint::advance(&self.db)?;
+        self.dirty = !self.move_commits(checkpoint::advance)?;
         Ok(())
     }
 
     fn rest(&mut self) -> Result<(), Fault> {
+        self.check_files()?;
         if self.dirty { self.checkpoint_when(0) } else { Ok(()) }
     }
 
     fn close(&mut self) -> Result<(), Fault> {
         self.record.clean = true;
         self.write_record()?;
-        self.truncate()
+        self.truncate()?;
+        self.check_files()
     }
 
     /// Commits the log's own row alone.
