@@ -15,6 +15,7 @@ mod drain;
 mod errands;
 mod exactly_once;
 mod files;
+mod folder_accidents;
 mod forgetting;
 mod harness;
 mod heartbeat;

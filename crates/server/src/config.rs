@@ -82,7 +82,7 @@ pub struct Config {
     #[arg(long, env = "NATTERD_DURABILITY", hide_env_values = true, help_heading = "Storage", value_enum, default_value_t = DurabilityKind::Disk)]
     pub durability: DurabilityKind,
 
-    /// Start although acknowledged messages are lost: clients are told that it is a new history
+    /// Start although acknowledged messages are lost: clients are told that it is a new history; nothing is deleted
     #[arg(long, help_heading = "Storage")]
     pub accept_loss: bool,
 

@@ -173,7 +173,12 @@ async fn serve_folder(
     let named = store.contents().await?;
     let failed = |source| RunError::Folder { path: path.display().to_string(), source };
     open_folder(&path).map_err(failed)?;
-    let contents = Contents::open(Disk, path.clone(), file_space(config), &named).await.map_err(failed)?;
+    let contents = if store.is_new() {
+        // No file is collected for the want of entries that name it: in a folder that looks new and is not, all are.
+        Contents::new(Disk, path.clone(), file_space(config))
+    } else {
+        Contents::open(Disk, path.clone(), file_space(config), &named).await.map_err(failed)?
+    };
     announce(local, config.plaintext);
     let clock = Arc::new(SystemClock::start());
     let served =

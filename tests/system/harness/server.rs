@@ -39,7 +39,12 @@ impl Server {
 
     /// Starts one that keeps everything in this folder.
     pub async fn start_in(data: &Path) -> Self {
-        let server = Self::try_launch("127.0.0.1", free_port(), Kept::In(data), &[]).await;
+        Self::start_in_with(data, &[]).await
+    }
+
+    /// The same with more options.
+    pub async fn start_in_with(data: &Path, args: &[&str]) -> Self {
+        let server = Self::try_launch("127.0.0.1", free_port(), Kept::In(data), args).await;
         server.expect("the server starts")
     }
 

@@ -84,6 +84,12 @@ pub fn name_of(hash: ContentHash) -> String {
     blake3::Hash::from_bytes(hash.0).to_hex().to_string()
 }
 
+/// Whether a file in the folder of contents is a part of a content or of an upload, by its name.
+pub fn is_content_file(name: &str) -> bool {
+    let name = name.strip_suffix(BLOCKS).unwrap_or(name);
+    hash_of(name).is_some() || name.starts_with("upload-") || name.starts_with("classic-")
+}
+
 /// The content that a file of this name holds.
 pub(super) fn hash_of(name: &str) -> Option<ContentHash> {
     let hash = blake3::Hash::from_hex(name).ok()?;

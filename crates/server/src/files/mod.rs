@@ -18,7 +18,7 @@ pub use bulk::serve_bulk;
 pub use classic::{ClassicFile, classic_head, receive_classic};
 pub use contents::Contents;
 pub use disk::{Disk, TemporaryFolder, open_folder};
-pub use header::{BLOCKS, Header, blocks_fit, name_of, write_blocks};
+pub use header::{BLOCKS, Header, blocks_fit, is_content_file, name_of, write_blocks};
 pub use reading::{Growth, Reading};
 pub use restore::Brought;
 pub use upload::{Begun, Progress, Upload, UploadError};

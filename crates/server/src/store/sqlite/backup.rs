@@ -6,7 +6,7 @@ use super::folder::Folder;
 use super::load::{Loaded, load};
 use super::schema::{self, Unusable};
 use super::verify::{self, Report};
-use super::{OperateError, Task, number, reader, writer};
+use super::{OperateError, Task, number, reader, traces, writer};
 use crate::files::write_blocks;
 use protocol::id::{ContentHash, Epoch};
 use protocol::message::Durability;
@@ -51,7 +51,7 @@ pub fn backup(folder: &Folder, file: &Path, task: &mut Task<'_>) -> Result<Repor
 fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<(), OperateError> {
     let source = folder.database();
     let failed = |fault| OperateError::from_fault(&source, fault);
-    if !source.is_file() {
+    if !folder.has_database() {
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
     }
     let from = reader::connect(&source).map_err(failed)?;
@@ -144,21 +144,29 @@ pub fn restore(
     task: &mut Task<'_>,
 ) -> Result<Report, OperateError> {
     let database = folder.database();
-    if database.exists() {
+    if folder.has_database() && !is_without_tables(&database) {
         return Err(OperateError::Exists { path: database });
     }
-    let report = verify::verify_backup(file, task)?;
+    let mut report = verify::verify_backup(file, task)?;
     if !report.findings.is_empty() {
         return Ok(report);
     }
     let failed = |fault| OperateError::from_fault(folder.path(), fault);
-    let part = with_suffix(&database, ".part");
+    let part = folder.half_restored();
+    // What an earlier restore left that did not come to its end.
     remove_database(&part).map_err(|error| failed(error.into()))?;
     fill(file, folder, &part, epoch, task).map_err(failed)?;
+    let aside = traces::set_aside_database(folder).map_err(|error| failed(error.into()))?;
     fs::rename(&part, &database)
         .and_then(|()| sync_parent(&database))
         .map_err(|error| failed(error.into()))?;
+    report.notes.extend(aside.map(|aside| format!("what was there of a database is in {}", aside.display())));
     Ok(report)
+}
+
+/// Whether a database has nothing in it, as one whose making was cut off.
+fn is_without_tables(path: &Path) -> bool {
+    reader::connect(path).is_ok_and(|db| schema::version(&db).is_ok_and(|version| version == 0))
 }
 
 fn fill(file: &Path, folder: &Folder, part: &Path, epoch: Epoch, task: &mut Task<'_>) -> Result<(), Fault> {

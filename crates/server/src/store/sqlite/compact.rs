@@ -23,7 +23,7 @@ pub struct Compacted {
 /// [`OperateError`]; everything is as it was then.
 pub fn compact(folder: &Folder, task: &mut Task<'_>) -> Result<Compacted, OperateError> {
     let (log, index) = (folder.database(), folder.index());
-    if !log.is_file() {
+    if !folder.has_database() {
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
     }
     let before = size(&log) + size(&folder.wal()) + size(&index);

@@ -62,7 +62,7 @@ pub fn export(
     task: &mut Task<'_>,
 ) -> Result<u64, OperateError> {
     let path = folder.database();
-    if !path.is_file() {
+    if !folder.has_database() {
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
     }
     let failed = |fault| OperateError::from_fault(&path, fault);

@@ -120,6 +120,17 @@ impl Folder {
         self.path.join("natter.db")
     }
 
+    /// Whether there is a database, or at least the beginning of one. A file of 0 bytes is none, and must not be opened
+    /// as one: SQLite deletes the log beside it.
+    pub fn has_database(&self) -> bool {
+        fs::metadata(self.database()).is_ok_and(|found| found.is_file() && found.len() > 0)
+    }
+
+    /// The database of a restore that is under way.
+    pub fn half_restored(&self) -> PathBuf {
+        self.path.join("natter.db.part")
+    }
+
     /// The database's log of commits that are not in it yet.
     pub fn wal(&self) -> PathBuf {
         self.path.join("natter.db-wal")

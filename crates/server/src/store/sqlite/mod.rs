@@ -6,6 +6,8 @@
 //! DIR/contents/HASH            contents of files
 //! DIR/witness                  how much was acknowledged
 //! DIR/lock                     locked by the one program that writes
+//! DIR/natter.db.part           the database of a restore that is not finished
+//! DIR/set-aside-1, -2 …        what was left of a history that has no database any more
 //! ```
 //!
 //! Every row has a checksum over what it holds and where it stands; the numbers of a room have no gap, and its head
@@ -38,6 +40,7 @@ mod revise;
 mod schema;
 mod search;
 mod table;
+mod traces;
 mod trim;
 mod unique;
 mod verify;
@@ -58,6 +61,7 @@ use super::{Batch, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreErro
 use fault::Fault;
 use head::Heads;
 use indexer::Indexing;
+use open::Opened;
 use protocol::id::{ContentHash, Epoch, RoomId, Seq};
 use protocol::message::{Durability, Range};
 use reader::Readers;
@@ -85,7 +89,7 @@ pub struct Options {
     pub durability: Durability,
     /// The epoch of a new history, drawn at random by the caller.
     pub fresh_epoch: Epoch,
-    /// Go on, as a new history, with a log that has lost commits.
+    /// Go on, as a new history, with a log that has lost commits, or without one that is gone.
     pub accept_loss: bool,
 }
 
@@ -103,6 +107,7 @@ struct Shared {
     indexing: Arc<Indexing>,
     heads: Arc<Heads>,
     durability: Durability,
+    is_new: bool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     failure: Mutex<mpsc::UnboundedReceiver<StoreError>>,
     /// Locked for as long as this lives.
@@ -121,7 +126,7 @@ impl SqliteStore {
             source: fault.while_it("started its threads"),
         };
         let heads = Arc::new(Heads::default());
-        let writer = open::open(&folder, options, heads.clone())?;
+        let Opened { writer, is_new } = open::open(&folder, options, heads.clone())?;
         let indexing = writer.indexing.clone();
         let connections = (0..READERS).map(|_| reader::connect(&path)).collect::<Result<_, _>>();
         let (readers, mut threads) = Readers::start(connections.map_err(failed)?).map_err(failed)?;
@@ -147,10 +152,16 @@ impl SqliteStore {
             indexing,
             heads,
             durability: options.durability.clone(),
+            is_new,
             threads: Mutex::new(threads),
             failure: Mutex::new(failure),
             _folder: folder,
         })))
+    }
+
+    /// Whether the log was made when it was opened: no entry names any content then.
+    pub fn is_new(&self) -> bool {
+        self.0.is_new
     }
 
     /// All contents that entries name.

@@ -9,13 +9,15 @@ use super::load::load;
 use super::reader;
 use super::record::Record;
 use super::schema::{self, Unusable};
+use super::traces::{self, Traces};
 use super::witness::{self, Witness};
 use super::writer::{self, Writer};
-use super::{Heads, Options, wal};
+use super::{Heads, Options, checkpoint, wal};
 use crate::store::StoreError;
 use protocol::message::Durability;
 use rusqlite::Connection;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use thiserror::Error;
 
@@ -52,6 +54,14 @@ pub enum OpenError {
         /// How that is known.
         what: String,
     },
+    /// There is no database, and the folder is that of one.
+    #[error("'{}' has no database, and is not new: there is {traces}", path.display())]
+    Missing {
+        /// The folder.
+        path: PathBuf,
+        /// How that is known.
+        traces: String,
+    },
     /// It can't be read or written.
     #[error("'{}' can't be opened: {source}", path.display())]
     Store {
@@ -70,15 +80,29 @@ impl OpenError {
             Self::Foreign { .. } => "name another folder with --data",
             Self::Damaged { .. } => "run natterd verify to see how much, then restore a backup",
             Self::Lost { .. } => "restore a backup, or go on with what is left with --accept-loss",
+            Self::Missing { .. } => {
+                "mount or put back what is missing, or run natterd restore BACKUP with this folder; --accept-loss \
+                 begins a new history, and moves what is left of the old one into a folder beside it"
+            }
             Self::Store { .. } => "check the disk, and who owns the folder",
         }
     }
 }
 
+/// A log that is open.
+pub(super) struct Opened {
+    pub writer: Writer,
+    /// Whether it was made just now.
+    pub is_new: bool,
+}
+
 /// Opens a log to write to it; an empty folder gets a new one.
-pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Result<Writer, OpenError> {
+pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Result<Opened, OpenError> {
     let path = folder.database();
     let failed = |fault: Fault| explain(path.clone(), fault);
+    if !folder.has_database() {
+        make_sure_it_is_new(folder, options, true)?;
+    }
     let tail = wal::examine(&folder.wal()).map_err(|error| failed(error.into()))?;
     let unusable = |unusable| match unusable {
         Unusable::Foreign => OpenError::Foreign { path: path.clone() },
@@ -86,9 +110,16 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
         Unusable::Fault(fault) => failed(fault),
     };
     let mut db = Connection::open(&path).map_err(|error| failed(error.into()))?;
-    schema::version(&db).map_err(unusable)?;
+    let is_new = schema::version(&db).map_err(unusable)? == 0;
+    if is_new {
+        make_sure_it_is_new(folder, options, false)?;
+    }
     writer::prepare(&db, &options.durability).map_err(failed)?;
     schema::migrate(&mut db, options.fresh_epoch).map_err(unusable)?;
+    if is_new {
+        // It must be on the disk before the witness says that there is one, whatever is promised for its commits.
+        checkpoint::truncate(&db).and_then(|()| sync(folder.path())).map_err(failed)?;
+    }
     let loaded = load(&db).map_err(failed)?;
     let lost = judge(folder, &loaded.record, tail);
     if let (Some(what), false) = (&lost, options.accept_loss) {
@@ -105,10 +136,26 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     let files = InPlace::of(folder, page.into()).map_err(failed)?;
     let mut writer = Writer { db, record, heads, witness, files, indexing, dirty: false, is_full: false };
     writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
-    std::fs::File::open(folder.path())
-        .and_then(|opened| opened.sync_all())
-        .map_err(|error| failed(error.into()))?;
-    Ok(writer)
+    sync(folder.path()).map_err(failed)?;
+    Ok(Opened { writer, is_new })
+}
+
+/// Refuses a folder without a database that had one, or makes room for a new one if that is accepted.
+fn make_sure_it_is_new(folder: &Folder, options: &Options, with_log: bool) -> Result<(), OpenError> {
+    let failed = |error: std::io::Error| explain(folder.path().to_owned(), error.into());
+    let Some(traces) = Traces::find(folder, with_log).map_err(failed)?.words() else { return Ok(()) };
+    if !options.accept_loss {
+        return Err(OpenError::Missing { path: folder.path().to_owned(), traces });
+    }
+    if let Some(aside) = traces::set_aside_history(folder).map_err(failed)? {
+        let aside = aside.display();
+        tracing::warn!(%traces, %aside, "there is no database: this is a new history, and what is left of the old one was set aside");
+    }
+    Ok(())
+}
+
+fn sync(folder: &Path) -> Result<(), Fault> {
+    Ok(File::open(folder)?.sync_all()?)
 }
 
 /// How it is known that commits are gone, if they are.

@@ -79,7 +79,7 @@ enum Contents<'a> {
 /// [`OperateError`] if it can't be read. Damage is no error, but a finding.
 pub fn verify_folder(folder: &Folder, is_live: bool, task: &mut Task<'_>) -> Result<Report, OperateError> {
     let path = folder.database();
-    if !path.is_file() {
+    if !folder.has_database() {
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
     }
     let failed = |fault| OperateError::from_fault(&path, fault);

@@ -32,16 +32,21 @@ impl Witness {
 
 /// How many commits of this log were acknowledged at least.
 pub(super) fn read(path: &Path, epoch: Epoch) -> u64 {
-    let read = || {
-        let mut bytes = [0; LEN];
-        File::open(path)?.read_exact_at(&mut bytes, 0)?;
-        io::Result::Ok(bytes)
-    };
-    // None, a torn one or that of another log says nothing.
-    let Ok(bytes) = read() else { return 0 };
-    let (commits, _) = bytes[24..].split_first_chunk().expect("a witness has 40 bytes");
-    let commits = u64::from_be_bytes(*commits);
-    if bytes == encode(epoch, commits) { commits } else { 0 }
+    read_any(path).filter(|(of, _)| *of == epoch).map_or(0, |(_, commits)| commits)
+}
+
+/// How many commits of any log were acknowledged at least.
+pub(super) fn commits(path: &Path) -> u64 {
+    read_any(path).map_or(0, |(_, commits)| commits)
+}
+
+/// The log and its commits; none and a torn one say nothing.
+fn read_any(path: &Path) -> Option<(Epoch, u64)> {
+    let mut bytes = [0; LEN];
+    File::open(path).and_then(|file| file.read_exact_at(&mut bytes, 0)).ok()?;
+    let epoch = Epoch(*bytes[8..].first_chunk().expect("a witness has 40 bytes"));
+    let commits = u64::from_be_bytes(*bytes[24..].first_chunk().expect("a witness has 40 bytes"));
+    (bytes == encode(epoch, commits)).then_some((epoch, commits))
 }
 
 fn encode(epoch: Epoch, commits: u64) -> [u8; LEN] {
@@ -68,7 +73,8 @@ mod tests {
         witness.write(Epoch([1; 16]), 8).unwrap();
         assert_eq!(read(&path, Epoch([1; 16])), 8);
         assert_eq!(read(&path, Epoch([2; 16])), 0);
+        assert_eq!(commits(&path), 8, "of whichever log");
         std::fs::write(&path, [0; LEN]).unwrap();
-        assert_eq!(read(&path, Epoch([1; 16])), 0);
+        assert_eq!((read(&path, Epoch([1; 16])), commits(&path)), (0, 0));
     }
 }
