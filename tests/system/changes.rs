@@ -36,7 +36,7 @@ async fn who_corrects_a_line_corrects_it_for_everybody_and_who_takes_it_back_too
         assert_eq!(finished.code, Some(0), "{}", finished.err);
         bob.shows("alice: the end (edited; it was 'teh end')").await;
         bob.shows("* alice waves (edited; it was 'waevs')").await;
-        bob.shows("* alice took back a line of").await;
+        bob.shows("* alice deleted a message of").await;
         bob.type_line("/reply #2 really?").await;
         bob.shows("↪ alice: the end").await;
         bob.shows("really?").await;

@@ -66,8 +66,8 @@ impl World {
 
 fn went_on(finished: &Finished) {
     assert_eq!(finished.code, Some(0), "{}", finished.err);
-    assert!(finished.err.contains("'big.bin' goes on at"), "{}", finished.err);
-    assert!(!finished.err.contains("goes on at 0"), "{}", finished.err);
+    assert!(finished.err.contains("'big.bin' resumes at"), "{}", finished.err);
+    assert!(!finished.err.contains("resumes at 0"), "{}", finished.err);
 }
 
 #[tokio::test]

@@ -151,7 +151,7 @@ async fn classic_users_change_their_last_line_and_take_it_back() {
         alice.say("/edit hello").await;
         alice.notice("is changed").await;
         alice.say("/delete").await;
-        alice.notice("is taken back").await;
+        alice.notice("Message deleted").await;
         assert_eq!(nat.reads(room, 3).await, ["helo", "hello", ""]);
         let now = read_anew(&server, "carol", 3).await;
         assert!(now.iter().all(|(text, _)| text.is_empty()), "{now:?}");
@@ -160,7 +160,7 @@ async fn classic_users_change_their_last_line_and_take_it_back() {
         for n in 0..20 {
             alice.say("/edit #4 yours").await;
             alice.say(&format!("line {n}")).await;
-            alice.notice("Nobody got that").await;
+            alice.notice("Not sent").await;
         }
         let texts = nat.reads(room, 24).await;
         assert_eq!(texts[4..], (0..20).map(|n| format!("line {n}")).collect::<Vec<_>>());
@@ -179,7 +179,7 @@ async fn what_a_guest_said_belongs_to_nobody_of_the_same_name() {
         alice.quit().await;
         let mut alice = Classic::enter(server.addr(), "alice").await;
         alice.say("/delete #1").await;
-        alice.notice("Nobody got that").await;
+        alice.notice("Not sent").await;
         assert_eq!(read_anew(&server, "carol", 1).await[0].0, "hello");
     })
     .await;

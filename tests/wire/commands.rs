@@ -234,5 +234,5 @@ fn a_bad_name_is_told_with_its_rule() {
     let error = Line::parse("/join a b").unwrap_err();
     let expected = CommandError::Name { text: "a b".into(), error: NameError::Character(' ') };
     assert_eq!(error, expected);
-    assert_eq!(error.to_string(), "'a b': a name can't contain U+0020");
+    assert_eq!(error.to_string(), "bad name 'a b': it can't contain a space");
 }

@@ -201,6 +201,22 @@ fn a_numbered_name_keeps_what_fits_of_the_stem() {
 }
 
 #[test]
+fn why_a_name_is_refused_is_a_sentence_with_the_name_in_it() {
+    for (name, sentence) in [
+        ("a b", "bad name 'a b': it can't contain a space"),
+        ("a,b", "bad name 'a,b': it can't contain a comma"),
+        ("a\nb", "bad name 'a\\nb': it can't contain a line break"),
+        ("a\u{3000}b", "bad name 'a\\u{3000}b': it can't contain a space (U+3000)"),
+        ("a\u{7}b", "bad name 'a\\u{7}b': it can't contain U+0007"),
+        ("", "bad name '': it is empty"),
+        ("Server", "bad name 'Server': it is reserved"),
+    ] {
+        let error = PersonName::parse(name).expect_err("a bad name");
+        assert_eq!(error.sentence(name), sentence);
+    }
+}
+
+#[test]
 fn the_lobby_is_a_name() {
     assert_eq!(RoomName::parse("lobby"), Ok(RoomName::lobby()));
 }

@@ -90,11 +90,11 @@ pub struct Cli {
     #[arg(long, env = "NATTER_STATE", hide_env_values = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
-    /// Be a new device for this time, and keep nothing of it; needs no folder
+    /// Use a throw-away device; keep no state
     #[arg(long, env = "NATTER_TEMPORARY", hide_env_values = true)]
     pub temporary: bool,
 
-    /// Files of others are received up to this size, in MiB
+    /// Accept incoming files automatically up to this size (MiB)
     #[arg(
         long,
         env = "NATTER_MAX_RECEIVE",
@@ -144,11 +144,7 @@ impl Cli {
         };
         PersonName::parse(user).map_err(|error| {
             let safe = PersonName::made_safe(user);
-            Failure::new(
-                ExitCode::User,
-                format!("{error} '{}'", user.escape_debug()),
-                format!("try -u {safe}"),
-            )
+            Failure::new(ExitCode::User, error.sentence(user), format!("try -u {safe}"))
         })
     }
 }

@@ -98,11 +98,11 @@ codes! {
     /// A name that belongs to somebody else.
     NameTaken = 201, "name_taken", Keep, "that name belongs to somebody else";
     /// No such room.
-    NoSuchRoom = 210, "no_such_room", Keep, "there is no such room";
+    NoSuchRoom = 210, "no_such_room", Keep, "no such room";
     /// The person is not in the room.
     NotAMember = 211, "not_a_member", Keep, "you are not in that room";
     /// No such person.
-    NoSuchPerson = 212, "no_such_person", Keep, "there is nobody of that name";
+    NoSuchPerson = 212, "no_such_person", Keep, "no such person";
     /// The person may not do this there.
     NotAllowed = 213, "not_allowed", Keep, "you may not do that";
     /// The person is in as many rooms as one may be.
@@ -124,19 +124,19 @@ codes! {
     /// Too fast; `detail` is the wait in ms.
     TooFast = 225, "too_fast", Keep, "that was too fast";
     /// A reply to or a mark at an entry that the room never had, or an edit, a delete or a search at one not kept.
-    NoSuchEntry = 226, "no_such_entry", Keep, "there is no such entry";
+    NoSuchEntry = 226, "no_such_entry", Keep, "no such message";
     /// The post's counter belongs to a post with other content; `detail` is the expected counter.
     OtherContent = 229, "other_content", Keep, "that number belongs to another post";
     /// The disk is full: nothing was stored.
     DiskFull = 240, "disk_full", Keep, "the server's disk is full";
     /// No such file.
-    NoSuchFile = 250, "no_such_file", Keep, "there is no such file";
+    NoSuchFile = 250, "no_such_file", Keep, "no such file";
     /// A storage quota is used up; `detail` is what is left, in bytes.
     Quota = 251, "quota", Keep, "the storage quota is used up";
     /// The content does not have the announced hash or size.
     WrongContent = 252, "wrong_content", Keep, "the content is not what was announced";
     /// No such transfer on this connection.
-    NoSuchTransfer = 253, "no_such_transfer", Keep, "there is no such transfer";
+    NoSuchTransfer = 253, "no_such_transfer", Keep, "no such transfer";
     /// A file over the limit; `detail` is the limit in bytes.
     FileTooLarge = 254, "file_too_large", Keep, "that file is too large";
 }

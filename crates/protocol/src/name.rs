@@ -4,7 +4,7 @@
 //! (Unicode TR #15, TR #21), so that `Alice`, `alice` and `ａｌｉｃｅ` are one name.
 
 use crate::limits::{MAX_NAME_BYTES, MAX_NAME_CHARS};
-use crate::text::{is_invisible, turns_direction};
+use crate::text::{character_name, is_invisible, turns_direction};
 use std::fmt;
 use thiserror::Error;
 use unicode_normalization::UnicodeNormalization;
@@ -13,23 +13,30 @@ use unicode_normalization::UnicodeNormalization;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum NameError {
     /// Nothing in it.
-    #[error("a name needs at least one character")]
+    #[error("it is empty")]
     Empty,
     /// More than [`MAX_NAME_CHARS`] characters.
-    #[error("a name has at most {MAX_NAME_CHARS} characters")]
+    #[error("it has more than {MAX_NAME_CHARS} characters")]
     TooLong,
     /// White space, a comma, a control character or one that can't be seen.
-    #[error("a name can't contain U+{:04X}", u32::from(*.0))]
+    #[error("it can't contain {}", character_name(*.0))]
     Character(char),
     /// `::`, which parts a name from a text in the classic dialect, or `:` at the end, which would make one too many.
-    #[error("a name can't contain '::' or end with ':'")]
+    #[error("it can't contain '::' or end with ':'")]
     Separator,
     /// `[`, `~`, `#`, `/` or `@` in front: they mean something on a screen.
-    #[error("a name can't begin with '{0}'")]
+    #[error("it can't begin with '{0}'")]
     Beginning(char),
     /// `Server`, the voice of the server.
-    #[error("that name is reserved")]
+    #[error("it is reserved")]
     Reserved,
+}
+
+impl NameError {
+    /// The error as a sentence with the name in it.
+    pub fn sentence(&self, name: &str) -> String {
+        format!("bad name '{}': {self}", name.escape_debug())
+    }
 }
 
 /// What names are compared by.

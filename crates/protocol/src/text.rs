@@ -29,6 +29,18 @@ pub fn is_invisible(c: char) -> bool {
     )
 }
 
+/// A character as a message names it: a word for the common ones, else its code point.
+pub fn character_name(c: char) -> String {
+    match c {
+        ' ' => "a space".to_owned(),
+        '\t' => "a tab".to_owned(),
+        '\n' => "a line break".to_owned(),
+        ',' => "a comma".to_owned(),
+        c if c.is_whitespace() => format!("a space (U+{:04X})", u32::from(c)),
+        c => format!("U+{:04X}", u32::from(c)),
+    }
+}
+
 /// Characters that no text may hold. Line ends and tabs are judged by the caller.
 ///
 /// U+2028 and U+2029 end a line for some readers, which would let one person speak in another's name.

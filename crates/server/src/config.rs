@@ -82,7 +82,7 @@ pub struct Config {
     #[arg(long, env = "NATTERD_DURABILITY", hide_env_values = true, help_heading = "Storage", value_enum, default_value_t = DurabilityKind::Disk)]
     pub durability: DurabilityKind,
 
-    /// Start although acknowledged messages are lost: clients are told that it is a new history; nothing is deleted
+    /// Start even if acknowledged messages were lost: clients are told that it is a new history; nothing is deleted
     #[arg(long, help_heading = "Storage")]
     pub accept_loss: bool,
 
@@ -116,7 +116,7 @@ pub struct Config {
     #[arg(long, env = "NATTERD_TEMP", hide_env_values = true, help_heading = "Storage", value_name = "DIR")]
     pub temp: Option<PathBuf>,
 
-    /// Words that everybody who comes is shown
+    /// Message of the day, shown at login
     #[arg(
         long,
         env = "NATTERD_MOTD",

@@ -35,7 +35,7 @@ pub fn cases() -> Vec<Case> {
         case(
             "a FILE without a name",
             framed(ty::FILE, b"content"),
-            Answer::ClassicError("That file has no name, so nobody got it."),
+            Answer::ClassicError("File not sent: it has no name."),
         ),
         case("a native Hello after a JOIN", framed(0x10, b""), Answer::ClassicNotice),
         case("an unknown type of frame", framed(0xee, b"what?"), Answer::ClassicNotice),

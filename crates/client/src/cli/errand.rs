@@ -59,7 +59,7 @@ pub struct Visit {
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
 
-    /// Be a new device for this time, and keep nothing of it: needs no folder, and is not gone on with
+    /// Use a throw-away device; keep no state, so that nothing can be resumed
     #[arg(long)]
     pub temporary: bool,
 

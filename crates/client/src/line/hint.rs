@@ -1,13 +1,14 @@
 //! What to do about each thing that a server refuses.
 
 use protocol::code::Code;
+use protocol::size::human_size;
 
 /// What to do about the refusal of a change of an earlier line, where that is something else than for a new one.
 pub(super) fn hint_of_change(code: Option<Code>) -> Option<&'static str> {
     match code? {
-        Code::NotAllowed => Some("only who wrote a line can change it or take it back"),
+        Code::NotAllowed => Some("only the author can change or delete a message"),
         Code::NoSuchEntry => Some("it is deleted, or no longer kept; /history shows the numbers"),
-        Code::BadKind => Some("only what was said can be changed, and a file only taken back"),
+        Code::BadKind => Some("only text can be changed; a file can only be deleted"),
         _ => None,
     }
 }
@@ -29,7 +30,7 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         | Code::BadUtf8
         | Code::FrameTooLarge
         | Code::OutOfOrder
-        | Code::NotOpen => "this is a fault of one of the two programs: update them".into(),
+        | Code::NotOpen => "client and server disagree on the protocol; update both".into(),
         Code::Unsupported | Code::Version => {
             "the two programs are of different ages: update the older one".into()
         }
@@ -51,9 +52,10 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         Code::NoSuchRoom => "type /list for the rooms that there are, or /join ROOM to make one".into(),
         Code::NotAMember => "type /join ROOM first".into(),
         Code::NoSuchPerson => "type /who for who is here; names change with /nick".into(),
-        Code::NotAllowed => "ask somebody who may".into(),
+        Code::NotAllowed => "ask the operator".into(),
         Code::TooManyRooms => "leave one with /part ROOM".into(),
         Code::NoMoreRooms => "use one that there is: /list".into(),
+        Code::BodyTooLarge if detail == 0 => "say it in several pieces".into(),
         Code::BodyTooLarge => format!("say it in pieces of {detail} bytes"),
         Code::BadText => "leave out control characters and those that turn the direction of text".into(),
         Code::EmptyText => "say something".into(),
@@ -62,8 +64,10 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         Code::NoSuchEntry => "type /history to see the numbers".into(),
         Code::DiskFull => "tell the operator; nothing was stored".into(),
         Code::NoSuchFile | Code::NoSuchTransfer => "it may have been removed".into(),
-        Code::Quota => format!("{detail} bytes are left: ask the operator for more"),
+        Code::Quota if detail == 0 => "delete files, or ask the operator for more".into(),
+        Code::Quota => format!("{} left: ask the operator for more", human_size(detail)),
         Code::WrongContent => "send it again".into(),
-        Code::FileTooLarge => format!("the largest file has {detail} bytes"),
+        Code::FileTooLarge if detail == 0 => "send it in pieces (split -b)".into(),
+        Code::FileTooLarge => format!("the largest file has {}", human_size(detail)),
     }
 }

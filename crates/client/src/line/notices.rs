@@ -69,7 +69,7 @@ impl Renderer {
             }
             Event::Ignored { names } if names.is_empty() => vec![self.info("nobody is hidden")],
             Event::Ignored { names } => vec![self.info(&format!("hidden: {}", safe(&names.join(", "))))],
-            Event::Motd { text } if text.is_empty() => vec![self.info("the operator has left no words")],
+            Event::Motd { text } if text.is_empty() => vec![self.info("no message of the day")],
             Event::Motd { text } => self.motd(text),
             Event::Mistake { text, hint } => self.failed(&safe(text), Some(&safe(hint))),
             Event::Error { about, refusal } if about.is_empty() => {
@@ -113,10 +113,11 @@ impl Renderer {
     }
 
     fn resumed(&self, tally: Tally) -> String {
-        self.info(&format!(
-            "resumed: {} missed, {} lost, {} doubled",
-            tally.missed, tally.lost, tally.doubled
-        ))
+        self.info(&match tally {
+            Tally { missed: 0, lost: 0, doubled: 0 } => "back: nothing missed".to_owned(),
+            Tally { missed, lost: 0, doubled: 0 } => format!("back: {missed} missed, all here, none twice"),
+            Tally { missed, lost, doubled } => format!("back: {missed} missed, {lost} lost, {doubled} twice"),
+        })
     }
 
     fn entered(&self, entered: &Entered) -> Vec<String> {
@@ -154,7 +155,7 @@ pub(super) fn why(loss: Loss) -> &'static str {
     match loss {
         Loss::Closed => "closed",
         Loss::Silent => "the server fell silent",
-        Loss::Garbled => "the server sent what can't be understood",
+        Loss::Garbled => "the server sent invalid data",
         Loss::Announced => "the server stops",
         Loss::Fenced => "another client uses this profile now, and this one waits until it is gone",
         Loss::Busy => "the server is still storing what was sent before",

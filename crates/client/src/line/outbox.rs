@@ -17,23 +17,23 @@ impl Renderer {
             }
             Event::Withdrawn { place, text } => {
                 let place = safe(&place.to_string());
-                vec![self.info(&format!("taken back before it was sent to {place}: '{}'", safe(text)))]
+                vec![self.info(&format!("'{}' was deleted before it was sent to {place}", safe(text)))]
             }
             Event::Refused { place, kind, text, refusal } => self.not_said(place, *kind, text, refusal),
             Event::Void { place, text } => self.failed(
-                &format!("not sent to {} '{}'", safe(&place.to_string()), safe(text)),
+                &format!("'{}' not sent to {}", safe(text), safe(&place.to_string())),
                 Some("the server's history is new, and that line is not in it"),
             ),
             Event::Uncertain { place, text } => self.failed(
-                &format!("may not have arrived in {} '{}'", safe(&place.to_string()), safe(text)),
+                &format!("'{}' may not have arrived in {}", safe(text), safe(&place.to_string())),
                 Some("the server's history was lost right then; say it again if nobody has read it"),
             ),
             Event::Leaving { pending } => vec![self.info(&format!(
-                "{} not acknowledged; kept here, and sent the next time",
+                "{} not acknowledged; saved here, and sent the next time",
                 count(*pending as u64, "line"),
             ))],
             Event::Unkept { what, reason } => self.unkept(*what, reason),
-            Event::KeptAgain => vec![self.info("the profile can be kept again")],
+            Event::KeptAgain => vec![self.info("the profile can be saved again")],
             Event::Gone { lines } => lines.iter().flat_map(|text| self.gone(text)).collect(),
             // `notice` has shown all others.
             _ => Vec::new(),
@@ -43,22 +43,22 @@ impl Renderer {
     fn not_said(&self, place: &Place, kind: EntryKind, text: &str, refusal: &Refusal) -> Vec<String> {
         let (place, text) = (safe(&place.to_string()), safe(text));
         if matches!(kind, EntryKind::Edit | EntryKind::Delete) {
-            let what = format!("not done in {place} '{text}'");
+            let what = format!("'{text}' not done in {place}");
             let hint = hint_of_change(refusal.known()).map(str::to_owned);
             return self.refused(&what, refusal, hint);
         }
-        self.refused(&format!("not sent to {place} '{text}'"), refusal, None)
+        self.refused(&format!("'{text}' not sent to {place}"), refusal, None)
     }
 
     fn unkept(&self, what: Unkept, reason: &str) -> Vec<String> {
         let reason = safe(reason);
         match what {
             Unkept::Outbox => self.failed(
-                &format!("can't keep what you type: {reason}"),
-                Some("it is sent as soon as it can be kept; until then it would be lost if natter ended"),
+                &format!("can't save what you type: {reason}"),
+                Some("it is sent as soon as it can be saved; until then it would be lost if natter ended"),
             ),
             Unkept::Cursors => self.failed(
-                &format!("can't keep how far you have read: {reason}"),
+                &format!("can't save how far you have read: {reason}"),
                 Some("free some space or use --state DIR; else lines are shown again after the next start"),
             ),
         }
@@ -66,8 +66,8 @@ impl Renderer {
 
     fn gone(&self, text: &str) -> Vec<String> {
         self.failed(
-            &format!("neither sent nor kept '{}'", safe(text)),
-            Some("say it again when the profile can be kept, or use --state DIR"),
+            &format!("'{}' was neither sent nor saved", safe(text)),
+            Some("say it again when the profile can be saved, or use --state DIR"),
         )
     }
 

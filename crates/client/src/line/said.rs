@@ -58,12 +58,12 @@ impl Renderer {
         let body = sanitize(&said.text);
         let body = if said.mention { self.look.strong(&body) } else { body.into_owned() };
         let target =
-            said.reply.as_ref().map_or_else(|| "a line".to_owned(), |quote| format!("#{}", quote.seq));
+            said.reply.as_ref().map_or_else(|| "a message".to_owned(), |quote| format!("#{}", quote.seq));
         match said.kind {
             _ if said.revision == Revision::Deleted => format!("{name}: (deleted)"),
             EntryKind::Text => format!("{name}: {body}"),
             EntryKind::Action => format!("* {name} {body}"),
-            EntryKind::Topic if said.text.is_empty() => format!("* {name} took the topic away"),
+            EntryKind::Topic if said.text.is_empty() => format!("* {name} removed the topic"),
             EntryKind::Topic => format!("* {name} set the topic: {body}"),
             EntryKind::Reaction => format!("* {name} reacted to {target} with {body}"),
             EntryKind::FileOffer => format!("* {name} is sending '{}'", safe(&said.text)),
@@ -86,7 +86,8 @@ impl Renderer {
     /// the line itself tells that, in short.
     fn change(&self, said: &Said, live: bool) -> String {
         let name = self.look.name(&safe(said.name.as_deref().unwrap_or(SERVER)), said.mine);
-        let line = said.reply.as_ref().map_or_else(|| "a line".to_owned(), |quote| format!("#{}", quote.seq));
+        let line =
+            said.reply.as_ref().map_or_else(|| "a message".to_owned(), |quote| format!("#{}", quote.seq));
         let was = said.reply.as_ref().and_then(|quote| quote.said.as_ref()).filter(|_| live);
         let body = sanitize(&said.text);
         let body = if said.mention { self.look.strong(&body) } else { body.into_owned() };
@@ -98,9 +99,9 @@ impl Renderer {
                 let time = self.zone.local(was.time);
                 let same = time.date() == self.zone.local(said.time).date();
                 let time = time.format(if same { "%H:%M" } else { "%Y-%m-%d %H:%M" });
-                format!("* {name} took back a line of {time}")
+                format!("* {name} deleted a message of {time}")
             }
-            (_, None) => format!("* {name} took back {line}"),
+            (_, None) => format!("* {name} deleted {line}"),
         }
     }
 

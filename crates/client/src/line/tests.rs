@@ -412,6 +412,26 @@ fn every_refusal_is_told_with_a_hint() {
 }
 
 #[test]
+fn coming_back_says_in_words_what_was_missed() {
+    for (tally, words) in [
+        (Tally::default(), "back: nothing missed"),
+        (Tally { missed: 37, ..Tally::default() }, "back: 37 missed, all here, none twice"),
+        (Tally { missed: 3, lost: 1, doubled: 2 }, "back: 3 missed, 1 lost, 2 twice"),
+    ] {
+        let lines = Renderer::new(Look::PLAIN, Zone::East(0)).render(&Event::Resumed(tally));
+        assert_eq!(lines, [format!("-- {words}")]);
+    }
+}
+
+#[test]
+fn a_hint_tells_no_number_that_is_not_known() {
+    for code in Code::ALL {
+        let hint = hint(Some(*code), 0);
+        assert!(!hint.split_whitespace().any(|word| word == "0"), "{code:?}: {hint}");
+    }
+}
+
+#[test]
 fn nothing_remote_reaches_the_screen_raw() {
     for look in [Look::PLAIN, Look { color: false, ..COLORED }] {
         for event in everything() {

@@ -43,12 +43,15 @@ impl Renderer {
                 vec![self.info(&text)]
             }
             TransferStep::Resumed { at } => {
-                vec![self.info(&format!("'{name}' goes on at {}", human_size(*at)))]
+                vec![self.info(&format!("'{name}' resumes at {}", human_size(*at)))]
             }
             TransferStep::Here => vec![self.info(&format!("the server had '{name}' already"))],
             TransferStep::Paused { moved } => {
-                let moved = human_size(*moved);
-                vec![self.info(&format!("'{name}' goes on at {moved} when you come back"))]
+                let how = match moved {
+                    0 => "begins".to_owned(),
+                    moved => format!("resumes at {}", human_size(*moved)),
+                };
+                vec![self.info(&format!("'{name}' {how} when you come back"))]
             }
             TransferStep::Declined => vec![self.info(&format!("'{name}' is not received"))],
             TransferStep::Cancelled => vec![self.info(&format!("'{name}' is cancelled"))],
@@ -72,8 +75,8 @@ impl Renderer {
             }
             TransferStep::Failed(failure) => {
                 let not = match &transfer.way {
-                    Way::Up { to } => format!("not sent to {} '{name}'", safe(&to.to_string())),
-                    Way::Down { from } => format!("not received from {} '{name}'", safe(from)),
+                    Way::Up { to } => format!("'{name}' not sent to {}", safe(&to.to_string())),
+                    Way::Down { from } => format!("'{name}' not received from {}", safe(from)),
                 };
                 let text = format!("{not}: {}", what(failure, &transfer.way));
                 self.failed(&text, Some(&advice(failure, &transfer.way)))
@@ -134,8 +137,7 @@ impl Renderer {
     /// Somebody offers something, which the user must decide on.
     fn offer(&self, transfer: &Transfer, what: &str, more: &str) -> String {
         let (from, number) = (who(&transfer.way), transfer.id.0);
-        let text =
-            format!("{what} of {from} waits: /accept {number} receives it, /decline {number} does not{more}");
+        let text = format!("{from} offers {what}: /accept {number} or /decline {number}{more}");
         self.look.pad(&self.look.strong(&format!("-- {text}")))
     }
 

@@ -53,13 +53,13 @@ fn connect_failure(error: &io::Error, address: &Address) -> Failure {
     let (what, hint) = match error.kind() {
         _ if unknown => (format!("unknown host '{}'", address.host), "check its spelling, or use its number"),
         io::ErrorKind::ConnectionRefused => {
-            (format!("connection refused '{address}'"), "start natterd there, or name its port with -p")
+            (format!("{address} refused the connection"), "start natterd there, or name its port with -p")
         }
         io::ErrorKind::TimedOut => (
-            format!("no answer within 10 s '{address}'"),
+            format!("no answer from {address} within 10 s"),
             "check the address, and whether a firewall is in the way",
         ),
-        _ => (format!("can't connect '{address}': {error}"), "check the address and the network"),
+        _ => (format!("can't connect to {address}: {error}"), "check the address and the network"),
     };
     Failure::new(ExitCode::Server, what, hint)
 }
@@ -70,12 +70,12 @@ pub(super) fn classic_failure(end: &ClassicEnd, name: &str, address: &Address) -
         ClassicEnd::Quit => None,
         ClassicEnd::NameTaken => Some(Failure::new(
             ExitCode::Refused,
-            format!("the name is taken '{name}'"),
+            format!("the name '{name}' is taken"),
             format!("choose another one: -u {name}-2"),
         )),
         ClassicEnd::Refused(text) => {
             let text = sanitize_line(text.trim_end_matches('.'));
-            let what = format!("the server refused '{address}': {text}");
+            let what = format!("{address} refused the login: {text}");
             Some(Failure::new(ExitCode::Refused, what, "check the name (-u), or try again without --classic"))
         }
         ClassicEnd::NoLogin(loss) => {
@@ -95,17 +95,17 @@ pub(super) fn end_failure(end: &End, address: &Address) -> Option<Failure> {
         End::Refused(refusal) => Some(refused(refusal, address)),
         End::NoLogin(Loss::Garbled) => Some(Failure::new(
             ExitCode::Server,
-            format!("that is no natter server '{address}'"),
+            format!("{address} is no natter server"),
             "check the port: -p names another one",
         )),
         End::NoLogin(Loss::Closed | Loss::Announced | Loss::Fenced | Loss::Busy) => Some(Failure::new(
             ExitCode::Server,
-            format!("the connection was closed before the login '{address}'"),
+            format!("{address} closed the connection before the login"),
             "check whether a natter server runs there",
         )),
         End::NoLogin(Loss::Silent) => Some(Failure::new(
             ExitCode::Server,
-            format!("nothing was heard within 10 s '{address}'"),
+            format!("no reply from {address} within 10 s"),
             "check whether a natter server runs there",
         )),
     }
@@ -125,7 +125,11 @@ fn refused(refusal: &Refusal, address: &Address) -> Failure {
         ) => ExitCode::Refused,
         _ => ExitCode::Server,
     };
-    Failure::new(exit, format!("{text} '{address}'"), hint(code, refusal.detail))
+    let what = match code {
+        Some(Code::ServerFull) => format!("{address} is full"),
+        _ => format!("{address} refused the login: {text}"),
+    };
+    Failure::new(exit, what, hint(code, refusal.detail))
 }
 
 #[cfg(test)]
@@ -165,6 +169,9 @@ mod tests {
                 .map(|code| End::Refused(Refusal { code: code.number(), detail: 0, text: String::new() })),
         );
         failures.extend(ends.iter().filter_map(|end| end_failure(end, &address)));
+        for failure in &failures {
+            assert!(!failure.what.contains("'chat.example:4000'"), "glued on behind: {failure}");
+        }
         let text: Vec<_> =
             failures.iter().map(|failure| format!("{failure}\n-> {}", failure.code as u8)).collect();
         insta::assert_snapshot!("ends", text.join("\n"));

@@ -84,7 +84,7 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
         (None, Some(path)) => {
             if Path::new(path).symlink_metadata().is_ok() {
                 let hint = "choose another name: nothing is ever replaced";
-                return Err(Failure::new(ExitCode::User, format!("there is a file already '{path}'"), hint));
+                return Err(Failure::new(ExitCode::User, format!("'{path}' exists already"), hint));
             }
             keep.path = Some(PathBuf::from(path));
             PathBuf::from(".")
@@ -193,9 +193,8 @@ fn options(visit: &Visit) -> Result<Cli, Failure> {
 
 /// The command that goes to where the files are.
 fn place(visit: &Visit) -> Result<Command, Failure> {
-    let bad = |text: &str, error: NameError| {
-        Failure::new(ExitCode::User, format!("{error} '{}'", text.escape_debug()), "check the name")
-    };
+    let bad =
+        |text: &str, error: NameError| Failure::new(ExitCode::User, error.sentence(text), "check the name");
     match (&visit.to, &visit.room) {
         (Some(person), _) => {
             let bare = person.strip_prefix('@').unwrap_or(person);

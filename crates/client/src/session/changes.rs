@@ -75,14 +75,14 @@ impl Session {
             }
             Some(known) if Some(known.person) != self.me => {
                 let text = format!("line #{line} is by {}", known.quoted.name);
-                self.mistake(text, "only who wrote a line can change it or take it back");
+                self.mistake(text, "only the author can change or delete a message");
             }
             Some(known) if known.quoted.kind == EntryKind::FileOffer => {
                 let hint = "/cancel gives it up as long as it is sent; then /files tells the line of the file itself";
                 self.mistake(format!("line #{line} only says that a file comes"), hint);
             }
             Some(known) if !change.suits(known.quoted.kind) => {
-                self.mistake(format!("line #{line} is a file"), format!("/delete #{line} takes it back"));
+                self.mistake(format!("line #{line} is a file"), format!("/delete #{line} deletes it"));
             }
             _ => {
                 let kind = change.kind();

@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_BUNDLE_NAME;
 use crate::name::NameKey;
-use crate::text::{is_invisible, turns_direction};
+use crate::text::{character_name, is_invisible, turns_direction};
 use thiserror::Error;
 
 /// Why a name is not allowed in a bundle.
@@ -15,7 +15,7 @@ pub enum PartError {
     #[error("a name has at most {MAX_BUNDLE_NAME} bytes")]
     TooLong,
     /// One that parts folders on some system, can't be seen, or moves what stands around it.
-    #[error("a name can't contain U+{:04X}", u32::from(*.0))]
+    #[error("a name can't contain {}", character_name(*.0))]
     Character(char),
 }
 

@@ -111,7 +111,7 @@ pub enum CommandError {
     #[error("/{} needs {}", .0.name, .0.usage)]
     Missing(&'static Spec),
     /// A name breaks the rules.
-    #[error("'{text}': {error}")]
+    #[error("{}", error.sentence(text))]
     Name {
         /// What was typed.
         text: String,

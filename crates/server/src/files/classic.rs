@@ -93,7 +93,7 @@ impl<F: FileSystem> Receiving<F> {
                         return begin(&known[..known.len() - separator.len()], piece, limit, contents).await;
                     }
                     if known.len() > MAX_NAME + separator.len() {
-                        return Self::Refused("That file has no name, so nobody got it.".to_owned());
+                        return Self::Refused("File not sent: it has no name.".to_owned());
                     }
                 }
                 Self::Name(known)
@@ -104,10 +104,10 @@ impl<F: FileSystem> Receiving<F> {
 
 async fn begin<F: FileSystem>(name: &[u8], piece: &[u8], limit: u64, contents: &Contents<F>) -> Receiving<F> {
     let Ok(name) = std::str::from_utf8(name) else {
-        return Receiving::Refused("That file's name is not UTF-8, so nobody got it.".to_owned());
+        return Receiving::Refused("File not sent: its name is not UTF-8.".to_owned());
     };
     if name.trim().is_empty() {
-        return Receiving::Refused("That file has no name, so nobody got it.".to_owned());
+        return Receiving::Refused("File not sent: it has no name.".to_owned());
     }
     match ClassicUpload::begin(contents, limit).await {
         Ok(upload) => write(name.to_owned(), Box::new(upload), piece).await,
@@ -126,7 +126,7 @@ fn sentence(error: &UploadError) -> String {
     if let UploadError::Io(source) = error {
         tracing::error!(error = %source, "a file could not be stored");
     }
-    format!("Nobody got that file: {error}.")
+    format!("File not sent: {error}.")
 }
 
 /// Receives the payload of one FILE frame, which has `len` bytes; `heard` is called for every piece of it.
@@ -157,7 +157,7 @@ pub async fn receive_classic<F: FileSystem>(
             }
             Err(error) => Err(Some(sentence(&error))),
         },
-        Receiving::Name(_) => Err(Some("That file has no name, so nobody got it.".to_owned())),
+        Receiving::Name(_) => Err(Some("File not sent: it has no name.".to_owned())),
         Receiving::Refused(why) => Err(Some(why)),
     }
 }

@@ -46,10 +46,10 @@ impl Hub {
         let speaker = Speaker { conn, person: session.person, current, now };
         match line {
             ClassicLine::Text(text) => self.hear_line(speaker, &text, held),
-            ClassicLine::Unreadable => self.tell(speaker, "That line was not UTF-8, so nobody got it."),
-            ClassicLine::TooLong => self.tell(speaker, "That line was too long, so nobody got it."),
+            ClassicLine::Unreadable => self.tell(speaker, "Not sent: that line was not UTF-8."),
+            ClassicLine::TooLong => self.tell(speaker, "Not sent: that line was too long."),
             ClassicLine::Join => self.tell(speaker, "You have joined already."),
-            ClassicLine::Unknown => self.tell(speaker, "That frame has an unknown type, so nobody got it."),
+            ClassicLine::Unknown => self.tell(speaker, "Not sent: that frame has an unknown type."),
         }
     }
 
@@ -80,7 +80,7 @@ impl Hub {
         held: Option<Arc<Held>>,
     ) {
         if self.draining {
-            return self.tell(speaker, "The server stops, so nobody got that.");
+            return self.tell(speaker, "Not sent: the server stops.");
         }
         let Some(device) = self.sessions.get(&speaker.conn).map(|session| session.device) else {
             return;
@@ -96,7 +96,7 @@ impl Hub {
         };
         match self.accept(speaker.conn, post, NOT_COMPARED, held, speaker.now) {
             Ok(_) => {}
-            Err((code, _)) => self.tell(speaker, &format!("Nobody got that: {}.", code.text())),
+            Err((code, _)) => self.tell(speaker, &format!("Not sent: {}.", code.text())),
         }
     }
 
@@ -304,7 +304,7 @@ impl Hub {
 
     fn tell_motd(&mut self, speaker: Speaker) {
         let motd = self.settings.motd.clone();
-        self.tell(speaker, if motd.is_empty() { "There are no words of the operator." } else { &motd });
+        self.tell(speaker, if motd.is_empty() { "No message of the day." } else { &motd });
     }
 
     fn history_lines(&mut self, speaker: Speaker, span: HistorySpan) {

@@ -39,8 +39,8 @@ impl Hub {
             return;
         };
         let told = match last.kind {
-            EntryKind::Edit => "Your line is changed.",
-            EntryKind::Delete => "Your line is taken back.",
+            EntryKind::Edit => "Message changed.",
+            EntryKind::Delete => "Message deleted.",
             _ => {
                 session.said.insert(last.room, last.seq);
                 return;
@@ -54,7 +54,7 @@ impl Hub {
     pub(super) fn say_again(&mut self, conn: ConnId, device: DeviceNo, posts: Vec<(Waiting, Code)>) {
         for (mut waiting, code) in posts {
             if code != Code::OutOfOrder {
-                let text = format!("Nobody got that: {}.", code.text());
+                let text = format!("Not sent: {}.", code.text());
                 self.send_bytes(conn, voice::server_line(&text));
                 continue;
             }

@@ -345,7 +345,7 @@ impl Hub {
     ) -> Result<String, String> {
         let end = file.name.floor_char_boundary(MAX_FILE_NAME);
         let file = FileBody { name: file.name[..end].to_owned(), ..file.clone() };
-        let refused = |(code, _): (Code, u64)| format!("Nobody got that file: {}.", code.text());
+        let refused = |(code, _): (Code, u64)| format!("File not sent: {}.", code.text());
         self.check_quotas(person, Some(room), file.size).map_err(refused)?;
         let post = Post {
             counter: self.devices.expected(device),

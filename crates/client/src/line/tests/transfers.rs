@@ -150,6 +150,15 @@ fn every_step_of_a_file_is_told_and_a_failure_with_a_hint() {
 }
 
 #[test]
+fn a_file_of_which_nothing_has_moved_begins_when_its_sender_is_back() {
+    let (id, way, shape) = (JobId(1), Way::Up { to: lobby() }, Shape::Folder);
+    let step = TransferStep::Paused { moved: 0 };
+    let event = Event::Transfer(Transfer { id, way, name: "photos".into(), size: 9, shape, step });
+    let lines = Renderer::new(Look::PLAIN, Zone::East(0)).render(&event);
+    assert_eq!(lines, ["-- 'photos' begins when you come back"]);
+}
+
+#[test]
 fn how_far_a_file_is_fits_one_row() {
     let mut renderer = Renderer::new(Look { color: false, ..COLORED }, Zone::East(0));
     for event in transfers() {

@@ -50,7 +50,7 @@ pub(super) fn spool(path: &Path) -> io::Result<()> {
 pub(super) fn pour(path: &Path) -> Result<ExitCode, Failure> {
     if path.is_dir() {
         let what =
-            format!("a folder can't go to stdout '{}'", path.file_name().unwrap_or_default().display());
+            format!("the folder '{}' can't go to stdout", path.file_name().unwrap_or_default().display());
         return Err(Failure::new(ExitCode::User, what, "name a folder with -o"));
     }
     let mut stdout = io::stdout().lock();

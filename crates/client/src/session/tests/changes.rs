@@ -62,7 +62,7 @@ fn a_line_is_named_by_its_number() {
     assert_eq!(client.whole_posts(), [(2, EntryKind::Edit, Some(2), "better".into())]);
     client.line("/delete #1");
     assert_eq!(client.posts(), []);
-    assert!(hint(&client.events()).contains("only who wrote"));
+    assert!(hint(&client.events()).contains("only the author"));
     client.line("/delete #900");
     assert_eq!(client.whole_posts(), [(3, EntryKind::Delete, Some(900), String::new())], "the server judges");
 }

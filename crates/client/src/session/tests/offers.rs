@@ -424,7 +424,7 @@ fn a_wrong_number_is_answered_with_the_right_one() {
     client.session.cancel(Some(JobId(9)), client.now);
     assert_eq!(
         hints(&mut client),
-        ["'cat.png' waits with the number 1", "what the server has is taken back with /delete"]
+        ["'cat.png' waits with the number 1", "/delete deletes what the server has"]
     );
     client.session.accept(None, Default::default());
     client.session.cancel(Some(JobId(9)), client.now);

@@ -175,7 +175,7 @@ impl Session {
                 ),
                 _ => (
                     "there is nothing to cancel".to_owned(),
-                    "what the server has is taken back with /delete".to_owned(),
+                    "/delete deletes what the server has".to_owned(),
                 ),
             };
             return self.mistake(text, hint);
