@@ -47,7 +47,8 @@ pub const WINDOW_POSTS: u16 = 256;
 /// Bytes of posts of one connection that may await commit.
 pub const WINDOW_BYTES: u32 = 256 * 1024;
 
-/// Bytes of posts of all connections that may await commit: the server's share of a stalled disk.
+/// Bytes of posts of all connections that may await commit, beside [`SMALL_QUEUE`] of each: the server's share of a
+/// stalled disk.
 pub const MAX_AWAITING_COMMIT: usize = 64 * 1024 * 1024;
 
 /// Bytes of one batch of posts: bounds the time of one transaction.

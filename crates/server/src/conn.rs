@@ -2,7 +2,7 @@
 
 use crate::clock::Steady;
 use crate::outlet::{Outlet, Sink};
-use protocol::limits::{MAX_CONTROL, WINDOW_BYTES, WINDOW_POSTS};
+use protocol::limits::{MAX_CONTROL, SMALL_QUEUE, WINDOW_BYTES, WINDOW_POSTS};
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -143,6 +143,7 @@ pub struct Held {
     window: Arc<Semaphore>,
     server: Arc<Semaphore>,
     share: u32,
+    /// Of the server's window; 0 for posts that needed none of it.
     bytes: u32,
 }
 
@@ -150,7 +151,9 @@ impl Held {
     /// Waits until both windows have room for posts of so many bytes each; `None` if there are none.
     ///
     /// A small post takes a full share of the connection's window, so that it bounds both posts and bytes;
-    /// together they take at most all of it, so that they never wait for themselves.
+    /// together they take at most all of it, so that they never wait for themselves. What a connection may always
+    /// have under way needs nothing of the server's window: whoever has little to say would wait for it behind all
+    /// who keep their windows full.
     pub async fn acquire(
         conn: &Conn,
         server: &Arc<Semaphore>,
@@ -165,11 +168,12 @@ impl Held {
             return None;
         }
         let share = share.min(WINDOW_BYTES);
-        // Neither semaphore is ever closed.
-        if let Ok(permit) = conn.window.acquire_many(share).await {
-            permit.forget();
-        }
-        if let Ok(permit) = server.acquire_many(bytes).await {
+        // Neither semaphore is ever closed. Who stops to wait gives back what they had.
+        let window = conn.window.acquire_many(share).await;
+        let under_way = (WINDOW_BYTES as usize).saturating_sub(conn.window.available_permits());
+        let bytes = if under_way <= SMALL_QUEUE { 0 } else { bytes };
+        let server_window = server.acquire_many(bytes).await;
+        for permit in [window, server_window].into_iter().flatten() {
             permit.forget();
         }
         Some(Arc::new(Self { window: conn.window.clone(), server: server.clone(), share, bytes }))
@@ -190,6 +194,23 @@ mod tests {
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
+
+    #[test]
+    fn a_connection_with_little_under_way_waits_for_no_room_in_the_server() {
+        let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), Steady(0));
+        let server = Arc::new(Semaphore::new(0));
+        let acquire = |posts: Vec<usize>| {
+            let mut acquired = pin!(Held::acquire(&conn, &server, posts.into_iter()));
+            acquired.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        };
+        let Poll::Ready(Some(few)) = acquire(vec![100, 1_000]) else { panic!("two lines wait") };
+        assert!(acquire(vec![100, 100, 100]).is_pending(), "and five are not little any more");
+        assert!(acquire(vec![SMALL_QUEUE + 1]).is_pending());
+        drop(few);
+        assert_eq!(server.available_permits(), 0, "what was not taken is not given back");
+        assert!(acquire(vec![SMALL_QUEUE]).is_ready());
+    }
 
     #[test]
     fn a_reader_that_found_no_room_is_woken_when_the_hub_writes_all() {
