@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     crash, deny,
     failure::Failure,
-    faults::{eio, flips, order, power},
+    faults::{eio, flips, order, power, relogin},
     picture, runner, sim, tidy,
     workspace::Workspace,
 };
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 14] = [
+const STEPS: [Step; 15] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -107,6 +107,12 @@ const STEPS: [Step; 14] = [
         proves: "a flipped bit in the store is detected or harmless, and no message silently wrong",
         hint: "cargo xtask faults flips --trials 40",
         run: |workspace| passed(flips::run(workspace, &flips::Options::short())),
+    },
+    Step {
+        name: "relogin",
+        proves: "what a device posts that came back without memory is stored, once, or not acknowledged",
+        hint: "cargo xtask faults relogin --trials 25",
+        run: |workspace| passed(relogin::run(workspace, &relogin::Options::short())),
     },
     Step {
         name: "doctests",

@@ -4,7 +4,7 @@ use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
 use protocol::entry::Entry;
-use protocol::id::{Counter, Epoch, Req, RoomId, Seq};
+use protocol::id::{Counter, DeviceNo, Epoch, Req, RoomId, Seq};
 use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
@@ -27,6 +27,8 @@ pub struct Caller {
     pub epoch: Epoch,
     /// The last post of this device that the server has.
     pub last_counter: Option<Counter>,
+    /// This device as entries show it, once it was let in.
+    pub device: Option<DeviceNo>,
 }
 
 impl Caller {
@@ -35,11 +37,22 @@ impl Caller {
     /// # Errors
     /// [`Fault`] if that does not work.
     pub fn login(server: SocketAddr, identity: &Identity, patience: Duration) -> Result<Self, Fault> {
+        let mut caller = Self::connect(server, patience)?;
+        caller.say(&identity.hello())?;
+        caller.await_welcome()?;
+        Ok(caller)
+    }
+
+    /// Connects, and says nothing yet.
+    ///
+    /// # Errors
+    /// [`Fault::System`] if that does not work.
+    pub fn connect(server: SocketAddr, patience: Duration) -> Result<Self, Fault> {
         let failed = Fault::system("a connection");
         let stream = TcpStream::connect_timeout(&server, patience).map_err(failed)?;
         stream.set_nodelay(true).map_err(Fault::system("an option of a socket"))?;
         stream.set_read_timeout(Some(patience)).map_err(Fault::system("an option of a socket"))?;
-        let mut caller = Self {
+        Ok(Self {
             stream,
             patience,
             inbox: Inbox::default(),
@@ -48,14 +61,27 @@ impl Caller {
             next_req: 1,
             epoch: Epoch([0; 16]),
             last_counter: None,
-        };
-        caller.say(&identity.hello())?;
-        (caller.epoch, caller.last_counter) = caller.find("a welcome", |msg| match msg {
-            ServerMsg::Welcome { epoch, last_counter, .. } => Some(Ok((epoch, last_counter))),
+            device: None,
+        })
+    }
+
+    /// Waits for the answer to the login.
+    ///
+    /// # Errors
+    /// [`Fault::Denied`] if it is refused, others if there is no answer.
+    pub fn await_welcome(&mut self) -> Result<(), Fault> {
+        let (epoch, last_counter, device) = self.find("a welcome", |msg| match msg {
+            ServerMsg::Welcome { epoch, last_counter, device, .. } => Some(Ok((epoch, last_counter, device))),
             ServerMsg::Error { code, text, .. } => Some(Err(Fault::Denied { code, text })),
             _ => None,
         })??;
-        Ok(caller)
+        (self.epoch, self.last_counter, self.device) = (epoch, last_counter, Some(device));
+        Ok(())
+    }
+
+    /// The connection itself, for who wants to end it in a way of their own.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
     }
 
     /// Sends a message.

@@ -5,6 +5,7 @@ pub mod flips;
 pub mod full;
 pub mod order;
 pub mod power;
+pub mod relogin;
 mod strace;
 
 use crate::{failure::Failure, workspace::Workspace};
@@ -23,6 +24,8 @@ pub enum Options {
     Power(power::Options),
     /// Flip bits in the files: each is detected or harmless, and no message is silently wrong.
     Flips(flips::Options),
+    /// Let devices go before they are answered and come back without memory: what is acknowledged is stored, once.
+    Relogin(relogin::Options),
 }
 
 /// Runs it.
@@ -37,5 +40,6 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         Options::Full(options) => full::run(workspace, options),
         Options::Power(options) => power::run(workspace, options),
         Options::Flips(options) => flips::run(workspace, options),
+        Options::Relogin(options) => relogin::run(workspace, options),
     }
 }
