@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     crash, deny,
     failure::Failure,
-    faults::{eio, flips, order, power, relogin},
+    faults::{eio, flips, order, pause, power, relogin},
     picture, runner, sim, tidy,
     workspace::Workspace,
 };
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 15] = [
+const STEPS: [Step; 16] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -113,6 +113,12 @@ const STEPS: [Step; 15] = [
         proves: "what a device posts that came back without memory is stored, once, or not acknowledged",
         hint: "cargo xtask faults relogin --trials 25",
         run: |workspace| passed(relogin::run(workspace, &relogin::Options::short())),
+    },
+    Step {
+        name: "pause",
+        proves: "after 16 s without the server all clients come back by themselves, with all that was typed meanwhile",
+        hint: "cargo xtask faults pause --seconds 16 --times 1 --clients 20",
+        run: |workspace| passed(pause::run(workspace, &pause::Options::short())),
     },
     Step {
         name: "doctests",

@@ -4,6 +4,7 @@ pub mod eio;
 pub mod flips;
 pub mod full;
 pub mod order;
+pub mod pause;
 pub mod power;
 pub mod relogin;
 mod strace;
@@ -26,6 +27,8 @@ pub enum Options {
     Flips(flips::Options),
     /// Let devices go before they are answered and come back without memory: what is acknowledged is stored, once.
     Relogin(relogin::Options),
+    /// Let the server stand still under real clients: all come back by themselves, and nothing is lost or doubled.
+    Pause(pause::Options),
 }
 
 /// Runs it.
@@ -41,5 +44,6 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         Options::Power(options) => power::run(workspace, options),
         Options::Flips(options) => flips::run(workspace, options),
         Options::Relogin(options) => relogin::run(workspace, options),
+        Options::Pause(options) => pause::run(workspace, options),
     }
 }

@@ -160,8 +160,16 @@ impl Natterd {
     /// # Errors
     /// Fails if it has ended.
     pub fn terminate(&self) -> Result<(), Failure> {
+        self.signal(Signal::TERM)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// Fails if it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<(), Failure> {
         let pid = i32::try_from(self.id()).ok().and_then(Pid::from_raw);
-        let sent = pid.map(|pid| kill_process(pid, Signal::TERM));
+        let sent = pid.map(|pid| kill_process(pid, signal));
         match sent {
             Some(Ok(())) => Ok(()),
             _ => Err(self.failure("it takes no signal")),
