@@ -6,7 +6,7 @@ use crate::{
     crash, deny,
     failure::Failure,
     faults::{eio, flips, order, pause, power, relogin},
-    picture, runner, sim, tidy,
+    flood, picture, runner, sim, tidy,
     workspace::Workspace,
 };
 
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 16] = [
+const STEPS: [Step; 17] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -119,6 +119,12 @@ const STEPS: [Step; 16] = [
         proves: "after 16 s without the server all clients come back by themselves, with all that was typed meanwhile",
         hint: "cargo xtask faults pause --seconds 16 --times 1 --clients 20",
         run: |workspace| passed(pause::run(workspace, &pause::Options::short())),
+    },
+    Step {
+        name: "flood",
+        proves: "beside 300 devices that flood, people come in, are seen and are heard soon, and each device has its share",
+        hint: "cargo xtask flood --debug --seconds 5",
+        run: |workspace| passed(flood::run(workspace, &flood::Options::short())),
     },
     Step {
         name: "doctests",

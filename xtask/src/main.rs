@@ -13,6 +13,7 @@ mod drain;
 mod failure;
 mod faults;
 mod files;
+mod flood;
 mod mutants;
 mod picture;
 mod proof;
@@ -63,6 +64,8 @@ enum Task {
         #[command(subcommand)]
         fault: faults::Options,
     },
+    /// Flood the server from hundreds of devices: people beside them are heard soon, and each device has its share.
+    Flood(flood::Options),
     /// Send large files over links that break, measure them beside a bare copy, and chat meanwhile.
     Files(files::Options),
     /// Draw the conversation in the README anew, from what the real programs print.
@@ -105,6 +108,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::BenchStore(options) => bench_store::run(&workspace, &options),
         Task::Drain(options) => drain::run(&workspace, &options),
         Task::Faults { fault } => faults::run(&workspace, &fault),
+        Task::Flood(options) => flood::run(&workspace, &options),
         Task::Files(options) => files::run(&workspace, &options),
         Task::Picture { check } => picture::run(&workspace, check),
         Task::Sim(options) => sim::run(&workspace, &options),
