@@ -10,6 +10,7 @@ mod classic_faults;
 mod classic_mode;
 mod classic_talk;
 mod conversation;
+mod copies;
 mod document;
 mod drain;
 mod errands;
