@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     crash, deny,
     failure::Failure,
-    faults::{eio, flips, order, pause, power, relogin},
+    faults::{eio, flips, log, order, pause, power, relogin},
     flood, picture, runner, sim, tidy,
     workspace::Workspace,
 };
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 17] = [
+const STEPS: [Step; 18] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -119,6 +119,12 @@ const STEPS: [Step; 17] = [
         proves: "after 16 s without the server all clients come back by themselves, with all that was typed meanwhile",
         hint: "cargo xtask faults pause --seconds 16 --times 1 --clients 20",
         run: |workspace| passed(pause::run(workspace, &pause::Options::short())),
+    },
+    Step {
+        name: "log",
+        proves: "a log that nobody reads, or that can't be written, stops nobody, and its dropped lines are counted",
+        hint: "cargo xtask faults log --seconds 1",
+        run: |workspace| passed(log::run(workspace, &log::Options::short())),
     },
     Step {
         name: "flood",

@@ -3,6 +3,7 @@
 pub mod eio;
 pub mod flips;
 pub mod full;
+pub mod log;
 pub mod order;
 pub mod pause;
 pub mod power;
@@ -29,6 +30,8 @@ pub enum Options {
     Relogin(relogin::Options),
     /// Let the server stand still under real clients: all come back by themselves, and nothing is lost or doubled.
     Pause(pause::Options),
+    /// Let nobody read the server's log, or nobody keep it: its clients notice nothing, and dropped lines are counted.
+    Log(log::Options),
 }
 
 /// Runs it.
@@ -45,5 +48,6 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         Options::Flips(options) => flips::run(workspace, options),
         Options::Relogin(options) => relogin::run(workspace, options),
         Options::Pause(options) => pause::run(workspace, options),
+        Options::Log(options) => log::run(workspace, options),
     }
 }

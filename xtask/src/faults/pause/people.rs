@@ -77,11 +77,11 @@ impl Person {
     /// Fails if the client is gone.
     pub fn type_line(&mut self) -> Result<(), Failure> {
         let line = format!("line-{}-{}-", self.number, self.typed.len());
-        let path = self.err.clone();
-        if let Some(input) = &mut self.input {
-            writeln!(input, "{line}").map_err(|source| Failure::Write { path, source })?;
-            self.typed.push(line);
+        let Some(input) = &mut self.input else { return Ok(()) };
+        if writeln!(input, "{line}").is_err() {
+            return Err(self.failure("ended by itself"));
         }
+        self.typed.push(line);
         Ok(())
     }
 
