@@ -13,6 +13,7 @@ mod conversation;
 mod copies;
 mod document;
 mod drain;
+mod errand_waits;
 mod errands;
 mod exactly_once;
 mod files;

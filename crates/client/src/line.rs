@@ -29,6 +29,7 @@ pub use hint::hint;
 pub use picture::{Canvas, MAX_PICTURE, Pictures};
 pub use prompt::prompt;
 pub use style::Look;
+pub use transfers::waited_for;
 pub(crate) use width::{TAB, grapheme_width, graphemes, width};
 pub use wrap::{Hang, wrap};
 pub use zone::Zone;
@@ -140,6 +141,7 @@ impl Renderer {
             | Event::Ignoring { .. }
             | Event::Transfer(_)
             | Event::Leaving { .. }
+            | Event::StillWaiting(_)
             | Event::Notice { .. } => Channel::Diagnostics,
         }
     }

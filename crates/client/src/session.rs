@@ -11,6 +11,7 @@
 //! - Once [`Session::end`] is there, the last messages are sent and the session is over.
 
 mod answers;
+mod awaited;
 mod changes;
 mod commands;
 mod cursors;
@@ -194,6 +195,8 @@ pub struct Session {
     watched: bool,
     /// It is there for one thing: what is shown is not read by that, and what is got is waited for.
     errand: bool,
+    /// When it is told next what is waited for.
+    reminder: awaited::Reminder,
     lines: u64,
     /// Lines that could not be done, and lines that the server refused.
     mistakes: u64,
@@ -263,6 +266,7 @@ impl Session {
             keep_at: Keep::default(),
             watched: config.interactive,
             errand: false,
+            reminder: awaited::Reminder::default(),
             lines: 0,
             mistakes: 0,
             refusals: 0,
@@ -363,6 +367,7 @@ impl Session {
             self.nonce += 1;
             self.out.push_back(ClientMsg::Ping { nonce: self.nonce });
         }
+        self.advance_reminder(now);
         self.advance(now);
     }
 

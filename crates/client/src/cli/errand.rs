@@ -5,6 +5,7 @@ use crate::address::Address;
 use crate::line::{ExitCode, Failure};
 use clap::{Args, Parser};
 use std::path::PathBuf;
+use std::time::Duration;
 
 const SEND_EXAMPLES: &str = "\
 Examples:
@@ -63,9 +64,26 @@ pub struct Visit {
     #[arg(long)]
     pub temporary: bool,
 
+    /// Give up after so long, such as 90s, 5m or 2h; the same command then goes on where this one stopped
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub timeout: Option<Duration>,
+
     /// Say nothing on stderr but what failed
     #[arg(short, long)]
     pub quiet: bool,
+}
+
+/// `90`, `90s`, `5m` or `2h`, and not 0.
+fn parse_time(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(['s', 'm', 'h']);
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        _ => 0,
+    };
+    let seconds = digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit)).filter(|all| *all > 0);
+    seconds.map(Duration::from_secs).ok_or_else(|| "not a time such as 90s, 5m or 2h".to_owned())
 }
 
 /// Send files and folders, and leave

@@ -3,6 +3,7 @@
 use super::Renderer;
 use super::lists::count;
 use super::said::safe;
+use super::transfers::waited_for;
 use crate::session::event::{Entered, Event, Loss, Welcome};
 use crate::session::{Change, Place, Tally};
 use protocol::name::NameKey;
@@ -77,6 +78,9 @@ impl Renderer {
             }
             Event::Error { about, refusal } => {
                 self.refused(&format!("refused '{}'", safe(about)), refusal, None)
+            }
+            Event::StillWaiting(awaited) => {
+                vec![self.info(&format!("still waiting {}", waited_for(awaited)))]
             }
             Event::Notice { text } => vec![self.info(&safe(text))],
             other => self.outbox(other),

@@ -5,7 +5,7 @@ mod transfers;
 
 use super::*;
 use crate::session::event::{
-    Classic, Entered, Listed, Loss, Quote, Quoted, Refusal, Rest, Said, Unkept, Unread, Welcome,
+    Awaited, Classic, Entered, Listed, Loss, Quote, Quoted, Refusal, Rest, Said, Unkept, Unread, Welcome,
 };
 use crate::session::{Change, Place, Tally};
 use protocol::code::Code;
@@ -168,10 +168,11 @@ fn number(event: &Event) -> usize {
         Event::KeptAgain => 45,
         Event::Gone { .. } => 46,
         Event::Files { .. } => 47,
+        Event::StillWaiting(_) => 48,
     }
 }
 
-const KINDS: usize = 48;
+const KINDS: usize = 49;
 
 fn connection_events() -> Vec<Event> {
     let welcome = Welcome {
@@ -197,6 +198,19 @@ fn connection_events() -> Vec<Event> {
         Event::Leaving { pending: 2 },
         Event::Notice { text: "another natter uses this profile".into() },
     ]);
+    let (name, moved, size) = ("ca\u{202e}t.png".to_owned(), 3 << 20, 5 << 20);
+    let sender = |gone| Awaited::Sender { name: name.clone(), from: "bob".into(), gone, moved, size };
+    events.extend(
+        [
+            Awaited::Server,
+            Awaited::Answer,
+            Awaited::Sending { name: name.clone(), moved, size },
+            Awaited::Receiving { name: name.clone(), moved, size },
+            sender(false),
+            sender(true),
+        ]
+        .map(Event::StillWaiting),
+    );
     events
 }
 

@@ -7,7 +7,7 @@ use super::notices::why;
 use super::said::safe;
 use super::shelf::programs;
 use super::width::{grapheme_width, graphemes, width};
-use crate::session::event::{Refusal, Transfer, TransferStep, Way};
+use crate::session::event::{Awaited, Refusal, Transfer, TransferStep, Way};
 use crate::transfer::{Failure, Pace, Trouble};
 use protocol::bundle::Index;
 use protocol::code::Code;
@@ -29,8 +29,15 @@ impl Renderer {
             | TransferStep::Verifying(_)
             | TransferStep::Moving(_)
             | TransferStep::Unpacking(_) => self.under_way(transfer),
-            TransferStep::Waiting(pace) => {
-                let (moved, size) = (human_size(pace.moved), human_size(transfer.size));
+            TransferStep::Waiting { moved, gone: true } => {
+                let (moved, size) = (human_size(*moved), human_size(transfer.size));
+                let from = who(&transfer.way);
+                vec![self.info(&format!(
+                    "'{name}': {moved} of {size} are here; waiting for {from}, who is not online, to send the rest"
+                ))]
+            }
+            TransferStep::Waiting { moved, gone: false } => {
+                let (moved, size) = (human_size(*moved), human_size(transfer.size));
                 vec![self.info(&format!("'{name}': {moved} of {size} are here; waiting for its sender"))]
             }
             TransferStep::Asked { .. } => {
@@ -152,6 +159,26 @@ impl Renderer {
         };
         out.push(self.offer(transfer, &format!("the folder '{name}' ({files}, {size})"), &run));
         out
+    }
+}
+
+/// What is waited for, behind the word "waiting".
+pub fn waited_for(awaited: &Awaited) -> String {
+    let so_far = |moved: &u64, size: &u64| format!("{} of {}", human_size(*moved), human_size(*size));
+    match awaited {
+        Awaited::Server => "for the server".to_owned(),
+        Awaited::Answer => "for an answer of the server".to_owned(),
+        Awaited::Sending { name, moved, size } => {
+            format!("until '{}' is sent: {} so far", safe(name), so_far(moved, size))
+        }
+        Awaited::Receiving { name, moved, size } => {
+            format!("until '{}' is here: {} so far", safe(name), so_far(moved, size))
+        }
+        Awaited::Sender { name, from, gone, moved, size } => {
+            let offline = if *gone { ", who is not online," } else { "" };
+            let so_far = so_far(moved, size);
+            format!("for {}{offline} to send the rest of '{}': {so_far} are here", safe(from), safe(name))
+        }
     }
 }
 

@@ -4,14 +4,15 @@ use super::tcp::UnknownHost;
 use crate::address::Address;
 use crate::classic::ClassicEnd;
 use crate::drive::DriveError;
-use crate::line::{ExitCode, Failure, hint};
+use crate::line::{ExitCode, Failure, hint, waited_for};
 use crate::profile::ProfileError;
-use crate::session::event::{End, Loss, Refusal};
+use crate::session::event::{Awaited, End, Loss, Refusal};
 use protocol::code::Code;
 use protocol::text::sanitize_line;
 use std::error::Error;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 /// The failure of a client that could not go on.
 pub(super) fn drive_failure(error: &DriveError, address: &Address) -> Failure {
@@ -46,6 +47,18 @@ pub(super) fn busy_failure(process: Option<u32>) -> Failure {
     let which = process.map(|process| format!(", as process {process}")).unwrap_or_default();
     let hint = "wait until it is done; if it is stopped, the same command goes on where it was";
     Failure::new(ExitCode::User, format!("the same command runs already{which}"), hint)
+}
+
+/// The failure of what was not done in time; whether the same command can go on with it.
+pub(super) fn timeout_failure(limit: Option<Duration>, awaited: &Awaited, goes_on: bool) -> Failure {
+    let seconds = limit.unwrap_or_default().as_secs();
+    let hint = if goes_on {
+        "the same command goes on where this one stopped; --timeout gives it longer"
+    } else {
+        "give it longer with --timeout"
+    };
+    let what = format!("not done within {seconds} s: waiting {}", waited_for(awaited));
+    Failure::new(ExitCode::Server, what, hint)
 }
 
 fn connect_failure(error: &io::Error, address: &Address) -> Failure {
@@ -154,6 +167,8 @@ mod tests {
             errand_failure(&full, folder),
             busy_failure(Some(4_711)),
             busy_failure(None),
+            timeout_failure(Some(Duration::from_secs(90)), &Awaited::Server, false),
+            timeout_failure(Some(Duration::from_secs(300)), &Awaited::Answer, true),
         ];
         let mut ends = vec![
             End::Quit,

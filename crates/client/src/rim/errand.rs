@@ -21,6 +21,7 @@ use std::fmt::Debug;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where a file goes that is got: `-` is stdout.
 const PIPE: &str = "-";
@@ -61,7 +62,7 @@ async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
         let rest = message.into_iter().skip(said).chain(files.into_iter().skip(begun));
         std::iter::once(place).chain(rest).collect()
     };
-    let (code, _) = do_all(&cli, key.as_deref(), report, inputs).await?;
+    let (code, _) = do_all(&cli, key.as_deref(), send.visit.timeout, report, inputs).await?;
     Ok(code)
 }
 
@@ -103,7 +104,7 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
         if session.is_receiving() { vec![place] } else { vec![place, wish] }
     };
     let report = Report { json: get.visit.json, quiet: cli.quiet, paths: temporary.is_none() };
-    let (code, outcome) = do_all(&cli, key.as_deref(), report, inputs).await?;
+    let (code, outcome) = do_all(&cli, key.as_deref(), get.visit.timeout, report, inputs).await?;
     match (code, outcome.failed, outcome.received) {
         (ExitCode::Fine, Some(failed), _) => Ok(failed),
         (ExitCode::Fine, None, None) => Ok(ExitCode::User),
@@ -119,10 +120,11 @@ fn key(visit: &Visit, what: &impl Debug) -> Option<Vec<u8>> {
 }
 
 /// Holds a session that does what is left to do of an errand that may have been begun before: `inputs` says what that
-/// is. Without a key it begins anew each time.
+/// is. Without a key it begins anew each time; it is given up after `limit`.
 async fn do_all(
     cli: &Cli,
     key: Option<&[u8]>,
+    limit: Option<Duration>,
     report: Report,
     inputs: impl FnOnce(&mut Session) -> Vec<Input>,
 ) -> Result<(ExitCode, Outcome), Failure> {
@@ -154,7 +156,7 @@ async fn do_all(
         })))
     };
     let key = key.filter(|_| !cli.temporary);
-    let code = hold(cli, Purpose::Errand(key), false, prepare, begin).await?;
+    let code = hold(cli, Purpose::Errand(key), false, limit, prepare, begin).await?;
     let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((code, outcome))
 }

@@ -1,7 +1,7 @@
 //! One run of the program, from the command line to the exit code.
 
 use super::clock::SystemClock;
-use super::end::{drive_failure, end_failure};
+use super::end::{drive_failure, end_failure, timeout_failure};
 use super::freight::Carriers;
 use super::last;
 use super::own::{Own, Purpose, forget};
@@ -26,6 +26,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Runs the program with these arguments, and says on stderr why if it fails.
 pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
@@ -84,15 +85,17 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         }
     };
     let begin = |face, history| start_face(cli, face, interactive, history);
-    hold(cli, Purpose::Chat, interactive, prepare, begin).await
+    hold(cli, Purpose::Chat, interactive, None, prepare, begin).await
 }
 
 /// Holds a session until its end: `prepare` makes it ready, and is told whether anything is kept of it; `begin` starts
-/// its face, with the file of what was typed. An errand that has a key is kept until it is done.
+/// its face, with the file of what was typed. An errand that has a key is kept until it is done, and nothing goes on
+/// for longer than `limit`.
 pub(super) async fn hold(
     cli: &Cli,
     purpose: Purpose<'_>,
     interactive: bool,
+    limit: Option<Duration>,
     prepare: impl FnOnce(&mut Session, bool),
     begin: impl FnOnce(Face, Option<PathBuf>) -> Result<Threads, Failure>,
 ) -> Result<ExitCode, Failure> {
@@ -135,9 +138,11 @@ pub(super) async fn hold(
     let mut client = Client { session, profile, connect, clock: SystemClock::start(), rng, ports };
     let driven = tokio::select! {
         biased;
-        driven = client.drive() => Some(driven),
-        () = signals::interrupted(input) => None,
+        driven = client.drive() => Ok(driven),
+        () = signals::interrupted(input) => Err(Stopped::Interrupted),
+        () = expired(limit) => Err(Stopped::Expired),
     };
+    let awaited = client.session.awaited();
     if let (Purpose::Chat, Some(state), false, 1..) =
         (purpose, &state, cli.temporary, client.session.logins())
     {
@@ -149,15 +154,18 @@ pub(super) async fn hold(
     drop((session, ports));
     carriers.into_iter().for_each(Carriers::join);
     let written = threads.join();
-    if driven.is_none() && errand && unfinished && !cli.quiet {
+    let goes_on = errand && unfinished;
+    if matches!(driven, Err(Stopped::Interrupted)) && goes_on && !cli.quiet {
         say_interrupted();
     }
     if let Some(folder) = kept.filter(|_| errand && !unfinished) {
         forget(&folder, &mut rng);
     }
     drop(profile);
-    let Some(driven) = driven else {
-        return Ok(ExitCode::Interrupted);
+    let driven = match driven {
+        Ok(driven) => driven,
+        Err(Stopped::Interrupted) => return Ok(ExitCode::Interrupted),
+        Err(Stopped::Expired) => return Err(timeout_failure(limit, &awaited, goes_on)),
     };
     let end = driven.map_err(|error| drive_failure(&error, &address))?;
     match end_failure(&end, &address) {
@@ -174,6 +182,21 @@ pub(super) async fn hold(
 fn config(login: &Login, run: RunId, history: u16, interactive: bool) -> Config {
     let Login { device, secret, name, agent } = login.clone();
     Config { name, device, secret, agent, run, history, interactive }
+}
+
+/// Why a session was stopped before its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stopped {
+    Interrupted,
+    Expired,
+}
+
+/// Waits until the time is over, if there is a limit.
+async fn expired(limit: Option<Duration>) {
+    match limit {
+        Some(limit) => tokio::time::sleep(limit).await,
+        None => std::future::pending().await,
+    }
 }
 
 fn say_interrupted() {

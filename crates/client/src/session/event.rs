@@ -107,6 +107,8 @@ pub enum Event {
     Gone { lines: Vec<String> },
     /// The session ends; so many posts wait for the next time.
     Leaving { pending: usize },
+    /// After a minute in which nothing else was told: this is waited for.
+    StillWaiting(Awaited),
     /// Something about this process that its user should know.
     Notice { text: String },
 }
@@ -325,8 +327,8 @@ pub enum TransferStep {
     Queued { ahead: usize },
     /// It takes a while, and is so far.
     Moving(Pace),
-    /// All that its sender has sent so far is here.
-    Waiting(Pace),
+    /// All that its sender has sent so far is here; whether the sender is offline.
+    Waiting { moved: u64, gone: bool },
     /// The server had it already: no byte was sent. Its entry follows.
     Here,
     /// The server has it, after a while; its entry follows.
@@ -358,6 +360,34 @@ impl TransferStep {
                 | Self::Verifying(_)
                 | Self::Unpacking(_)
         )
+    }
+}
+
+/// What a session waits for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the sentence of each says what its fields are; sizes are in bytes")]
+pub enum Awaited {
+    /// A connection, or the login.
+    Server,
+    /// The answer to a question, or the acknowledgement of a line.
+    Answer,
+    /// This file is being sent.
+    Sending { name: String, moved: u64, size: u64 },
+    /// This file is being received.
+    Receiving { name: String, moved: u64, size: u64 },
+    /// The rest of this file, which its sender has not sent yet; whether the sender is offline.
+    Sender { name: String, from: String, gone: bool, moved: u64, size: u64 },
+}
+
+impl Awaited {
+    /// Bytes that have moved so far.
+    pub fn moved(&self) -> u64 {
+        match self {
+            Self::Server | Self::Answer => 0,
+            Self::Sending { moved, .. } | Self::Receiving { moved, .. } | Self::Sender { moved, .. } => {
+                *moved
+            }
+        }
     }
 }
 

@@ -290,6 +290,9 @@ impl Session {
                     self.collect_names();
                 }
                 for (person, name, change) in changes {
+                    if change == super::Change::Left {
+                        self.handle_sender_gone(&name);
+                    }
                     let hidden = self.ignored.hides(Some(person), &name);
                     if here && Some(person) != self.me && !hidden {
                         self.tell(Event::Person { name, change });

@@ -40,7 +40,8 @@ impl Session {
             [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
         let typed = self.deferred.as_ref().filter(|_| self.config.interactive).map(Deferred::timeout);
         let uploaded = self.uploaded_timeout().filter(|_| self.phase == Phase::Up);
-        [heart, slow, catching_up, outbox, deferred, typed, uploaded]
+        let reminder = self.reminder_timeout().filter(|_| self.errand);
+        [heart, slow, catching_up, outbox, deferred, typed, uploaded, reminder]
             .into_iter()
             .chain(own)
             .flatten()

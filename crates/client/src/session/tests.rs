@@ -1,6 +1,7 @@
 //! The session against a server that says what a test wants.
 
 mod again;
+mod awaited;
 mod changes;
 mod offers;
 mod reading;

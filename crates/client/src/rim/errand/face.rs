@@ -78,7 +78,11 @@ fn is_told(event: &Event, report: Report) -> bool {
         event if Renderer::channel(event) == Channel::Failures => true,
         _ if report.quiet => false,
         Event::Transfer(Transfer { step: TransferStep::Received { .. }, .. }) => false,
-        Event::Transfer(_) | Event::Connecting | Event::Lost(_) | Event::Reconnected => true,
+        Event::Transfer(_)
+        | Event::StillWaiting(_)
+        | Event::Connecting
+        | Event::Lost(_)
+        | Event::Reconnected => true,
         _ => false,
     }
 }

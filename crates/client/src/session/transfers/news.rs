@@ -33,7 +33,7 @@ impl Session {
             Step::Moved(bytes) => self.handle_done(id, Doing::Moving, bytes, now.steady),
             Step::Accepted => self.offer(id, now),
             Step::Resumed(at) => self.handle_resumed(id, at),
-            Step::Waiting => self.handle_waiting(id, now.steady),
+            Step::Waiting => self.handle_waiting(id),
             Step::Broken(trouble) => self.handle_broken(id, trouble),
             Step::Uploaded { file, sent } => self.handle_uploaded(id, file, sent, now),
             Step::Received(path) => self.handle_received_file(id, path),
@@ -128,11 +128,12 @@ impl Session {
         }
     }
 
-    fn handle_waiting(&mut self, id: JobId, now: Millis) {
+    fn handle_waiting(&mut self, id: JobId) {
+        let gone = self.is_sender_gone(id);
         if let Some(moving) = self.transfers.find(id)
             && !std::mem::replace(&mut moving.waiting, true)
         {
-            let told = moving.told(id, TransferStep::Waiting(moving.pace(now)));
+            let told = moving.told(id, TransferStep::Waiting { moved: moving.moved, gone });
             self.tell(told);
         }
     }

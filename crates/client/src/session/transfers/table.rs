@@ -35,17 +35,17 @@ pub(super) enum Doing {
 
 /// A file that is not settled.
 #[derive(Clone, Debug)]
-pub(super) struct Moving {
-    pub(super) way: Way,
+pub(in crate::session) struct Moving {
+    pub(in crate::session) way: Way,
     /// As it was typed, until the file is opened; its own from then on.
-    pub(super) name: String,
-    pub(super) size: u64,
+    pub(in crate::session) name: String,
+    pub(in crate::session) size: u64,
     pub(super) shape: Shape,
     pub(super) stage: Stage,
     /// Runs from the moment that what is done begins.
     pub(super) meter: Option<(Doing, Meter)>,
     /// How far it is.
-    pub(super) moved: u64,
+    pub(in crate::session) moved: u64,
     /// How far it is was told, so that its end must be told too.
     pub(super) was_told: bool,
     /// It broke off, was told so, and has not moved since.
@@ -53,7 +53,7 @@ pub(super) struct Moving {
     /// Where it was told last that it goes on, unless it has moved since.
     pub(super) goes_on: Option<u64>,
     /// It waits for its sender, was told so, and has not moved since.
-    pub(super) waiting: bool,
+    pub(in crate::session) waiting: bool,
 }
 
 impl Moving {
@@ -121,7 +121,7 @@ impl Moving {
         self.meter.as_ref().map_or(Pace { moved: self.moved, rate: 0 }, |(_, meter)| meter.pace(now))
     }
 
-    pub(super) fn told(&self, id: JobId, step: TransferStep) -> Event {
+    pub(in crate::session) fn told(&self, id: JobId, step: TransferStep) -> Event {
         let (way, name, size, shape) = (self.way.clone(), self.name.clone(), self.size, self.shape);
         Event::Transfer(Transfer { id, way, name, size, shape, step })
     }
@@ -204,6 +204,11 @@ impl Transfers {
         self.moving.values().filter(|moving| moving.is_up()).count()
     }
 
+    /// The oldest file that is under way.
+    pub(in crate::session) fn first_under_way(&self) -> Option<(JobId, &Moving)> {
+        self.iter().find(|(_, moving)| !matches!(moving.stage, Stage::Asked(_) | Stage::Ending))
+    }
+
     /// Files that must be sent before another one begins.
     pub(super) fn uploading(&self) -> usize {
         let waits = |moving: &&Moving| matches!(moving.stage, Stage::Unresolved | Stage::Carried);
@@ -252,7 +257,7 @@ impl Transfers {
         self.moving.insert(id, moving);
     }
 
-    pub(super) fn find(&mut self, id: JobId) -> Option<&mut Moving> {
+    pub(in crate::session) fn find(&mut self, id: JobId) -> Option<&mut Moving> {
         self.moving.get_mut(&id)
     }
 
@@ -260,7 +265,7 @@ impl Transfers {
         self.moving.remove(&id)
     }
 
-    pub(super) fn ids(&self) -> Vec<JobId> {
+    pub(in crate::session) fn ids(&self) -> Vec<JobId> {
         self.moving.keys().copied().collect()
     }
 
