@@ -1,6 +1,6 @@
 //! `natter send` and `natter get` that are killed: the same command goes on where it stopped, and says everything once.
 
-use super::harness::{Cli, Finished, Home, Server, arrived, bounded, files};
+use super::harness::{Cli, Finished, Home, Server, arrived, bounded, eventually, files};
 use blake3::{Hash, Hasher, hash};
 use std::fs;
 use std::path::PathBuf;
@@ -162,6 +162,58 @@ async fn of_two_equal_sends_at_the_same_time_one_goes_on_and_the_other_says_what
         let count = |part: &str| shown.iter().filter(|line| line.contains(part)).count();
         assert_eq!((count("ci: here it comes"), count("sends 'big.bin'")), (1, 1), "{shown:?}");
         assert!(world.is_forgotten());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_send_whose_file_is_new_since_it_was_killed_sends_the_new_one() {
+    bounded(170, async {
+        let world = World::new().await;
+        let mut send = world.send();
+        arrived(world.data.path(), LEN / 10).await;
+        send.kill().await;
+        let new = vec![7; 3 << 20];
+        fs::write(&world.file, &new).expect("the disk has room");
+        let sent = world.send().finished().await;
+        assert_eq!(sent.code, Some(0), "{}", sent.err);
+        assert!(
+            sent.err.contains("'big.bin' has changed since it was begun: it is sent anew"),
+            "{}",
+            sent.err
+        );
+        let told: serde_json::Value = serde_json::from_str(&sent.out).expect("a line of JSON");
+        assert_eq!(told["blake3"], hash(&new).to_string());
+        let shown = world.shown().await;
+        let count = |part: &str| shown.iter().filter(|line| line.contains(part)).count();
+        assert_eq!((count("ci: here it comes"), count("sends 'big.bin'")), (1, 1), "{shown:?}");
+        assert!(world.is_forgotten());
+        let size = |path: &PathBuf| fs::metadata(path).map_or(0, |found| found.len());
+        let contents = || files(&world.data.path().join("contents")).iter().map(size).sum::<u64>();
+        eventually("what was begun before to be gone", || (contents() < 4 << 20).then_some(())).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_written_to_all_the_time_is_sent_as_it_was() {
+    bounded(170, async {
+        let world = World::new().await;
+        let file = world.file.clone();
+        let (done, stop) = std::sync::mpsc::channel::<()>();
+        let writer = tokio::task::spawn_blocking(move || {
+            let mut log = fs::File::options().append(true).open(file).expect("there");
+            while stop.recv_timeout(std::time::Duration::from_millis(2)).is_err() {
+                std::io::Write::write_all(&mut log, b"one more line\n").expect("written");
+            }
+        });
+        let sent = world.send().finished().await;
+        done.send(()).expect("it waits");
+        writer.await.expect("no panic");
+        assert_eq!(sent.code, Some(0), "{}", sent.err);
+        assert!(sent.err.contains("'big.bin' grew while it was sent"), "{}", sent.err);
+        let told: serde_json::Value = serde_json::from_str(&sent.out).expect("a line of JSON");
+        assert!(told["size"].as_u64() >= Some(LEN));
     })
     .await;
 }

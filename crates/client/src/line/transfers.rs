@@ -52,6 +52,15 @@ impl Renderer {
             TransferStep::Resumed { at } => {
                 vec![self.info(&format!("'{name}' resumes at {}", human_size(*at)))]
             }
+            TransferStep::Anew => {
+                vec![self.info(&format!("'{name}' has changed since it was begun: it is sent anew"))]
+            }
+            TransferStep::Grew => {
+                let size = human_size(transfer.size);
+                vec![self.info(&format!(
+                    "'{name}' grew while it was sent: the {size} that it had at first are sent"
+                ))]
+            }
             TransferStep::Here => vec![self.info(&format!("the server had '{name}' already"))],
             TransferStep::Paused { moved } => {
                 let how = match moved {

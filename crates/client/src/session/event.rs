@@ -321,6 +321,10 @@ pub enum TransferStep {
     Unpacking(Pace),
     /// What an earlier process left of it is read again for a while.
     Verifying(Pace),
+    /// It has changed since it was begun: what was sent is given up, and it is sent anew.
+    Anew,
+    /// Something was added to it while it was sent: what it had before was sent.
+    Grew,
     /// It goes on behind this byte.
     Resumed { at: u64 },
     /// It is sent behind so many others, or when there is a connection.

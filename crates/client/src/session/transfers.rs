@@ -62,6 +62,9 @@ impl Session {
             return;
         }
         for (id, place) in self.transfers.unresolved() {
+            if self.transfers.is_anew(id) && self.outbox.is_waiting_in(&place) {
+                continue;
+            }
             match (self.target_of(&place), place) {
                 (Some(target), _) => self.begin_upload(id, target),
                 (None, Place::Room(name)) => self.join(name),

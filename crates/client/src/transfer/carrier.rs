@@ -236,7 +236,7 @@ impl<C: Connect> Job<'_, C> {
         };
         let mut outgoing = match opened {
             Ok(outgoing) => outgoing,
-            Err(failure) => return Step::Failed(failure),
+            Err(step) => return step,
         };
         let mut backoff = Backoff::default();
         loop {

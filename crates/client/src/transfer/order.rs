@@ -102,7 +102,7 @@ pub struct News {
     pub step: Step,
 }
 
-/// A step of a job. `Uploaded`, `Received`, `Cancelled` and `Failed` are its end.
+/// A step of a job. `Uploaded`, `Received`, `Cancelled`, `Outdated` and `Failed` are its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// It was opened, to be sent.
@@ -129,6 +129,8 @@ pub enum Step {
     Listed(Result<Arc<Index>, Failure>),
     /// Links, devices and pipes in the folder are not sent.
     LeftOut(usize),
+    /// Something was added to it while it was sent: what it had when it was opened is sent.
+    Grew,
     /// It broke off, and will be tried again.
     Broken(Trouble),
     /// The server has it, synced: an entry may name it.
@@ -140,10 +142,18 @@ pub enum Step {
     },
     /// It lies here, synced.
     Received(String),
+    /// It is not what an earlier process began to send: nothing of that can be gone on with.
+    Outdated,
     /// It was given up, as its user wished.
     Cancelled,
     /// It failed for good.
     Failed(Failure),
+}
+
+impl From<Failure> for Step {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
 }
 
 impl Step {

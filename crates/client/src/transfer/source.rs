@@ -4,11 +4,19 @@ use super::tree::Tree;
 use super::walk::Walk;
 use super::{Failure, Opened, Shape, posted_name};
 use protocol::id::TransferId;
-use std::fs::{File, metadata};
+use rustix::fs::OFlags;
+use std::cmp::Ordering;
+use std::fs::{File, OpenOptions, metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf, absolute};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The largest size that says nothing, in bytes: files of /proc say 0, those of /sys a page.
+const UNTOLD: u64 = 4_096;
+
+/// Bytes that a file may have which says less: it is held in memory.
+const MAX_UNTOLD: usize = 64 * 1024 * 1024;
 
 /// A file or a folder that is open for reading, and what it was when it was opened.
 #[derive(Debug)]
@@ -21,7 +29,15 @@ pub struct Source {
 
 #[derive(Debug)]
 enum Content {
-    File { file: File, modified: Option<SystemTime> },
+    File {
+        file: File,
+        modified: Option<SystemTime>,
+    },
+    /// What a file had that does not tell its size, as those of /proc and /sys; how much of it was read on.
+    Read {
+        bytes: Vec<u8>,
+        at: usize,
+    },
     Folder(Box<Tree>),
 }
 
@@ -103,11 +119,17 @@ impl Source {
         if !before.is_file() {
             return Err(Failure::NotPlain);
         }
-        let file = File::open(path).map_err(|error| unreadable(&error))?;
+        // What is read from the system itself may have nothing to say yet: nobody waits for that.
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
+        let file = file.map_err(|error| unreadable(&error))?;
         let now = file.metadata().map_err(|error| unreadable(&error))?;
         let path = absolute(path).unwrap_or_else(|_| path.to_owned());
         let (size, modified) = (now.len(), now.modified().ok());
-        let content = Content::File { file, modified };
+        let (size, content) = match read_if_untold(&file, size)? {
+            Some(bytes) => (bytes.len() as u64, Content::Read { bytes, at: 0 }),
+            None => (size, Content::File { file, modified }),
+        };
         Ok(Opening::Whole(Self { content, name: name_of(&path), path, size }))
     }
 
@@ -136,7 +158,7 @@ impl Source {
     /// What it is.
     pub fn shape(&self) -> Shape {
         match self.content {
-            Content::File { .. } => Shape::File,
+            Content::File { .. } | Content::Read { .. } => Shape::File,
             Content::Folder(_) => Shape::Folder,
         }
     }
@@ -144,7 +166,7 @@ impl Source {
     /// Links, devices and pipes of a folder: they are not sent.
     pub fn left_out(&self) -> usize {
         match &self.content {
-            Content::File { .. } => 0,
+            Content::File { .. } | Content::Read { .. } => 0,
             Content::Folder(tree) => tree.left_out(),
         }
     }
@@ -154,6 +176,7 @@ impl Source {
         let modified = match &self.content {
             Content::File { modified, .. } => modified,
             Content::Folder(tree) => return tree.stamp(),
+            Content::Read { bytes, .. } => return stamp_of(bytes),
         };
         let age = modified.and_then(|modified| modified.duration_since(UNIX_EPOCH).ok());
         age.map_or(0, |age| u64::try_from(age.as_nanos()).unwrap_or(u64::MAX))
@@ -164,8 +187,14 @@ impl Source {
     /// # Errors
     /// [`Failure::Changed`] at its end: nobody reads on behind the size that it had. [`Failure::Folder`] if it is one.
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<usize, Failure> {
-        let Content::File { file, .. } = &mut self.content else {
-            return Err(Failure::Folder);
+        let file = match &mut self.content {
+            Content::File { file, .. } => file,
+            Content::Folder(_) => return Err(Failure::Folder),
+            Content::Read { bytes, at } => {
+                let read = copy_from(bytes, *at, buffer);
+                *at += read;
+                return if read == 0 { Err(Failure::Changed) } else { Ok(read) };
+            }
         };
         loop {
             match file.read(buffer) {
@@ -185,6 +214,10 @@ impl Source {
         let file = match &mut self.content {
             Content::File { file, .. } => file,
             Content::Folder(tree) => return tree.read_at(offset, buffer),
+            Content::Read { bytes, .. } => {
+                let read = copy_from(bytes, usize::try_from(offset).unwrap_or(usize::MAX), buffer);
+                return if read < buffer.len() { Err(Failure::Changed) } else { Ok(read) };
+            }
         };
         match file.read_exact_at(buffer, offset) {
             Ok(()) => Ok(buffer.len()),
@@ -193,19 +226,55 @@ impl Source {
         }
     }
 
-    /// Whether it is still what it was when it was opened.
+    /// Checks that it is still what it was when it was opened, but for what was added at its end; whether something was.
     ///
     /// # Errors
     /// [`Failure::Changed`] if it is not.
-    pub fn check_whole(&self) -> Result<(), Failure> {
+    pub fn check_whole(&self) -> Result<bool, Failure> {
         let (file, modified) = match &self.content {
             Content::File { file, modified } => (file, modified),
             Content::Folder(tree) => return tree.check_whole(),
+            Content::Read { .. } => return Ok(false),
         };
         let now = file.metadata().map_err(|error| unreadable(&error))?;
-        let same = now.len() == self.size && now.modified().ok() == *modified;
-        if same { Ok(()) } else { Err(Failure::Changed) }
+        match now.len().cmp(&self.size) {
+            Ordering::Greater => Ok(true),
+            Ordering::Equal if now.modified().ok() == *modified => Ok(false),
+            Ordering::Equal | Ordering::Less => Err(Failure::Changed),
+        }
     }
+}
+
+/// All that is in a file whose size is not what it says; `None` for every other one. Only small sizes are wrong.
+fn read_if_untold(file: &File, size: u64) -> Result<Option<Vec<u8>>, Failure> {
+    if size > UNTOLD {
+        return Ok(None);
+    }
+    let (mut bytes, mut piece) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        match file.read_at(&mut piece, bytes.len() as u64) {
+            Ok(0) => break,
+            Ok(read) => bytes.extend_from_slice(&piece[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(unreadable(&error)),
+        }
+        if bytes.len() > MAX_UNTOLD {
+            let most = MAX_UNTOLD >> 20;
+            return Err(Failure::Unreadable(format!("it says {size} bytes, and has more than {most} MiB")));
+        }
+    }
+    Ok((bytes.len() as u64 != size).then_some(bytes))
+}
+
+fn copy_from(bytes: &[u8], at: usize, buffer: &mut [u8]) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    let len = rest.len().min(buffer.len());
+    buffer[..len].copy_from_slice(&rest[..len]);
+    len
+}
+
+fn stamp_of(bytes: &[u8]) -> u64 {
+    u64::from_be_bytes(*blake3::hash(bytes).as_bytes().first_chunk().expect("a hash has 32 bytes"))
 }
 
 fn name_of(path: &Path) -> String {

@@ -110,21 +110,23 @@ impl Tree {
 
     fn is_same(&self, path: &str, file: &File) -> Result<bool, Failure> {
         let now = file.metadata().map_err(|error| unreadable(path, &error))?;
-        Ok(now.is_file() && self.marks.get(path) == Some(&Mark::of(&now)))
+        let grown = self.marks.get(path).and_then(|mark| mark.is_grown(&Mark::of(&now)));
+        Ok(now.is_file() && grown.is_some())
     }
 
-    /// Whether all files are still what they were. What came new since is not sent.
+    /// Checks that all files are still what they were, but for what was added at their ends; whether something was.
+    /// What came new since is not sent.
     ///
     /// # Errors
     /// [`Failure::Changed`] if they are not.
-    pub(super) fn check_whole(&self) -> Result<(), Failure> {
+    pub(super) fn check_whole(&self) -> Result<bool, Failure> {
+        let mut grew = false;
         for (path, mark) in &self.marks {
             let now = self.dir.symlink_metadata(path).map_err(|error| gone_or(path, &error))?;
-            if !now.is_file() || Mark::of(&now) != *mark {
-                return Err(Failure::Changed);
-            }
+            let grown = mark.is_grown(&Mark::of(&now)).filter(|_| now.is_file());
+            grew |= grown.ok_or(Failure::Changed)?;
         }
-        Ok(())
+        Ok(grew)
     }
 }
 

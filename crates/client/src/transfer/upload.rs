@@ -45,6 +45,8 @@ pub(super) struct Outgoing<'a, F> {
     wrong: (u64, u32),
     /// An attempt has begun to send before.
     again: bool,
+    /// Something was added to it meanwhile, and that was told.
+    grew: bool,
 }
 
 impl<'a, F: Files> Outgoing<'a, F> {
@@ -62,7 +64,19 @@ impl<'a, F: Files> Outgoing<'a, F> {
         hashed.feed(0, &buffer[..probe]);
         buffer.truncate(PIECE);
         let (wrong, again) = ((u64::MAX, 0), hashed.len() > BLOCK);
-        Ok(Self { source, opened, target, first, hashed, buffer, sent: 0, suspect: false, wrong, again })
+        Ok(Self {
+            source,
+            opened,
+            target,
+            first,
+            hashed,
+            buffer,
+            sent: 0,
+            suspect: false,
+            wrong,
+            again,
+            grew: false,
+        })
     }
 
     /// Sends the rest; it is on the server's disk then.
@@ -117,7 +131,9 @@ impl<'a, F: Files> Outgoing<'a, F> {
         self.hash_up_to(link, at.offset, tell).await?;
         let piece = (limits.chunk as usize).clamp(1, PIECE);
         self.send_from(link, at, piece, tell).await?;
-        self.source.check_whole()?;
+        if self.source.check_whole()? && !std::mem::replace(&mut self.grew, true) {
+            tell(Step::Grew).await;
+        }
         self.hash_up_to(link, self.opened.size, tell).await?;
         match self.finish(link).await? {
             Ended::Stored(file) => Ok(Step::Uploaded { file, sent: self.sent }),

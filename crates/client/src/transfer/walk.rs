@@ -6,6 +6,7 @@ use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt, ReadDir};
 use protocol::bundle::{Item, Shape};
 use protocol::limits::{MAX_BUNDLE_DEPTH, MAX_BUNDLE_ENTRIES};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -22,6 +23,17 @@ pub(super) struct Mark {
 }
 
 impl Mark {
+    /// Whether this is the same file, to which at most something was added since; whether it was.
+    pub(super) fn is_grown(&self, now: &Self) -> Option<bool> {
+        let same = (self.device, self.inode) == (now.device, now.inode);
+        match now.size.cmp(&self.size) {
+            _ if !same => None,
+            Ordering::Less => None,
+            Ordering::Equal => (self.modified == now.modified).then_some(false),
+            Ordering::Greater => Some(true),
+        }
+    }
+
     pub(super) fn of(found: &Metadata) -> Self {
         let modified = (found.mtime(), found.mtime_nsec());
         Self { device: found.dev(), inode: found.ino(), size: found.len(), modified }

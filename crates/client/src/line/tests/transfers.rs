@@ -31,6 +31,8 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::LeftOut { .. } => 32,
         TransferStep::Unpacking(_) => 33,
         TransferStep::Looking { .. } => 34,
+        TransferStep::Anew => 38,
+        TransferStep::Grew => 39,
         TransferStep::Queued { ahead: 0 } => 36,
         TransferStep::Queued { .. } => 37,
     }
@@ -57,7 +59,7 @@ fn failure_number(failure: &Failure) -> usize {
     }
 }
 
-const STEPS: usize = 38;
+const STEPS: usize = 40;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -73,6 +75,8 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Hashing(pace),
         TransferStep::Verifying(pace),
         TransferStep::Resumed { at: 14_000_000 },
+        TransferStep::Anew,
+        TransferStep::Grew,
         TransferStep::Waiting { moved: pace.moved, gone: false },
         TransferStep::Waiting { moved: pace.moved, gone: true },
         TransferStep::Here,

@@ -96,6 +96,33 @@ fn a_large_file_is_offered_when_the_server_takes_it_and_its_entry_names_the_offe
 }
 
 #[test]
+fn what_changed_since_it_was_begun_is_taken_back_first_and_then_sent_anew() {
+    let mut client = Scripted::ready();
+    client.line("/send cat.png");
+    news(&mut client, opened());
+    news(&mut client, Step::Accepted);
+    client.ack(1);
+    show(&mut client, vec![offers(4, Some(1))]);
+    let mut next = Scripted::after(&client.journal);
+    next.connect();
+    next.log_in(Some(1));
+    next.opened(LOBBY, Some(4), 5);
+    assert!(matches!(&uploads(&mut next)[..], [Order::Begin(Upload { opened: Some(_), .. })]));
+    next.sent();
+    news(&mut next, Step::Outdated);
+    assert_eq!(kinds(&mut next), [(EntryKind::Delete, Some(4))]);
+    assert_eq!(uploads(&mut next), [], "its space is not free yet");
+    assert!(steps(&mut next).contains(&TransferStep::Anew));
+    next.ack(2);
+    let anew = uploads(&mut next);
+    let [Order::Begin(Upload { path, opened: None, .. })] = &anew[..] else { panic!("{anew:?}") };
+    assert_eq!(path, "/cat.png", "whatever folder the next process is started in");
+    news(&mut next, opened());
+    news(&mut next, Step::Accepted);
+    assert_eq!(kinds(&mut next), [(EntryKind::FileOffer, None)]);
+}
+
+#[test]
 fn the_entry_waits_for_the_offers_number_but_not_for_ever() {
     let mut client = Scripted::ready();
     client.line("/send cat.png");

@@ -37,6 +37,8 @@ impl Session {
             Step::Broken(trouble) => self.handle_broken(id, trouble),
             Step::Uploaded { file, sent } => self.handle_uploaded(id, file, sent, now),
             Step::Received(path) => self.handle_received_file(id, path),
+            Step::Outdated => self.begin_anew(id, now),
+            Step::Grew => self.handle_grown(id),
             Step::Cancelled => self.handle_cancelled(id),
             Step::Failed(failure) => self.handle_failed(id, failure, now),
         }
@@ -74,6 +76,31 @@ impl Session {
                     Doing::Moving => TransferStep::Moving(pace),
                 },
             );
+            self.tell(told);
+        }
+    }
+
+    /// Another content lies there than an earlier process began to send. That one is given up, so that its space is free
+    /// again, and then this one is sent.
+    fn begin_anew(&mut self, id: JobId, now: Now) {
+        self.take_back_offer(id, now);
+        self.outbox.change_up(id, |job| {
+            // Whatever folder this process was started in.
+            if let Some(opened) = job.opened.take() {
+                job.path = opened.path;
+            }
+            job.offer = Offer::None;
+        });
+        if let Some(moving) = self.transfers.find(id) {
+            (moving.stage, moving.anew, moving.moved) = (Stage::Unresolved, true, 0);
+            let told = moving.told(id, TransferStep::Anew);
+            self.tell(told);
+        }
+    }
+
+    fn handle_grown(&mut self, id: JobId) {
+        if let Some(moving) = self.transfers.find(id) {
+            let told = moving.told(id, TransferStep::Grew);
             self.tell(told);
         }
     }

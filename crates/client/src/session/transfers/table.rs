@@ -54,6 +54,8 @@ pub(in crate::session) struct Moving {
     pub(super) goes_on: Option<u64>,
     /// It waits for its sender, was told so, and has not moved since.
     pub(in crate::session) waiting: bool,
+    /// It is sent anew, once the server knows that what was begun before does not come.
+    pub(super) anew: bool,
 }
 
 impl Moving {
@@ -70,6 +72,7 @@ impl Moving {
             broken: false,
             goes_on: None,
             waiting: false,
+            anew: false,
         }
     }
 
@@ -287,6 +290,11 @@ impl Transfers {
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (JobId, &Moving)> {
         self.moving.iter().map(|(id, moving)| (*id, moving))
+    }
+
+    /// Whether this one is sent anew.
+    pub(super) fn is_anew(&self, id: JobId) -> bool {
+        self.moving.get(&id).is_some_and(|moving| moving.anew)
     }
 
     /// The uploads whose place is not known by number.

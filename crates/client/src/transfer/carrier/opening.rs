@@ -5,7 +5,7 @@ use crate::drive::Connect;
 use crate::files::Files;
 use crate::transfer::hashed::Hashed;
 use crate::transfer::upload::Outgoing;
-use crate::transfer::{Failure, Opening, Source, Step, Upload, candidates, transfer_id};
+use crate::transfer::{Opening, Source, Step, Upload, candidates, transfer_id};
 use std::cell::RefCell;
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ impl<C: Connect> Job<'_, C> {
         upload: &Upload,
         home: Option<PathBuf>,
         files: &'f RefCell<F>,
-    ) -> Result<Outgoing<'f, F>, Failure> {
+    ) -> Result<Outgoing<'f, F>, Step> {
         let source = self.open_source(upload, home).await?;
         let transfer =
             upload.opened.as_ref().map_or_else(|| transfer_id(&mut self.rng), |known| known.transfer);
@@ -25,11 +25,11 @@ impl<C: Connect> Job<'_, C> {
             self.tell(Step::LeftOut(source.left_out())).await;
         }
         let hashed = Hashed::restore(files, &opened);
-        Outgoing::new(source, opened, upload.target.clone(), hashed)
+        Ok(Outgoing::new(source, opened, upload.target.clone(), hashed)?)
     }
 
     /// A folder may hold a whole disk: it is looked through a little at a time.
-    async fn open_source(&self, upload: &Upload, home: Option<PathBuf>) -> Result<Source, Failure> {
+    async fn open_source(&self, upload: &Upload, home: Option<PathBuf>) -> Result<Source, Step> {
         let mut opening = match &upload.opened {
             Some(opened) => Source::begin_any(&[&opened.path])?,
             None => Source::begin_any(&candidates(&upload.path, home.as_deref()))?,
@@ -45,7 +45,7 @@ impl<C: Connect> Job<'_, C> {
             };
         };
         match &upload.opened {
-            Some(opened) if source.opened(opened.transfer) != *opened => Err(Failure::Changed),
+            Some(opened) if source.opened(opened.transfer) != *opened => Err(Step::Outdated),
             _ => Ok(source),
         }
     }

@@ -161,6 +161,57 @@ async fn a_refusal_for_good_ends_the_upload() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_file_that_grows_while_it_is_sent_is_sent_as_it_was_and_that_is_told() {
+    let (_folder, path) = file(100);
+    let server = FakeServer::new([]);
+    let (jobs, jobs_out) = mpsc::unbounded_channel();
+    let (news_in, mut news) = mpsc::channel(1_000);
+    let target = Target::Room { room: RoomId::FIRST };
+    jobs.send(Order::Begin(Upload { id: JobId(1), path: path.clone(), target, opened: None })).expect("open");
+    drop(jobs);
+    let grow = async {
+        let mut steps = Vec::new();
+        while let Some(News { step, .. }) = news.recv().await {
+            if matches!(step, Step::Opened(_)) {
+                fs::write(&path, content(150)).expect("written");
+            }
+            steps.push(step);
+        }
+        steps
+    };
+    let work = carrier(&server, news_in).drive_uploads(jobs_out, None, MemoryFiles::default());
+    let ((), steps) = tokio::join!(work, grow);
+    let Some(Step::Uploaded { file, .. }) = steps.last() else { panic!("{steps:?}") };
+    assert_eq!(server.content(file.hash), Some(content(100)));
+    assert_eq!(steps.iter().filter(|step| **step == Step::Grew).count(), 1, "{steps:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_does_not_tell_its_size_is_sent_with_all_that_can_be_read() {
+    // These say 0 bytes and a page, whatever they have.
+    for path in ["/proc/version", "/sys/kernel/mm/transparent_hugepage/enabled"] {
+        let Ok(expected) = fs::read(path) else { continue };
+        assert_ne!(expected.len() as u64, fs::metadata(path).expect("there").len());
+        let server = FakeServer::new([]);
+        let steps = send(&server, path).await;
+        let Some(Step::Uploaded { file, .. }) = steps.last() else { panic!("{path}: {steps:?}") };
+        assert_eq!(server.content(file.hash), Some(expected), "{path}");
+    }
+}
+
+#[test]
+fn a_file_that_was_shortened_or_rewritten_is_not_taken_for_one_that_grew() {
+    for other in ["short", "0123456789"] {
+        let (_folder, path) = file(10);
+        let old = fs::File::options().write(true).open(&path).expect("there");
+        old.set_modified(std::time::SystemTime::UNIX_EPOCH).expect("its time is changed");
+        let source = crate::transfer::Source::open_any(&[&path]).expect("there");
+        fs::write(&path, other).expect("written");
+        assert_eq!(source.check_whole(), Err(Failure::Changed), "{other}");
+    }
+}
+
 #[test]
 fn a_file_that_changes_while_it_is_sent_fails() {
     let (_folder, path) = file(100);

@@ -116,6 +116,20 @@ fn two_looks_at_a_folder_see_the_same_and_a_change_is_noticed() {
 }
 
 #[test]
+fn a_file_that_grows_in_a_folder_is_read_as_it_was() {
+    let from = sent();
+    let path = from.path().join("a/b/c/deep");
+    let mut source = Source::open_any(&[from.path()]).expect("a folder");
+    let before = content(&mut source);
+    let mut source = Source::open_any(&[from.path()]).expect("a folder");
+    assert_eq!(source.check_whole(), Ok(false));
+    let mut log = fs::File::options().append(true).open(&path).expect("there");
+    std::io::Write::write_all(&mut log, b"one more line").expect("written");
+    assert_eq!(content(&mut source), before);
+    assert_eq!(source.check_whole(), Ok(true));
+}
+
+#[test]
 fn what_can_not_be_sent_says_what_it_is() {
     let root = tempfile::tempdir().expect("a temporary folder");
     fs::write(root.path().join("Read me"), "").expect("a file");
