@@ -71,6 +71,92 @@ async fn a_get_that_was_given_up_in_time_goes_on_with_the_same_command() {
 }
 
 #[tokio::test]
+async fn what_is_here_already_is_not_received_again_unless_that_is_wished() {
+    bounded(120, async {
+        let server = Server::start().await;
+        let home = Home::new();
+        let from = home.path().join("x.txt");
+        fs::write(&from, "hello").expect("written");
+        let mut send = home.errand("send", server.addr(), "alice", &[&from.display().to_string()]);
+        assert_eq!(send.finished().await.code, Some(0));
+        let folder = home.path().join("got");
+        fs::create_dir(&folder).expect("made");
+        let to = folder.display().to_string();
+        let get = async |more: &[&str]| {
+            let args = [&["x.txt", "-o", to.as_str()], more].concat();
+            let mut errand = home.errand("get", server.addr(), "bob", &args);
+            let ended = errand.finished().await;
+            assert_eq!(ended.code, Some(0), "{}", ended.err);
+            (ended.out.trim_end().to_owned(), ended.err)
+        };
+        let first = folder.join("x.txt").display().to_string();
+        assert_eq!(get(&[]).await.0, first);
+        let (path, told) = get(&[]).await;
+        assert_eq!(path, first);
+        assert!(told.contains("'x.txt' is here already"), "{told}");
+        assert_eq!(get(&["-f"]).await.0, folder.join("x (1).txt").display().to_string());
+        fs::write(&first, "other").expect("written");
+        assert_eq!(get(&[]).await.0, folder.join("x (1).txt").display().to_string());
+        assert_eq!(fs::read_dir(&folder).expect("there").count(), 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_can_be_got_into_a_device_or_a_named_pipe() {
+    bounded(120, async {
+        let server = Server::start().await;
+        let home = Home::new();
+        let from = home.path().join("x.txt");
+        fs::write(&from, "hello").expect("written");
+        let mut send = home.errand("send", server.addr(), "alice", &[&from.display().to_string()]);
+        assert_eq!(send.finished().await.code, Some(0));
+        let get = async |to: &str| {
+            let mut errand = home.errand("get", server.addr(), "bob", &["x.txt", "-o", to]);
+            let ended = errand.finished().await;
+            assert_eq!((ended.code, ended.out.as_str()), (Some(0), ""), "{to}: {}", ended.err);
+        };
+        get("/dev/null").await;
+        let pipe = home.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("made");
+        let reader = pipe.clone();
+        let read = tokio::task::spawn_blocking(move || fs::read_to_string(reader).expect("readable"));
+        get(&pipe.display().to_string()).await;
+        assert_eq!(read.await.expect("no panic"), "hello");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_pipe_in_place_of_a_file_and_a_name_that_is_no_text_say_what_to_do() {
+    bounded(60, async {
+        let home = Home::new();
+        let pipe = home.path().join("pipe");
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("made");
+        let addr = SocketAddr::from(([127, 0, 0, 1], 9));
+        let mut send = home.errand("send", addr, "alice", &[&pipe.display().to_string()]);
+        let ended = send.finished().await;
+        assert_eq!(ended.code, Some(2), "{}", ended.err);
+        assert!(ended.err.contains("is a pipe") && ended.err.contains("hint: use - "), "{}", ended.err);
+        let script = format!(
+            "'{0}' send 127.0.0.1:9 $(printf 'caf\\351.txt'); '{0}' send 127.0.0.1:9 - <&-",
+            super::harness::program("natter").display()
+        );
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .env("HOME", home.path())
+            .output()
+            .expect("a shell");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("the argument 'caf\\xE9.txt' is not UTF-8"), "{told}");
+        assert!(told.contains("stdin is closed") && told.contains("use - with"), "{told}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_time_that_is_none_is_a_mistake_of_the_command_line() {
     bounded(60, async {
         let home = Home::new();

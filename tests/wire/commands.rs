@@ -141,6 +141,8 @@ fn lines_are_read_as_people_mean_them() {
     let person = |name| PersonName::parse(name).unwrap();
     let room = |name| RoomName::parse(name).unwrap();
     let text = |text: &str| text.to_owned();
+    let line = |number| Seq::new(number).unwrap();
+    let get = |file, executables, again| Command::Get { file, executables, again };
     let table = [
         ("/join #dev", Command::Join(room("dev"))),
         ("/JOIN dev", Command::Join(room("dev"))),
@@ -176,18 +178,22 @@ fn lines_are_read_as_people_mean_them() {
         ("/upload ~/a b", Command::Send(text("~/a b"))),
         ("/files", Command::Files { all: false, room: None }),
         ("/files -a #dev", Command::Files { all: true, room: Some(room("dev")) }),
-        ("/get 3", Command::Get { file: Shelved::Number(3), executables: false }),
-        ("/get -x #17", Command::Get { file: Shelved::Line(Seq::new(17).unwrap()), executables: true }),
-        (
-            "/get my cat.png --exec",
-            Command::Get { file: Shelved::Name(text("my cat.png")), executables: true },
-        ),
-        ("/get ./3", Command::Get { file: Shelved::Name(text("3")), executables: false }),
-        ("/accept", Command::Accept { transfer: None, executables: false }),
-        ("/accept 4 -x", Command::Accept { transfer: Some(4), executables: true }),
-        ("/decline 4", Command::Decline(Some(4))),
-        ("/look", Command::Look(None)),
-        ("/cancel 2", Command::Cancel(Some(2))),
+        ("/get", get(Shelved::Newest, false, false)),
+        ("/get 3", get(Shelved::NameOrLine(text("3"), line(3)), false, false)),
+        ("/get 0", get(Shelved::Name(text("0")), false, false)),
+        ("/get -x #17", get(Shelved::Line(line(17)), true, false)),
+        ("/get my cat.png --exec", get(Shelved::Name(text("my cat.png")), true, false)),
+        ("/get -f -x my cat.png", get(Shelved::Name(text("my cat.png")), true, true)),
+        ("/get -x my cat.png -f", get(Shelved::Name(text("my cat.png")), true, true)),
+        ("/get -x -f #17", get(Shelved::Line(line(17)), true, true)),
+        ("/get ./3", get(Shelved::Name(text("3")), false, false)),
+        ("/get ./#3", get(Shelved::Name(text("#3")), false, false)),
+        ("/get #three", get(Shelved::Name(text("#three")), false, false)),
+        ("/accept", Command::Accept { file: Shelved::Newest, executables: false }),
+        ("/accept #4 -x", Command::Accept { file: Shelved::Line(line(4)), executables: true }),
+        ("/decline cat.png", Command::Decline(Shelved::Name(text("cat.png")))),
+        ("/look", Command::Look(Shelved::Newest)),
+        ("/cancel 2", Command::Cancel(Shelved::NameOrLine(text("2"), line(2)))),
         ("/help /join", Command::Help(Some(text("join")))),
         ("/quit\r\n", Command::Quit),
     ];
@@ -210,15 +216,6 @@ fn a_number_alone_changes_no_line() {
     for line in ["/delete last", "/delete #0", "/jump 0", "/jump #", "/jump -1"] {
         assert!(matches!(Line::parse(line), Err(CommandError::Number(_))), "{line}");
     }
-}
-
-#[test]
-fn what_is_no_number_of_a_transfer_is_told() {
-    for line in ["/accept 0", "/decline x", "/cancel -1", "/look 1 2", "/accept 99999999999999999999"] {
-        assert!(matches!(Line::parse(line), Err(CommandError::Transfer(_))), "{line}");
-    }
-    assert!(matches!(Line::parse("/get 0"), Err(CommandError::Number(_))));
-    assert_eq!(Line::parse("/get -x"), Err(CommandError::Missing(find("get").unwrap())));
 }
 
 #[test]

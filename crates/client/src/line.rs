@@ -54,6 +54,8 @@ pub enum Channel {
 pub struct Renderer {
     look: Look,
     zone: Zone,
+    /// What is read is read by the caller of `natter send` or `natter get`, who has no commands.
+    errand: bool,
     /// The date and minute of the last line that showed one.
     day: Option<NaiveDate>,
     minute: Option<(u32, u32)>,
@@ -62,7 +64,12 @@ pub struct Renderer {
 impl Renderer {
     /// A renderer that has shown nothing yet.
     pub fn new(look: Look, zone: Zone) -> Self {
-        Self { look, zone, day: None, minute: None }
+        Self { look, zone, errand: false, day: None, minute: None }
+    }
+
+    /// A renderer for `natter send` and `natter get`: its hints name their options.
+    pub fn for_errands(look: Look, zone: Zone) -> Self {
+        Self { errand: true, ..Self::new(look, zone) }
     }
 
     /// The lines of an event, made safe for a terminal; `Clear` has none.
@@ -105,7 +112,7 @@ impl Renderer {
             | Event::Help { .. }
             | Event::Classic(Classic::Help)
             | Event::Transfer(Transfer {
-                step: TransferStep::Received { .. } | TransferStep::Listed { .. },
+                step: TransferStep::Received { .. } | TransferStep::There { .. } | TransferStep::Listed { .. },
                 ..
             })
             | Event::Clear => Channel::Data,

@@ -19,7 +19,7 @@ pub enum Argument {
     Command,
     /// The path of a file on the user's machine, to the end of the line.
     Path,
-    /// A file that was sent here: its number or its name.
+    /// A file that was sent here: its name or its line.
     File,
     /// Free text.
     Text,
@@ -92,22 +92,29 @@ pub const COMMANDS: &[Spec] = &[
     spec(
         "get",
         &["download"],
-        "[-x] N|#N|NAME",
-        "receive file N of /files, or that of line #N",
+        "[-x] [-f] [NAME|#N]",
+        "receive the newest file, that of a name or line #N; -f: again",
         Argument::File,
         false,
     ),
     spec(
         "accept",
         &[],
-        "[-x] [N]",
+        "[-x] [NAME|#N]",
         "receive what is offered; -x: programs stay programs",
         Argument::Text,
         false,
     ),
-    spec("decline", &[], "[N]", "do not receive what is offered", Argument::Text, false),
-    spec("look", &[], "[N]", "show all that is in a folder that is offered", Argument::Text, false),
-    spec("cancel", &[], "[N]", "stop sending or receiving a file", Argument::Text, false),
+    spec("decline", &[], "[NAME|#N]", "do not receive what is offered", Argument::Text, false),
+    spec(
+        "look",
+        &[],
+        "[NAME|#N]",
+        "show all that is in a folder, before it is received",
+        Argument::File,
+        false,
+    ),
+    spec("cancel", &[], "[NAME|#N]", "stop sending or receiving a file", Argument::Text, false),
     spec("ignore", &[], "[NAME]", "hide what a person says, or list whom you hide", Argument::Person, false),
     spec("unignore", &[], "NAME", "show again what a person says", Argument::Person, false),
     spec("motd", &[], "", "show the message of the day", Argument::None, true),

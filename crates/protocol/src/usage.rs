@@ -1,5 +1,7 @@
 //! From what clap prints about a wrong command line to a sentence and a hint, as both programs say it.
 
+use std::ffi::OsStr;
+
 /// What is wrong with a command line.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Usage {
@@ -10,6 +12,16 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// The first of these arguments that is not UTF-8, which clap does not name.
+    pub fn not_utf8<'a>(mut args: impl Iterator<Item = &'a OsStr>) -> Option<Self> {
+        let bad = args.find(|arg| arg.to_str().is_none())?;
+        // Quoted as a string is, with its bytes as numbers.
+        let shown = format!("{bad:?}");
+        let what = format!("the argument '{}' is not UTF-8", shown.trim_matches('"'));
+        let hint = "give that file another name; natter send HOST - --name NAME < FILE sends it as it is";
+        Some(Self { what, hint: hint.to_owned() })
+    }
+
     /// Reads the text of a clap error; `program` is what to type for help.
     pub fn parse(text: &str, program: &str) -> Self {
         let mut lines = text.lines();
@@ -46,6 +58,15 @@ mod tests {
     fn check(text: &str, what: &str, hint: &str) {
         let usage = Usage::parse(text, "natter");
         assert_eq!((usage.what.as_str(), usage.hint.as_str()), (what, hint));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn an_argument_that_is_not_utf_8_is_named() {
+        let bad: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"caf\xe9.txt");
+        let usage = Usage::not_utf8(["send", "h"].map(OsStr::new).into_iter().chain([bad])).unwrap();
+        assert_eq!(usage.what, "the argument 'caf\\xE9.txt' is not UTF-8");
+        assert_eq!(Usage::not_utf8([OsStr::new("x")].into_iter()), None);
     }
 
     #[test]

@@ -17,7 +17,7 @@ A server that is called send or get is written natter://send.";
 
 const GET_EXAMPLES: &str = "\
 Examples:
-  natter get chat.example -r dev 1                the newest file
+  natter get chat.example -r dev                  the newest file
   natter get chat.example -r dev build.log -o -   to stdout, once it is whole
   natter get chat.example -r dev '#17' -o logs/   that of line 17, into a folder";
 
@@ -115,13 +115,17 @@ pub struct Get {
     #[command(flatten)]
     pub visit: Visit,
 
-    /// Which: its number in /files (1 is the newest), #LINE, or its name
-    #[arg(value_name = "N|#N|NAME")]
-    pub file: String,
+    /// Which: its name, or its line as /files shows it [default: the newest]
+    #[arg(value_name = "NAME|#N")]
+    pub file: Option<String>,
 
     /// A new file, a folder that is there, or - for stdout [default: its own name, here]
     #[arg(short, long, value_name = "PATH")]
     pub output: Option<String>,
+
+    /// Receive it also if the same is here already
+    #[arg(short, long)]
+    pub force: bool,
 
     /// Programs in a folder stay programs
     #[arg(short = 'x', long)]

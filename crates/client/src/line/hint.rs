@@ -1,5 +1,6 @@
 //! What to do about each thing that a server refuses.
 
+use super::Renderer;
 use protocol::code::Code;
 use protocol::size::human_size;
 
@@ -10,6 +11,20 @@ pub(super) fn hint_of_change(code: Option<Code>) -> Option<&'static str> {
         Code::NoSuchEntry => Some("it is deleted, or no longer kept; /history shows the numbers"),
         Code::BadKind => Some("only text can be changed; a file can only be deleted"),
         _ => None,
+    }
+}
+
+impl Renderer {
+    /// What to do about a refusal with this code, for whoever reads this.
+    pub(super) fn hint(&self, code: Option<Code>, detail: u64) -> String {
+        match code.filter(|_| self.errand) {
+            Some(Code::NoSuchRoom | Code::NotAMember) => "check the room: -r ROOM".into(),
+            Some(Code::NoSuchPerson) => "check the name: --to NAME; names change".into(),
+            Some(Code::TooManyRooms) => "leave a room: natter HOST, then /part ROOM".into(),
+            Some(Code::NoMoreRooms) => "name one that there is with -r ROOM".into(),
+            Some(Code::NameTaken) => "choose another name with -u NAME".into(),
+            _ => hint(code, detail),
+        }
     }
 }
 

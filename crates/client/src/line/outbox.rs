@@ -1,7 +1,7 @@
 //! What becomes of what the user says: it waits, is refused, or can't be kept.
 
 use super::Renderer;
-use super::hint::{hint, hint_of_change};
+use super::hint::hint_of_change;
 use super::lists::count;
 use super::said::safe;
 use crate::session::Place;
@@ -78,7 +78,7 @@ impl Renderer {
             Some(code) => code.text().to_owned(),
             None => format!("{} (code {})", safe(&refusal.text), refusal.code),
         };
-        let advice = advice.unwrap_or_else(|| hint(known, refusal.detail));
+        let advice = advice.unwrap_or_else(|| self.hint(known, refusal.detail));
         self.failed(&format!("{what}: {sentence}"), Some(&advice))
     }
 }

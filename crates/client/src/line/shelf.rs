@@ -20,10 +20,14 @@ impl Renderer {
         }
         let mut out =
             vec![self.info(&format!("{} in {place}, the newest first:", count(files.len() as u64, "file")))];
-        for (number, file) in (1..).zip(files) {
-            out.push(self.look.pad(&format!("{number:>4}  {}", self.file(file))));
+        for file in files {
+            out.push(self.look.pad(&format!("{:>5}  {}", format!("#{}", file.seq), self.file(file))));
         }
-        let rest = if more { "/get N receives one; /files -a shows more" } else { "/get N receives one" };
+        let rest = if more {
+            "/get NAME or /get #N receives one; /files -a shows more"
+        } else {
+            "/get NAME or /get #N receives one"
+        };
         out.push(self.info(rest));
         out
     }
@@ -48,7 +52,6 @@ impl Renderer {
         if file.expires > Millis(0) && file.state != FileState::Gone {
             facts.push(format!("goes {}", self.moment(file.expires)));
         }
-        facts.push(format!("#{}", file.seq));
         facts.join(", ")
     }
 
@@ -56,15 +59,15 @@ impl Renderer {
         self.zone.local(time).format("%Y-%m-%d %H:%M").to_string()
     }
 
-    /// What is in a folder: the beginning of it, or all; `number` is that of its transfer.
-    pub(super) fn listing(&self, index: &Index, all: bool, number: u64) -> Vec<String> {
+    /// What is in a folder: the beginning of it, or all; `at` is what it is pointed at by.
+    pub(super) fn listing(&self, index: &Index, all: bool, at: &str) -> Vec<String> {
         let items = index.items();
         let shown = if all { items.len() } else { items.len().min(PATHS) };
         let mut out: Vec<_> =
             items[..shown].iter().map(|item| self.look.pad(&format!("     {}", path(item)))).collect();
         if shown < items.len() {
             let more = items.len() - shown;
-            out.push(self.look.pad(&format!("     … and {more} more: /look {number} shows all")));
+            out.push(self.look.pad(&format!("     … and {more} more: /look {at} shows all")));
         }
         out
     }

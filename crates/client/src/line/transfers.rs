@@ -1,7 +1,6 @@
 //! Files on their way.
 
 use super::Renderer;
-use super::hint::hint;
 use super::lists::count;
 use super::notices::why;
 use super::said::safe;
@@ -89,13 +88,23 @@ impl Renderer {
                 let (size, from) = (human_size(transfer.size), who(&transfer.way));
                 vec![self.info(&format!("received '{name}' ({size}) from {from}: {}", safe(path)))]
             }
+            TransferStep::There { path } => {
+                let again =
+                    if self.errand { "-f".to_owned() } else { format!("/get -f {}", pointer(transfer)) };
+                vec![
+                    self.info(&format!(
+                        "'{name}' is here already: {}; {again} receives it again",
+                        safe(path)
+                    )),
+                ]
+            }
             TransferStep::Failed(failure) => {
                 let not = match &transfer.way {
                     Way::Up { to } => format!("'{name}' not sent to {}", safe(&to.to_string())),
                     Way::Down { from } => format!("'{name}' not received from {}", safe(from)),
                 };
                 let text = format!("{not}: {}", what(failure, &transfer.way));
-                self.failed(&text, Some(&advice(failure, &transfer.way)))
+                self.failed(&text, Some(&self.advice(failure, transfer)))
             }
         }
     }
@@ -126,7 +135,7 @@ impl Renderer {
 
     /// How far it is: on a screen in one row.
     fn at_work(&self, transfer: &Transfer, doing: &str, pace: Pace) -> String {
-        let Transfer { id, size, .. } = transfer;
+        let Transfer { size, .. } = transfer;
         let percent = u128::from(pace.moved) * 100 / u128::from((*size).max(1));
         let rate = human_size(pace.rate);
         let left = left(*size, pace).map(|left| format!(", {left} left")).unwrap_or_default();
@@ -137,31 +146,31 @@ impl Renderer {
         let name = short(&safe(&transfer.name));
         let full = usize::try_from(percent * BAR as u128 / 100).unwrap_or(BAR).min(BAR);
         let bar = format!("{}{}", "#".repeat(full), "-".repeat(BAR - full));
-        self.info(&format!("{}: {doing} '{name}' [{bar}] {percent} %, {rate}/s{left}", id.0))
+        self.info(&format!("{doing} '{name}' [{bar}] {percent} %, {rate}/s{left}"))
     }
 
     /// How much was found in a folder: on a screen in one row.
     fn looking(&self, transfer: &Transfer, found: u64) -> String {
         let name = safe(&transfer.name);
         if self.look.screen {
-            let (id, name) = (transfer.id.0, short(&name));
-            return self.info(&format!("{id}: looking through '{name}', {found} files and folders so far"));
+            let name = short(&name);
+            return self.info(&format!("looking through '{name}', {found} files and folders so far"));
         }
         self.info(&format!("looking through '{name}': {found} files and folders so far"))
     }
 
     /// Somebody offers something, which the user must decide on.
     fn offer(&self, transfer: &Transfer, what: &str, more: &str) -> String {
-        let (from, number) = (who(&transfer.way), transfer.id.0);
-        let text = format!("{from} offers {what}: /accept {number} or /decline {number}{more}");
+        let (from, at) = (who(&transfer.way), pointer(transfer));
+        let text = format!("{from} offers {what}: /accept {at} or /decline {at}{more}");
         self.look.pad(&self.look.strong(&format!("-- {text}")))
     }
 
     fn listed(&self, transfer: &Transfer, index: &Index, all: bool) -> Vec<String> {
-        let (name, number) = (safe(&transfer.name), transfer.id.0);
+        let (name, at) = (safe(&transfer.name), pointer(transfer));
         let (files, size) = (count(index.files() as u64, "file"), human_size(index.bytes()));
         let mut out = vec![self.info(&format!("in the folder '{name}' of {}:", who(&transfer.way)))];
-        out.extend(self.listing(index, all, number));
+        out.extend(self.listing(index, all, &at));
         let run = match programs(index) {
             0 => String::new(),
             n => format!("; with -x its {} can be run", count(n as u64, "program")),
@@ -189,6 +198,11 @@ pub fn waited_for(awaited: &Awaited) -> String {
             format!("for {}{offline} to send the rest of '{}': {so_far} are here", safe(from), safe(name))
         }
     }
+}
+
+/// What is typed to mean this one: its line, or its name as long as it has none.
+fn pointer(transfer: &Transfer) -> String {
+    transfer.line.map_or_else(|| safe(&transfer.name), |line| format!("#{line}"))
 }
 
 /// How long it still takes at this rate.
@@ -273,6 +287,29 @@ fn what(failure: &Failure, way: &Way) -> String {
     }
 }
 
+impl Renderer {
+    /// What to do about a failure, with the options that its reader has.
+    fn advice(&self, failure: &Failure, transfer: &Transfer) -> String {
+        match failure {
+            Failure::NotFound if self.errand => "check the path".to_owned(),
+            Failure::NotPlain if self.errand => {
+                "send what is in it by way of stdin: natter send HOST - < FILE".to_owned()
+            }
+            Failure::NoRoom { .. } | Failure::Unwritable(_) if self.errand => {
+                "make room there, or name another place with -o, and get it again".to_owned()
+            }
+            Failure::NoRoom { .. } | Failure::Unwritable(_) => format!(
+                "make room there or start natter with --received DIR; then /get {} receives it",
+                pointer(transfer)
+            ),
+            Failure::Refused(refusal) if refusal.known() != Some(Code::NoSuchFile) => {
+                self.hint(refusal.known(), refusal.detail)
+            }
+            failure => advice(failure, &transfer.way),
+        }
+    }
+}
+
 fn advice(failure: &Failure, way: &Way) -> String {
     let again = match way {
         Way::Up { .. } => "send it again".to_owned(),
@@ -295,17 +332,7 @@ fn advice(failure: &Failure, way: &Way) -> String {
         }
         Failure::NoFiles => "ask the operator, or put it elsewhere and send the address".to_owned(),
         Failure::Changed => "send it again when nothing writes to it any more".to_owned(),
-        Failure::Refused(refusal) => match refusal.known() {
-            Some(Code::NoSuchFile) => again,
-            known => hint(known, refusal.detail),
-        },
-        Failure::NoRoom { .. } => {
-            "make room there or choose another folder (--received, or -o of natter get), and get it again"
-                .to_owned()
-        }
-        Failure::Unwritable(_) => {
-            format!("make room or choose another folder with --received DIR, and {again}")
-        }
+        Failure::Refused(_) | Failure::NoRoom { .. } | Failure::Unwritable(_) => again,
         Failure::WrongContent | Failure::TooMany | Failure::CutOff | Failure::Left => again,
     }
 }

@@ -79,6 +79,8 @@ pub(super) struct StoredDown {
     folder: bool,
     to: Option<PathBuf>,
     executables: bool,
+    #[serde(default)]
+    unless_there: bool,
     stage: Stage,
 }
 
@@ -104,6 +106,7 @@ impl StoredDown {
             folder: *shape == Shape::Folder,
             to: keep.path.clone(),
             executables: keep.executables,
+            unless_there: keep.unless_there,
             stage: match job.stage {
                 DownStage::Coming => Stage::Coming,
                 DownStage::Received => Stage::Received,
@@ -120,7 +123,7 @@ impl StoredDown {
             None => None,
             Some((room, seq)) => Some((RoomId::new(room)?, Seq::new(seq)?)),
         };
-        let keep = Keep { path: self.to, executables: self.executables };
+        let keep = Keep { path: self.to, executables: self.executables, unless_there: self.unless_there };
         let (size, name, shape) = (self.size, self.name, shape(self.folder));
         let download = Download { id: JobId(id), origin, size, name, shape, keep };
         let stage = match self.stage {

@@ -73,7 +73,7 @@ fn jobs() -> impl Iterator<Item = Record> {
     let downs = stages.into_iter().enumerate().map(|(n, stage)| {
         let (hash, transfer) = (ContentHash([1; 32]), TransferId([2; 16]));
         let origin = Origin { transfer: (n > 0).then_some(transfer), hash: (n < 2).then_some(hash) };
-        let keep = Keep { path: (n == 1).then(|| "/x/y".into()), executables: n == 2 };
+        let keep = Keep { path: (n == 1).then(|| "/x/y".into()), executables: n == 2, unless_there: n == 3 };
         let (id, name, shape) = (JobId(n as u64 + 3), "x".to_owned(), Shape::Folder);
         let download = Download { id, origin, size: 7, name, shape, keep };
         let at = (n != 1).then_some((RoomId::FIRST, Seq::FIRST));

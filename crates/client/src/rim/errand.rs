@@ -12,7 +12,7 @@ use crate::line::{ExitCode, Failure};
 use crate::session::Session;
 use crate::transfer::Keep;
 use face::{Outcome, Report};
-use pipe::Temporary;
+use pipe::{Sink, Temporary};
 use protocol::command::{Command, Shelved};
 use protocol::name::{NameError, PersonName, RoomName};
 use std::cell::Cell;
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Where a file goes that is got: `-` is stdout.
+/// Stdin in place of a file.
 const PIPE: &str = "-";
 
 /// Does it.
@@ -44,6 +44,8 @@ async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
     for file in &send.files {
         let path = match file.as_str() {
             PIPE if spooled.is_some() => return Err(twice()),
+            PIPE if pipe::is_stdin_closed() => return Err(closed()),
+            path if pipe::is_pipe(path) => return Err(piped(path)),
             PIPE => match spool(&send.name, cli.quiet).await? {
                 Some(temporary) => spooled.insert(temporary).path(&send.name).display().to_string(),
                 None => return Ok(ExitCode::Interrupted),
@@ -68,16 +70,11 @@ async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
 
 async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
     let mut cli = options(&get.visit)?;
-    let file = Shelved::parse(&get.file).ok_or_else(|| {
-        Failure::new(
-            ExitCode::Usage,
-            format!("there is no file '{}'", get.file),
-            "files count from 1, the newest",
-        )
-    })?;
+    let file = Shelved::parse(get.file.as_deref().unwrap_or_default());
     let output = get.output.as_deref();
-    let temporary = if output == Some(PIPE) { Some(Temporary::new()?) } else { None };
-    let mut keep = Keep { path: None, executables: get.exec };
+    let sink = output.and_then(Sink::at);
+    let temporary = if sink.is_some() { Some(Temporary::new()?) } else { None };
+    let mut keep = Keep { executables: get.exec, ..Keep::default() };
     cli.received = Some(match (&temporary, output) {
         (Some(temporary), _) => temporary.folder().to_owned(),
         (None, None) => PathBuf::from("."),
@@ -98,7 +95,7 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
         None
     };
     let place = Input::Order(place(&get.visit)?);
-    let wish = Input::Order(Command::Get { file, executables: get.exec });
+    let wish = Input::Order(Command::Get { file, executables: get.exec, again: get.force });
     let inputs = |session: &mut Session| {
         session.keep_at(keep);
         if session.is_receiving() { vec![place] } else { vec![place, wish] }
@@ -108,7 +105,10 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
     match (code, outcome.failed, outcome.received) {
         (ExitCode::Fine, Some(failed), _) => Ok(failed),
         (ExitCode::Fine, None, None) => Ok(ExitCode::User),
-        (ExitCode::Fine, None, Some(path)) if temporary.is_some() => pipe::pour(Path::new(&path)),
+        (ExitCode::Fine, None, Some(path)) => match sink {
+            Some(sink) => pipe::pour(Path::new(&path), &sink),
+            None => Ok(ExitCode::Fine),
+        },
         (code, ..) => Ok(code),
     }
 }
@@ -180,6 +180,17 @@ async fn spool(name: &str, quiet: bool) -> Result<Option<Temporary>, Failure> {
             Err(_) => Ok(None),
         },
     }
+}
+
+/// `<(…)` and named pipes have no name that says anything, and come only once.
+fn piped(path: &str) -> Failure {
+    let hint = "use - for what a pipe says: … | natter send HOST - --name NAME";
+    Failure::new(ExitCode::Usage, format!("'{path}' is a pipe, not a file"), hint)
+}
+
+fn closed() -> Failure {
+    let hint = "use - with a pipe or a file behind it: … | natter send HOST -";
+    Failure::new(ExitCode::Usage, "there is nothing to read: stdin is closed", hint)
 }
 
 fn twice() -> Failure {

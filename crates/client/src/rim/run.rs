@@ -19,6 +19,7 @@ use crate::transfer::Login;
 use clap::Parser;
 use protocol::id::RunId;
 use protocol::name::PersonName;
+use protocol::usage::Usage;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::env;
@@ -33,12 +34,12 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
     let args: Vec<_> = args.collect();
     let result = match Errand::parse(&args) {
         Some(Ok(errand)) => start(errand::run(&errand)),
-        Some(Err(Mistake::Clap(error))) => unread(&error),
+        Some(Err(Mistake::Clap(error))) => unread(&error, &args),
         Some(Err(Mistake::NoVerb(failure))) => Err(failure),
-        None => match Cli::try_parse_from(args) {
+        None => match Cli::try_parse_from(&args) {
             Ok(cli) if cli.classic => start(classic::chat(&cli)),
             Ok(cli) => start(chat(&cli)),
-            Err(error) => unread(&error),
+            Err(error) => unread(&error, &args),
         },
     };
     let code = result.unwrap_or_else(|failure| {
@@ -49,7 +50,12 @@ pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
 }
 
 /// A command line that is none, or that asks for help.
-fn unread(error: &clap::Error) -> Result<ExitCode, Failure> {
+fn unread(error: &clap::Error, args: &[OsString]) -> Result<ExitCode, Failure> {
+    if error.kind() == clap::error::ErrorKind::InvalidUtf8
+        && let Some(Usage { what, hint }) = Usage::not_utf8(args.iter().map(OsString::as_os_str))
+    {
+        return Err(Failure::new(ExitCode::Usage, what, hint));
+    }
     match usage_failure(error) {
         Some(failure) => Err(failure),
         None => match error.print().and_then(|()| io::stdout().flush()) {

@@ -101,6 +101,8 @@ impl Session {
             return;
         };
         let waiting = self.outbox.last_in(&deferred.place, |kind| deferred.change.suits(kind));
+        let file =
+            waiting.filter(|pending| pending.post.file.is_some()).map(|pending| pending.post.body.clone());
         let waiting = waiting.map(|pending| (pending.serial, pending.counter.is_some()));
         // What an earlier process or another device said last may still be to come.
         let behind = self.phase != Phase::Up || self.resume.is_active();
@@ -123,6 +125,13 @@ impl Session {
         if self.refusals > refusals || self.leaving.has_unseen() {
             let text = "nothing was changed: your last line here is not there";
             return self.mistake(text, "type /history to see the numbers, and name one");
+        }
+        if change == Change::Delete
+            && let Some(name) = file.or_else(|| self.transfers.sending_to(&place))
+        {
+            // Whoever means a file names it.
+            let hint = format!("/cancel {name} stops it; /delete #N takes back a line");
+            return self.mistake(format!("nothing was taken back: '{name}' is being sent"), hint);
         }
         match waiting {
             Some((serial, false)) => self.change_unsent(serial, change, now),
@@ -149,8 +158,16 @@ impl Session {
     fn change_last(&mut self, place: Place, change: Change, now: Now) {
         let room = self.rooms.by_place(&place);
         let last = room.and_then(|room| room.recent.last_of_mine(self.me, |kind| change.suits(kind)));
+        let file = last.and_then(|line| room?.recent.quote(line)).filter(|was| was.kind == EntryKind::File);
         match last {
-            Some(line) => self.change_line(place, line, change, now),
+            Some(line) => match file {
+                Some(file) => {
+                    let text =
+                        format!("nothing was taken back: your last line here is the file '{}'", file.text);
+                    self.mistake(text, format!("/delete #{line} takes it back"));
+                }
+                None => self.change_line(place, line, change, now),
+            },
             None => {
                 let text = format!("you have said nothing in {place} lately");
                 self.mistake(text, "type /history to see the numbers, and name one");

@@ -6,7 +6,7 @@ use super::place::Place;
 use super::requests::{Asked, Why};
 use super::{Phase, Session};
 use crate::clock::Now;
-use crate::transfer::{JobId, Keep};
+use crate::transfer::Keep;
 use protocol::command::{Command, Line, find, nearest};
 use protocol::entry::EntryKind;
 use protocol::id::{RoomId, Seq};
@@ -122,14 +122,27 @@ impl Session {
         match command {
             Command::Send(path) => self.send_file(here, path, now),
             Command::Files { all, room } => self.files(room.as_ref(), all),
-            Command::Get { file, executables } => self.get_file(here, file, executables),
-            Command::Accept { transfer, executables } => {
-                let keep = Keep { executables, ..self.keep_at.clone() };
-                self.accept(transfer.map(JobId), keep);
+            Command::Get { file, executables, again } => {
+                let keep = Keep { executables, unless_there: !again, ..self.keep_at.clone() };
+                self.get_file(here, file, keep);
             }
-            Command::Decline(transfer) => self.decline(transfer.map(JobId)),
-            Command::Look(transfer) => self.look(transfer.map(JobId)),
-            Command::Cancel(transfer) => self.cancel(transfer.map(JobId), now),
+            Command::Accept { file, executables } => {
+                let keep = Keep { executables, ..self.keep_at.clone() };
+                if let Some(id) = self.asked_by(&file) {
+                    self.accept(id, keep);
+                }
+            }
+            Command::Decline(file) => {
+                if let Some(id) = self.asked_by(&file) {
+                    self.decline(id);
+                }
+            }
+            Command::Look(file) => self.look(here, file),
+            Command::Cancel(file) => {
+                if let Some(id) = self.under_way_by(&file) {
+                    self.cancel(id, now);
+                }
+            }
             _ => {}
         }
     }

@@ -279,8 +279,10 @@ pub enum Classic {
 /// A file or a folder on its way.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Transfer {
-    /// Its number, by which it is accepted, declined or cancelled.
+    /// Its number in this profile.
     pub id: JobId,
+    /// Its line, by which it is accepted, declined or cancelled; `None` if nobody knows of it yet.
+    pub line: Option<Seq>,
     /// Which way.
     pub way: Way,
     /// Its name.
@@ -341,6 +343,8 @@ pub enum TransferStep {
     Broken(Trouble),
     /// It lies here.
     Received { path: String },
+    /// The same lay here already: nothing was received.
+    There { path: String },
     /// The program ends: it goes on with the next one.
     Paused { moved: u64 },
     /// Its user did not want it.

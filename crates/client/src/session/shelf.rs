@@ -30,10 +30,10 @@ pub(super) struct Shelf {
 pub(crate) enum Purpose {
     /// To be shown, all of it or only the latest.
     Show { all: bool },
-    /// To have one of them.
-    Get { file: Shelved, executables: bool },
-    /// To have the one that stood there with this name when the list was shown.
-    Listed { seq: Seq, name: String, executables: bool },
+    /// To have one of them. `listed` is the name that stood at its line when a list was shown.
+    Get { file: Shelved, listed: Option<String>, keep: Keep },
+    /// To see what is in one of them.
+    Look { file: Shelved },
 }
 
 /// A list of files that is being asked for.
@@ -54,18 +54,19 @@ impl Session {
     }
 
     /// `/get`
-    pub(super) fn get_file(&mut self, place: Place, file: Shelved, executables: bool) {
-        let row = match file {
-            Shelved::Number(number) if self.shelf.room == self.room_at(&place) => {
-                self.shelf.rows.get(number - 1).cloned()
-            }
-            _ => None,
-        };
-        let purpose = match row {
-            Some((seq, name)) => Purpose::Listed { seq, name, executables },
-            None => Purpose::Get { file, executables },
-        };
-        self.list_files(place, purpose);
+    pub(super) fn get_file(&mut self, place: Place, file: Shelved, keep: Keep) {
+        let listed = file.line().filter(|_| self.shelf.room == self.room_at(&place)).and_then(|line| {
+            self.shelf.rows.iter().find(|(seq, _)| *seq == line).map(|(_, name)| name.clone())
+        });
+        self.list_files(place, Purpose::Get { file, listed, keep });
+    }
+
+    /// `/look`: what is in what is offered, or in a file that was sent here.
+    pub(super) fn look(&mut self, place: Place, file: Shelved) {
+        match self.find_transfer(&file, true) {
+            Some(id) => self.look_at(id),
+            None => self.list_files(place, Purpose::Look { file }),
+        }
     }
 
     fn list_files(&mut self, place: Place, purpose: Purpose) {
@@ -95,8 +96,8 @@ impl Session {
         let enough = match &listing.purpose {
             Purpose::Show { all: false } => listing.so_far.len() >= SHOWN,
             Purpose::Show { all: true } => listing.so_far.len() >= MOST,
-            Purpose::Get { .. } | Purpose::Listed { .. } => {
-                listing.found().is_some() || listing.so_far.len() >= MOST
+            Purpose::Get { file, .. } | Purpose::Look { file } => {
+                listing.exact(file).is_some() || listing.so_far.len() >= MOST
             }
         };
         if more && !enough {
@@ -104,7 +105,7 @@ impl Session {
         }
         match listing.purpose {
             Purpose::Show { all } => self.show_files(listing, all, more),
-            Purpose::Get { .. } | Purpose::Listed { .. } => self.have(&listing),
+            Purpose::Get { .. } | Purpose::Look { .. } => self.have(&listing),
         }
     }
 
@@ -120,43 +121,59 @@ impl Session {
         self.tell(Event::Files { place, files, more: more || cut });
     }
 
-    /// Receives what was found.
+    /// Receives what was found, or shows what is in it.
     fn have(&mut self, listing: &Listing) {
-        let executables = match listing.purpose {
-            Purpose::Get { executables, .. } | Purpose::Listed { executables, .. } => executables,
-            Purpose::Show { .. } => false,
+        let Listing { place, room, purpose, .. } = listing;
+        let (file, listed, keep) = match purpose {
+            Purpose::Show { .. } => return,
+            Purpose::Get { file, listed, keep } => (file, listed.as_deref(), Some(keep.clone())),
+            Purpose::Look { file } => (file, None, None),
         };
-        let place = &listing.place;
-        let Some(file) = listing.found() else {
-            let what = match &listing.purpose {
-                Purpose::Get { file: Shelved::Number(number), .. } => format!("no file {number}"),
-                Purpose::Get { file: Shelved::Line(seq), .. } => format!("no file at line #{seq}"),
-                Purpose::Get { file: Shelved::Name(name), .. } | Purpose::Listed { name, .. } => {
-                    format!("no file '{name}'")
-                }
-                Purpose::Show { .. } => "no file".to_owned(),
+        let Some((found, exact)) = listing.found(file, listed) else {
+            let what = match (file.name(), file.line()) {
+                (Some(name), None) => format!("no file '{name}'"),
+                (Some(name), Some(line)) => format!("no file '{name}', and none at line #{line},"),
+                (None, Some(line)) => format!("no file at line #{line}"),
+                (None, None) => "no file".to_owned(),
             };
-            return self.mistake(format!("there is {what} in {place}"), "type /files to see what there is");
+            let hint = self.files_hint();
+            return self.mistake(format!("there is {what} in {place}"), hint);
         };
-        if file.state == FileState::Gone {
-            let text = format!("'{}' is not kept any more", file.name);
-            return self.mistake(text, format!("ask {} to send it again", file.sender));
+        if found.state == FileState::Gone {
+            let text = format!("'{}' is not kept any more", found.name);
+            return self.mistake(text, format!("ask {} to send it again", found.sender));
         }
-        let origin = match &file.source {
+        if let Some(name) = file.name().filter(|_| !exact) {
+            let text = format!("no file is called '{name}' exactly: this is '{}'", found.name);
+            self.tell(Event::Notice { text });
+        }
+        let origin = match &found.source {
             Source::Content { hash } => Origin { transfer: None, hash: Some(*hash) },
             Source::Transfer { transfer } => Origin { transfer: Some(*transfer), hash: None },
         };
-        let keep = Keep { executables, ..self.keep_at.clone() };
-        self.want(Wanted {
-            room: listing.room,
-            seq: file.seq,
+        let wanted = Wanted {
+            room: *room,
+            seq: found.seq,
             origin,
-            size: file.size,
-            name: file.name.clone(),
-            shape: file.shape,
-            from: file.sender.clone(),
-            keep,
-        });
+            size: found.size,
+            name: found.name.clone(),
+            shape: found.shape,
+            from: found.sender.clone(),
+            keep: keep.clone().unwrap_or_default(),
+        };
+        match keep {
+            Some(_) => drop(self.want(wanted)),
+            None => self.ask_about(wanted),
+        }
+    }
+
+    /// How to see what files there are.
+    fn files_hint(&self) -> &'static str {
+        if self.errand {
+            "/files shows what there is: natter HOST"
+        } else {
+            "type /files to see what there is"
+        }
     }
 
     /// Names of the files that were listed last, for completion.
@@ -170,28 +187,42 @@ impl Listing {
     pub(crate) fn command(&self) -> String {
         match self.purpose {
             Purpose::Show { .. } => "/files".to_owned(),
-            Purpose::Get { .. } | Purpose::Listed { .. } => "/get".to_owned(),
+            Purpose::Get { .. } => "/get".to_owned(),
+            Purpose::Look { .. } => "/look".to_owned(),
         }
     }
 
-    /// The file that is wanted.
-    fn found(&self) -> Option<&FileListing> {
+    /// The file that is surely meant: it is not looked for any further.
+    fn exact(&self, file: &Shelved) -> Option<&FileListing> {
         let files = &self.so_far;
-        match &self.purpose {
-            Purpose::Show { .. } => None,
-            Purpose::Get { file: Shelved::Number(number), .. } => files.get(number.checked_sub(1)?),
-            Purpose::Get { file: Shelved::Line(seq), .. } => files.iter().find(|file| file.seq == *seq),
-            Purpose::Get { file: Shelved::Name(name), .. } => {
-                let (wanted, key) = (NameKey::of(name), |file: &FileListing| NameKey::of(&file.name));
-                let exact = files.iter().find(|file| key(file) == wanted);
-                let begun = || files.iter().find(|file| key(file).as_str().starts_with(wanted.as_str()));
-                exact.or_else(begun)
-            }
-            // What was an offer then may be a file now, at another line.
-            Purpose::Listed { seq, name, .. } => {
-                let same = files.iter().find(|file| file.seq == *seq);
-                same.or_else(|| files.iter().find(|file| file.name == *name))
+        match file {
+            Shelved::Newest => files.iter().find(|file| file.state != FileState::Gone),
+            Shelved::Line(seq) => files.iter().find(|file| file.seq == *seq),
+            Shelved::Name(name) | Shelved::NameOrLine(name, _) => {
+                files.iter().find(|file| file.name == *name)
             }
         }
+    }
+
+    /// The file that is meant, when all are known that there are, and whether it is the one that was named: a name goes
+    /// before a number, and an exact name before one that only reads like it.
+    fn found(&self, file: &Shelved, listed: Option<&str>) -> Option<(&FileListing, bool)> {
+        if let Some(exact) = self.exact(file) {
+            return Some((exact, true));
+        }
+        let files = &self.so_far;
+        if let Some(line) = file.line() {
+            let there = files.iter().find(|file| file.seq == line);
+            // What was an offer when it was listed may be a file now, at another line.
+            let moved = || files.iter().find(|file| Some(file.name.as_str()) == listed);
+            if let Some(found) = there.or_else(moved) {
+                return Some((found, true));
+            }
+        }
+        let wanted = NameKey::of(file.name()?);
+        let key = |file: &FileListing| NameKey::of(&file.name);
+        let same = files.iter().find(|file| key(file) == wanted);
+        let begun = || files.iter().find(|file| key(file).as_str().starts_with(wanted.as_str()));
+        Some((same.or_else(begun)?, false))
     }
 }

@@ -6,6 +6,7 @@ mod changes;
 mod offers;
 mod reading;
 pub(super) mod scripted;
+mod shelf;
 mod transfers;
 
 use super::event::{End, Event, Loss, Said};

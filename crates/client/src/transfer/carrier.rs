@@ -270,6 +270,9 @@ impl<C: Connect> Job<'_, C> {
 
     async fn download(mut self, download: Download, folder: &Received) -> (Step, Option<Left>) {
         self.tell(Step::Begun).await;
+        if let Some(path) = folder.find_same(&download).await {
+            return (Step::There(path), None);
+        }
         let mut incoming = match folder.arrive_with_room(&download, self.rng.random()) {
             Ok(Begun::Arriving(arriving)) => Incoming::new(download, arriving),
             Ok(Begun::There(path, left)) => return (Step::Received(path), Some(left)),

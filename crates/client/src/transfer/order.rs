@@ -74,6 +74,8 @@ pub struct Keep {
     pub path: Option<PathBuf>,
     /// Whether files of a folder that were executable are so here.
     pub executables: bool,
+    /// Whether it is not received if the same lies there already, under its name or that with a number.
+    pub unless_there: bool,
 }
 
 /// A file or a folder to receive.
@@ -102,7 +104,7 @@ pub struct News {
     pub step: Step,
 }
 
-/// A step of a job. `Uploaded`, `Received`, `Cancelled`, `Outdated` and `Failed` are its end.
+/// A step of a job. `Uploaded`, `Received`, `There`, `Cancelled`, `Outdated` and `Failed` are its end.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Step {
     /// It was opened, to be sent.
@@ -142,6 +144,8 @@ pub enum Step {
     },
     /// It lies here, synced.
     Received(String),
+    /// The same lay here already: nothing was received.
+    There(String),
     /// It is not what an earlier process began to send: nothing of that can be gone on with.
     Outdated,
     /// It was given up, as its user wished.

@@ -4,12 +4,13 @@
 //! A file comes in under a hidden name that nobody chose, and gets its own when it is whole and on the disk.
 
 use super::arriving::{SUMS, TREE};
-use super::{Download, Failure, safe_name};
+use super::{Download, Failure, Shape, safe_name};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
+use protocol::id::ContentHash;
 use rustix::fs::{Mode, OFlags, RenameFlags, openat, renameat_with};
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -17,6 +18,9 @@ use std::time::SystemTime;
 /// How the hidden names begin and end.
 pub(super) const PREFIX: &str = ".natter-";
 pub(super) const SUFFIX: &str = ".part";
+
+/// Bytes that are hashed at once.
+const PIECE: usize = 1 << 20;
 
 /// Numbers that are tried before a name is given up.
 const TRIES: u32 = 10_000;
@@ -87,6 +91,26 @@ impl Received {
         // Nobody else can have it: it is new, and its name is random. A file system without locks has none.
         let _ = file.try_lock();
         Ok(Partial { folder, name, file, kept: false })
+    }
+
+    /// Where the same content lies already under the name that it would get, or that with a number, if that is to be
+    /// looked for. A folder's content is not what lies there: nothing is known of it.
+    pub(super) async fn find_same(&self, download: &Download) -> Option<String> {
+        let hash = download.origin.hash.filter(|_| download.keep.unless_there)?;
+        if download.shape == Shape::Folder {
+            return None;
+        }
+        let folder = Dir::open_ambient_dir(&self.path, ambient_authority()).ok()?;
+        let folder = Folder { path: self.path.clone(), dir: Arc::new(folder) };
+        let safe = safe_name(&download.name);
+        for number in 0..TRIES {
+            let name = if number == 0 { safe.clone() } else { numbered(&safe, number) };
+            let file = folder.open_if_there(&name).ok()??;
+            if file.metadata().ok()?.len() == download.size && hash_of(file).await.ok()? == hash {
+                return Some(folder.path.join(name).display().to_string());
+            }
+        }
+        None
     }
 
     /// Where this file goes.
@@ -214,6 +238,18 @@ impl Drop for Partial {
             // What can't be removed now is removed at the next start.
             let _ = self.folder.dir.remove_file(&self.name);
         }
+    }
+}
+
+/// The hash of a file. Other files come in meanwhile.
+async fn hash_of(mut file: File) -> io::Result<ContentHash> {
+    let (mut hasher, mut piece) = (blake3::Hasher::new(), vec![0; PIECE]);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(ContentHash(*hasher.finalize().as_bytes())),
+            read => hasher.update(&piece[..read]),
+        };
+        tokio::task::yield_now().await;
     }
 }
 

@@ -1,7 +1,6 @@
 //! Arguments of the commands about files.
 
-use super::Spec;
-use super::parse::{CommandError, number};
+use super::parse::number;
 use crate::id::Seq;
 
 /// All files, not only the latest.
@@ -10,31 +9,52 @@ pub(super) const ALL: [&str; 2] = ["-a", "--all"];
 /// Programs stay programs.
 pub(super) const EXECUTABLES: [&str; 2] = ["-x", "--exec"];
 
-/// A file that was sent to a room, as somebody points at it.
+/// Also what is here already.
+pub(super) const AGAIN: [&str; 2] = ["-f", "--force"];
+
+/// A file that was sent to a room, or is on its way, as somebody points at it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Shelved {
-    /// By its place in the list of files, from 1, the newest.
-    Number(usize),
-    /// By its line.
+    /// The newest.
+    Newest,
+    /// By the number of its line.
     Line(Seq),
     /// By its name, or the beginning of one; the newest of that name.
     Name(String),
+    /// By its name, which is a number too: that of its line, if no file has this name.
+    NameOrLine(String, Seq),
 }
 
 impl Shelved {
-    /// `3`, `#17` or `cat.png`; a name that looks like a number begins with `./`.
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Nothing, `#17`, `17` or `cat.png`; a name that begins with `#` or could be a number may have `./` before it.
+    pub fn parse(text: &str) -> Self {
         let text = text.trim();
-        if let Some(line) = text.strip_prefix('#').and_then(number) {
-            return Some(Self::Line(line));
+        if text.is_empty() {
+            return Self::Newest;
         }
-        match text.parse() {
-            Ok(0) => None,
-            Ok(place) => Some(Self::Number(place)),
-            Err(_) => {
-                let name = text.strip_prefix("./").unwrap_or(text);
-                Some(name).filter(|name| !name.is_empty()).map(|name| Self::Name(name.to_owned()))
-            }
+        if let Some(line) = text.strip_prefix('#').and_then(number) {
+            return Self::Line(line);
+        }
+        match (text.strip_prefix("./").filter(|name| !name.is_empty()), number(text)) {
+            (Some(name), _) => Self::Name(name.to_owned()),
+            (None, Some(line)) => Self::NameOrLine(text.to_owned(), line),
+            (None, None) => Self::Name(text.to_owned()),
+        }
+    }
+
+    /// The name that it may be.
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Newest | Self::Line(_) => None,
+            Self::Name(name) | Self::NameOrLine(name, _) => Some(name),
+        }
+    }
+
+    /// The line that it may be.
+    pub fn line(&self) -> Option<Seq> {
+        match self {
+            Self::Newest | Self::Name(_) => None,
+            Self::Line(line) | Self::NameOrLine(_, line) => Some(*line),
         }
     }
 }
@@ -50,21 +70,4 @@ pub(super) fn flag<'a>(rest: &'a str, names: [&str; 2]) -> (bool, &'a str) {
     } else {
         (false, rest)
     }
-}
-
-pub(super) fn shelved(spec: &'static Spec, text: &str) -> Result<Shelved, CommandError> {
-    match Shelved::parse(text) {
-        Some(file) => Ok(file),
-        None if text.is_empty() => Err(CommandError::Missing(spec)),
-        None => Err(CommandError::Number(text.to_owned())),
-    }
-}
-
-/// The number of a transfer, or nothing.
-pub(super) fn transfer(text: &str) -> Result<Option<u64>, CommandError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.map(Some).ok_or_else(|| CommandError::Transfer(text.to_owned()))
 }

@@ -42,11 +42,11 @@ pub enum Command {
     Jump(Jump),
     Send(String),
     Files { all: bool, room: Option<RoomName> },
-    Get { file: Shelved, executables: bool },
-    Accept { transfer: Option<u64>, executables: bool },
-    Decline(Option<u64>),
-    Look(Option<u64>),
-    Cancel(Option<u64>),
+    Get { file: Shelved, executables: bool, again: bool },
+    Accept { file: Shelved, executables: bool },
+    Decline(Shelved),
+    Look(Shelved),
+    Cancel(Shelved),
     Ignore(Option<PersonName>),
     Unignore(PersonName),
     Motd,
@@ -124,9 +124,6 @@ pub enum CommandError {
     /// No number of a line.
     #[error("'{0}' is no line's number")]
     Number(String),
-    /// No number of a transfer.
-    #[error("'{0}' is no number of a file on its way")]
-    Transfer(String),
     /// Too many words.
     #[error("that is too much to look for: {0} bytes of at most {MAX_QUERY}")]
     Query(usize),
@@ -144,7 +141,6 @@ impl CommandError {
             Self::Name { .. } => "names have 1 to 32 characters, without spaces or commas".into(),
             Self::Span(_) => "type /history 50 or /history 1h".into(),
             Self::Number(_) => "type /history or /search WORDS to see the numbers".into(),
-            Self::Transfer(_) => "type the number that stands where it is offered or begins".into(),
             Self::Query(_) => "leave out some words".into(),
         }
     }
@@ -215,16 +211,19 @@ impl Command {
                 Self::Files { all, room: Some(name).filter(|name| !name.is_empty()).map(room).transpose()? }
             }
             "get" => {
-                let (executables, file) = files::flag(rest, files::EXECUTABLES);
-                Self::Get { file: files::shelved(spec, file)?, executables }
+                let (again, rest) = files::flag(rest, files::AGAIN);
+                let (executables, rest) = files::flag(rest, files::EXECUTABLES);
+                // In whatever order.
+                let (late, file) = files::flag(rest, files::AGAIN);
+                Self::Get { file: Shelved::parse(file), executables, again: again || late }
             }
             "accept" => {
-                let (executables, number) = files::flag(rest, files::EXECUTABLES);
-                Self::Accept { transfer: files::transfer(number)?, executables }
+                let (executables, file) = files::flag(rest, files::EXECUTABLES);
+                Self::Accept { file: Shelved::parse(file), executables }
             }
-            "decline" => Self::Decline(files::transfer(rest)?),
-            "look" => Self::Look(files::transfer(rest)?),
-            "cancel" => Self::Cancel(files::transfer(rest)?),
+            "decline" => Self::Decline(Shelved::parse(rest)),
+            "look" => Self::Look(Shelved::parse(rest)),
+            "cancel" => Self::Cancel(Shelved::parse(rest)),
             "ignore" => Self::Ignore(first.map(person).transpose()?),
             "unignore" => Self::Unignore(person(&required()?)?),
             "motd" => Self::Motd,

@@ -68,7 +68,7 @@ impl Moving {
     fn told(&self, step: TransferStep) -> Event {
         let (way, name, size) = (self.way.clone(), self.name.clone(), self.size);
         let (id, shape) = (JobId(0), Shape::File);
-        Event::Transfer(Transfer { id, way, name, size, shape, step })
+        Event::Transfer(Transfer { id, line: None, way, name, size, shape, step })
     }
 }
 
@@ -195,5 +195,5 @@ impl ClassicSession {
 
 fn failed(to: Place, name: String, size: u64, step: TransferStep) -> Event {
     let (id, shape) = (JobId(0), Shape::File);
-    Event::Transfer(Transfer { id, way: Way::Up { to }, name, size, shape, step })
+    Event::Transfer(Transfer { id, line: None, way: Way::Up { to }, name, size, shape, step })
 }

@@ -16,6 +16,7 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::Broken(Trouble::Refused(_)) => 4,
         TransferStep::Broken(Trouble::WrongBlock) => 29,
         TransferStep::Received { .. } => 5,
+        TransferStep::There { .. } => 40,
         TransferStep::Failed(failure) => 6 + failure_number(failure),
         TransferStep::Asked { .. } => 19,
         TransferStep::Hashing(_) => 20,
@@ -59,7 +60,7 @@ fn failure_number(failure: &Failure) -> usize {
     }
 }
 
-const STEPS: usize = 40;
+const STEPS: usize = 41;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -71,6 +72,7 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Broken(Trouble::Refused(refusal(Code::ServerFull.number(), 0))),
         TransferStep::Broken(Trouble::WrongBlock),
         TransferStep::Received { path: "received_files/cat (1).png".into() },
+        TransferStep::There { path: "received_files/cat.png".into() },
         TransferStep::Asked { limit: 25 << 20 },
         TransferStep::Hashing(pace),
         TransferStep::Verifying(pace),
@@ -130,7 +132,8 @@ pub(super) fn transfers() -> Vec<Event> {
     let ways = [Way::Up { to: lobby() }, Way::Down { from: "bo\u{1b}b".into() }];
     let transfer = |way: &Way, name: &str, step| {
         let (id, way, shape) = (JobId(1), way.clone(), Shape::File);
-        Event::Transfer(Transfer { id, way, name: name.into(), size: 33_554_432, shape, step })
+        let line = Some(seq(17));
+        Event::Transfer(Transfer { id, line, way, name: name.into(), size: 33_554_432, shape, step })
     };
     let mut events: Vec<_> = ways
         .iter()

@@ -32,7 +32,7 @@ pub(super) struct Outcome {
 /// The result says whether stdout took all.
 pub(super) fn write(mut face: Face, report: Report, screen: bool) -> (Outcome, io::Result<()>) {
     let mut written = Ok(());
-    let mut renderer = Renderer::new(Look { color: false, screen, bell: false }, Zone::Local);
+    let mut renderer = Renderer::for_errands(Look { color: false, screen, bell: false }, Zone::Local);
     let (mut outcome, mut shown, mut bar) = (Outcome::default(), 0, false);
     while let Some(event) = face.events.blocking_recv() {
         note(&event, &mut outcome);
@@ -79,6 +79,7 @@ fn is_told(event: &Event, report: Report) -> bool {
         _ if report.quiet => false,
         Event::Transfer(Transfer { step: TransferStep::Received { .. }, .. }) => false,
         Event::Transfer(_)
+        | Event::Notice { .. }
         | Event::StillWaiting(_)
         | Event::Connecting
         | Event::Lost(_)
@@ -100,9 +101,13 @@ fn data(event: &Event, report: Report) -> Option<String> {
                     .to_string(),
             )
         }
-        Event::Transfer(Transfer { step: TransferStep::Received { path }, name, size, way, .. })
-            if report.paths =>
-        {
+        Event::Transfer(Transfer {
+            step: TransferStep::Received { path } | TransferStep::There { path },
+            name,
+            size,
+            way,
+            ..
+        }) if report.paths => {
             let Way::Down { from } = way else { return None };
             let json = json!({"received": path, "name": name, "size": size, "from": from});
             Some(if report.json { json.to_string() } else { path.clone() })
@@ -116,7 +121,9 @@ fn note(event: &Event, outcome: &mut Outcome) {
         return;
     };
     match step {
-        TransferStep::Received { path } => outcome.received = Some(path.clone()),
+        TransferStep::Received { path } | TransferStep::There { path } => {
+            outcome.received = Some(path.clone())
+        }
         TransferStep::Failed(failure) => {
             outcome.failed.get_or_insert(match failure {
                 Failure::Refused(_) => ExitCode::Refused,

@@ -3,9 +3,10 @@
 use crate::line::{ExitCode, Failure};
 use crate::rim::run::seeded;
 use rand::RngExt;
+use rustix::fs::{OFlags, fcntl_getfl, fstat};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder that only its owner may see, and that goes with this value.
@@ -46,20 +47,60 @@ pub(super) fn spool(path: &Path) -> io::Result<()> {
     io::copy(&mut io::stdin().lock(), &mut file).map(drop)
 }
 
-/// Writes a file to stdout.
-pub(super) fn pour(path: &Path) -> Result<ExitCode, Failure> {
+/// What takes bytes and is no file.
+pub(super) enum Sink {
+    Stdout,
+    /// A device or a named pipe.
+    Device(PathBuf),
+}
+
+impl Sink {
+    /// What there is at this path, unless it is a file, a folder or nothing.
+    pub(super) fn at(path: &str) -> Option<Self> {
+        if path == super::PIPE {
+            return Some(Self::Stdout);
+        }
+        let kind = std::fs::metadata(path).ok()?.file_type();
+        let takes_bytes = kind.is_char_device() || kind.is_block_device() || kind.is_fifo();
+        takes_bytes.then(|| Self::Device(path.into()))
+    }
+}
+
+/// Whether this is a pipe: a named one, or one that a shell has made of a command.
+pub(super) fn is_pipe(path: &str) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo())
+}
+
+/// Whether stdin was closed when the program began: then `/dev/null` stands in its place, also for writing, which no
+/// shell does for `< /dev/null`.
+pub(super) fn is_stdin_closed() -> bool {
+    let stdin = io::stdin();
+    let writable = fcntl_getfl(&stdin).is_ok_and(|flags| flags.contains(OFlags::RDWR));
+    let same = |null: std::fs::Metadata| fstat(&stdin).is_ok_and(|found| found.st_rdev == null.rdev());
+    writable && std::fs::metadata("/dev/null").is_ok_and(same)
+}
+
+/// Writes a file to where no file is.
+pub(super) fn pour(path: &Path, sink: &Sink) -> Result<ExitCode, Failure> {
+    let (mut out, name): (Box<dyn Write>, _) = match sink {
+        Sink::Stdout => (Box::new(io::stdout().lock()), "stdout".to_owned()),
+        Sink::Device(device) => {
+            let name = format!("'{}'", device.display());
+            let opened = OpenOptions::new().write(true).open(device);
+            (Box::new(opened.map_err(|error| failed(&format!("write to {name}"), &error))?), name)
+        }
+    };
     if path.is_dir() {
         let what =
-            format!("the folder '{}' can't go to stdout", path.file_name().unwrap_or_default().display());
+            format!("the folder '{}' can't go to {name}", path.file_name().unwrap_or_default().display());
         return Err(Failure::new(ExitCode::User, what, "name a folder with -o"));
     }
-    let mut stdout = io::stdout().lock();
-    let poured = File::open(path).and_then(|mut file| io::copy(&mut file, &mut stdout));
-    match poured.and_then(|_| stdout.flush()) {
+    let poured = File::open(path).and_then(|mut file| io::copy(&mut file, &mut out));
+    match poured.and_then(|_| out.flush()) {
         Ok(()) => Ok(ExitCode::Fine),
         // Whoever read it has enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::Fine),
-        Err(error) => Err(failed("write to stdout", &error)),
+        Err(error) => Err(failed(&format!("write to {name}"), &error)),
     }
 }
 

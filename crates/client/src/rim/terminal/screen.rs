@@ -138,7 +138,7 @@ mod tests {
     fn transfer(step: TransferStep) -> Event {
         let way = Way::Down { from: "bob".into() };
         let (id, shape) = (JobId(1), Shape::File);
-        Event::Transfer(Transfer { id, way, name: "a".into(), size: 100, shape, step })
+        Event::Transfer(Transfer { id, line: None, way, name: "a".into(), size: 100, shape, step })
     }
 
     #[test]

@@ -131,6 +131,10 @@ impl Jobs {
     }
 
     /// One to be sent.
+    pub(crate) fn find(&self, id: JobId) -> Option<&Job> {
+        self.jobs.get(&id)
+    }
+
     pub(crate) fn up(&self, id: JobId) -> Option<&UpJob> {
         match self.jobs.get(&id)? {
             Job::Up(job) => Some(job),

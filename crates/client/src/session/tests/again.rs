@@ -6,7 +6,7 @@ use crate::session::{DownStage, Job, Wanted};
 use crate::transfer::{JobId, Keep, News, Order, Origin, Shape, Step, Trouble};
 use protocol::entry::Entry;
 use protocol::id::TransferId;
-use protocol::message::OfferBody;
+use protocol::message::{FileBody, OfferBody};
 
 const TRANSFER: TransferId = TransferId([3; 16]);
 
@@ -51,7 +51,7 @@ fn a_file_that_was_given_up_and_is_got_again_ends_when_its_sender_gives_it_up() 
     let mut client = receiving();
     offered(&mut client);
     let first = get(&mut client);
-    client.session.cancel(None, client.now);
+    client.line("/cancel");
     news(&mut client, first, Step::Cancelled);
     let second = get(&mut client);
     assert_ne!(first, second);
@@ -117,4 +117,39 @@ fn the_line_that_says_that_a_file_comes_is_not_said_to_be_the_file() {
     let [Event::Mistake { text, hint }] = &events[..] else { panic!("{events:?}") };
     assert_eq!(text, "line #1 only says that a file comes");
     assert!(hint.contains("/cancel") && hint.contains("/files"), "{hint}");
+}
+
+#[test]
+fn a_file_must_be_named_to_be_taken_back() {
+    let mut client = Scripted::ready();
+    client.line("before");
+    client.ack(1);
+    client.comes_back(1, 1, "before");
+    client.line("/send cat.png");
+    client.line("/delete");
+    let told = |client: &mut Scripted| {
+        let mistake =
+            |event| if let Event::Mistake { text, hint } = event { Some((text, hint)) } else { None };
+        client.events().into_iter().filter_map(mistake).collect::<Vec<_>>()
+    };
+    let [(text, hint)] = &told(&mut client)[..] else { panic!("one mistake") };
+    assert!(text.contains("'cat.png' is being sent") && hint.contains("/cancel cat.png"), "{text}: {hint}");
+    client.line("/cancel cat.png");
+    let body = FileBody {
+        hash: protocol::id::ContentHash([7; 32]),
+        size: 9,
+        name: "cat.png".into(),
+        shape: Shape::File,
+    }
+    .encode();
+    let entry = Entry { kind: EntryKind::File, body, ..entry(2, "", Some(2)) };
+    client.say(ServerMsg::Entries { room: LOBBY, entries: vec![entry] });
+    client.sent();
+    told(&mut client);
+    client.line("/delete");
+    let [(text, hint)] = &told(&mut client)[..] else { panic!("one mistake") };
+    assert!(text.contains("the file 'cat.png'") && hint.contains("/delete #2"), "{text}: {hint}");
+    assert_eq!(client.posts(), []);
+    client.line("/delete #2");
+    assert_eq!(client.posts().len(), 1);
 }

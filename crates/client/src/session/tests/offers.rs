@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::session::event::{Transfer, TransferStep};
-use crate::transfer::{Download, JobId, Keep, News, Opened, Order, Shape, Step, Upload};
+use crate::transfer::{Download, JobId, News, Opened, Order, Shape, Step, Upload};
 use protocol::entry::Entry;
 use protocol::id::{ContentHash, TransferId};
 use protocol::message::{FileBody, OfferBody, Reply};
@@ -250,7 +250,7 @@ fn who_cancels_or_fails_takes_the_offer_back() {
             uploads(&mut client);
             client.sent();
             if cancelled {
-                client.session.cancel(None, client.now);
+                client.line("/cancel");
                 client.pass(0);
                 assert_eq!(uploads(&mut client), [Order::Cancel(JobId(1))]);
             } else {
@@ -428,13 +428,13 @@ fn a_person_is_asked_about_large_files_and_what_they_say_is_done_once() {
     assert_eq!(downloads(&mut client), []);
     show(&mut client, vec![sends(2, Some(1), None)]);
     assert_eq!(client.session.asked().count(), 1, "its file is no other one");
-    client.session.accept(None, Keep::default());
+    client.line("/accept");
     client.pass(0);
     let begun = downloads(&mut client);
     let [Order::Begin(job)] = &begun[..] else { panic!("{begun:?}") };
     assert_eq!(job.origin.hash, Some(HASH));
     client.events();
-    client.session.accept(None, Keep::default());
+    client.line("/accept");
     assert!(matches!(&client.events()[..], [Event::Mistake { .. }]));
 }
 
@@ -447,15 +447,27 @@ fn a_wrong_number_is_answered_with_the_right_one() {
     let mut client = receiving(true);
     client.session.receive_up_to(SIZE - 1);
     show(&mut client, vec![offers(1, None)]);
-    client.session.decline(Some(JobId(9)));
-    client.session.cancel(Some(JobId(9)), client.now);
+    client.line("/decline #9");
+    client.line("/cancel dog.png");
     assert_eq!(
         hints(&mut client),
-        ["'cat.png' waits with the number 1", "/delete deletes what the server has"]
+        ["'cat.png' waits: /accept #1", "/delete #N deletes what the server has"]
     );
-    client.session.accept(None, Default::default());
-    client.session.cancel(Some(JobId(9)), client.now);
-    assert_eq!(hints(&mut client), ["'cat.png' is under way with the number 1"]);
+    client.line("/accept");
+    client.line("/cancel #9");
+    assert_eq!(hints(&mut client), ["'cat.png' is under way: /cancel #1"]);
+}
+
+#[test]
+fn what_is_offered_is_accepted_by_its_name_or_its_line() {
+    for typed in ["cat.png", "#1", "1", "CAT.PNG", ""] {
+        let mut client = receiving(true);
+        client.session.receive_up_to(SIZE - 1);
+        show(&mut client, vec![offers(1, None), sends(2, None, None)]);
+        client.line(&format!("/accept {typed}"));
+        let begun = downloads(&mut client);
+        assert_eq!(begun.len(), 1, "{typed}: {begun:?}");
+    }
 }
 
 #[test]
@@ -463,7 +475,7 @@ fn what_was_declined_is_not_asked_about_again() {
     let mut client = receiving(true);
     client.session.receive_up_to(SIZE - 1);
     show(&mut client, vec![offers(1, None)]);
-    client.session.decline(None);
+    client.line("/decline");
     client.pass(0);
     client.events();
     let mut next = Scripted::after(&client.journal);

@@ -7,8 +7,8 @@ use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{Counter, Req, RoomId, RunId, Seq};
 use protocol::message::{
-    Durability, Found, Limits, OpenFrom, Presence, Range, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem,
-    Target, ty,
+    Durability, FileListing, Found, Limits, OpenFrom, Presence, Range, Reply, RoomInfo, RoomKind,
+    RoomsChange, RosterItem, Target, ty,
 };
 use std::ops::RangeInclusive;
 
@@ -229,6 +229,12 @@ impl Scripted {
     pub(super) fn entries(&mut self, room: RoomId, seqs: RangeInclusive<u64>) {
         let entries = seqs.map(|at| entry(at, &format!("line {at}"), None)).collect();
         self.say(ServerMsg::Entries { room, entries });
+    }
+
+    /// The answer to the last request: files of a room.
+    pub(super) fn files(&mut self, more: bool, files: Vec<FileListing>) {
+        let req = self.last_req();
+        self.say(ServerMsg::Answer { req, more, reply: Reply::Files { files } });
     }
 
     /// The answer to the last request.

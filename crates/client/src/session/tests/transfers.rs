@@ -177,6 +177,7 @@ fn a_file_that_was_not_sent_is_a_refusal_and_leaving_says_what_is_not_done() {
     client.session.handle_leave(Some(0), client.now);
     let left = Event::Transfer(Transfer {
         id: JobId(3),
+        line: None,
         shape: Shape::File,
         way: Way::Up { to: Place::Room("lobby".into()) },
         name: "b".into(),

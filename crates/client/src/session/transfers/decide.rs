@@ -5,9 +5,12 @@ use super::table::{Moving, Ongoing, Stage, Wanted};
 use crate::clock::Now;
 use crate::session::Session;
 use crate::session::event::TransferStep;
-use crate::session::outbox::{DownJob, DownStage, Job};
+use crate::session::outbox::{DownJob, DownStage, Job, Offer, UpJob};
 use crate::transfer::{Failure, JobId, Keep, Order, Shape};
 use protocol::bundle::Index;
+use protocol::command::Shelved;
+use protocol::id::{RoomId, Seq};
+use protocol::name::NameKey;
 use std::sync::Arc;
 
 /// Files that may wait to be received: more of them at once are no conversation.
@@ -97,16 +100,28 @@ impl Session {
         }
     }
 
-    /// `/look`: all that is in this folder, or in the last one that was asked about.
-    pub(in crate::session) fn look(&mut self, id: Option<JobId>) {
-        let Some((_, job)) = self.asked_about(id) else {
+    /// Shows what is in this folder, which its user is asked about, or asks about this file once more.
+    pub(in crate::session) fn look_at(&mut self, id: JobId) {
+        let limit = self.transfers.receive_up_to;
+        let Some(moving) = self.transfers.find(id) else {
             return;
         };
-        if job.download.shape == Shape::Folder {
-            self.transfers.downloads.push_back(Order::Look(job.download));
-        } else {
-            self.mistake(format!("'{}' is no folder", job.download.name), "type /accept to receive it");
+        let told = moving.told(id, TransferStep::Asked { limit });
+        match &moving.stage {
+            Stage::Asked(job) if job.download.shape == Shape::Folder => {
+                let job = job.download.clone();
+                self.transfers.downloads.push_back(Order::Look(job));
+            }
+            _ => self.tell(told),
         }
+    }
+
+    /// Shows what is in a folder that was sent here, or how large a file is, and asks whether to receive it.
+    pub(in crate::session) fn ask_about(&mut self, wanted: Wanted) {
+        let id = self.transfers.next_id();
+        let job = wanted.job(id);
+        self.transfers.insert(id, Moving::of_download(&job, Stage::Asked(job.clone())));
+        self.look_at(id);
     }
 
     /// What is got goes there from here on, unless that is said.
@@ -125,17 +140,17 @@ impl Session {
         self.errand = true;
     }
 
-    /// `/accept`: this file, or the last one that was asked about.
-    pub fn accept(&mut self, id: Option<JobId>, keep: Keep) {
-        if let Some((id, mut job)) = self.asked_about(id) {
+    /// Receives a file that its user was asked about: `/accept`.
+    pub fn accept(&mut self, id: JobId, keep: Keep) {
+        if let Some(mut job) = self.asked_job(id) {
             job.download.keep = keep;
             self.begin_download(id, job);
         }
     }
 
-    /// `/decline`: this file, or the last one that was asked about.
-    pub fn decline(&mut self, id: Option<JobId>) {
-        let Some((id, mut job)) = self.asked_about(id) else {
+    /// Does not receive a file that its user was asked about: `/decline`.
+    pub fn decline(&mut self, id: JobId) {
+        let Some(mut job) = self.asked_job(id) else {
             return;
         };
         if let Some(moving) = self.transfers.remove(id) {
@@ -146,52 +161,112 @@ impl Session {
         self.outbox.keep_job(id, Job::Down(job));
     }
 
-    fn asked_about(&mut self, id: Option<JobId>) -> Option<(JobId, DownJob)> {
-        let found = self.transfers.iter().rev().find_map(|(at, moving)| match &moving.stage {
-            Stage::Asked(job) if id.is_none_or(|id| id == at) => Some((at, job.clone())),
+    fn asked_job(&mut self, id: JobId) -> Option<DownJob> {
+        match &self.transfers.find(id)?.stage {
+            Stage::Asked(job) => Some(job.clone()),
             _ => None,
-        });
+        }
+    }
+
+    /// The file that is meant among those that wait to be accepted; tells if there is none.
+    pub(in crate::session) fn asked_by(&mut self, file: &Shelved) -> Option<JobId> {
+        let found = self.find_transfer(file, true);
         if found.is_none() {
-            let text = match id {
-                None => "no file waits to be accepted".to_owned(),
-                Some(id) => format!("no file with the number {} waits to be accepted", id.0),
-            };
-            let hint = match self.asked().next_back() {
-                Some(other) => format!("'{}' waits with the number {}", other.name, other.id.0),
+            let other = self.asked().next_back();
+            let hint = match other {
+                Some(other) => format!("'{}' waits: {}", other.name, self.pointed_at("/accept", other.id)),
                 None => "/files shows what there is, and /get takes any of it".to_owned(),
+            };
+            self.mistake(format!("no file {}waits to be accepted", pointer(file)), hint);
+        }
+        found
+    }
+
+    /// The file that is meant among those that are under way; tells if there is none.
+    pub(in crate::session) fn under_way_by(&mut self, file: &Shelved) -> Option<JobId> {
+        let found = self.find_transfer(file, false);
+        if found.is_none() {
+            let other = self.find_transfer(&Shelved::Newest, false);
+            let name = other.and_then(|id| Some(self.transfers.find(id)?.name.clone()));
+            let (text, hint) = match (other, name) {
+                (Some(id), Some(name)) => (
+                    format!("no file {}is under way", pointer(file)),
+                    format!("'{name}' is under way: {}", self.pointed_at("/cancel", id)),
+                ),
+                _ => (
+                    "there is nothing to cancel".to_owned(),
+                    "/delete #N deletes what the server has".to_owned(),
+                ),
             };
             self.mistake(text, hint);
         }
         found
     }
 
-    /// `/cancel`: this file, or the last one that is under way.
-    pub fn cancel(&mut self, id: Option<JobId>, now: Now) {
-        let Some((id, moving)) = self.under_way(id) else {
-            let (text, hint) = match (id, self.under_way(None)) {
-                (Some(id), Some((at, moving))) => (
-                    format!("no file with the number {} is under way", id.0),
-                    format!("'{}' is under way with the number {}", moving.name, at.0),
-                ),
-                _ => (
-                    "there is nothing to cancel".to_owned(),
-                    "/delete deletes what the server has".to_owned(),
-                ),
-            };
-            return self.mistake(text, hint);
-        };
-        self.tell(moving.told(id, TransferStep::Cancelled));
-        self.take_back_offer(id, now);
-        self.stop(id, &moving);
+    /// The command that is about this transfer.
+    fn pointed_at(&self, command: &str, id: JobId) -> String {
+        match (self.line_of(id), self.transfers.iter().find(|(at, _)| *at == id)) {
+            (Some((_, line)), _) => format!("{command} #{line}"),
+            (None, Some((_, moving))) => format!("{command} {}", moving.name),
+            (None, None) => command.to_owned(),
+        }
     }
 
-    /// This file, or the last one, if it is under way.
-    fn under_way(&self, id: Option<JobId>) -> Option<(JobId, Moving)> {
-        let found = self.transfers.iter().rev().find(|(at, moving)| {
-            let ended = matches!(moving.stage, Stage::Ending | Stage::Asked(_) | Stage::Uploaded(..));
-            !ended && id.is_none_or(|id| id == *at)
+    /// The line of a transfer, once it has one.
+    pub(in crate::session) fn line_of(&self, id: JobId) -> Option<(RoomId, Seq)> {
+        let asked = self.transfers.iter().find_map(|(at, moving)| match &moving.stage {
+            Stage::Asked(job) if at == id => Some(job.at),
+            _ => None,
         });
-        found.map(|(id, moving)| (id, moving.clone()))
+        asked.unwrap_or_else(|| match self.outbox.jobs().find(id)? {
+            Job::Up(UpJob { offer: Offer::At(room, seq), .. }) => Some((*room, *seq)),
+            Job::Up(_) => None,
+            Job::Down(job) => job.at,
+        })
+    }
+
+    /// The transfer that is meant, among those that its user is asked about or those that are under way. A name goes
+    /// before a number, the newest before older ones, and those of the current room before others.
+    pub(in crate::session) fn find_transfer(&self, file: &Shelved, asked: bool) -> Option<JobId> {
+        let eligible = |moving: &Moving| match moving.stage {
+            Stage::Asked(_) => asked,
+            Stage::Ending | Stage::Uploaded(..) => false,
+            Stage::Unresolved | Stage::Carried => !asked,
+        };
+        let all = || self.transfers.iter().rev().filter(|(_, moving)| eligible(moving));
+        let here = self.room_at(&self.current);
+        let is_at = |id: JobId, moving: &Moving, line: Seq, room: Option<RoomId>| {
+            let jobs = self.outbox.jobs();
+            let job = if let Stage::Asked(job) = &moving.stage { Some(job) } else { jobs.down(id) };
+            let own = self.line_of(id).filter(|(of, at)| *at == line && room.is_none_or(|room| room == *of));
+            let offered = job.and_then(|job| Some((job.at?.0, job.offer?)));
+            let offered = offered.filter(|(of, at)| *at == line && room.is_none_or(|room| room == *of));
+            own.or(offered).is_some()
+        };
+        let exact = |name: &str| all().find(|(_, moving)| moving.name == name);
+        let at_line = |line: Seq| {
+            let nearby = all().find(|(id, moving)| here.is_some() && is_at(*id, moving, line, here));
+            nearby.or_else(|| all().find(|(id, moving)| is_at(*id, moving, line, None)))
+        };
+        let loose = |name: &str| all().find(|(_, moving)| NameKey::of(&moving.name) == NameKey::of(name));
+        let found = match file {
+            Shelved::Newest => all().next(),
+            _ => file
+                .name()
+                .and_then(exact)
+                .or_else(|| file.line().and_then(at_line))
+                .or_else(|| file.name().and_then(loose)),
+        };
+        found.map(|(id, _)| id)
+    }
+
+    /// Gives up a file that is under way: `/cancel`.
+    pub fn cancel(&mut self, id: JobId, now: Now) {
+        if let Some(moving) = self.transfers.find(id).map(|moving| moving.clone()) {
+            self.tell(moving.told(id, TransferStep::Cancelled));
+            self.take_back_offer(id, now);
+            self.stop(id, &moving);
+        }
     }
 
     /// Nothing of it is done any more, and nothing of it is left.
@@ -209,5 +284,14 @@ impl Session {
         } else {
             self.transfers.uploads.push_back(Order::Cancel(id));
         }
+    }
+}
+
+/// What was pointed at, and a blank; nothing if that was nothing.
+fn pointer(file: &Shelved) -> String {
+    match (file.name(), file.line()) {
+        (Some(name), _) => format!("'{name}' "),
+        (None, Some(line)) => format!("at line #{line} "),
+        (None, None) => String::new(),
     }
 }

@@ -37,7 +37,10 @@ impl Session {
         });
         match mine {
             Some((_, Offer::At(..))) => {}
-            Some((id, _)) => self.outbox.change_up(id, |job| job.offer = Offer::At(room, entry.seq)),
+            Some((id, _)) => {
+                self.outbox.change_up(id, |job| job.offer = Offer::At(room, entry.seq));
+                self.transfers.find(id).into_iter().for_each(|moving| moving.line = Some(entry.seq));
+            }
             None => self.transfers.note_stray(offer.transfer, room, entry.seq),
         }
     }
@@ -54,6 +57,7 @@ impl Session {
         if let Some((id, job)) = self.download_at(room, offer) {
             if job.origin().hash.is_none() {
                 self.outbox.change_down(id, ended);
+                self.transfers.find(id).into_iter().for_each(|moving| moving.line = Some(entry.seq));
                 if job.stage == DownStage::Coming {
                     self.transfers.downloads.push_back(Order::Whole(id, file.hash));
                 }
@@ -61,7 +65,10 @@ impl Session {
             return true;
         }
         let asked = self.transfers.iter_mut().find_map(|moving| match &mut moving.stage {
-            Stage::Asked(job) if job.is_at(room, offer) => Some(job),
+            Stage::Asked(job) if job.is_at(room, offer) => {
+                moving.line = Some(entry.seq);
+                Some(job)
+            }
             _ => None,
         });
         let known = asked.is_some();

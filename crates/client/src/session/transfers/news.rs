@@ -36,7 +36,10 @@ impl Session {
             Step::Waiting => self.handle_waiting(id),
             Step::Broken(trouble) => self.handle_broken(id, trouble),
             Step::Uploaded { file, sent } => self.handle_uploaded(id, file, sent, now),
-            Step::Received(path) => self.handle_received_file(id, path),
+            Step::Received(path) => {
+                self.handle_received_file(id, |path| TransferStep::Received { path }, path)
+            }
+            Step::There(path) => self.handle_received_file(id, |path| TransferStep::There { path }, path),
             Step::Outdated => self.begin_anew(id, now),
             Step::Grew => self.handle_grown(id),
             Step::Cancelled => self.handle_cancelled(id),
@@ -231,11 +234,11 @@ impl Session {
         waiting.min()
     }
 
-    fn handle_received_file(&mut self, id: JobId, path: String) {
+    fn handle_received_file(&mut self, id: JobId, step: fn(String) -> TransferStep, path: String) {
         self.outbox.change_down(id, |job| job.stage = DownStage::Received);
         self.transfers.downloads.push_back(Order::Forget(id));
         if let Some(moving) = self.transfers.remove(id) {
-            self.tell(moving.told(id, TransferStep::Received { path }));
+            self.tell(moving.told(id, step(path)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! All files that are not settled, and what is known of each.
 
 use crate::session::event::{Event, Transfer, TransferStep, Way};
-use crate::session::outbox::{DownJob, DownStage, Job, Jobs};
+use crate::session::outbox::{DownJob, DownStage, Job, Jobs, Offer};
 use crate::session::place::Place;
 use crate::transfer::{Download, JobId, Keep, Meter, Order, Origin, Pace, Shape, Upload};
 use protocol::id::{Millis, RoomId, Seq, TransferId};
@@ -41,6 +41,8 @@ pub(in crate::session) struct Moving {
     pub(in crate::session) name: String,
     pub(in crate::session) size: u64,
     pub(super) shape: Shape,
+    /// Its line, or its offer's, once there is one.
+    pub(super) line: Option<Seq>,
     pub(super) stage: Stage,
     /// Runs from the moment that what is done begins.
     pub(super) meter: Option<(Doing, Meter)>,
@@ -65,6 +67,7 @@ impl Moving {
             name,
             size,
             shape: Shape::File,
+            line: None,
             stage,
             meter: None,
             moved: 0,
@@ -78,8 +81,8 @@ impl Moving {
 
     pub(super) fn of_download(job: &DownJob, stage: Stage) -> Self {
         let (name, size) = (job.download.name.clone(), job.download.size);
-        let shape = job.download.shape;
-        Self { shape, ..Self::new(Way::Down { from: job.from.clone() }, name, size, stage) }
+        let (shape, line) = (job.download.shape, job.at.map(|(_, seq)| seq));
+        Self { shape, line, ..Self::new(Way::Down { from: job.from.clone() }, name, size, stage) }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -126,7 +129,7 @@ impl Moving {
 
     pub(in crate::session) fn told(&self, id: JobId, step: TransferStep) -> Event {
         let (way, name, size, shape) = (self.way.clone(), self.name.clone(), self.size, self.shape);
-        Event::Transfer(Transfer { id, way, name, size, shape, step })
+        Event::Transfer(Transfer { id, line: self.line, way, name, size, shape, step })
     }
 }
 
@@ -212,6 +215,13 @@ impl Transfers {
         self.iter().find(|(_, moving)| !matches!(moving.stage, Stage::Asked(_) | Stage::Ending))
     }
 
+    /// The name of the last file that is on its way to this place.
+    pub(in crate::session) fn sending_to(&self, place: &Place) -> Option<String> {
+        let there =
+            |moving: &&Moving| moving.stage != Stage::Ending && moving.place().is_some_and(|to| to.is(place));
+        self.moving.values().rev().find(there).map(|moving| moving.name.clone())
+    }
+
     /// Files that must be sent before another one begins.
     pub(super) fn uploading(&self) -> usize {
         let waits = |moving: &&Moving| matches!(moving.stage, Stage::Unresolved | Stage::Carried);
@@ -234,11 +244,12 @@ impl Transfers {
         let moving = match job {
             Job::Up(job) => {
                 let way = Way::Up { to: job.place.clone() };
+                let line = if let Offer::At(_, seq) = job.offer { Some(seq) } else { None };
                 match &job.opened {
                     None => Moving::new(way, job.path.clone(), 0, Stage::Unresolved),
                     Some(opened) => {
                         let moving = Moving::new(way, opened.name.clone(), opened.size, Stage::Unresolved);
-                        Moving { shape: opened.shape, ..moving }
+                        Moving { shape: opened.shape, line, ..moving }
                     }
                 }
             }

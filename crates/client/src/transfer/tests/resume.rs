@@ -113,7 +113,10 @@ async fn driven(
 }
 
 fn is_end(step: &Step) -> bool {
-    matches!(step, Step::Uploaded { .. } | Step::Received(_) | Step::Outdated | Step::Cancelled | Step::Failed(_))
+    matches!(
+        step,
+        Step::Uploaded { .. } | Step::Received(_) | Step::Outdated | Step::Cancelled | Step::Failed(_)
+    )
 }
 
 /// Lets things take their course.
