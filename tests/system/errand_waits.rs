@@ -24,7 +24,7 @@ async fn sends_half(addr: SocketAddr) -> (Native, Bulk, Sent) {
 
 async fn get(home: &Home, addr: SocketAddr, to: &Path, timeout: &str) -> Finished {
     let to = to.display().to_string();
-    let mut errand = home.errand("get", addr, "bob", &["x", "-o", &to, "--timeout", timeout]);
+    let mut errand = home.errand("get", addr, "bob", &["sent.bin", "-o", &to, "--timeout", timeout]);
     errand.close_input();
     errand.finished().await
 }
