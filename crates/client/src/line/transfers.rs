@@ -44,23 +44,11 @@ impl Renderer {
                 vec![self.offer(transfer, &format!("'{name}' ({size})"), "")]
             }
             TransferStep::Listed { index, all } => self.listed(transfer, index, *all),
-            TransferStep::LeftOut { count } => {
-                let text = format!("not sent from '{name}': links, devices and pipes ({count})");
-                vec![self.info(&text)]
-            }
-            TransferStep::Resumed { at } => {
-                vec![self.info(&format!("'{name}' resumes at {}", human_size(*at)))]
-            }
-            TransferStep::Anew => {
-                vec![self.info(&format!("'{name}' has changed since it was begun: it is sent anew"))]
-            }
-            TransferStep::Grew => {
-                let size = human_size(transfer.size);
-                vec![self.info(&format!(
-                    "'{name}' grew while it was sent: the {size} that it had at first are sent"
-                ))]
-            }
-            TransferStep::Here => vec![self.info(&format!("the server had '{name}' already"))],
+            TransferStep::LeftOut { .. }
+            | TransferStep::Resumed { .. }
+            | TransferStep::Anew
+            | TransferStep::Grew
+            | TransferStep::Here => self.unforeseen(transfer),
             TransferStep::Paused { moved } => {
                 let how = match moved {
                     0 => "begins".to_owned(),
@@ -106,6 +94,33 @@ impl Renderer {
                 let text = format!("{not}: {}", what(failure, &transfer.way));
                 self.failed(&text, Some(&self.advice(failure, transfer)))
             }
+        }
+    }
+}
+
+impl Renderer {
+    /// Something about it that its user would not expect.
+    fn unforeseen(&self, transfer: &Transfer) -> Vec<String> {
+        let name = safe(&transfer.name);
+        match &transfer.step {
+            TransferStep::LeftOut { count } => {
+                let text = format!("not sent from '{name}': links, devices and pipes ({count})");
+                vec![self.info(&text)]
+            }
+            TransferStep::Resumed { at } => {
+                vec![self.info(&format!("'{name}' resumes at {}", human_size(*at)))]
+            }
+            TransferStep::Anew => {
+                vec![self.info(&format!("'{name}' has changed since it was begun: it is sent anew"))]
+            }
+            TransferStep::Grew => {
+                let size = human_size(transfer.size);
+                vec![self.info(&format!(
+                    "'{name}' grew while it was sent: the {size} that it had at first are sent"
+                ))]
+            }
+            TransferStep::Here => vec![self.info(&format!("the server had '{name}' already"))],
+            _ => Vec::new(),
         }
     }
 }

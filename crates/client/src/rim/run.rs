@@ -126,18 +126,13 @@ pub(super) async fn hold(
     let config = config(&login, RunId(rng.random()), cli.history, interactive);
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
     notice.into_iter().for_each(|text| session.notify(Event::Notice { text: text.to_owned() }));
-    if let (Some(folder), Some(other)) = (&folder, &other) {
-        session.notify(Event::Notice { text: two_profiles(folder, other) });
-    }
+    let both = folder.as_ref().zip(other.as_ref()).map(|(folder, other)| two_profiles(folder, other));
+    both.into_iter().for_each(|text| session.notify(Event::Notice { text }));
     prepare(&mut session, kept.is_some());
     let (ports, mut face) = ports(&session);
     let connect = Tcp { address: address.clone(), keepalive: false };
     let carriers = face.freight.take().map(|freight| {
-        let hashed: Box<dyn Files + Send> = match kept.as_deref().map(DiskFiles::open) {
-            Some(Ok(files)) => Box::new(files),
-            _ => Box::new(MemoryFiles::default()),
-        };
-        Carriers::start(freight, &connect, &login, &mut rng, cli.received(), hashed)
+        Carriers::start(freight, &connect, &login, &mut rng, cli.received(), hashed(kept.as_deref()))
     });
     let input = face.input.downgrade();
     let threads = begin(face, history)?;
@@ -176,11 +171,26 @@ pub(super) async fn hold(
     let end = driven.map_err(|error| drive_failure(&error, &address))?;
     match end_failure(&end, &address) {
         Some(failure) => Err(failure),
-        None if written.is_err() => written.map(|()| ExitCode::Fine),
         // A person has seen what went wrong; a script can only see it now.
-        None if refusals > 0 && !interactive => Ok(ExitCode::Refused),
-        None if mistakes > 0 && !interactive => Ok(ExitCode::User),
-        None => Ok(ExitCode::Fine),
+        None if !interactive => written.map(|()| exit_code(refusals, mistakes)),
+        None => written.map(|()| ExitCode::Fine),
+    }
+}
+
+/// How a script ends that was refused so often, and made so many mistakes.
+fn exit_code(refusals: u64, mistakes: u64) -> ExitCode {
+    match (refusals, mistakes) {
+        (1.., _) => ExitCode::Refused,
+        (0, 1..) => ExitCode::User,
+        (0, 0) => ExitCode::Fine,
+    }
+}
+
+/// Where is kept what is hashed of files to be sent.
+fn hashed(kept: Option<&Path>) -> Box<dyn Files + Send> {
+    match kept.map(DiskFiles::open) {
+        Some(Ok(files)) => Box::new(files),
+        _ => Box::new(MemoryFiles::default()),
     }
 }
 

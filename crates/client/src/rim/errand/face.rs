@@ -122,7 +122,7 @@ fn note(event: &Event, outcome: &mut Outcome) {
     };
     match step {
         TransferStep::Received { path } | TransferStep::There { path } => {
-            outcome.received = Some(path.clone())
+            outcome.received = Some(path.clone());
         }
         TransferStep::Failed(failure) => {
             outcome.failed.get_or_insert(match failure {

@@ -37,7 +37,7 @@ impl Session {
             Step::Broken(trouble) => self.handle_broken(id, trouble),
             Step::Uploaded { file, sent } => self.handle_uploaded(id, file, sent, now),
             Step::Received(path) => {
-                self.handle_received_file(id, |path| TransferStep::Received { path }, path)
+                self.handle_received_file(id, |path| TransferStep::Received { path }, path);
             }
             Step::There(path) => self.handle_received_file(id, |path| TransferStep::There { path }, path),
             Step::Outdated => self.begin_anew(id, now),
