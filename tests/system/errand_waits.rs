@@ -8,6 +8,8 @@ use protocol::message::Target;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::process::Stdio;
+use tokio::process::Command;
 
 /// Alice, who has begun to send a file to the lobby and has not sent all of it.
 async fn sends_half(addr: SocketAddr) -> (Native, Bulk, Sent) {
@@ -120,10 +122,10 @@ async fn a_file_can_be_got_into_a_device_or_a_named_pipe() {
         let pipe = home.path().join("pipe");
         let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
         rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).expect("made");
-        let reader = pipe.clone();
-        let read = tokio::task::spawn_blocking(move || fs::read_to_string(reader).expect("readable"));
+        let reader = Command::new("cat").arg(&pipe).stdout(Stdio::piped()).kill_on_drop(true).spawn();
+        let reader = reader.expect("there is a cat");
         get(&pipe.display().to_string()).await;
-        assert_eq!(read.await.expect("no panic"), "hello");
+        assert_eq!(reader.wait_with_output().await.expect("it ends").stdout, b"hello");
     })
     .await;
 }
@@ -144,11 +146,8 @@ async fn a_pipe_in_place_of_a_file_and_a_name_that_is_no_text_say_what_to_do() {
             "'{0}' send 127.0.0.1:9 $(printf 'caf\\351.txt'); '{0}' send 127.0.0.1:9 - <&-",
             super::harness::program("natter").display()
         );
-        let output = std::process::Command::new("sh")
-            .args(["-c", &script])
-            .env("HOME", home.path())
-            .output()
-            .expect("a shell");
+        let shell = Command::new("sh").args(["-c", &script]).env("HOME", home.path()).output();
+        let output = shell.await.expect("there is a shell");
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(told.contains("the argument 'caf\\xE9.txt' is not UTF-8"), "{told}");
         assert!(told.contains("stdin is closed") && told.contains("use - with"), "{told}");

@@ -5,6 +5,7 @@ use blake3::{Hash, Hasher, hash};
 use std::fs;
 use std::path::PathBuf;
 use tempfile::TempDir;
+use tokio::process::Command;
 
 /// Bytes of the file: it takes long enough for a few kills to fall into it.
 const LEN: u64 = 128 << 20;
@@ -199,17 +200,14 @@ async fn a_send_whose_file_is_new_since_it_was_killed_sends_the_new_one() {
 async fn a_log_that_is_written_to_all_the_time_is_sent_as_it_was() {
     bounded(170, async {
         let world = World::new().await;
-        let file = world.file.clone();
-        let (done, stop) = std::sync::mpsc::channel::<()>();
-        let writer = tokio::task::spawn_blocking(move || {
-            let mut log = fs::File::options().append(true).open(file).expect("there");
-            while stop.recv_timeout(std::time::Duration::from_millis(2)).is_err() {
-                std::io::Write::write_all(&mut log, b"one more line\n").expect("written");
-            }
-        });
+        let script = "while :; do echo one more line >> \"$1\"; sleep 0.005; done";
+        let mut writer = Command::new("sh")
+            .args(["-c", script, "sh", &world.file])
+            .kill_on_drop(true)
+            .spawn()
+            .expect("there is a shell");
         let sent = world.send().finished().await;
-        done.send(()).expect("it waits");
-        writer.await.expect("no panic");
+        writer.kill().await.expect("it writes");
         assert_eq!(sent.code, Some(0), "{}", sent.err);
         assert!(sent.err.contains("'big.bin' grew while it was sent"), "{}", sent.err);
         let told: serde_json::Value = serde_json::from_str(&sent.out).expect("a line of JSON");

@@ -161,7 +161,8 @@ fn every_step_of_a_file_is_told_and_a_failure_with_a_hint() {
 fn a_file_of_which_nothing_has_moved_begins_when_its_sender_is_back() {
     let (id, way, shape) = (JobId(1), Way::Up { to: lobby() }, Shape::Folder);
     let step = TransferStep::Paused { moved: 0 };
-    let event = Event::Transfer(Transfer { id, way, name: "photos".into(), size: 9, shape, step });
+    let event =
+        Event::Transfer(Transfer { id, line: None, way, name: "photos".into(), size: 9, shape, step });
     let lines = Renderer::new(Look::PLAIN, Zone::East(0)).render(&event);
     assert_eq!(lines, ["-- 'photos' begins when you come back"]);
 }

@@ -449,10 +449,7 @@ fn a_wrong_number_is_answered_with_the_right_one() {
     show(&mut client, vec![offers(1, None)]);
     client.line("/decline #9");
     client.line("/cancel dog.png");
-    assert_eq!(
-        hints(&mut client),
-        ["'cat.png' waits: /accept #1", "/delete #N deletes what the server has"]
-    );
+    assert_eq!(hints(&mut client), ["'cat.png' waits: /accept #1", "/delete #N deletes what the server has"]);
     client.line("/accept");
     client.line("/cancel #9");
     assert_eq!(hints(&mut client), ["'cat.png' is under way: /cancel #1"]);
