@@ -252,3 +252,62 @@ async fn a_server_that_was_killed_in_its_first_start_starts_again() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whoever_removes_the_lock_lets_nobody_in() {
+    bounded(90, async {
+        let served = Served::new().await;
+        let data = served.path();
+        let mut server = Server::start_in(&data).await;
+        fs::remove_file(data.join("lock")).expect("it was there");
+        for args in [&["--host", "127.0.0.1", "-p", "0"][..], &["compact"], &["restore", "/nowhere"]] {
+            check(&natterd(&data, args).await, 3, &["in use by another program", "hint: "]);
+        }
+        check(&natterd(&data, &["verify"]).await, 0, &["a server is running", "\nok"]);
+        let alice = Native::enter(server.addr(), "carol").await;
+        alice.say_all(alice.lobby(), vec!["still here".to_owned()]).await;
+        alice.acked(1).await;
+        assert_eq!(server.stop().await.code, Some(0));
+        served.is_whole(&data).await;
+    })
+    .await;
+}
+
+/// Puts the log's own row and the ends of the logs back to what they were before the last lines: what a program
+/// leaves that did not know of another one which wrote.
+async fn written_to_by_two(data: &Path) {
+    let db = Connection::open(data.join("natter.db")).expect("it is a database");
+    db.execute_batch("CREATE TEMP TABLE l AS SELECT * FROM log; CREATE TEMP TABLE h AS SELECT * FROM head")
+        .expect("they can be read");
+    let mut server = Server::start_in(data).await;
+    let carol = Native::enter(server.addr(), "carol").await;
+    carol.say_all(carol.lobby(), vec!["one".to_owned(), "two".to_owned()]).await;
+    carol.acked(2).await;
+    server.stop_by(Signal::KILL).await;
+    db.execute_batch(
+        "BEGIN; DELETE FROM log; DELETE FROM head; INSERT INTO log SELECT * FROM l;
+         INSERT INTO head SELECT * FROM h; COMMIT",
+    )
+    .expect("they can be written");
+}
+
+#[tokio::test]
+async fn what_two_programs_wrote_to_is_served_again_if_a_loss_is_accepted() {
+    bounded(90, async {
+        let served = Served::new().await;
+        let data = served.path();
+        written_to_by_two(&data).await;
+        check(&natterd(&data, &["verify"]).await, 3, &["damage: "]);
+        check(&serve(&data, &[]).await, 3, &["is damaged", "hint: ", "--accept-loss"]);
+        let mut server = Server::start_in_with(&data, &["--accept-loss"]).await;
+        let mut reader = Native::enter(server.addr(), "reader").await;
+        let lobby = reader.lobby();
+        let opened = reader.open(lobby, OpenFrom::After { epoch: reader.epoch, seq: None }).await;
+        assert_eq!(opened.newest.map(|newest| newest.value()), Some(LINES as u64 + 3), "nothing is lost");
+        drop(reader);
+        assert_eq!(server.stop().await.code, Some(0));
+        check(&natterd(&data, &["verify"]).await, 0, &["\nok"]);
+        served.is_whole(&data).await;
+    })
+    .await;
+}

@@ -78,6 +78,9 @@ impl CommandError {
             Self::Folder(FolderError::InUse { .. }) => {
                 "stop the server first: this needs the folder for itself"
             }
+            Self::Folder(FolderError::Foreign { .. }) => {
+                "move that file away, or name another folder with --data"
+            }
             Self::Folder(_) => "name the folder of a server with --data",
             Self::Operate(error) => error.hint(),
             Self::Damaged(..) => "restore a backup, or export what can be read",
@@ -92,7 +95,7 @@ impl CommandError {
             Self::Operate(
                 OperateError::Exists { .. } | OperateError::NoSuchRoom { .. } | OperateError::NoLog { .. },
             )
-            | Self::Folder(FolderError::Missing { .. }) => 1,
+            | Self::Folder(FolderError::Missing { .. } | FolderError::Foreign { .. }) => 1,
             _ => 3,
         }
     }
@@ -149,7 +152,7 @@ fn verify(path: &Path, task: &mut Task<'_>) -> Result<Report, CommandError> {
     if path.is_file() {
         return Ok(verify_backup(path, task)?);
     }
-    match Folder::lock(path) {
+    match Folder::lock_to_read(path) {
         Ok(folder) => Ok(verify_folder(&folder, false, task)?),
         Err(FolderError::InUse { .. }) => Ok(verify_folder(&Folder::look(path)?, true, task)?),
         Err(error) => Err(error.into()),

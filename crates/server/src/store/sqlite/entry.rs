@@ -77,6 +77,13 @@ impl Kept {
         }
     }
 
+    /// Writes its place.
+    pub fn move_to_place(&self, db: &Connection) -> Result<(), Fault> {
+        let values = params![int(self.place), self.sum(), key(self.room, self.entry.seq)];
+        db.prepare_cached("UPDATE entry SET place = ?, sum = ? WHERE key = ?")?.execute(values)?;
+        Ok(())
+    }
+
     fn sum(&self) -> i64 {
         let entry = &self.entry;
         let mut fields = Fields::of(NUMBER);

@@ -1,7 +1,8 @@
 //! The data folder: where it is, what lies in it, and that only one program writes to it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, Write as _};
+use super::lock::{Locks, Refused};
+use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -23,6 +24,12 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// Something of somebody else's has a name that would be written to.
+    #[error("'{}' was not written by natterd, which would write a file of that name", path.display())]
+    Foreign {
+        /// What has that name.
+        path: PathBuf,
+    },
     /// It can't be made or opened.
     #[error("can't use the data folder '{}': {source}", path.display())]
     Io {
@@ -33,6 +40,27 @@ pub enum FolderError {
     },
 }
 
+impl FolderError {
+    fn refused(folder: &Path, refused: Refused) -> Self {
+        match refused {
+            Refused::InUse(owner) => Self::InUse { path: folder.to_owned(), owner },
+            Refused::Foreign(path) => Self::Foreign { path },
+            Refused::Io(source) => Self::Io { path: folder.to_owned(), source },
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::InUse { .. } => {
+                "another server may serve it: stop that one, or name another folder with --data"
+            }
+            Self::Foreign { .. } => "name another folder with --data, or move that file away",
+            Self::Missing { .. } | Self::Io { .. } => "name a folder that may be written to with --data",
+        }
+    }
+}
+
 fn said(owner: &str) -> String {
     if owner.is_empty() { String::new() } else { format!(" (process {owner})") }
 }
@@ -41,8 +69,8 @@ fn said(owner: &str) -> String {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    /// Locked for as long as this lives; `None` for one that is only read.
-    _lock: Option<File>,
+    /// `None` for one to which somebody else may write.
+    locks: Option<Locks>,
 }
 
 impl Folder {
@@ -76,26 +104,38 @@ impl Folder {
     /// # Errors
     /// [`FolderError`]
     pub fn lock(path: &Path) -> Result<Self, FolderError> {
-        let failed = |source| FolderError::Io { path: path.to_owned(), source };
         if !path.is_dir() {
             return Err(FolderError::Missing { path: path.to_owned() });
         }
-        let mut options = OpenOptions::new();
-        let lock = options.read(true).write(true).create(true).truncate(false);
-        let mut lock = lock.open(path.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                let _ = lock.read_to_string(&mut owner);
-                return Err(FolderError::InUse { path: path.to_owned(), owner: owner.trim().to_owned() });
-            }
-            Err(fs::TryLockError::Error(source)) => return Err(failed(source)),
+        Self::take_locks(path, true)
+    }
+
+    /// Opens a folder that is there to read it while nobody writes to it. Nothing is written to the folder itself.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub fn lock_to_read(path: &Path) -> Result<Self, FolderError> {
+        if !path.is_dir() {
+            return Err(FolderError::Missing { path: path.to_owned() });
         }
-        // Only for the message above: on a full disk the lock holds all the same.
-        let _ = lock.set_len(0);
-        let _ = lock.rewind().and_then(|()| writeln!(lock, "{}", std::process::id()));
-        Ok(Self { path: path.to_owned(), _lock: Some(lock) })
+        Self::take_locks(path, false)
+    }
+
+    fn take_locks(path: &Path, writes: bool) -> Result<Self, FolderError> {
+        let mut folder = Self { path: path.to_owned(), locks: None };
+        let database = folder.has_database().then(|| folder.database());
+        let locks = Locks::take(path, database.as_deref(), writes);
+        folder.locks = Some(locks.map_err(|refused| FolderError::refused(path, refused))?);
+        Ok(folder)
+    }
+
+    /// Locks a database that was made since the folder was locked.
+    ///
+    /// # Errors
+    /// [`FolderError`]
+    pub(super) fn lock_database(&self) -> Result<(), FolderError> {
+        let taken = self.locks.as_ref().map_or(Ok(()), |locks| locks.take_database(&self.database()));
+        taken.map_err(|refused| FolderError::refused(&self.path, refused))
     }
 
     /// Looks at a folder that somebody else may write to.
@@ -104,7 +144,7 @@ impl Folder {
     /// [`FolderError`]
     pub fn look(path: &Path) -> Result<Self, FolderError> {
         if path.is_dir() {
-            Ok(Self { path: path.to_owned(), _lock: None })
+            Ok(Self { path: path.to_owned(), locks: None })
         } else {
             Err(FolderError::Missing { path: path.to_owned() })
         }

@@ -26,23 +26,27 @@ type Members = BTreeMap<RoomId, BTreeMap<PersonId, StoredMember>>;
 
 /// Reads it in one transaction.
 pub(super) fn load(db: &Connection) -> Result<Loaded, Fault> {
-    let transaction = db.unchecked_transaction()?;
-    let record = Record::read(&transaction)?;
+    load_in(&*db.unchecked_transaction()?)
+}
+
+/// The same in a transaction that is open.
+pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
+    let record = Record::read(db)?;
     let mut seal = Seal::default();
-    let people = read_all(&PERSON, &transaction, &mut seal, person)?;
-    let devices = read_all(&DEVICE, &transaction, &mut seal, device)?;
-    let rooms = read_all(&ROOM, &transaction, &mut seal, room)?;
-    let heads: BTreeMap<_, _> = read_all(&HEAD, &transaction, &mut seal, Head::parse)?.into_iter().collect();
-    let members = members(&transaction, &mut seal)?;
-    let files = read_all(&FILE, &transaction, &mut seal, file)?;
-    let offers = read_all(&OFFER, &transaction, &mut seal, place)?;
-    let fetched = read_all(&FETCHED, &transaction, &mut seal, fetched)?;
-    EDIT.scan(&transaction, &mut seal, |_| Ok(()))?;
+    let people = read_all(&PERSON, db, &mut seal, person)?;
+    let devices = read_all(&DEVICE, db, &mut seal, device)?;
+    let rooms = read_all(&ROOM, db, &mut seal, room)?;
+    let heads: BTreeMap<_, _> = read_all(&HEAD, db, &mut seal, Head::parse)?.into_iter().collect();
+    let members = members(db, &mut seal)?;
+    let files = read_all(&FILE, db, &mut seal, file)?;
+    let offers = read_all(&OFFER, db, &mut seal, place)?;
+    let fetched = read_all(&FETCHED, db, &mut seal, fetched)?;
+    EDIT.scan(db, &mut seal, |_| Ok(()))?;
     if seal != record.seal {
         return Err(Fault::damaged("rows are missing, or there are some that were never committed"));
     }
-    let files = entries(&transaction, files, StoredFile::of)?;
-    let offers = entries(&transaction, offers, StoredOffer::of)?;
+    let files = entries(db, files, StoredFile::of)?;
+    let offers = entries(db, offers, StoredOffer::of)?;
     let snapshot = Snapshot {
         epoch: record.epoch,
         people,

@@ -5,7 +5,7 @@
 //! DIR/search.db (-wal, -shm)   the index of words, made from it and made again when it is lost
 //! DIR/contents/HASH            contents of files
 //! DIR/witness                  how much was acknowledged
-//! DIR/lock                     locked by the one program that writes
+//! DIR/lock                     locked by the one program that writes, as are the folder and the database
 //! DIR/natter.db.part           the database of a restore that is not finished
 //! DIR/set-aside-1, -2 …        what was left of a history that has no database any more
 //! ```
@@ -30,12 +30,14 @@ mod in_place;
 mod index;
 mod indexer;
 mod load;
+mod lock;
 mod number;
 mod open;
 mod operate;
 mod read;
 mod reader;
 mod record;
+mod reseal;
 mod revise;
 mod schema;
 mod search;
@@ -110,7 +112,7 @@ struct Shared {
     is_new: bool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     failure: Mutex<mpsc::UnboundedReceiver<StoreError>>,
-    /// Locked for as long as this lives.
+    /// Locked for as long as this lives. Dropped last: SQLite has closed the database by then.
     _folder: Folder,
 }
 

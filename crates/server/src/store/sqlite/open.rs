@@ -5,9 +5,10 @@ use super::folder::{Folder, boot};
 use super::in_place::InPlace;
 use super::index::Index;
 use super::indexer::Indexing;
-use super::load::load;
+use super::load::{Loaded, load};
 use super::reader;
 use super::record::Record;
+use super::reseal::reseal;
 use super::schema::{self, Unusable};
 use super::traces::{self, Traces};
 use super::witness::{self, Witness};
@@ -120,8 +121,9 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
         // It must be on the disk before the witness says that there is one, whatever is promised for its commits.
         checkpoint::truncate(&db).and_then(|()| sync(folder.path())).map_err(failed)?;
     }
-    let loaded = load(&db).map_err(failed)?;
-    let lost = judge(folder, &loaded.record, tail);
+    folder.lock_database().map_err(|error| failed(std::io::Error::other(error).into()))?;
+    let (loaded, unfit) = load_or_reseal(&db, folder, options)?;
+    let lost = unfit.or_else(|| judge(folder, &loaded.record, tail));
     if let (Some(what), false) = (&lost, options.accept_loss) {
         return Err(OpenError::Lost { path, what: what.clone() });
     }
@@ -138,6 +140,33 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
     sync(folder.path()).map_err(failed)?;
     Ok(Opened { writer, is_new })
+}
+
+/// Loads what a start needs. If that does not add up and can be made to, tells as well what did not; it is sealed anew
+/// only if that is accepted.
+fn load_or_reseal(
+    db: &Connection,
+    folder: &Folder,
+    options: &Options,
+) -> Result<(Loaded, Option<String>), OpenError> {
+    let path = folder.database();
+    let fault = match load(db) {
+        Ok(loaded) => return Ok((loaded, None)),
+        Err(fault) => fault,
+    };
+    if !fault.is_damage() {
+        return Err(explain(path, fault));
+    }
+    let what = fault.words();
+    match reseal(db, witness::commits(&folder.witness()), options) {
+        Ok(()) if options.accept_loss => {}
+        Ok(()) => return Err(OpenError::Lost { path, what }),
+        // There is more damage than that.
+        Err(other) if other.is_damage() => return Err(explain(path, fault)),
+        Err(other) => return Err(explain(path, other)),
+    }
+    let loaded = load(db).map_err(|fault| explain(path, fault))?;
+    Ok((loaded, Some(what)))
 }
 
 /// Refuses a folder without a database that had one, or makes room for a new one if that is accepted.
