@@ -2,7 +2,7 @@
 //! It never begins anew without a word, and never throws away what is left.
 
 use super::harness::bulk::{Bulk, Sent, content, files as listed, post};
-use super::harness::{Finished, Identity, Native, Server, bounded, files, run};
+use super::harness::{Finished, Identity, Native, Server, bounded, eventually, files, run};
 use protocol::entry::EntryKind;
 use protocol::message::{FileState, OpenFrom, Target};
 use rusqlite::Connection;
@@ -308,6 +308,65 @@ async fn what_two_programs_wrote_to_is_served_again_if_a_loss_is_accepted() {
         assert_eq!(server.stop().await.code, Some(0));
         check(&natterd(&data, &["verify"]).await, 0, &["\nok"]);
         served.is_whole(&data).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_that_are_missing_are_counted_at_each_start_and_by_verify() {
+    bounded(90, async {
+        let served = Served::new().await;
+        let missing = "1 files that messages name are missing";
+        let accidents: [(&str, Accident); 2] = [
+            ("no contents", |data| fs::remove_dir_all(data.join("contents")).expect("it was there")),
+            ("one content", |data| {
+                files(&data.join("contents"))
+                    .iter()
+                    .for_each(|file| fs::remove_file(file).expect("it was there"));
+            }),
+        ];
+        for (name, accident) in accidents {
+            let data = served.after(name, accident);
+            check(&natterd(&data, &["verify"]).await, 3, &[missing]);
+            for _ in 0..2 {
+                let mut server = Server::start_in(&data).await;
+                server.err().line("files that messages name are missing in 'contents'").await;
+                check(&natterd(&data, &["verify"]).await, 3, &[missing]);
+                assert_eq!(server.stop().await.code, Some(0));
+            }
+            assert_eq!(Served::found(&data).await, (served.texts.clone(), vec![FileState::Gone]));
+            let mut server = Server::start_in_with(&data, &["--accept-loss"]).await;
+            assert_eq!(server.stop().await.code, Some(0));
+            check(&natterd(&data, &["verify"]).await, 0, &["note: 1 files are not kept any more", "\nok"]);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_whose_time_was_over_are_not_missed() {
+    bounded(90, async {
+        let served = Served::new().await;
+        let data = served.path();
+        let mut server = Server::start_in_with(&data, &["--keep-files", "1s"]).await;
+        let content = data.join(&served.content);
+        eventually("the file's end", || (!content.exists()).then_some(())).await;
+        let expired = &["note: 1 files are not kept any more", "\nok"][..];
+        check(&natterd(&data, &["verify"]).await, 0, expired);
+        server.stop_by(Signal::KILL).await;
+        check(&natterd(&data, &["verify"]).await, 0, expired);
+        assert_eq!(Served::found(&data).await.1, [FileState::Gone]);
+        check(&natterd(&data, &["verify"]).await, 0, expired);
+        let saved = served.folder.path().join("without");
+        let saved = saved.to_str().expect("a plain name");
+        check(
+            &natterd(&data, &["backup", saved]).await,
+            0,
+            &["note: 1 files that messages name were not there"],
+        );
+        let restored = served.folder.path().join("restored");
+        check(&natterd(&restored, &["restore", saved]).await, 0, &["\nok"]);
+        check(&natterd(&restored, &["verify"]).await, 0, expired);
     })
     .await;
 }

@@ -11,7 +11,8 @@ use crate::logging;
 use crate::output::Output;
 use crate::signals::watch_signals;
 use crate::store::{
-    Folder, FolderError, MemoryLimits, MemoryStore, OpenError, Options, SqliteStore, Store, StoreError,
+    Expiry, Folder, FolderError, MemoryLimits, MemoryStore, MissingFiles, OpenError, Options, SqliteStore,
+    Store, StoreError, StoredFile,
 };
 use chrono::{DateTime, FixedOffset, Local, Offset};
 use protocol::id::{Epoch, Millis};
@@ -92,10 +93,7 @@ impl RunError {
             Self::Folder { .. } => {
                 "name a folder that may be written to with --data, or --temp for the memory store"
             }
-            Self::Data(FolderError::InUse { .. }) => {
-                "another server may serve it: stop that one, or name another folder with --data"
-            }
-            Self::Data(_) => "name a folder that may be written to with --data",
+            Self::Data(error) => error.hint(),
             Self::Open(error) => error.hint(),
             Self::Store(StoreError::Changed { .. }) => {
                 "stop what changes files in the data folder and put back what was there, or restore a backup"
@@ -170,7 +168,8 @@ async fn serve_folder(
     let folder = Folder::create(&config.data.clone().unwrap_or_else(Folder::default_path))?;
     let path = folder.contents();
     let store = SqliteStore::open(folder, &options)?;
-    let named = store.contents().await?;
+    let files = store.load().await?.files;
+    let named = files.iter().map(|file| file.hash).collect();
     let failed = |source| RunError::Folder { path: path.display().to_string(), source };
     open_folder(&path).map_err(failed)?;
     let contents = if store.is_new() {
@@ -179,8 +178,9 @@ async fn serve_folder(
     } else {
         Contents::open(Disk, path.clone(), file_space(config), &named).await.map_err(failed)?
     };
-    announce(local, config.plaintext);
     let clock = Arc::new(SystemClock::start());
+    look_for_files(config, &store, &contents, &files, clock.now().wall);
+    announce(local, config.plaintext);
     let served =
         serve_until(listener, store.clone(), contents, clock, settings(config)?, config.plaintext, stopped);
     let failed = store.failed();
@@ -191,6 +191,33 @@ async fn serve_folder(
     }
     store.close().await?;
     Ok(())
+}
+
+/// Says how many files are missing that messages name, and takes down how long they are kept from now on.
+fn look_for_files(
+    config: &Config,
+    store: &SqliteStore,
+    contents: &Contents<Disk>,
+    files: &[StoredFile],
+    now: Millis,
+) {
+    let known = store.expiry();
+    let mut expiry = Expiry { keep_ms: config.files.keep_files, before: known.horizon(now) };
+    let missing = MissingFiles::find(files, expiry.horizon(now), |hash| contents.size(hash).is_some());
+    let MissingFiles { lost, .. } = missing;
+    if lost > 0 && config.accept_loss {
+        tracing::warn!(lost, "files that messages name are missing in 'contents', which is accepted");
+        expiry.before = expiry.before.max(Millis(missing.newest.map_or(0, |newest| newest.0 + 1)));
+    } else if lost > 0 {
+        tracing::error!(
+            lost,
+            "files that messages name are missing in 'contents': put them back and start again, or start with \
+             --accept-loss"
+        );
+    }
+    if let Err(error) = store.set_expiry(expiry) {
+        tracing::warn!(%error, "how long files are kept could not be written down: verify may miss some");
+    }
 }
 
 fn file_space(config: &Config) -> u64 {

@@ -2,6 +2,7 @@
 
 mod progress;
 
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, random_epoch};
 use crate::store::{
     Compacted, Folder, FolderError, OperateError, Report, Task, backup, compact, export, restore,
@@ -120,7 +121,7 @@ pub fn run(config: &Config, command: &Command) -> ExitCode {
 
 fn carry_out(data: &Path, command: &Command, progress: &mut Progress) -> Result<(), CommandError> {
     let tell = &mut |stage: &_| progress.tell(stage);
-    let mut task = Task::new(tell);
+    let mut task = Task::new(tell).at(SystemClock::start().now().wall);
     match command {
         Command::Backup { file } => {
             let report = backup(&Folder::look(data)?, file, &mut task)?;
@@ -200,7 +201,7 @@ mod tests {
         let sound = Report { entries: 12, rooms: 2, people: 3, devices: 4, contents: 1, ..Report::default() };
         let damaged = Report {
             findings: vec!["entry 3 of room 1 does not fit its checksum".to_owned()],
-            notes: vec!["1 files are not kept any more: they had to make room".to_owned()],
+            notes: vec!["1 files are not kept any more: their time was over".to_owned()],
             ..sound.clone()
         };
         insta::assert_snapshot!(words(Path::new("/data"), &sound), @r"
@@ -209,7 +210,7 @@ mod tests {
         ");
         insta::assert_snapshot!(words(Path::new("/data"), &damaged), @r"
         /data: 12 messages in 2 rooms, 3 people with 4 devices, 1 files
-        note: 1 files are not kept any more: they had to make room
+        note: 1 files are not kept any more: their time was over
         damage: entry 3 of room 1 does not fit its checksum
         ");
     }

@@ -6,9 +6,9 @@ use super::folder::Folder;
 use super::load::{Loaded, load};
 use super::schema::{self, Unusable};
 use super::verify::{self, Report};
-use super::{OperateError, Task, number, reader, traces, writer};
+use super::{Expiry, MissingFiles, OperateError, Task, number, reader, traces, writer};
 use crate::files::write_blocks;
-use protocol::id::{ContentHash, Epoch};
+use protocol::id::{ContentHash, Epoch, Millis};
 use protocol::message::Durability;
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
@@ -185,8 +185,20 @@ fn fill(file: &Path, folder: &Folder, part: &Path, epoch: Epoch, task: &mut Task
     // Its log is empty, and would belong to nobody under its later name.
     remove_all(part, &["-wal", "-shm"])?;
     restore_contents(&from, &folder.contents(), task)?;
+    write_expiry(&from, folder, &loaded)?;
     File::open(part)?.sync_all()?;
     Ok(())
+}
+
+/// What the backup had no contents of is not missed.
+fn write_expiry(from: &Connection, folder: &Folder, loaded: &Loaded) -> Result<(), Fault> {
+    let mut statement = from.prepare("SELECT hash FROM content")?;
+    let hashes = statement.query_map([], |row| row.get(0).map(ContentHash))?;
+    let hashes = hashes.collect::<Result<BTreeSet<_>, _>>()?;
+    let files = &loaded.snapshot.files;
+    let missing = MissingFiles::find(files, Millis(0), |hash| hashes.contains(&hash));
+    let before = missing.newest.map_or(Millis(0), |newest| Millis(newest.0 + 1));
+    Ok(Expiry { keep_ms: None, before }.write(&folder.expiry())?)
 }
 
 fn restore_contents(db: &Connection, folder: &Path, task: &mut Task<'_>) -> Result<(), Fault> {

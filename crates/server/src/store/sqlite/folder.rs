@@ -186,6 +186,11 @@ impl Folder {
         self.path.join("witness")
     }
 
+    /// What tells which contents may be gone.
+    pub fn expiry(&self) -> PathBuf {
+        self.path.join("expiry")
+    }
+
     /// File contents, by their hashes.
     pub fn contents(&self) -> PathBuf {
         self.path.join("contents")

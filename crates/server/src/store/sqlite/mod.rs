@@ -5,6 +5,7 @@
 //! DIR/search.db (-wal, -shm)   the index of words, made from it and made again when it is lost
 //! DIR/contents/HASH            contents of files
 //! DIR/witness                  how much was acknowledged
+//! DIR/expiry                   how long contents are kept that entries name
 //! DIR/lock                     locked by the one program that writes, as are the folder and the database
 //! DIR/natter.db.part           the database of a restore that is not finished
 //! DIR/set-aside-1, -2 …        what was left of a history that has no database any more
@@ -21,6 +22,7 @@ mod checksum;
 mod compact;
 mod copy;
 mod entry;
+mod expiry;
 mod export;
 mod fault;
 mod file;
@@ -53,6 +55,7 @@ mod writer;
 
 pub use backup::{backup, restore};
 pub use compact::{Compacted, compact};
+pub use expiry::{Expiry, MissingFiles};
 pub use export::export;
 pub use folder::{Folder, FolderError};
 pub use open::OpenError;
@@ -113,7 +116,7 @@ struct Shared {
     threads: Mutex<Vec<JoinHandle<()>>>,
     failure: Mutex<mpsc::UnboundedReceiver<StoreError>>,
     /// Locked for as long as this lives. Dropped last: SQLite has closed the database by then.
-    _folder: Folder,
+    folder: Folder,
 }
 
 impl SqliteStore {
@@ -157,13 +160,26 @@ impl SqliteStore {
             is_new,
             threads: Mutex::new(threads),
             failure: Mutex::new(failure),
-            _folder: folder,
+            folder,
         })))
     }
 
     /// Whether the log was made when it was opened: no entry names any content then.
     pub fn is_new(&self) -> bool {
         self.0.is_new
+    }
+
+    /// How long contents were kept in this folder.
+    pub fn expiry(&self) -> Expiry {
+        Expiry::read(&self.0.folder.expiry())
+    }
+
+    /// Takes that down.
+    ///
+    /// # Errors
+    /// As the file system says.
+    pub fn set_expiry(&self, expiry: Expiry) -> std::io::Result<()> {
+        if expiry == self.expiry() { Ok(()) } else { expiry.write(&self.0.folder.expiry()) }
     }
 
     /// All contents that entries name.

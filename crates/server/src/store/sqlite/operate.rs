@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::schema::{self, Unusable};
 use crate::store::StoreError;
+use protocol::id::Millis;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -102,6 +103,8 @@ impl OperateError {
 pub struct Task<'a> {
     tell: &'a mut dyn FnMut(&Stage),
     stage: Stage,
+    /// The time by which it is judged what has expired.
+    pub(super) now: Millis,
 }
 
 /// How far it is.
@@ -120,7 +123,13 @@ pub struct Stage {
 impl<'a> Task<'a> {
     /// Something that has not begun.
     pub fn new(tell: &'a mut dyn FnMut(&Stage)) -> Self {
-        Self { tell, stage: Stage { doing: "", what: "", done: 0, all: 0 } }
+        Self { tell, stage: Stage { doing: "", what: "", done: 0, all: 0 }, now: Millis(0) }
+    }
+
+    /// The same, at this time.
+    #[must_use]
+    pub fn at(self, now: Millis) -> Self {
+        Self { now, ..self }
     }
 
     pub(super) fn begin(&mut self, doing: &'static str, what: &'static str, all: u64) {

@@ -9,11 +9,11 @@ use super::load::{Loaded, load};
 use super::number::{int, key_of, place_of};
 use super::schema::{self, Kind};
 use super::unique::Unique;
-use super::{OperateError, Task, index, open, reader, wal};
+use super::{Expiry, MissingFiles, OperateError, Task, index, open, reader, wal};
 use crate::files::blocks_fit;
 use crate::store::{StoredFile, StoredOffer, weight};
 use protocol::entry::{Entry, EntryKind};
-use protocol::id::{ContentHash, DeviceNo, RoomId, Seq};
+use protocol::id::{ContentHash, DeviceNo, Millis, RoomId, Seq};
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
@@ -69,7 +69,8 @@ impl Report {
 
 /// Where the contents of files are.
 enum Contents<'a> {
-    Folder(PathBuf),
+    /// In a folder; those of entries from before this time may be gone.
+    Folder(PathBuf, Millis),
     Pieces(&'a Connection),
 }
 
@@ -98,7 +99,8 @@ pub fn verify_folder(folder: &Folder, is_live: bool, task: &mut Task<'_>) -> Res
             verify_pages(&db, &mut report, task)?;
         }
         verify_log(&db, &loaded, is_live, &mut report, task)?;
-        verify_contents(&loaded, &Contents::Folder(folder.contents()), &mut report, task)?;
+        let horizon = Expiry::read(&folder.expiry()).horizon(task.now);
+        verify_contents(&loaded, &Contents::Folder(folder.contents(), horizon), &mut report, task)?;
         if !is_live {
             index::verify(&folder.index(), &db, &loaded, &mut report, task)?;
         }
@@ -357,20 +359,20 @@ fn verify_contents(
 ) -> Result<(), Fault> {
     let hashes: BTreeSet<_> = loaded.snapshot.files.iter().map(|file| file.hash).collect();
     task.begin("reading", "files", hashes.len() as u64);
-    let mut missing = 0;
+    let mut missing = BTreeSet::new();
     for hash in hashes {
         let found = match contents {
-            Contents::Folder(folder) => hash_file(folder, hash)?,
+            Contents::Folder(folder, _) => hash_file(folder, hash)?,
             Contents::Pieces(db) => hash_pieces(db, hash)?,
         };
         match found {
-            None => missing += 1,
+            None => drop(missing.insert(hash)),
             Some(found) => {
                 report.contents += 1;
                 if found != hash {
                     let name = blake3::Hash::from_bytes(hash.0).to_hex();
                     report.find(format!("the content {name} does not fit its hash"));
-                } else if let Contents::Folder(folder) = contents
+                } else if let Contents::Folder(folder, _) = contents
                     && !blocks_fit(folder, hash)?
                 {
                     let name = blake3::Hash::from_bytes(hash.0).to_hex();
@@ -380,10 +382,33 @@ fn verify_contents(
         }
         task.advance(1);
     }
-    if missing > 0 {
-        report.notes.push(format!("{missing} files are not kept any more: they had to make room"));
-    }
+    find_missing(loaded, contents, &missing, report);
     Ok(())
+}
+
+fn find_missing(
+    loaded: &Loaded,
+    contents: &Contents<'_>,
+    missing: &BTreeSet<ContentHash>,
+    report: &mut Report,
+) {
+    let Contents::Folder(_, horizon) = contents else {
+        if !missing.is_empty() {
+            let count = missing.len();
+            report
+                .notes
+                .push(format!("{count} files that messages name were not there any more when it was made"));
+        }
+        return;
+    };
+    let MissingFiles { lost, expired, .. } =
+        MissingFiles::find(&loaded.snapshot.files, *horizon, |hash| !missing.contains(&hash));
+    if lost > 0 {
+        report.find(format!("{lost} files that messages name are missing in 'contents'"));
+    }
+    if expired > 0 {
+        report.notes.push(format!("{expired} files are not kept any more: their time was over"));
+    }
 }
 
 fn hash_file(folder: &Path, hash: ContentHash) -> Result<Option<ContentHash>, Fault> {
