@@ -10,8 +10,8 @@ use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Counter, DeviceId, Millis, Seq};
 use protocol::message::Range;
 use server::store::{
-    Change, CredentialHash, Keep, NewEntry, Oldest, Query, RoomShape, Store, StoredDevice, StoredMember,
-    weight,
+    Change, CredentialHash, Keep, NewEntry, Oldest, Query, Reserved, RoomShape, Store, StoredDevice,
+    StoredMember, weight,
 };
 
 /// More than any of these tests says.
@@ -264,13 +264,26 @@ pub fn the_snapshot_knows_everything_but_the_entries<F: StoreFactory>(factory: &
 pub fn numbers_of_people_and_devices_are_never_given_out_again<F: StoreFactory>(factory: &mut F) {
     let store = factory.create();
     let known = block_on(store.load()).unwrap();
-    assert_eq!((known.last_person, known.last_device), (None, None));
+    assert_eq!(known.last, Reserved::default());
     append(&store, vec![by(7, from(8, 1, text("a guest's")))], found());
     change(&store, vec![Change::Person { person: person(9), name: "g".to_owned(), credential: None }]);
     change(&store, vec![Change::PersonGone { person: person(9) }, Change::DeviceGone { device: device(3) }]);
     let store = factory.reopen(store);
     let known = block_on(store.load()).unwrap();
-    assert_eq!((known.last_person, known.last_device), (Some(person(9)), Some(device(8))));
+    let named = Reserved { person: Some(person(9)), device: Some(device(8)), room: Some(room(2)) };
+    assert_eq!(known.last, named);
+    let reserved = Reserved { person: Some(person(7)), device: Some(device(1_000)), room: Some(room(64)) };
+    change(&store, vec![Change::Reserve { numbers: reserved }]);
+    let store = factory.reopen(store);
+    let known = block_on(store.load()).unwrap();
+    assert_eq!(
+        known.last,
+        Reserved { person: Some(person(9)), ..reserved },
+        "what was named is not taken back"
+    );
+    change(&store, vec![Change::Reserve { numbers: Reserved::default() }]);
+    let store = factory.reopen(store);
+    assert_eq!(block_on(store.load()).unwrap().last, named, "what was not used is given back");
 }
 
 pub fn mentions_are_kept_until_they_are_read<F: StoreFactory>(factory: &mut F) {

@@ -19,6 +19,7 @@ mod exactly_once;
 mod files;
 mod folder_accidents;
 mod forgetting;
+mod full_disk;
 mod harness;
 mod heartbeat;
 mod history;

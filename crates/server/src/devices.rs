@@ -74,6 +74,11 @@ impl Devices {
         Self { last, ..Self::default() }
     }
 
+    /// The largest number that was given out.
+    pub fn last(&self) -> Option<DeviceNo> {
+        self.last
+    }
+
     /// Takes in a stored device.
     pub fn restore(&mut self, stored: StoredDevice) {
         let StoredDevice { device: no, id, person, counter, seen } = stored;

@@ -77,6 +77,9 @@ pub async fn drive_hub<St: Store>(
             () = tokio::time::sleep(tick) => {}
             () = &mut far => stopping = true,
         }
+        if stopping && committing.is_none() && hub.is_settled() {
+            hub.handle_settled();
+        }
         if committing.is_none()
             && let Some(turn) = hub.next_turn(clock.now())
         {
@@ -157,7 +160,7 @@ mod tests {
     use crate::clock::{Now, Steady};
     use crate::conn::{Conn, ConnId};
     use crate::files::{Contents, Disk};
-    use crate::hub::{FileRules, Settings};
+    use crate::hub::{FileRules, Settings, first_numbers};
     use crate::inbound::Login;
     use crate::keep::Retention;
     use crate::store::{MemoryLimits, MemoryStore};
@@ -190,7 +193,19 @@ mod tests {
         let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));
         let snapshot = store.load().await.unwrap();
         let durability = store.durability();
-        (Hub::new(settings, snapshot, durability, Arc::new(store.clone()), contents, clock.now()), store)
+        let reserved = first_numbers(&snapshot);
+        (
+            Hub::new(
+                settings,
+                snapshot,
+                reserved,
+                durability,
+                Arc::new(store.clone()),
+                contents,
+                clock.now(),
+            ),
+            store,
+        )
     }
 
     #[tokio::test(start_paused = true)]

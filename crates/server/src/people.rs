@@ -59,6 +59,11 @@ impl People {
         Self { last, ..Self::default() }
     }
 
+    /// The largest number that was given out.
+    pub fn last(&self) -> Option<PersonId> {
+        self.last
+    }
+
     /// Takes in a stored person.
     pub fn restore(&mut self, id: PersonId, name: PersonName, credential: Option<CredentialHash>) {
         self.last = self.last.max(Some(id));

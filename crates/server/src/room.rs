@@ -133,6 +133,16 @@ pub struct Rooms {
 }
 
 impl Rooms {
+    /// None yet; numbers up to `last` were given out before.
+    pub fn new(last: Option<RoomId>) -> Self {
+        Self { last, ..Self::default() }
+    }
+
+    /// The largest number that was given out.
+    pub fn last(&self) -> Option<RoomId> {
+        self.last
+    }
+
     /// Takes in a stored room.
     pub fn restore(&mut self, stored: StoredRoom) -> RoomId {
         let id = stored.room;

@@ -5,14 +5,14 @@ use crate::config::{Config, Plaintext, random_epoch, random_key};
 use crate::connection::Shared;
 use crate::drive::drive_hub;
 use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_folder};
-use crate::hub::{Hub, Settings};
+use crate::hub::{Hub, Settings, first_numbers};
 use crate::listener::{Listen, accept_all};
 use crate::logging;
 use crate::output::Output;
 use crate::signals::watch_signals;
 use crate::store::{
-    Expiry, Folder, FolderError, MemoryLimits, MemoryStore, MissingFiles, OpenError, Options, SqliteStore,
-    Store, StoreError, StoredFile,
+    Batch, Change, Expiry, Folder, FolderError, MemoryLimits, MemoryStore, MissingFiles, OpenError, Options,
+    Reserved, Snapshot, SqliteStore, Store, StoreError, StoredFile,
 };
 use chrono::{DateTime, FixedOffset, Local, Offset};
 use protocol::id::{Epoch, Millis};
@@ -241,7 +241,8 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     let (max_clients, max_file) = (settings.max_clients, settings.max_file);
     let history = Arc::new(store.clone());
     let index = Arc::new(contents.clone());
-    let hub = Hub::new(settings, snapshot, store.durability(), history, index, clock.now());
+    let reserved = reserve_first(&store, &snapshot).await?;
+    let hub = Hub::new(settings, snapshot, reserved, store.durability(), history, index, clock.now());
     let (events, inbox) = mpsc::channel(EVENTS);
     let awaiting = Arc::new(Semaphore::new(MAX_AWAITING_COMMIT));
     let shared = Arc::new(Shared {
@@ -260,6 +261,14 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
         let _ = accepting.await;
     }
     result
+}
+
+/// Reserves numbers for whoever comes first. On a full disk there are none, and nobody new is let in.
+async fn reserve_first<St: Store>(store: &St, snapshot: &Snapshot) -> Result<Reserved, StoreError> {
+    let numbers = first_numbers(snapshot);
+    let changes = vec![Change::Reserve { numbers }];
+    let commit = store.append(Batch { posts: Vec::new(), changes }).await?;
+    Ok(if commit.changes.is_ok() { numbers } else { snapshot.last })
 }
 
 fn settings(config: &Config) -> Result<Settings, RunError> {

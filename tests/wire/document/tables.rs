@@ -82,6 +82,8 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         ARRIVAL_MS,
         BUSY_MS,
         MAX_REMEMBERED,
+        NUMBERS_AHEAD,
+        ROOMS_AHEAD,
         MAX_CONTROL,
         MAX_NAME_CHARS,
         MAX_NAME_BYTES,

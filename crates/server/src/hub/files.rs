@@ -152,7 +152,15 @@ impl Hub {
         let Proof::Secret { secret } = &hello.proof else { return Err(Code::NotAllowed) };
         let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
         let person = self.people.proved_by(&credential).ok_or(Code::NoSuchPerson)?;
+        if self.draining {
+            return Err(Code::ServerFull);
+        }
         let device = self.devices.of(person, Some(hello.device), now.wall);
+        self.reserve_numbers();
+        if !self.may_tell_numbers() {
+            self.check_space()?;
+            return Err(Code::Busy);
+        }
         Ok((person, self.welcome_msg(person, device, now).encode()))
     }
 

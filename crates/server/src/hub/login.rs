@@ -108,6 +108,11 @@ impl Hub {
         let name = PersonName::made_safe(wanted);
         let person = self.add_person(&name, None, now)?;
         let device = self.device_of_guest(person, now);
+        if !self.may_tell_numbers() {
+            // Others would see the number at once.
+            self.end_guest(person, device, now);
+            return Err(Code::Busy);
+        }
         let current = self.lobby;
         self.begin_session(conn, person, device, Voice::Classic { current }, "classic", now);
         self.send_to(conn, voice::text_frame(protocol::classic::WELCOME));
@@ -133,6 +138,7 @@ impl Hub {
     ) -> Result<PersonId, Code> {
         self.check_space()?;
         let person = self.people.add(name, credential, now.wall).map_err(|_| Code::ServerFull)?;
+        self.reserve_numbers();
         let name = self.name_of(person);
         self.sequencer.change(Change::Person { person, name, credential });
         self.add_member(self.lobby, person, now);
@@ -165,13 +171,16 @@ impl Hub {
         // A known device needs no write, so that its person is let in on a full disk as well.
         let seen_before = self.devices.known(person, hello.device).is_some();
         let device = self.devices.of(person, Some(hello.device), now.wall);
+        self.reserve_numbers();
         let seen = self.devices.see(device, now.wall, if seen_before { SEEN_MS } else { 0 });
         seen.into_iter().for_each(|change| self.sequencer.change(change));
         device
     }
 
     fn device_of_guest(&mut self, guest: PersonId, now: Now) -> DeviceNo {
-        self.devices.of(guest, None, now.wall)
+        let device = self.devices.of(guest, None, now.wall);
+        self.reserve_numbers();
+        device
     }
 
     fn begin_session(

@@ -12,6 +12,7 @@ mod effect;
 mod files;
 mod login;
 mod native;
+mod numbers;
 mod post;
 mod presence;
 mod retention;
@@ -22,6 +23,9 @@ mod uploads;
 
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
 pub use files::{ContentIndex, FileRules, ListedFile};
+pub use numbers::first_numbers;
+
+use numbers::Numbers;
 
 use retention::Overfull;
 use sessions::{Early, Session, Voice};
@@ -36,7 +40,7 @@ use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::shelf::Shelf;
-use crate::store::{Change, Commit, CredentialHash, Oldest, RoomShape, Snapshot, StoredRoom};
+use crate::store::{Change, Commit, CredentialHash, Oldest, Reserved, RoomShape, Snapshot, StoredRoom};
 use protocol::code::Code;
 use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId};
 use protocol::message::{Durability, ServerMsg};
@@ -103,6 +107,7 @@ pub struct Hub {
     stirred: BTreeSet<RoomId>,
     /// Connections that wait for their `Welcome`. Invariant: each session with an arrival, and no other.
     arriving: BTreeSet<ConnId>,
+    numbers: Numbers,
     /// Changes that were ever stored, as [`Sequencer::changes_added`] counts them.
     changes_stored: u64,
     /// People whose links broke, for their grace time.
@@ -122,6 +127,8 @@ pub struct Hub {
     next_telling: Steady,
     next_forgetting: Steady,
     draining: bool,
+    /// What the next start is to know was handed over.
+    said_last: bool,
     /// The store refused: posts are refused at once, and it is left alone for a moment.
     full: Option<Full>,
     history: Arc<dyn Oldest>,
@@ -136,17 +143,18 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub with what the store knew.
+    /// A hub with what the store knew, and with numbers up to these reserved in it.
     pub fn new(
         settings: Settings,
         snapshot: Snapshot,
+        reserved: Reserved,
         durability: Durability,
         history: Arc<dyn Oldest>,
         contents: Arc<dyn ContentIndex>,
         now: Now,
     ) -> Self {
-        let (people, mut rooms) = restored(snapshot.last_person, snapshot.people, snapshot.rooms);
-        let mut devices = Devices::new(snapshot.last_device);
+        let (people, mut rooms) = restored(snapshot.last, snapshot.people, snapshot.rooms);
+        let mut devices = Devices::new(snapshot.last.device);
         snapshot.devices.into_iter().for_each(|device| devices.restore(device));
         let mut sequencer = Sequencer::default();
         let lobby = rooms.named(&RoomName::lobby()).unwrap_or_else(|| {
@@ -170,6 +178,7 @@ impl Hub {
             lobby,
             stirred: BTreeSet::new(),
             arriving: BTreeSet::new(),
+            numbers: Numbers::new(reserved),
             changes_stored: 0,
             leaving: BTreeSet::new(),
             trimmed: BTreeSet::new(),
@@ -183,6 +192,7 @@ impl Hub {
             next_telling: now.steady,
             next_forgetting: now.steady,
             draining: false,
+            said_last: false,
             full: None,
             history,
             contents,
@@ -337,6 +347,7 @@ impl Hub {
             self.sequencer.put_back(changes, replies, waiters);
         } else {
             self.changes_stored += changes.len() as u64;
+            self.note_reserved(&changes);
             // Whoever waited may be gone.
             for waiter in waiters {
                 let _ = waiter.send(Ok(()));
@@ -372,6 +383,13 @@ impl Hub {
         }
     }
 
+    /// Everything that was accepted before the shutdown is committed: what the next start is to know comes last.
+    pub fn handle_settled(&mut self) {
+        if self.draining && !std::mem::replace(&mut self.said_last, true) && self.full.is_none() {
+            self.return_numbers();
+        }
+    }
+
     /// Whether everything that was accepted is committed.
     pub fn is_settled(&self) -> bool {
         self.sequencer.is_empty()
@@ -397,11 +415,11 @@ impl Hub {
 
 /// People, rooms, and who is in which.
 fn restored(
-    last: Option<PersonId>,
+    last: Reserved,
     stored_people: Vec<(PersonId, String, Option<CredentialHash>)>,
     stored_rooms: Vec<StoredRoom>,
 ) -> (People, Rooms) {
-    let (mut people, mut rooms) = (People::new(last), Rooms::default());
+    let (mut people, mut rooms) = (People::new(last.person), Rooms::new(last.room));
     for (person, name, credential) in stored_people {
         people.restore(person, PersonName::made_safe(&name), credential);
     }

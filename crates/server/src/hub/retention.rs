@@ -130,7 +130,7 @@ mod tests {
     use crate::hub::{FileRules, KEEP_EVERY_MS, Settings};
     use crate::keep::{KeepRule, Retention};
     use crate::sequencer::{Turn, Waiting};
-    use crate::store::{Commit, NewEntry, Oldest, RoomShape, Snapshot, StoredRoom};
+    use crate::store::{Commit, NewEntry, Oldest, Reserved, RoomShape, Snapshot, StoredRoom};
     use bytes::Bytes;
     use protocol::entry::EntryKind;
     use protocol::id::{Epoch, Millis};
@@ -212,8 +212,7 @@ mod tests {
                 files: Vec::new(),
                 offers: Vec::new(),
                 fetched: Vec::new(),
-                last_person: None,
-                last_device: None,
+                last: Reserved::default(),
             };
             let counts = entries.iter().enumerate().map(|(n, count)| (id(n), (1, *count)));
             let store = Arc::new(Counted(Mutex::new(counts.collect())));
@@ -228,7 +227,15 @@ mod tests {
                 run_key: [0; 16],
             };
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
-            let hub = Hub::new(settings, snapshot, Durability::Disk, store.clone(), contents, Now::default());
+            let hub = Hub::new(
+                settings,
+                snapshot,
+                Reserved::default(),
+                Durability::Disk,
+                store.clone(),
+                contents,
+                Now::default(),
+            );
             Self { hub, store, ms: 0 }
         }
 

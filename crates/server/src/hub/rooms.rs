@@ -57,6 +57,7 @@ impl Hub {
             return Err(Code::NoMoreRooms);
         }
         let room = self.rooms.add(shape.clone());
+        self.reserve_numbers();
         self.sequencer.change(Change::Room { room, shape, topic: String::new() });
         self.flush_roster(room);
         Ok(room)

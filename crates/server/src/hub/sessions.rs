@@ -75,12 +75,13 @@ impl Hub {
     /// Sends `Welcome` unless something must be stored or refused first: it tells the last counter that is stored.
     pub(super) fn welcome_if_settled(&mut self, conn: ConnId, now: Now) {
         let (stored, is_full) = (self.changes_stored, self.full.is_some());
+        // On a full disk, who is stored already is let in: a new device has a number that is reserved.
+        let may_tell = is_full && self.may_tell_numbers();
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let (person, device) = (session.person, session.device);
         let settled = self.devices.is_settled(device);
-        // On a full disk, who is stored already is let in.
         let known_after = self.people.find(person).map_or(0, |known| known.after);
-        let is_stored = |after| after <= stored || is_full && known_after <= stored;
+        let is_stored = |after| after <= stored || may_tell && known_after <= stored;
         let Some(arrival) = session.arrival.take_if(|arrival| settled && is_stored(arrival.after)) else {
             return;
         };

@@ -190,6 +190,11 @@ pub enum Change {
         /// Who.
         person: PersonId,
     },
+    /// Numbers up to these may be told: none of them is given out again.
+    Reserve {
+        /// The numbers.
+        numbers: Reserved,
+    },
     /// Keep no more of a room than this: the oldest entries go. What went is told in
     /// [`Commit::trimmed`](super::Commit::trimmed).
     Trim {
@@ -198,6 +203,17 @@ pub enum Change {
         /// What stays.
         keep: Keep,
     },
+}
+
+/// The largest numbers that may have been told to anybody, whether or not anything was stored under them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reserved {
+    /// Of people.
+    pub person: Option<PersonId>,
+    /// Of devices.
+    pub device: Option<DeviceNo>,
+    /// Of rooms.
+    pub room: Option<RoomId>,
 }
 
 /// How much of a room is kept; all bounds hold at once. The newest entry always stays.

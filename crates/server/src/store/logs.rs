@@ -2,7 +2,7 @@
 
 use super::history::History;
 use super::{
-    Batch, Change, Commit, CredentialHash, Hits, Keep, NewEntry, Query, Read, RoomShape, Snapshot,
+    Batch, Change, Commit, CredentialHash, Hits, Keep, NewEntry, Query, Read, Reserved, RoomShape, Snapshot,
     StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom, Words, searchable, weight,
 };
 use protocol::code::Code;
@@ -25,6 +25,7 @@ pub struct Logs {
     places: u64,
     last_person: Option<PersonId>,
     last_device: Option<DeviceNo>,
+    reserved: Reserved,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -65,8 +66,11 @@ impl Logs {
             files: self.rooms.iter().flat_map(|(id, room)| room.files(*id)).collect(),
             offers: self.rooms.iter().flat_map(|(id, room)| room.offers(*id)).collect(),
             fetched: self.rooms.iter().flat_map(|(id, room)| room.fetched(*id)).collect(),
-            last_person: self.last_person,
-            last_device: self.last_device,
+            last: Reserved {
+                person: self.last_person.max(self.reserved.person),
+                device: self.last_device.max(self.reserved.device),
+                room: self.rooms.keys().next_back().copied().max(self.reserved.room),
+            },
         }
     }
 
@@ -162,6 +166,7 @@ impl Logs {
                     found.fetch(*room, *seq, *person);
                 }
             }
+            Change::Reserve { numbers } => self.reserved = *numbers,
             Change::Trim { room, keep } => drop(self.trim(*room, keep)),
         }
     }

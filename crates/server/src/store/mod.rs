@@ -9,7 +9,7 @@ mod snapshot;
 mod sqlite;
 mod words;
 
-pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, RoomShape, weight};
+pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, Reserved, RoomShape, weight};
 pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use query::{Hits, Query, Read, nearest};

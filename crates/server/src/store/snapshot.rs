@@ -1,6 +1,6 @@
 //! What a store knew when the server ended: everything but the entries.
 
-use super::{CredentialHash, RoomShape};
+use super::{CredentialHash, Reserved, RoomShape};
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
     ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq, TransferId,
@@ -24,12 +24,10 @@ pub struct Snapshot {
     pub offers: Vec<StoredOffer>,
     /// Who has fetched which of the files, in that order.
     pub fetched: Vec<(RoomId, Seq, PersonId)>,
-    /// The largest number of a person that a change or an entry ever named: it is not given out again, because
-    /// entries are judged by their author's number.
-    pub last_person: Option<PersonId>,
-    /// The largest number of a device that a change or an entry ever named: it is not given out again, because
-    /// a device and its counter are unique.
-    pub last_device: Option<DeviceNo>,
+    /// The largest numbers that a change or an entry ever named, or that were reserved: they are not given out again,
+    /// because entries are judged by their author's number, a device and its counter are unique, and direct messages
+    /// would go to a stranger.
+    pub last: Reserved,
 }
 
 /// An entry that names a content.

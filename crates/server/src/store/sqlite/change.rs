@@ -1,6 +1,7 @@
 //! Changes beside the entries: people, devices, rooms, members, marks.
 
 use super::fault::Fault;
+use super::mark;
 use super::number::int;
 use super::table::{DEVICE, MEMBER, MENTION, PERSON, ROOM};
 use super::work::Work;
@@ -32,6 +33,10 @@ impl Work<'_> {
             Change::Member { room, person, joined: false } => self.remove_member(*room, *person),
             Change::Mark { room, person, seq } => self.mark(*room, *person, *seq),
             Change::Fetched { room, seq, person } => self.fetch(*room, *seq, *person),
+            Change::Reserve { numbers } => {
+                let (db, seal) = self.seal();
+                mark::write_reserved(db, seal, numbers)
+            }
             Change::Trim { room, keep } => self.trim(*room, keep),
         }
     }

@@ -36,6 +36,7 @@ pub(super) fn copy(
     copy_fetched(&transaction, &mut seal, &loaded.snapshot)?;
     copy_people(&transaction, &mut seal, &loaded.snapshot)?;
     copy_rooms(&transaction, &mut seal, loaded)?;
+    loaded.marks.write(&transaction, &mut seal)?;
     loaded.record.seal = seal;
     loaded.record.write(&transaction)?;
     transaction.commit()?;

@@ -3,11 +3,14 @@
 use super::entry;
 use super::fault::Fault;
 use super::head::Head;
+use super::mark::Marks;
 use super::number::{count, maybe, number};
 use super::record::Record;
+use super::schema;
 use super::table::{DEVICE, EDIT, FETCHED, FILE, HEAD, MEMBER, MENTION, OFFER, PERSON, ROOM, Seal};
 use crate::store::{
-    CredentialHash, RoomShape, Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom,
+    CredentialHash, Reserved, RoomShape, Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer,
+    StoredRoom,
 };
 use protocol::entry::Entry;
 use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
@@ -19,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Loaded {
     pub record: Record,
     pub heads: BTreeMap<RoomId, Head>,
+    pub marks: Marks,
     pub snapshot: Snapshot,
 }
 
@@ -39,14 +43,23 @@ pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
     let heads: BTreeMap<_, _> = read_all(&HEAD, db, &mut seal, Head::parse)?.into_iter().collect();
     let members = members(db, &mut seal)?;
     let files = read_all(&FILE, db, &mut seal, file)?;
-    let offers = read_all(&OFFER, db, &mut seal, place)?;
-    let fetched = read_all(&FETCHED, db, &mut seal, fetched)?;
+    // A backup may have been written by an earlier version, without the newest tables.
+    let layout = schema::layout_of(db)?;
+    let (mut offers, mut fetches, mut marks) = (Vec::new(), Vec::new(), Marks::default());
+    if layout >= 2 {
+        offers = read_all(&OFFER, db, &mut seal, place)?;
+        fetches = read_all(&FETCHED, db, &mut seal, fetched)?;
+    }
+    if layout >= 3 {
+        marks = Marks::load(db, &mut seal)?;
+    }
     EDIT.scan(db, &mut seal, |_| Ok(()))?;
     if seal != record.seal {
         return Err(Fault::damaged("rows are missing, or there are some that were never committed"));
     }
     let files = entries(db, files, StoredFile::of)?;
     let offers = entries(db, offers, StoredOffer::of)?;
+    let last = last(&record, &marks, &rooms);
     let snapshot = Snapshot {
         epoch: record.epoch,
         people,
@@ -54,11 +67,20 @@ pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
         rooms: assemble(rooms, &heads, members),
         files,
         offers,
-        fetched,
-        last_person: record.last_person,
-        last_device: record.last_device,
+        fetched: fetches,
+        last,
     };
-    Ok(Loaded { record, heads, snapshot })
+    Ok(Loaded { record, heads, marks, snapshot })
+}
+
+/// The largest numbers that are in use or may have been told.
+fn last(record: &Record, marks: &Marks, rooms: &[(RoomId, RoomShape, String)]) -> Reserved {
+    let Reserved { person, device, room } = marks.reserved;
+    Reserved {
+        person: record.last_person.max(person),
+        device: record.last_device.max(device),
+        room: rooms.last().map(|(room, ..)| *room).max(room),
+    }
 }
 
 /// All contents that entries name.

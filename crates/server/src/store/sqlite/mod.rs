@@ -33,6 +33,7 @@ mod index;
 mod indexer;
 mod load;
 mod lock;
+mod mark;
 mod number;
 mod open;
 mod operate;

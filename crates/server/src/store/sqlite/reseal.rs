@@ -12,15 +12,17 @@ use super::head::Head;
 use super::load::load_in;
 use super::number::{int, maybe, place_of};
 use super::record::Record;
-use super::table::{DEVICE, EDIT, FETCHED, FILE, HEAD, MEMBER, MENTION, OFFER, PERSON, ROOM, Seal, Table};
+use super::table::{
+    DEVICE, EDIT, FETCHED, FILE, HEAD, MARK, MEMBER, MENTION, OFFER, PERSON, ROOM, Seal, Table,
+};
 use crate::store::weight;
 use protocol::id::{Counter, DeviceNo, PersonId, RoomId, Seq};
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All tables that the seal is over.
-const SEALED: [&Table; 10] =
-    [&PERSON, &DEVICE, &ROOM, &HEAD, &MEMBER, &MENTION, &FILE, &OFFER, &FETCHED, &EDIT];
+const SEALED: [&Table; 11] =
+    [&PERSON, &DEVICE, &ROOM, &HEAD, &MEMBER, &MENTION, &FILE, &OFFER, &FETCHED, &EDIT, &MARK];
 
 /// What the entries say together.
 #[derive(Default)]

@@ -12,7 +12,8 @@ const APPLICATION: i32 = 0x6e74_7472;
 pub(super) const BACKUP: i32 = 0x6e74_7462;
 
 /// What makes each version out of the one before it. Forward only: a released step never changes.
-const STEPS: [&str; 2] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
+const STEPS: [&str; 3] =
+    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();
@@ -85,10 +86,17 @@ pub(super) fn version_of(db: &Connection, kind: Kind) -> Result<usize, Unusable>
     }
 }
 
-/// The layout is read from the file as well, and a flipped bit there could give columns another meaning.
+/// The number of the layout of a log or a backup that is not empty.
+pub(super) fn layout_of(db: &Connection) -> Result<usize, Fault> {
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    Ok(usize::try_from(version).unwrap_or_default().min(VERSION))
+}
+
+/// The layout is read from the file as well, and a flipped bit there could give columns another meaning. It may be an
+/// earlier one: backups are read as they were written.
 pub(super) fn check(db: &Connection, kind: Kind) -> Result<(), Fault> {
     let expected = Connection::open_in_memory()?;
-    STEPS.iter().try_for_each(|step| expected.execute_batch(step))?;
+    STEPS.iter().take(layout_of(db)?).try_for_each(|step| expected.execute_batch(step))?;
     if kind == Kind::Backup {
         expected.execute_batch(super::backup::extra())?;
     }

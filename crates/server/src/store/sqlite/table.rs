@@ -61,6 +61,8 @@ pub(super) static EDIT: Table = table!(8, "edit", ["room", "target", "seq"], [])
 pub(super) static OFFER: Table = table!(9, "offer", ["room", "seq"], ["transfer"]);
 /// Who has fetched which file.
 pub(super) static FETCHED: Table = table!(10, "fetched", ["room", "seq", "person"], []);
+/// Single numbers, by what they mean.
+pub(super) static MARK: Table = table!(11, "mark", ["kind"], ["value"]);
 
 /// How many rows all tables have, and the sum of their checksums. It stands in the log's own row.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
