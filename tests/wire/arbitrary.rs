@@ -91,11 +91,11 @@ fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
     use ServerMsg::*;
     let welcome_about_the_person =
         (any::<u16>(), any::<u64>(), limits(), person_id(), text(), device_no(), option::of(counter()));
-    let welcome_about_the_log = (epoch(), durability(), millis(), text(), text());
+    let welcome_about_the_log = (epoch(), durability(), millis(), text(), text(), option::of(server_id()));
     let welcome = (welcome_about_the_person, welcome_about_the_log).prop_map(
         |(
             (version, features, limits, person, name, device, last_counter),
-            (epoch, durability, time, storage, motd),
+            (epoch, durability, time, storage, motd, server),
         )| Welcome {
             version,
             features,
@@ -109,6 +109,7 @@ fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
             time,
             storage,
             motd,
+            server,
         },
     );
     vec![

@@ -56,7 +56,7 @@ fn the_largest_hello_fits_the_first_frame() {
         purpose: Purpose::Chat,
         name: text(MAX_NAME_BYTES),
         agent: text(MAX_AGENT),
-        attempt: Some(Attempt { run: RunId([0xff; 16]), number: u32::MAX, only_if_free: true }),
+        attempt: Some(Attempt { run: RunId([0xff; 16]), number: u32::MAX, only_if_free: true, errand: true }),
     };
     let len = len(&hello.encode());
     assert!(len <= MAX_FRAME_BEFORE_LOGIN / 4, "{len} bytes");

@@ -5,7 +5,7 @@ use protocol::classic::{ClassicMsg, ClassicReply};
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
     BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, RunId, Seq,
-    TransferId,
+    ServerId, TransferId,
 };
 use protocol::message::{
     Action, Attempt, Blob, ClientMsg, Durability, Found, Limits, OpenFrom, Presence, Proof, Purpose,
@@ -159,7 +159,7 @@ fn client() -> Vec<Vector> {
             purpose: Purpose::Chat,
             name: "alice".into(),
             agent: "natter/0.1.0".into(),
-            attempt: Some(Attempt { run: RunId(count_up(0xc0)), number: 2, only_if_free: false }),
+            attempt: Some(Attempt { run: RunId(count_up(0xc0)), number: 2, only_if_free: false, errand: false }),
         },
             "0000006910000100010000000000000000a0a1a2a3a4a5a6a7a8a9aaabacadaeaf01000102030405060708090a0b0c0d\
             0e0f101112131415161718191a1b1c1d1e1f000005616c696365000c6e61747465722f302e312e30\
@@ -237,10 +237,11 @@ fn server() -> Vec<Vector> {
             time: TIME,
             storage: "kept for ever".into(),
             motd: "hello".into(),
+            server: Some(ServerId(count_up(0xf0))),
         },
-            "0000007b40000100000000000000000001000000004000000400000100000400000000138800003a9800000000000000\
+            "0000008b40000100000000000000000001000000004000000400000100000400000000138800003a9800000000000000\
             0000000000000000030005616c69636500000000000000050000000000000029e0e1e2e3e4e5e6e7e8e9eaebecedeeef\
-            020000019b76daa800000d6b65707420666f722065766572000568656c6c6f";
+            020000019b76daa800000d6b65707420666f722065766572000568656c6c6ff0f1f2f3f4f5f6f7f8f9fafbfcfdfeff";
         "0x41 Rooms" = Rooms {
             req: Req(2),
             change: RoomsChange::Added,
@@ -355,10 +356,10 @@ fn classic() -> Vec<Vector> {
 
 /// The four claims of a decoder, for each direction of each dialect.
 mod claims {
-    use super::super::messages::ATTEMPT;
+    use super::super::messages::{ATTEMPT, SERVER};
     use super::{Message, Vector, vectors};
     use protocol::limits::HEADER;
-    use protocol::message::ty::HELLO;
+    use protocol::message::ty::{HELLO, WELCOME};
     use protocol::message::{ClientMsg, ServerMsg};
 
     /// Runs a check on every vector; `leak` because the classic messages borrow what they are decoded from.
@@ -421,8 +422,9 @@ mod claims {
             for at in HEADER..bytes.len() {
                 let decoded = vector.message.decode_like(bytes[4], &bytes[HEADER..at]);
                 match vector.message {
-                    // Without its last field it is what older clients send.
+                    // Without its last field it is what older clients and servers send.
                     Message::Client(_) if bytes[4] == HELLO && at == bytes.len() - ATTEMPT => {}
+                    Message::Server(_) if bytes[4] == WELCOME && at == bytes.len() - SERVER => {}
                     Message::Client(_) | Message::Server(_) => {
                         assert_eq!(
                             decoded,

@@ -94,6 +94,11 @@ pub struct RunId(pub [u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Epoch(pub [u8; 16]);
 
+/// Which server this is, wherever it is reached: 16 random bytes of its data folder, the same through new histories. It
+/// is public, so it proves nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ServerId(pub [u8; 16]);
+
 /// A BLAKE3 hash of a file's content.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ContentHash(pub [u8; 32]);

@@ -11,7 +11,7 @@ pub use part::*;
 use crate::entry::{Entry, EntryKind};
 use crate::id::{
     BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq,
-    TransferId,
+    ServerId, TransferId,
 };
 use crate::wire::{DecodeError, Wire, messages};
 use bytes::Bytes;
@@ -317,6 +317,8 @@ messages! {
             storage: String,
             /// The operator's words; may be empty.
             motd: String,
+            /// Which server this is; absent from servers that do not say.
+            server: Option<ServerId>,
         },
         /// Rooms of mine: all of them after `Welcome`, then each change.
         Rooms = ty::ROOMS {

@@ -5,7 +5,7 @@
 
 use crate::id::{
     BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, RunId, Seq,
-    TransferId,
+    ServerId, TransferId,
 };
 use crate::limits::MAX_NUMBER;
 use bytes::{BufMut, Bytes, BytesMut};
@@ -162,7 +162,7 @@ macro_rules! opaque {
         }
     )*};
 }
-opaque!(DeviceId, RunId, Epoch, ContentHash, BlockValue, TransferId);
+opaque!(DeviceId, RunId, Epoch, ServerId, ContentHash, BlockValue, TransferId);
 
 macro_rules! wrapped {
     ($($ty:ident),*) => {$(

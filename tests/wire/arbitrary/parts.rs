@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
     BlockValue, ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, RunId, Seq,
-    TransferId,
+    ServerId, TransferId,
 };
 use protocol::limits::MAX_NUMBER;
 use protocol::message::{
@@ -40,6 +40,10 @@ pub fn millis() -> impl Strategy<Value = Millis> {
 
 pub fn epoch() -> impl Strategy<Value = Epoch> {
     any::<[u8; 16]>().prop_map(Epoch)
+}
+
+pub fn server_id() -> impl Strategy<Value = ServerId> {
+    any::<[u8; 16]>().prop_map(ServerId)
 }
 
 pub fn device_id() -> impl Strategy<Value = DeviceId> {
@@ -143,10 +147,8 @@ pub fn proof() -> impl Strategy<Value = Proof> {
 }
 
 pub fn attempt() -> impl Strategy<Value = Attempt> {
-    (any::<[u8; 16]>(), any::<u32>(), any::<bool>()).prop_map(|(run, number, only_if_free)| Attempt {
-        run: RunId(run),
-        number,
-        only_if_free,
+    (any::<[u8; 16]>(), any::<u32>(), any::<[bool; 2]>()).prop_map(|(run, number, [only_if_free, errand])| {
+        Attempt { run: RunId(run), number, only_if_free, errand }
     })
 }
 
@@ -232,7 +234,13 @@ pub fn durability() -> impl Strategy<Value = Durability> {
 }
 
 pub fn presence() -> impl Strategy<Value = Presence> {
-    any::<[bool; 4]>().prop_map(|[online, away, typing, guest]| Presence { online, away, typing, guest })
+    any::<[bool; 5]>().prop_map(|[online, away, typing, guest, errand]| Presence {
+        online,
+        away,
+        typing,
+        guest,
+        errand,
+    })
 }
 
 pub fn roster_item() -> impl Strategy<Value = RosterItem> {

@@ -49,13 +49,6 @@ impl Reader<'_> {
             "u64" | "number" | "number or 0" => self.take(8).map(drop),
             "bytes16" => self.take(16).map(drop),
             "bytes32" => self.take(32).map(drop),
-            "nothing or Attempt" => {
-                if self.rest.is_empty() {
-                    Some(())
-                } else {
-                    self.part("Attempt")
-                }
-            }
             "string" | "bytes" => {
                 let len = self.number(2)?;
                 self.take(len).map(drop)
@@ -73,6 +66,13 @@ impl Reader<'_> {
                 let len = self.number(2)?;
                 let mut entry = Reader { rest: self.take(len)? };
                 entry.fields("Entry")
+            }
+            other if let Some(optional) = other.strip_prefix("nothing or ") => {
+                if self.rest.is_empty() {
+                    Some(())
+                } else {
+                    self.value(optional)
+                }
             }
             other => match other.strip_prefix("list of ") {
                 Some(element) => {

@@ -64,6 +64,7 @@ pub fn welcome(last_counter: Option<Counter>) -> ServerMsg {
         time: Millis(0),
         storage: String::new(),
         motd: String::new(),
+        server: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::file::FileListing;
 use crate::entry::Entry;
-use crate::id::{Epoch, Millis, PersonId, RoomId, RunId, Seq};
+use crate::id::{Epoch, Millis, PersonId, RoomId, RunId, Seq, ServerId};
 use crate::limits::MAX_CHUNK;
 use crate::wire::{DecodeError, Wire, take_slice, wire_choice, wire_list, wire_struct};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -81,18 +81,20 @@ pub struct Presence {
     pub typing: bool,
     /// Bit 3: without a credential, so the name is only lent.
     pub guest: bool,
+    /// Bit 4: only there for [errands](Attempt::errand).
+    pub errand: bool,
 }
 
 impl Wire for Presence {
     fn put(&self, out: &mut BytesMut) {
-        let bits = [self.online, self.away, self.typing, self.guest];
+        let bits = [self.online, self.away, self.typing, self.guest, self.errand];
         out.put_u8(bits.iter().enumerate().map(|(at, bit)| u8::from(*bit) << at).sum());
     }
 
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
         let bits = u8::take(input)?;
         let bit = |at: u8| bits >> at & 1 == 1;
-        Ok(Self { online: bit(0), away: bit(1), typing: bit(2), guest: bit(3) })
+        Ok(Self { online: bit(0), away: bit(1), typing: bit(2), guest: bit(3), errand: bit(4) })
     }
 }
 
@@ -106,16 +108,34 @@ wire_choice! {
     }
 }
 
-wire_struct! {
-    /// Which of several connections of one device is the youngest, told by the client.
-    #[derive(Copy)]
-    pub struct Attempt {
-        /// 16 random bytes of this run of the client's process.
-        run: RunId,
-        /// Counts the connections of this run, from 1.
-        number: u32,
-        /// Log in only if no other connection of the device is alive.
-        only_if_free: bool,
+/// Which of several connections of one device is the youngest, and what it is for, told by the client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Attempt {
+    /// 16 random bytes of this run of the client's process.
+    pub run: RunId,
+    /// Counts the connections of this run, from 1.
+    pub number: u32,
+    /// Log in only if no other connection of the device is alive.
+    pub only_if_free: bool,
+    /// Nobody sits there: a script sends or gets something. Others need not be told that it comes and goes.
+    pub errand: bool,
+}
+
+/// `errand` may be absent, and is if it is not so: a payload may end before it.
+impl Wire for Attempt {
+    fn put(&self, out: &mut BytesMut) {
+        self.run.put(out);
+        self.number.put(out);
+        self.only_if_free.put(out);
+        if self.errand {
+            self.errand.put(out);
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        let (run, number, only_if_free) = (Wire::take(input)?, Wire::take(input)?, Wire::take(input)?);
+        let errand = !input.is_empty() && bool::take(input)?;
+        Ok(Self { run, number, only_if_free, errand })
     }
 }
 
@@ -129,6 +149,19 @@ impl Wire for Option<Attempt> {
 
     fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
         if input.is_empty() { Ok(None) } else { Attempt::take(input).map(Some) }
+    }
+}
+
+/// At the end of a payload, where it may be absent: servers that have none end before.
+impl Wire for Option<ServerId> {
+    fn put(&self, out: &mut BytesMut) {
+        if let Some(id) = self {
+            id.put(out);
+        }
+    }
+
+    fn take(input: &mut &[u8]) -> Result<Self, DecodeError> {
+        if input.is_empty() { Ok(None) } else { ServerId::take(input).map(Some) }
     }
 }
 

@@ -341,5 +341,6 @@ fn welcome(last_counter: Option<Counter>) -> ServerMsg {
         time: Millis(0),
         storage: String::new(),
         motd: String::new(),
+        server: None,
     }
 }

@@ -200,6 +200,7 @@ impl Scripted {
             time: Millis(1_000_000),
             storage: String::new(),
             motd: String::new(),
+            server: None,
         });
         self.say(ServerMsg::Rooms { req: Req(0), change: RoomsChange::All, more: false, rooms });
     }
@@ -220,7 +221,7 @@ impl Scripted {
             version: 1,
             snapshot: true,
             more: false,
-            online: 1,
+            online: 0,
             members: 1,
             people: Vec::new(),
         });

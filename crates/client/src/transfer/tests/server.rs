@@ -287,6 +287,7 @@ impl FakeServer {
             time: Millis(0),
             storage: String::new(),
             motd: String::new(),
+            server: None,
         }
     }
 }
