@@ -49,6 +49,32 @@ async fn who_comes_and_who_says_goodbye_is_told_at_once() {
 }
 
 #[tokio::test]
+async fn an_errand_is_in_the_roster_like_everybody_and_marked_as_one() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let observer = Native::enter(server.addr(), "observer").await;
+        let classic = Classic::enter(server.addr(), "classic").await;
+        let identity = Identity::new("ci");
+        let errand = Native::login(server.addr(), &identity.on_an_errand()).await;
+        let seen = sees(&observer, "an errand", |item| item.name == "ci" && item.presence.errand).await;
+        assert!(seen.presence.online);
+        classic.shows(&Shown::Came("ci joined the chat.".into())).await;
+        // With a chat beside it somebody sits there, until the chat ends.
+        let chat = Native::login(server.addr(), &identity.other_device()).await;
+        sees(&observer, "a chat", |item| item.name == "ci" && item.presence.online && !item.presence.errand)
+            .await;
+        chat.leave().await;
+        sees(&observer, "an errand again", |item| item.name == "ci" && item.presence.errand).await;
+        errand.leave().await;
+        online(&observer, "ci", false).await;
+        classic.shows(&Shown::Left("ci left the chat.".into())).await;
+        let told = changes_of(&observer, "observer");
+        assert!(told.iter().all(|item| !item.presence.errand), "{told:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_flapping_link_prints_no_leaving_and_no_coming() {
     bounded(90, async {
         let server = Server::start().await;

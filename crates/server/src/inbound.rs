@@ -268,6 +268,12 @@ impl Refusal {
         self.encode_with(true)
     }
 
+    /// The `Error` frame of a connection that ends, with a sentence of its own.
+    pub fn encode_saying(&self, text: String) -> Bytes {
+        let Self { code, about, req, detail } = *self;
+        ServerMsg::Error { code: code.number(), about, req, close: true, detail, text }.encode()
+    }
+
     fn encode_with(&self, close: bool) -> Bytes {
         let Self { code, about, req, detail } = *self;
         let text = code.text().to_owned();

@@ -21,6 +21,11 @@ pub struct Person {
     pub away: Option<String>,
     /// Connections for chat.
     pub connections: usize,
+    /// Those of them where nobody sits: a script sends or gets something.
+    /// Invariant: errands <= connections.
+    pub errands: usize,
+    /// Whether all that others see of them is an errand, or was until a link broke.
+    pub errand: bool,
     /// When they stop being present, if their last connection broke.
     pub leaving: Option<Steady>,
     /// When they were last heard.
@@ -154,6 +159,7 @@ impl People {
             away: person.away.is_some(),
             typing,
             guest: person.credential.is_none(),
+            errand: person.is_online() && person.errand,
         };
         let away = person.away.clone().unwrap_or_default();
         RosterItem { person: id, name: person.name.as_str().to_owned(), presence, away }
@@ -169,6 +175,8 @@ impl People {
             credential,
             away: None,
             connections: 0,
+            errands: 0,
+            errand: false,
             leaving: None,
             seen,
             agent: String::new(),

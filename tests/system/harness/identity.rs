@@ -1,7 +1,7 @@
 //! Who a test client is.
 
-use protocol::id::DeviceId;
-use protocol::message::{ClientMsg, Proof, Purpose, Secret};
+use protocol::id::{DeviceId, RunId};
+use protocol::message::{Attempt, ClientMsg, Proof, Purpose, Secret};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A person's credential with one of their devices: what a client keeps across connections.
@@ -10,6 +10,7 @@ pub struct Identity {
     name: String,
     proof: Proof,
     device: DeviceId,
+    errand: bool,
 }
 
 impl Identity {
@@ -17,7 +18,8 @@ impl Identity {
     pub fn new(name: &str) -> Self {
         let mut secret = [0x5e; 32];
         secret[..8].copy_from_slice(&unique());
-        Self { name: name.to_owned(), proof: Proof::Secret { secret: Secret(secret) }, device: new_device() }
+        let proof = Proof::Secret { secret: Secret(secret) };
+        Self { name: name.to_owned(), proof, device: new_device(), errand: false }
     }
 
     /// Somebody without a credential.
@@ -28,6 +30,11 @@ impl Identity {
     /// Another device of the same person.
     pub fn other_device(&self) -> Self {
         Self { device: new_device(), ..self.clone() }
+    }
+
+    /// The same person and device, where nobody sits.
+    pub fn on_an_errand(&self) -> Self {
+        Self { errand: true, ..self.clone() }
     }
 
     /// The same person and device, asking for another name.
@@ -55,7 +62,12 @@ impl Identity {
             purpose: Purpose::Chat,
             name: self.name.clone(),
             agent: "natter's tests".into(),
-            attempt: None,
+            attempt: self.errand.then_some(Attempt {
+                run: RunId([1; 16]),
+                number: 1,
+                only_if_free: false,
+                errand: true,
+            }),
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::keep::Retention;
 use crate::page::pages;
 use crate::store::{Change, CredentialHash};
 use crate::voice;
+use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::{DeviceNo, PersonId, Req, RoomId};
 use protocol::limits::{
@@ -34,6 +35,7 @@ impl Hub {
         if let Err(code) = done {
             tracing::info!(conn = %conn.id, peer = %conn.peer, code = code.name(), "login refused");
             let last_words = match login {
+                Login::Native(hello) if code == Code::InUse => self.in_use(hello),
                 Login::Native(_) => Refusal::about(code, ty::HELLO, 0).encode_closing(),
                 Login::Classic(_) => voice::server_line(code.text()),
             };
@@ -59,7 +61,7 @@ impl Hub {
                 let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
                 let person = match self.people.proved_by(&credential) {
                     Some(person) => {
-                        self.take_over(person, hello, now)?;
+                        self.take_over(conn, person, hello, now)?;
                         person
                     }
                     None => self.add_person(&name, Some(credential), now)?,
@@ -75,6 +77,10 @@ impl Hub {
             session.attempt = hello.attempt;
             self.arriving.insert(conn.id);
         }
+        if let Some(known) = self.people.find_mut(person) {
+            known.errands += usize::from(hello.attempt.is_some_and(|attempt| attempt.errand));
+            known.errand = known.errands == known.connections;
+        }
         self.welcome_if_settled(conn.id, now);
         Ok(())
     }
@@ -84,12 +90,8 @@ impl Hub {
     /// # Errors
     /// [`Code::Fenced`] for an attempt that its client gave up before it made the other one; [`Code::InUse`] if the
     /// other one is alive and the client wants a free device only.
-    fn take_over(&mut self, person: PersonId, hello: &Hello, now: Now) -> Result<(), Code> {
-        let device = self.devices.known(person, hello.device);
-        let Some(older) = device.and_then(|device| self.by_device.get(&device)).copied() else {
-            return Ok(());
-        };
-        let Some(session) = self.sessions.get(&older) else { return Ok(()) };
+    fn take_over(&mut self, conn: &Arc<Conn>, person: PersonId, hello: &Hello, now: Now) -> Result<(), Code> {
+        let Some(session) = self.session_of(person, hello) else { return Ok(()) };
         if let (Some(this), Some(other)) = (hello.attempt, session.attempt)
             && this.run == other.run
             && this.number < other.number
@@ -100,8 +102,37 @@ impl Hub {
         if alive && hello.attempt.is_some_and(|attempt| attempt.only_if_free) {
             return Err(Code::InUse);
         }
-        self.refuse(older, Refusal::of(Code::Fenced), now);
+        let older = session.conn.clone();
+        let words = self.connected(person, session.device, conn);
+        tracing::info!(conn = %older.id, by = %conn.id, "fenced");
+        self.send_to(&older, Refusal::of(Code::Fenced).with(now.wall.0).encode_saying(words));
+        self.close(older.id, now);
         Ok(())
+    }
+
+    /// The connection that this device has already.
+    fn session_of(&self, person: PersonId, hello: &Hello) -> Option<&Session> {
+        let device = self.devices.known(person, hello.device)?;
+        self.sessions.get(self.by_device.get(&device)?)
+    }
+
+    /// Who has the device, and since when, for another client with the same secret.
+    fn in_use(&self, hello: &Hello) -> Bytes {
+        let refusal = Refusal::about(Code::InUse, ty::HELLO, 0);
+        let Proof::Secret { secret } = &hello.proof else { return refusal.encode_closing() };
+        let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
+        let person = self.people.proved_by(&credential);
+        match person.and_then(|person| Some((person, self.session_of(person, hello)?))) {
+            Some((person, session)) => {
+                let words = self.connected(person, session.device, &session.conn);
+                refusal.with(session.since.0).encode_saying(words)
+            }
+            None => refusal.encode_closing(),
+        }
+    }
+
+    fn connected(&self, person: PersonId, device: DeviceNo, conn: &Conn) -> String {
+        format!("device {device} of {} is connected from {}", self.name_of(person), conn.peer.ip())
     }
 
     fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Code> {
@@ -192,15 +223,16 @@ impl Hub {
         agent: &str,
         now: Now,
     ) {
-        let said = BTreeMap::new();
+        let (said, since) = (BTreeMap::new(), now.wall);
         let session =
-            Session { conn: conn.clone(), person, device, voice, arrival: None, attempt: None, said };
+            Session { conn: conn.clone(), person, device, voice, arrival: None, attempt: None, since, said };
         self.sessions.insert(conn.id, session);
         self.by_device.insert(device, conn.id);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {
             known.connections += 1;
             known.leaving = None;
+            known.errand = false;
             known.seen = now.wall;
             agent.clone_into(&mut known.agent);
         }
@@ -224,6 +256,7 @@ impl Hub {
             time: now.wall,
             storage: storage_sentence(&self.durability, &self.settings.keep),
             motd: self.settings.motd.clone(),
+            server: None,
         }
     }
 
@@ -262,8 +295,13 @@ impl Hub {
             return;
         };
         known.connections -= 1;
+        known.errands -= usize::from(session.attempt.is_some_and(|attempt| attempt.errand));
         known.seen = now.wall;
         if known.connections > 0 {
+            let errand = known.errands == known.connections;
+            if std::mem::replace(&mut known.errand, errand) != errand {
+                self.stir(person, now);
+            }
             return;
         }
         let guest = known.credential.is_none();

@@ -6,7 +6,7 @@ use crate::conn::{Conn, ConnId};
 use crate::inbound::{Inbound, Refusal};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
-use protocol::id::{DeviceNo, PersonId, RoomId, Seq};
+use protocol::id::{DeviceNo, Millis, PersonId, RoomId, Seq};
 use protocol::limits::{ARRIVAL_MS, BUSY_MS, DEAD_AFTER_MS, PROGRESS_MS};
 use protocol::message::{Attempt, ServerMsg, ty};
 use std::collections::BTreeMap;
@@ -24,6 +24,8 @@ pub(super) struct Session {
     pub(super) arrival: Option<Box<Arrival>>,
     /// Which attempt of its client this is.
     pub(super) attempt: Option<Attempt>,
+    /// When it logged in.
+    pub(super) since: Millis,
     /// The last line that a classic user said in each room, for `/edit` and `/delete`.
     pub(super) said: BTreeMap<RoomId, Seq>,
 }
