@@ -98,6 +98,7 @@ impl Renderer {
         match event {
             Event::Said(_)
             | Event::Person { .. }
+            | Event::Comings { .. }
             | Event::Context { .. }
             | Event::History { .. }
             | Event::Around { .. }
@@ -130,6 +131,7 @@ impl Renderer {
             | Event::Welcome(_)
             | Event::Reconnected
             | Event::Lost(_)
+            | Event::Fenced { .. }
             | Event::Resumed(_)
             | Event::GoingAway { .. }
             | Event::NewHistory

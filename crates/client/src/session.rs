@@ -13,6 +13,7 @@
 mod answers;
 mod awaited;
 mod changes;
+mod comings;
 mod commands;
 mod cursors;
 mod entries;
@@ -306,7 +307,7 @@ impl Session {
             ServerMsg::Page { req, more, found } => self.handle_page(req, more, &found),
             ServerMsg::Trimmed { room, reason, first } => self.handle_trimmed(room, &reason, first),
             ServerMsg::Roster { room, snapshot, more, online, members, people, .. } => {
-                self.handle_roster(room, roster::Page { snapshot, more, online, members, people });
+                self.handle_roster(room, roster::Page { snapshot, more, online, members, people }, now);
             }
             ServerMsg::Answer { req, more, reply } => self.handle_answer(req, more, reply),
             ServerMsg::Error { code, about, req, close, detail, text } => {
@@ -335,6 +336,7 @@ impl Session {
         self.outbox.handle_disconnected();
         self.out.clear();
         self.listing.clear();
+        self.rooms.iter_mut().for_each(|room| room.comings.handle_disconnected());
         let broken: Vec<_> =
             self.requests.clear().filter(|asked| !matches!(asked, Asked::Join { .. })).collect();
         match phase {
@@ -388,6 +390,7 @@ impl Session {
         self.advance_posts(now);
         self.advance_marks(now.steady, false);
         self.advance_leaving(now);
+        self.advance_comings(now);
         self.keeper.advance(now.steady, self.end().is_some());
     }
 

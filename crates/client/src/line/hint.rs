@@ -59,7 +59,9 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         Code::ServerFull | Code::AddressFull => {
             "try it again later, or ask the operator for more room (--max-clients)".into()
         }
-        Code::Fenced | Code::InUse => "use one client per profile, or another name with -u".into(),
+        Code::Fenced | Code::InUse => {
+            "start this one with --temporary: then it is a device of its own".into()
+        }
         Code::Busy => "try again in a moment".into(),
         Code::OtherContent => "another copy of this profile has written: say it again".into(),
         Code::BadName => "names have 1 to 32 characters, without spaces, commas or '::'".into(),

@@ -6,6 +6,7 @@ use super::said::safe;
 use super::transfers::waited_for;
 use crate::session::event::{Entered, Event, Loss, Welcome};
 use crate::session::{Change, Place, Tally};
+use protocol::id::Millis;
 use protocol::name::NameKey;
 
 /// A longer list of people is only counted.
@@ -45,6 +46,11 @@ impl Renderer {
             Event::Person { name, change } => {
                 vec![self.look.pad(&self.look.faint(&person(&safe(name), change)))]
             }
+            Event::Comings { came, left } => {
+                let lines = [came_line(came), left_line(left)].into_iter().flatten();
+                lines.map(|line| self.look.pad(&self.look.faint(&line))).collect()
+            }
+            Event::Fenced { by, since } => self.fenced(by, *since),
             other => self.own(other),
         }
     }
@@ -141,6 +147,17 @@ impl Renderer {
         out
     }
 
+    fn fenced(&self, by: &str, since: Millis) -> Vec<String> {
+        let since = self.zone.local(since).format("%H:%M");
+        vec![
+            self.info(&format!("{}, since {since}: it took over from here", safe(by))),
+            self.info(
+                "two clients with one profile take each other's place: with --temporary one of them is a device \
+                 of its own",
+            ),
+        ]
+    }
+
     fn who_is_here(&self, entered: &Entered) -> String {
         let names: Vec<_> = entered.people.iter().map(|name| self.look.name(&safe(name), false)).collect();
         match names.len() {
@@ -169,6 +186,26 @@ pub(super) fn why(loss: Loss) -> &'static str {
 fn going_away(text: &str, after_ms: u32) -> String {
     let text = if text.is_empty() { "the server stops" } else { text };
     format!("{}; it can be reached again in {} s", safe(text), after_ms.div_ceil(1000))
+}
+
+fn came_line(names: &[String]) -> Option<String> {
+    let verb = if names.len() == 1 { "is here" } else { "are here" };
+    (!names.is_empty()).then(|| format!("* {} {verb}", enumeration(names)))
+}
+
+fn left_line(names: &[String]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("* {} left", enumeration(names)))
+}
+
+/// A, B and C; some of them if there are many.
+fn enumeration(names: &[String]) -> String {
+    let all: Vec<_> = names.iter().map(|name| safe(name)).collect();
+    match &all[..] {
+        [] => String::new(),
+        [name] => name.clone(),
+        [first @ .., last] if all.len() <= NAMED => format!("{} and {last}", first.join(", ")),
+        _ => format!("{} and {} more", all[..NAMED].join(", "), all.len() - NAMED),
+    }
 }
 
 fn person(name: &str, change: &Change) -> String {

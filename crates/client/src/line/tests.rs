@@ -169,10 +169,12 @@ fn number(event: &Event) -> usize {
         Event::Gone { .. } => 46,
         Event::Files { .. } => 47,
         Event::StillWaiting(_) => 48,
+        Event::Comings { .. } => 49,
+        Event::Fenced { .. } => 50,
     }
 }
 
-const KINDS: usize = 49;
+const KINDS: usize = 51;
 
 fn connection_events() -> Vec<Event> {
     let welcome = Welcome {
@@ -255,6 +257,14 @@ fn room_events() -> Vec<Event> {
         Change::Back,
     ];
     events.extend(changes.map(|change| Event::Person { name: "bob".into(), change }));
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    events.push(Event::Comings { came: names(&["bob"]), left: names(&["carol", "dan\u{7}"]) });
+    events.push(Event::Comings {
+        came: names(&["a", "b", "c"]),
+        left: (0..40).map(|n| n.to_string()).collect(),
+    });
+    let by = "device 2 of alice is connected from 192.0.2.7".to_owned();
+    events.push(Event::Fenced { by, since: TIME });
     events
 }
 

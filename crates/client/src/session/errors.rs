@@ -7,7 +7,7 @@ use super::place::Place;
 use super::requests::{Asked, Why};
 use crate::clock::Now;
 use protocol::code::Code;
-use protocol::id::{Counter, Req};
+use protocol::id::{Counter, Millis, Req};
 use protocol::message::ty;
 
 /// The first wait before a fenced client looks whether its device is free, in ms; doubled each time.
@@ -35,7 +35,9 @@ impl Session {
         let Failed { code, about, req, close, detail, text } = failed;
         let refusal = Refusal { code, detail, text };
         match Code::from_number(code) {
-            Some(Code::Fenced | Code::InUse) if self.welcome.is_some() => return self.wait_until_free(),
+            Some(Code::Fenced | Code::InUse) if self.welcome.is_some() => {
+                return self.wait_until_free(refusal);
+            }
             Some(Code::Busy) => {
                 self.sent_away = Some(Loss::Busy);
                 self.stay_away = u32::try_from(detail).unwrap_or(u32::MAX).clamp(MIN_BUSY_MS, MAX_BUSY_MS);
@@ -57,10 +59,14 @@ impl Session {
 
     /// Another client has this device: looks whether it is free after a while, and never takes it away. Two copies of
     /// one profile would take turns for ever.
-    fn wait_until_free(&mut self) {
+    fn wait_until_free(&mut self, refusal: Refusal) {
         let looked = self.fenced.map_or(0, |looked| looked + 1);
         if looked == 0 {
             self.fences += 1;
+            // Older servers say neither who nor when.
+            if refusal.detail > 0 {
+                self.tell(Event::Fenced { by: refusal.text, since: Millis(refusal.detail) });
+            }
         }
         self.fenced = Some(looked);
         self.sent_away = Some(Loss::Fenced);

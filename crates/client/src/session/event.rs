@@ -45,6 +45,10 @@ pub enum Event {
     Said(Said),
     /// Something happened to a person in the current room.
     Person { name: String, change: Change },
+    /// People came into the current room and left it, since that was told last.
+    Comings { came: Vec<String>, left: Vec<String> },
+    /// This device is connected elsewhere, which ends the connection.
+    Fenced { by: String, since: Millis },
     /// What is new in my rooms, at the first login.
     News { rooms: Vec<Unread> },
     /// So many lines were read on another device, and are not shown here.

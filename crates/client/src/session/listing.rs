@@ -5,8 +5,9 @@ use super::event::{Entered, Event};
 use super::place::Place;
 use super::requests::Asked;
 use super::rooms::Room;
-use super::roster::{Outcome, Page};
+use super::roster::{Change, Outcome, Page};
 use super::{Phase, Session};
+use crate::clock::Now;
 use protocol::id::{Req, RoomId, Seq};
 use protocol::limits::MAX_FETCH;
 use protocol::message::{ClientMsg, OpenFrom, Range, RoomInfo, RoomsChange, TrimReason};
@@ -271,7 +272,7 @@ impl Session {
         self.keeper.note_position(self.queued, id, &place, first.before());
     }
 
-    pub(super) fn handle_roster(&mut self, id: RoomId, page: Page) {
+    pub(super) fn handle_roster(&mut self, id: RoomId, page: Page, now: Now) {
         let Some(room) = self.rooms.by_id(id) else {
             return;
         };
@@ -280,21 +281,33 @@ impl Session {
         match outcome {
             Outcome::Loading => {}
             Outcome::Loaded => {
+                room.comings.handle_snapshot(&room.roster, now.steady);
                 self.collect_names();
                 if here {
                     self.enter(id);
                 }
             }
             Outcome::Changed(changes) => {
+                for (person, _, change) in &changes {
+                    match change {
+                        Change::Came | Change::Left if here => room.comings.handle_change(now.steady),
+                        Change::Came | Change::Left => room.comings.believe(&room.roster),
+                        Change::Renamed(name) => room.comings.handle_renamed(*person, name),
+                        Change::Away(_) | Change::Back => {}
+                    }
+                }
                 if !changes.is_empty() {
                     self.collect_names();
                 }
                 for (person, name, change) in changes {
-                    if change == super::Change::Left {
+                    // Somebody on an errand may go on sending when their chat has ended.
+                    let still = |room: &Room| room.roster.people().any(|item| item.person == person);
+                    if change == Change::Left && !self.rooms.find(id).is_some_and(still) {
                         self.handle_sender_gone(&name);
                     }
+                    let folded = matches!(change, Change::Came | Change::Left);
                     let hidden = self.ignored.hides(Some(person), &name);
-                    if here && Some(person) != self.me && !hidden {
+                    if here && Some(person) != self.me && !hidden && !folded {
                         self.tell(Event::Person { name, change });
                     }
                 }

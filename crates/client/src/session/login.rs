@@ -25,6 +25,7 @@ impl Session {
                 run: self.config.run,
                 number: self.attempts,
                 only_if_free: self.fenced.is_some(),
+                errand: self.errand || !self.config.interactive,
             }),
         });
     }

@@ -36,8 +36,13 @@ impl Session {
             (self.catching_up && self.logins > 0).then(|| after(self.server_time.1, CATCH_UP_MS));
         let waits = self.deferred.is_some() || self.held.is_some();
         let deferred = self.leaving.unseen_timeout().filter(|_| waits);
-        let own =
-            [self.keeper.timeout(), self.leaving.timeout(), self.marks.timeout(), self.unkept.timeout()];
+        let own = [
+            self.keeper.timeout(),
+            self.leaving.timeout(),
+            self.marks.timeout(),
+            self.unkept.timeout(),
+            self.comings_timeout(),
+        ];
         let typed = self.deferred.as_ref().filter(|_| self.config.interactive).map(Deferred::timeout);
         let uploaded = self.uploaded_timeout().filter(|_| self.phase == Phase::Up);
         let reminder = self.reminder_timeout().filter(|_| self.errand);

@@ -1,5 +1,6 @@
 //! The rooms that I am in, and what was said in them lately.
 
+use super::comings::Comings;
 use super::cursors::Cursor;
 use super::place::Place;
 use super::recent::{News, Recent};
@@ -17,6 +18,7 @@ pub(crate) struct Room {
     pub(crate) info: RoomInfo,
     pub(crate) cursor: Cursor,
     pub(crate) roster: Roster,
+    pub(crate) comings: Comings,
     /// Shown once in this process, so that a reconnection does not introduce it again.
     pub(crate) entered: bool,
     /// The first entry that is new to me, and the newest, until that is told.
@@ -36,6 +38,7 @@ impl Room {
             info,
             cursor,
             roster: Roster::default(),
+            comings: Comings::default(),
             entered: false,
             unread: None,
             first_look: false,
@@ -94,6 +97,9 @@ impl Room {
         if entry.kind == EntryKind::Topic {
             self.info.topic = entry.text().into_owned();
         }
+        if let Some(person) = entry.person {
+            self.comings.handle_said(person, entry.time);
+        }
         let head = self.info.newest.max(self.cursor.position().flatten());
         self.recent.handle_entry(entry, head, mention)
     }
@@ -137,6 +143,11 @@ impl Rooms {
     /// Keeps only these.
     pub(crate) fn retain(&mut self, keep: impl Fn(RoomId) -> bool) {
         self.rooms.retain(|id, _| keep(*id));
+    }
+
+    /// All, by number, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Room> {
+        self.rooms.values_mut()
     }
 
     /// All, by number.

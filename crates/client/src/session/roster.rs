@@ -70,6 +70,11 @@ impl Roster {
         }
     }
 
+    /// Whether it tells who is online: one of a large room only counts.
+    pub(crate) fn has_names(&self) -> bool {
+        !self.people.is_empty() || self.online == 0
+    }
+
     /// Those who are online, by number.
     pub(crate) fn people(&self) -> impl Iterator<Item = &RosterItem> {
         self.people.values()
@@ -94,8 +99,10 @@ fn changes(before: Option<RosterItem>, item: RosterItem) -> Vec<(String, Change)
     if before.name != item.name {
         changes.push((before.name, Change::Renamed(item.name.clone())));
     }
-    if !item.presence.online {
+    if !item.presence.online || (item.presence.errand && !before.presence.errand) {
         changes.push((item.name, Change::Left));
+    } else if before.presence.errand && !item.presence.errand {
+        changes.push((item.name, Change::Came));
     } else if item.presence.away && (!before.presence.away || before.away != item.away) {
         changes.push((item.name, Change::Away(item.away)));
     } else if before.presence.away && !item.presence.away {

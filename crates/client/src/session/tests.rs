@@ -3,6 +3,7 @@
 mod again;
 mod awaited;
 mod changes;
+mod comings;
 mod offers;
 mod reading;
 pub(super) mod scripted;
@@ -257,7 +258,7 @@ fn a_fenced_client_does_not_fight_back() {
     client.disconnect();
     assert_eq!(client.session.end(), None);
     assert_eq!(client.session.take_stay_away(), 30_000);
-    assert!(client.events().contains(&Event::Lost(Loss::Fenced)));
+    assert_eq!(client.events(), [Event::Lost(Loss::Fenced)], "an older server says no more");
     // The device is not free: it looks again later, and later still.
     for wait in [60_000, 120_000, 240_000, 480_000, 480_000] {
         assert!(client.connect_cautiously());
@@ -270,6 +271,22 @@ fn a_fenced_client_does_not_fight_back() {
     assert_eq!(client.session.fences(), 1);
     client.disconnect();
     assert!(!client.connect_cautiously(), "it was free, and is this client's again");
+}
+
+#[test]
+fn a_fenced_client_says_who_took_over_and_since_when_once() {
+    let mut client = Scripted::ready();
+    let by = "device 2 of alice is connected from 192.0.2.7".to_owned();
+    let (code, about, req, close) = (Code::Fenced.number(), 0, 0, true);
+    client.say(ServerMsg::Error { code, about, req, close, detail: 1_783_087_509_000, text: by.clone() });
+    client.disconnect();
+    let told = Event::Fenced { by: by.clone(), since: Millis(1_783_087_509_000) };
+    assert_eq!(client.events(), [told, Event::Lost(Loss::Fenced)]);
+    client.connect();
+    let code = Code::InUse.number();
+    client.say(ServerMsg::Error { code, about, req, close, detail: 1_783_087_509_000, text: by });
+    client.disconnect();
+    assert_eq!(client.events(), [], "who looks whether it is free need not be told again");
 }
 
 #[test]
