@@ -28,6 +28,7 @@ mod limits;
 mod log_output;
 mod offers;
 mod operations;
+mod pipes;
 mod plug;
 mod presence;
 mod read_marks;

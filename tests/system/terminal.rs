@@ -93,8 +93,9 @@ impl Drop for Bob {
 async fn a_paste_of_2000_lines_is_said_whole_and_its_commands_are_text() {
     with_server(120, |addr, home| {
         let (mut pty, modes) = alice(addr, &home);
-        let bob = Bob::enter(addr, &home);
-        pty.shows("bob is here");
+        let mut bob = Bob::enter(addr, &home);
+        bob.says("hello");
+        pty.shows("bob: hello");
         let mut lines: Vec<_> = (0..2_000).map(|n| format!("line {n}")).collect();
         lines[700] = "/quit".into();
         lines[1_300] = "/part".into();
@@ -169,6 +170,78 @@ async fn whatever_ends_the_client_the_terminal_is_as_it_was() {
 }
 
 #[tokio::test]
+async fn who_spoke_and_leaves_is_told_of_and_neither_newcomers_nor_scripts_are() {
+    with_server(120, |addr, home| {
+        let natter = |name: &str| [&Pty::natter(), &addr.to_string(), "-u", name].map(str::to_owned);
+        let seat =
+            |name: &str| Pty::start(&natter(name).each_ref().map(String::as_str), &home.path().join(name));
+        let folders = ["bob", "carol"].map(|name| home.path().join(name));
+        folders.iter().for_each(|folder| fs::create_dir(folder).expect("a folder"));
+        let mut bob = seat("bob");
+        bob.shows("#lobby> ");
+        let (mut alice, _) = alice(addr, &home);
+        let mut carol = seat("carol");
+        carol.shows("#lobby> ");
+        bob.keys("hello\r");
+        alice.shows("bob: hello");
+        // A script says something, and is gone when it did.
+        let mut script = Bob::enter(addr, &home);
+        script.says("the night build");
+        alice.shows("bob-2: the night build");
+        script.says("/quit");
+        assert!(script.child.wait().expect("our own child").success());
+        carol.keys("/quit\r");
+        assert_eq!(carol.finished().code(), Some(0));
+        bob.keys("/quit\r");
+        alice.shows("* bob left");
+        alice.keys("that was all\r");
+        alice.shows("alice: that was all");
+        let text = alice.text();
+        for unseen in ["is here", "are here", "bob-2 left", "carol"] {
+            let told = text.lines().filter(|line| line.contains('*') && line.contains(unseen));
+            assert_eq!(told.count(), 0, "{unseen}: {text}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_copy_of_a_profile_says_which_device_of_whom_took_over_and_how_to_have_ones_own() {
+    with_server(120, |addr, home| {
+        let (mut first, _) = alice(addr, &home);
+        let copy = home.path().join("copy");
+        let copied = Command::new("cp").arg("-r").arg(home.path().join("state")).arg(&copy).status();
+        assert!(copied.expect("cp is there").success());
+        let mut second = Pty::start(
+            &[&Pty::natter(), &addr.to_string(), "-u", "alice", "--state", &copy.display().to_string()],
+            home.path(),
+        );
+        second.shows("#lobby> ");
+        first.shows("of alice is connected from 127.0.0.1, since ");
+        first.shows("--temporary");
+        first.shows("connection lost");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_terminal_that_takes_nothing_does_not_hold_up_the_end_and_is_as_it_was() {
+    with_server(120, |addr, home| {
+        let (mut pty, modes) = alice(addr, &home);
+        pty.takes_nothing(true);
+        let mut bob = Bob::enter(addr, &home);
+        // Far more than a terminal holds that nobody reads.
+        (0..2_000).for_each(|n| bob.says(&format!("line {n}: {}", "x".repeat(80))));
+        bob.says("/quit");
+        let _ = bob.child.wait();
+        pty.signal(Signal::TERM);
+        assert!(pty.finished().code().is_some());
+        pty.has_modes(&modes);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn who_is_stopped_and_continued_from_outside_finds_the_half_typed_line() {
     with_server(60, |addr, home| {
         let (mut pty, _) = alice(addr, &home);
@@ -231,7 +304,8 @@ async fn a_person_at_a_terminal_is_always_answered_and_loses_no_line_whatever_th
         let mut steps = Steps(seed);
         let (mut pty, modes) = alice(addr, &home);
         let mut bob = Bob::enter(addr, &home);
-        pty.shows("bob is here");
+        bob.says("hello");
+        pty.shows("bob: hello");
         let (mut said, mut told) = (Vec::new(), Vec::new());
         let begun = Instant::now();
         for step in 0..asked.unwrap_or(STEPS) {

@@ -12,5 +12,7 @@ mod run;
 mod signals;
 mod tcp;
 mod terminal;
+#[cfg(test)]
+mod waits;
 
 pub use run::run;

@@ -12,6 +12,7 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::spawn;
 use std::time::Duration;
@@ -32,6 +33,8 @@ pub struct Pty {
 struct Seen {
     bytes: Mutex<Vec<u8>>,
     more: Condvar,
+    /// Nobody looks: what is written stays in the terminal, until it takes no more.
+    deaf: AtomicBool,
 }
 
 impl Pty {
@@ -80,6 +83,9 @@ impl Pty {
         let _reads = spawn(move || {
             let mut bytes = [0; 16 * 1024];
             while let Ok(read @ 1..) = screen.read(&mut bytes) {
+                while seen.deaf.load(Ordering::SeqCst) {
+                    std::thread::park_timeout(Duration::from_millis(20));
+                }
                 seen.bytes.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&bytes[..read]);
                 seen.more.notify_all();
             }
@@ -95,6 +101,11 @@ impl Pty {
     /// Types these bytes. A program that takes none for long fails the test.
     pub fn keys(&mut self, keys: &str) {
         self.keys.write_all(keys.as_bytes()).expect("the terminal is there");
+    }
+
+    /// Whether the terminal takes no more output than fits into it.
+    pub fn takes_nothing(&self, nothing: bool) {
+        self.seen.deaf.store(nothing, Ordering::SeqCst);
     }
 
     /// Gives it another size.
@@ -176,6 +187,7 @@ impl Pty {
 
 impl Drop for Pty {
     fn drop(&mut self) {
+        self.takes_nothing(false);
         self.signal(Signal::CONT);
         self.signal(Signal::HUP);
         let _ = self.child.kill();

@@ -290,3 +290,38 @@ async fn what_is_no_natter_server_ends_the_client() {
     assert_eq!(client.drive().await.expect("an end"), End::NoLogin(Loss::Garbled));
     drop(face);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_face_that_shows_nothing_keeps_only_the_typist_waiting_and_nothing_is_lost() {
+    let server = Server::start();
+    let (client, mut face) = client(&server, &MemoryFiles::default());
+    let freight = face.freight.take().expect("nobody took it");
+    let talk = async {
+        // Typed until no more is taken: the face shows nothing of what comes back.
+        let mut typed = 0;
+        let second = Duration::from_secs(1);
+        let line = |n: usize| Input::Line(n.to_string());
+        while let Ok(sent) = tokio::time::timeout(second, face.input.send(line(typed))).await {
+            sent.expect("the client runs");
+            typed += 1;
+            assert!(typed < 5_000, "what is typed has an end");
+        }
+        assert!(typed > 64, "{typed}");
+        // News of files are taken all the same, far more than have room.
+        for n in 0..1_000 {
+            let news =
+                crate::transfer::News { id: crate::transfer::JobId(n), step: crate::transfer::Step::Waiting };
+            let taken = tokio::time::timeout(second, freight.news.send(news)).await;
+            taken.expect("the driver takes them").expect("the client runs");
+        }
+        // The face comes back: all that was typed has its effect, in order.
+        let last = (typed - 1).to_string();
+        until(&mut face, is_said(&last)).await;
+        face.input.send(Input::Leave).await.expect("the client runs");
+        read_all(&mut face).await;
+        typed
+    };
+    let (end, typed) = tokio::join!(run(client), talk);
+    assert_eq!(end.expect("a good end"), End::Quit);
+    assert_eq!(server.log(), (0..typed).map(|n| n.to_string()).collect::<Vec<_>>());
+}

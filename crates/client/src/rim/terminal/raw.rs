@@ -1,10 +1,11 @@
 //! The modes of the terminal while the editor has it, and how they become what they were, whatever happens.
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
-use std::io::{self, Write};
+use std::io;
 use std::panic;
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -56,7 +57,66 @@ fn set(modes: &Termios) {
     while tcsetattr(io::stdin(), OptionalActions::Now, modes) == Err(Errno::INTR) {}
 }
 
+/// Past the lock of stdout: whoever has it may wait for a terminal that takes nothing, and nobody waits for that. Such
+/// a terminal is not told.
 fn say(text: &str) {
-    let mut stdout = io::stdout();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    let stdout = io::stdout();
+    let mut room = [PollFd::new(&stdout, PollFlags::OUT)];
+    if matches!(poll(&mut room, Some(&Timespec::default())), Ok(1..)) {
+        let _ = rustix::io::write(&stdout, text.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::fs::{File, OpenOptions};
+    use std::process::{Command, Stdio};
+
+    /// Says that this process is the one whose terminal it is about.
+    const AT_TERMINAL: &str = "NATTER_TEST_AT_TERMINAL";
+
+    fn modes(terminal: &File) -> String {
+        let Termios { input_modes, output_modes, control_modes, local_modes, special_codes, .. } =
+            tcgetattr(terminal).expect("it is a terminal");
+        format!("{input_modes:?} {output_modes:?} {control_modes:?} {local_modes:?} {special_codes:?}")
+    }
+
+    /// The hook belongs to the whole process, and so does the terminal: this test runs itself in another one.
+    #[test]
+    fn a_panic_of_any_thread_leaves_the_terminal_as_it_was() {
+        if std::env::var_os(AT_TERMINAL).is_some() {
+            enter();
+            let raw = !tcgetattr(io::stdin()).expect("a terminal").local_modes.contains(LocalModes::ECHO);
+            let ended = crate::rim::run::spawn(|| panic!("the floor gives way")).join();
+            assert!(raw && ended.is_err());
+            return;
+        }
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&master).and_then(|()| unlockpt(&master)).expect("it can be opened");
+        let name = ptsname(&master, Vec::new()).expect("it has a name").into_string().expect("of ASCII");
+        let slave = || OpenOptions::new().read(true).write(true).open(&name).expect("it opens");
+        let terminal = slave();
+        let before = modes(&terminal);
+        let itself = std::env::current_exe().expect("a test binary");
+        let ended = Command::new(itself)
+            .args([
+                "--exact",
+                "--nocapture",
+                "rim::terminal::raw::tests::a_panic_of_any_thread_leaves_the_terminal_as_it_was",
+            ])
+            .env(AT_TERMINAL, "1")
+            .stdin(slave())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .output()
+            .expect("it starts");
+        let [out, err] = [ended.stdout, ended.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        assert!(ended.status.success() && err.contains("the floor gives way"), "{out}\n{err}");
+        assert_eq!(modes(&terminal), before);
+        let [paste, left] =
+            [BRACKETED_PASTE, NO_BRACKETED_PASTE].map(|code| out.find(code).expect("written"));
+        assert!(paste < left, "{out:?}");
+    }
 }

@@ -82,3 +82,25 @@ pub(super) fn start(input: mpsc::Sender<Input>) -> (Typed, Typist) {
     });
     (Typed(Some(lines_in)), Typist(left))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_types_never_waits_whatever_the_session_does() {
+        let (input, mut session) = mpsc::channel(1);
+        let (mut typed, typist) = start(input);
+        let lines: Vec<_> = (0..20_000).map(|n| format!("line {n}")).collect();
+        // Nobody takes a line meanwhile; if this waited, nobody ever would.
+        lines.iter().for_each(|line| typed.send(Submitted::Typed(line.clone())));
+        typed.leave();
+        for line in &lines[..19_000] {
+            assert_eq!(session.blocking_recv(), Some(Input::Line(line.clone())));
+        }
+        drop(session);
+        let left = typist.0.recv_timeout(Duration::from_secs(30)).expect("it says what is left");
+        // One was on its way: the session had room for it, and ended then.
+        assert!(left == lines[19_000..] || left == lines[19_001..], "{} are left", left.len());
+    }
+}
