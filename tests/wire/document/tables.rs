@@ -92,6 +92,8 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_AGENT,
         MAX_QUERY,
         MAX_MENTIONS,
+        MAX_MENTION_WORDS,
+        MAX_MENTION_LOOKUPS,
         MAX_UNREAD_MENTIONS,
         MAX_PAGE,
         MAX_FETCH,
