@@ -208,5 +208,5 @@ pub const SEARCH_BURST: u32 = 20;
 /// Time after which one more search is allowed, in ms: each may look through all that was ever said.
 pub const SEARCH_EVERY_MS: u32 = 500;
 
-/// Time without a byte after which a connection for files that has no transfer is closed, in ms.
+/// Time without a transfer after which a connection for files is closed, in ms: pings alone are no reason to keep it.
 pub const BULK_IDLE_MS: u64 = 60_000;

@@ -16,9 +16,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
-/// How long a connection without a transfer may stand still.
+/// How long a connection may have no transfer. A `Ping` shows that its client is there, not what it is there for.
 const IDLE: Duration = Duration::from_millis(BULK_IDLE_MS);
 
 /// How long the other side of a transfer may be silent. What was checked stays.
@@ -83,8 +83,10 @@ pub async fn serve_bulk<St, F: FileSystem>(
 
 impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R, W, St, F> {
     async fn serve(&mut self) -> Result<(), End> {
+        let mut idle = Instant::now() + IDLE;
         loop {
-            match self.next(IDLE).await? {
+            let next = timeout_at(idle, self.next(IDLE)).await;
+            match next.map_err(|_| End::Refused(Refusal::of(Code::Stalled)))?? {
                 put @ ClientMsg::Put { .. } => Box::pin(self.receive(put)).await?,
                 ClientMsg::Get { req, source, offset, credit } => {
                     Box::pin(self.send(req, source, offset, credit)).await?;
@@ -100,8 +102,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                     }
                 }
                 ClientMsg::Bye {} => return Ok(()),
-                other => self.answer_aside(&other).await?,
+                other => {
+                    self.answer_aside(&other).await?;
+                    continue;
+                }
             }
+            idle = Instant::now() + IDLE;
         }
     }
 
@@ -204,5 +210,49 @@ fn upload_code(error: &UploadError) -> (Code, u64) {
             tracing::error!(error = %source, "a file could not be stored");
             (Code::DiskFull, 0)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::config::Plaintext;
+    use crate::files::{Contents, Disk};
+    use std::sync::Arc;
+    use tokio::io::{duplex, split};
+    use tokio::sync::{Semaphore, mpsc};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_no_transfer_and_only_pings_is_closed() {
+        let (ours, mut theirs) = duplex(64 * 1_024);
+        let (read, mut write) = split(ours);
+        let (events, _hub) = mpsc::channel(1);
+        let shared = Shared {
+            store: (),
+            contents: Contents::new(Disk, "/nowhere".into(), 0),
+            max_file: 1,
+            clock: Arc::new(SystemClock::start()),
+            events,
+            awaiting: Arc::new(Semaphore::new(1)),
+            plaintext: Plaintext::Loopback,
+        };
+        let mut inbox = Inbox::new(read);
+        let (inbox, write, begun) = (&mut inbox, &mut write, Instant::now());
+        let mut bulk = Bulk { person: PersonId::FIRST, inbox, write, shared: &shared };
+        let pings = async {
+            // What is out of place is no transfer either.
+            for msg in [ClientMsg::Ping { nonce: 7 }, ClientMsg::Drop { req: Req(1) }].iter().cycle() {
+                theirs.write_all(&msg.encode()).await.unwrap();
+                tokio::time::sleep(SIGN_OF_LIFE).await;
+            }
+        };
+        let end = tokio::select! {
+            end = bulk.serve() => end,
+            () = pings => Ok(()),
+            () = tokio::time::sleep(2 * IDLE) => Ok(()),
+        };
+        assert!(matches!(end, Err(End::Refused(refusal)) if refusal.code == Code::Stalled));
+        assert_eq!(begun.elapsed(), IDLE);
     }
 }
