@@ -1,6 +1,7 @@
 //! Contents by their hash, and the space that they and the uploads under way take.
 
 use super::FileSystem;
+use super::discard::Name;
 use super::header::{BLOCKS, Header, MAX_HEADER, name_of};
 use super::reading::{Reading, Values};
 use super::restore::Brought;
@@ -34,6 +35,18 @@ pub(super) struct Kept {
     uploads: BTreeMap<String, Arc<Partial>>,
     bytes: u64,
     brought: Vec<Brought>,
+    /// Names whose files are being made or removed.
+    pub(super) names: BTreeMap<String, Name>,
+}
+
+impl Kept {
+    pub(super) fn has_content(&self, hash: ContentHash) -> bool {
+        self.sizes.contains_key(&hash)
+    }
+
+    pub(super) fn has_upload(&self, name: &str) -> bool {
+        self.uploads.contains_key(name)
+    }
 }
 
 /// The name of an upload's file.
@@ -94,10 +107,7 @@ impl<F: FileSystem> Contents<F> {
         kept.bytes -= size;
         kept.firsts.retain(|_, other| *other != hash);
         drop(kept);
-        self.files.discard(self.path(&name_of(hash)));
-        if size > BLOCK {
-            self.files.discard(self.path(&(name_of(hash) + BLOCKS)));
-        }
+        self.discard_content(hash);
     }
 
     /// Gives an upload up: nothing of it is left, and whoever brings or follows it is told.
@@ -112,8 +122,7 @@ impl<F: FileSystem> Contents<F> {
         drop(kept);
         partial.progress.send_replace(Progress { settled: 0, gone: true, whole: None });
         partial.turn.send_modify(|turn| *turn += 1);
-        self.files.discard(self.path(name));
-        self.files.discard(self.path(&format!("{name}{BLOCKS}")));
+        self.discard_upload(name);
     }
 
     /// The upload of this name, which is new if there is none. Space for all of it is reserved before a byte is taken.
@@ -142,14 +151,6 @@ impl<F: FileSystem> Contents<F> {
         }
         kept.firsts.insert((size, first), hash);
         true
-    }
-
-    /// Removes the files of a content that nobody knows of.
-    pub(super) fn discard_unknown(&self, hash: ContentHash) {
-        if self.size(hash).is_none() {
-            self.files.discard(self.path(&name_of(hash)));
-            self.files.discard(self.path(&(name_of(hash) + BLOCKS)));
-        }
     }
 
     /// Takes in a content that a start found.

@@ -97,13 +97,13 @@ impl FileSystem for Disk {
         wait_for(move || File::open(path)?.sync_all()).await
     }
 
-    fn discard(&self, path: PathBuf) {
-        let removing = begin(move || match fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => tracing::warn!(path = %path.display(), %error, "a file could not be removed"),
-        });
-        drop(removing);
+    async fn remove(&self, path: &Path) -> io::Result<()> {
+        let path = path.to_owned();
+        wait_for(move || match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        })
+        .await
     }
 }
 

@@ -8,6 +8,7 @@
 mod bulk;
 mod classic;
 mod contents;
+mod discard;
 mod disk;
 mod header;
 mod reading;
@@ -27,7 +28,7 @@ use bytes::Bytes;
 use protocol::id::Millis;
 use std::future::Future;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tokio::task::JoinHandle;
 
 /// A file in a folder.
@@ -88,6 +89,6 @@ pub trait FileSystem: Clone + Send + Sync + 'static {
     /// Returns when the names in a folder are on the disk.
     fn sync_folder(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Removes a file some time soon. Nobody waits for it, so it can be done where nothing can wait.
-    fn discard(&self, path: PathBuf);
+    /// Removes a file, if there is one.
+    fn remove(&self, path: &Path) -> impl Future<Output = io::Result<()>> + Send;
 }

@@ -1,6 +1,6 @@
 //! What a start finds in the folder of contents: contents, uploads that may go on, and what is of no use.
 
-use super::header::{BLOCKS, Header, MAX_HEADER, VALUE, hash_of, name_of, value_at};
+use super::header::{BLOCKS, Header, MAX_HEADER, VALUE, hash_of, value_at};
 use super::upload::{Partial, UNSYNCED};
 use super::{Contents, FileSystem, Listed};
 use protocol::blocks::{Tree, value_of, values_of};
@@ -45,10 +45,10 @@ impl<F: FileSystem> Contents<F> {
             } else if name.starts_with("upload-") && !name.ends_with(BLOCKS) {
                 brought.extend(contents.find_upload(file, beside).await?);
             } else if name.starts_with("classic-") {
-                contents.files.discard(contents.path(name));
+                contents.remove_files(name.strip_suffix(BLOCKS).unwrap_or(name)).await;
             } else if let Some(content) = name.strip_suffix(BLOCKS) {
                 if !listed.contains_key(content) {
-                    contents.files.discard(contents.path(name));
+                    contents.remove_files(content).await;
                 }
             } else {
                 tracing::warn!(name, "this file among the contents is not ours: it is left alone");
@@ -72,8 +72,7 @@ impl<F: FileSystem> Contents<F> {
         let header = header.filter(|header| header.size == file.size);
         let is_named = named.contains(&hash);
         if !is_named && header.as_ref().is_none_or(|header| header.person.is_none()) {
-            self.files.discard(self.path(&file.name));
-            self.files.discard(self.path(&(name_of(hash) + BLOCKS)));
+            self.remove_files(&file.name).await;
             return Ok(None);
         }
         let first = header.as_ref().map(|header| header.first);
@@ -92,8 +91,7 @@ impl<F: FileSystem> Contents<F> {
             super::contents::upload_name(header.transfer) == file.name && header.person.is_some()
         };
         let Some((header, begin)) = read.filter(|(header, _)| is_its(header)) else {
-            self.files.discard(self.path(&file.name));
-            self.files.discard(self.path(&format!("{}{BLOCKS}", file.name)));
+            self.remove_files(&file.name).await;
             return Ok(None);
         };
         let tree = self.verified(&file.name, &header, begin, file.size).await?;

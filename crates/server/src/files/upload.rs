@@ -8,6 +8,7 @@ use protocol::blocks::{BlockHasher, Tree};
 use protocol::id::{BlockValue, ContentHash};
 use protocol::limits::{BLOCK, DEAD_AFTER_MS};
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
@@ -239,11 +240,23 @@ impl<F: FileSystem> Contents<F> {
         if settled.created {
             return Ok((self.files.open(&path).await?, self.files.open(&beside).await?, begin));
         }
-        let file = self.files.create(&path).await?;
-        let values = self.files.create(&beside).await?;
+        let _held = self.hold(name).await;
+        let file = self.create_anew(&path).await?;
+        let values = self.create_anew(&beside).await?;
         self.files.write_at(&values, 0, head).await?;
         settled.created = true;
         Ok((file, values, begin))
+    }
+
+    /// Makes a file in the place of what may be left of an earlier upload that was given up.
+    async fn create_anew(&self, path: &Path) -> io::Result<F::File> {
+        match self.files.create(path).await {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.files.remove(path).await?;
+                self.files.create(path).await
+            }
+            created => created,
+        }
     }
 }
 
@@ -380,31 +393,44 @@ impl<F: FileSystem> Upload<F> {
         self.settled.written().await?;
         wait_for(&mut self.syncing).await?;
         let contents = self.contents.clone();
-        let (files, name) = (&contents.files, contents.path(&self.name));
-        let beside = contents.path(&format!("{}{BLOCKS}", self.name));
+        let (files, name, target) = (&contents.files, contents.path(&self.name), name_of(hash));
+        let is_large = self.partial.header.size > BLOCK;
+        let was_here = contents.size(hash).is_some();
+        if !was_here {
+            self.sync_all(is_large).await?;
+        }
+        // From here on nobody removes files of this name: a content that is here still is when this one is known by it.
+        let held = contents.hold(&target).await;
         if contents.size(hash).is_none() {
-            files.sync(&self.file).await?;
-            let target = name_of(hash);
-            if self.partial.header.size > BLOCK {
-                files.sync(&self.values).await?;
-                files.rename(&beside, &contents.path(&(target.clone() + BLOCKS))).await?;
+            if was_here {
+                self.sync_all(is_large).await?;
+            }
+            if is_large {
+                let beside = contents.path(&format!("{}{BLOCKS}", self.name));
+                files.rename(&beside, &contents.path(&format!("{target}{BLOCKS}"))).await?;
             }
             files.rename(&name, &contents.path(&target)).await?;
             files.sync_folder(&contents.folder).await?;
         }
-        if !contents.settle(&self.name, hash, first) {
+        let is_settled = contents.settle(&self.name, hash, first);
+        drop(held);
+        if !is_settled {
             // It was given up while it was put in its place: nobody will name it.
-            contents.discard_unknown(hash);
+            contents.discard_content(hash);
             return Err(UploadError::Elsewhere);
         }
-        // What is left under the old names, if anything, is of no use.
-        files.discard(name);
-        files.discard(beside);
+        // What is left under the old name, if anything, is of no use.
+        contents.discard_upload(&self.name);
         self.partial.progress.send_replace(Progress {
             settled: self.partial.header.size,
             whole: Some(hash),
             gone: false,
         });
         Ok(())
+    }
+
+    async fn sync_all(&self, is_large: bool) -> io::Result<()> {
+        self.contents.files.sync(&self.file).await?;
+        if is_large { self.contents.files.sync(&self.values).await } else { Ok(()) }
     }
 }

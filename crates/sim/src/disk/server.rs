@@ -256,11 +256,12 @@ impl FileSystem for ServerDisk {
         Ok(())
     }
 
-    fn discard(&self, path: PathBuf) {
+    async fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
-        if state.names.contains_key(&path) {
-            state.change([(&path, None)]);
+        if state.names.contains_key(path) {
+            state.change([(path, None)]);
         }
+        Ok(())
     }
 }
 
@@ -326,7 +327,7 @@ mod tests {
             write(disk, &old, b"o").await;
             disk.sync(&old).await.unwrap();
             disk.sync_folder(Path::new("/")).await.unwrap();
-            disk.discard("/old".into());
+            disk.remove(Path::new("/old")).await.unwrap();
             let node = disk.create(Path::new("/a")).await.unwrap();
             write(disk, &node, b"x").await;
         });
