@@ -2,7 +2,7 @@
 
 use crate::files::ClassicFile;
 use crate::log::LogPiece;
-use crate::store::NewEntry;
+use crate::revisions::Revisions;
 use crate::voice::{self, Label};
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::entry::{Entry, EntryKind};
@@ -28,8 +28,8 @@ pub struct Block {
     pub last: Seq,
     room: RoomId,
     bytes: Bytes,
-    /// Whether an edit is in it, whose words go when its target does.
-    has_edits: bool,
+    /// The targets of the edits in it, whose words go when their target does.
+    edited: Vec<Seq>,
     /// For classic readers that stand elsewhere (0) and in the room (1); made when the first of them asks.
     classic: [OnceLock<ClassicForm>; 2],
 }
@@ -77,17 +77,17 @@ impl Block {
             unreachable!("a block is made only when an entry is there to go into it")
         };
         let bytes = entries_frame(room, entries.len(), body);
-        let has_edits = entries.iter().any(|entry| entry.kind == EntryKind::Edit);
-        Self { first: first.seq, last: last.seq, room, bytes, has_edits, classic: Default::default() }
+        let edits = entries.iter().filter(|entry| entry.kind == EntryKind::Edit);
+        let edited = edits.filter_map(|edit| edit.reply_to).collect();
+        Self { first: first.seq, last: last.seq, room, bytes, edited, classic: Default::default() }
     }
 
-    /// The same entries as they are after an edit or a delete; `None` where nothing changes.
+    /// The same entries as they are after edits and deletes; `None` where nothing changes.
     ///
     /// A longer body may need more blocks.
-    pub fn revised(&self, by: &NewEntry) -> Option<Vec<Self>> {
-        let is_target = by.reply_to.is_some_and(|target| (self.first..=self.last).contains(&target));
-        let has_edit = self.has_edits && by.kind == EntryKind::Delete;
-        if !(is_target || has_edit) {
+    pub fn revised(&self, by: &Revisions<'_>) -> Option<Vec<Self>> {
+        let concerns = by.hits_any_of(self.first, self.last) || self.edited.iter().any(|of| by.deletes(*of));
+        if !concerns {
             return None;
         }
         let mut entries = self.entries();

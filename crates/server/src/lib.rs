@@ -28,6 +28,7 @@ pub mod output;
 pub mod page;
 pub mod people;
 pub mod rate;
+pub mod revisions;
 pub mod room;
 pub mod roster;
 pub mod run;
