@@ -44,3 +44,4 @@ mod slow_store;
 mod startup;
 mod terminal;
 mod thousand;
+mod unseen;

@@ -12,6 +12,7 @@ use server::files::{Contents, Disk};
 use server::hub::FileRules;
 use server::hub::Settings;
 use server::keep::Retention;
+use server::listener::Listen;
 use server::run::serve_until;
 use server::store::{
     Batch, Commit, Hits, MemoryLimits, MemoryStore, Oldest, Query, Read, Snapshot, Store, StoreError,
@@ -91,8 +92,19 @@ impl Here {
 
     /// The same by another clock.
     pub async fn start_at(store: impl Store, clock: Arc<dyn Clock>) -> Self {
+        Self::start_behind(|listener| listener, store, clock, Plaintext::Loopback).await
+    }
+
+    /// The same behind what is made of the listener, for plaintext from there.
+    pub async fn start_behind<L: Listen + 'static>(
+        wrap: impl FnOnce(TcpListener) -> L,
+        store: impl Store,
+        clock: Arc<dyn Clock>,
+        plaintext: Plaintext,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let addr = listener.local_addr().expect("it listens");
+        let listener = wrap(listener);
         let files = tempfile::tempdir().expect("a temporary folder can be made");
         let contents = Contents::new(Disk, files.path().to_owned(), 1 << 20);
         let zone = |_| chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
@@ -107,7 +119,7 @@ impl Here {
             run_key: [7; 16],
         };
         let (stop, stopped) = watch::channel(false);
-        let serving = serve_until(listener, store, contents, clock, settings, Plaintext::Loopback, stopped);
+        let serving = serve_until(listener, store, contents, clock, settings, plaintext, stopped);
         Self { addr, stop, served: tokio::spawn(serving), _files: files }
     }
 

@@ -5,7 +5,7 @@ use crate::store::CredentialHash;
 use protocol::id::{Millis, PersonId, RoomId};
 use protocol::message::{Presence, RosterItem};
 use protocol::name::{NameKey, PersonName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// People that one server knows; strangers with random secrets can't fill its memory.
 const MAX_PEOPLE: usize = 200_000;
@@ -13,8 +13,10 @@ const MAX_PEOPLE: usize = 200_000;
 /// A person.
 #[derive(Debug)]
 pub struct Person {
-    /// What they go by.
+    /// What they go by, as it is stored.
     pub name: PersonName,
+    /// Names that they asked for and that are on their way to the store, in order. They are taken.
+    wanted: VecDeque<PersonName>,
     /// What proves them; `None` for a guest.
     pub credential: Option<CredentialHash>,
     /// What they say about being away.
@@ -39,6 +41,16 @@ pub struct Person {
 }
 
 impl Person {
+    /// What they will go by when all that was accepted is stored.
+    pub fn newest_name(&self) -> &PersonName {
+        self.wanted.back().unwrap_or(&self.name)
+    }
+
+    /// All names that they have taken.
+    fn names(&self) -> impl Iterator<Item = &PersonName> {
+        [&self.name].into_iter().chain(&self.wanted)
+    }
+
     /// Whether others see them.
     pub fn is_online(&self) -> bool {
         self.connections > 0 || self.leaving.is_some()
@@ -87,7 +99,9 @@ impl People {
 
     /// Who goes by this name.
     pub fn named(&self, name: &str) -> Option<PersonId> {
-        self.by_name.get(&NameKey::of(name)).copied()
+        let key = NameKey::of(name);
+        let id = self.by_name.get(&key)?;
+        self.find(*id).filter(|person| person.name.key() == key).map(|_| *id)
     }
 
     /// Whom this credential proves.
@@ -119,8 +133,8 @@ impl People {
         Ok(id)
     }
 
-    /// Gives a person a name; false if it belongs to somebody else.
-    pub fn rename(&mut self, id: PersonId, name: PersonName) -> bool {
+    /// Takes a name for a person, who goes by it once that is stored; false if it belongs to somebody else.
+    pub fn take_name(&mut self, id: PersonId, name: PersonName) -> bool {
         let key = name.key();
         if self.by_name.get(&key).is_some_and(|owner| *owner != id) {
             return false;
@@ -128,16 +142,28 @@ impl People {
         let Some(person) = self.by_id.get_mut(&id) else {
             return false;
         };
-        self.by_name.remove(&person.name.key());
         self.by_name.insert(key, id);
-        person.name = name;
+        person.wanted.push_back(name);
+        true
+    }
+
+    /// A name of a person is stored: they go by it, and their last one is free. False if they did already.
+    pub fn settle_name(&mut self, id: PersonId, name: &str) -> bool {
+        let Some(person) = self.by_id.get_mut(&id) else { return false };
+        let Some(new) = person.wanted.pop_front_if(|wanted| wanted.as_str() == name) else { return false };
+        let old = std::mem::replace(&mut person.name, new).key();
+        if person.names().all(|name| name.key() != old) {
+            self.by_name.remove(&old);
+        }
         true
     }
 
     /// Forgets a person, whose name is free again.
     pub fn remove(&mut self, id: PersonId) -> Option<Person> {
         let person = self.by_id.remove(&id)?;
-        self.by_name.remove(&person.name.key());
+        for name in person.names() {
+            self.by_name.remove(&name.key());
+        }
         if let Some(credential) = person.credential {
             self.by_credential.remove(&credential);
         }
@@ -172,6 +198,7 @@ impl People {
         }
         let person = Person {
             name,
+            wanted: VecDeque::new(),
             credential,
             away: None,
             connections: 0,
@@ -217,9 +244,26 @@ mod tests {
         let mut people = People::default();
         let alice = people.add(&name("alice"), None, Millis(0)).unwrap();
         let bob = people.add(&name("bob"), None, Millis(0)).unwrap();
-        assert!(!people.rename(bob, name("ALICE")));
-        assert!(people.rename(alice, name("ALICE")));
+        assert!(!people.take_name(bob, name("ALICE")));
+        assert!(people.take_name(alice, name("ALICE")) && people.settle_name(alice, "ALICE"));
         assert_eq!(people.named("aLiCe"), Some(alice));
+    }
+
+    #[test]
+    fn a_name_is_taken_at_once_and_shown_when_it_is_stored() {
+        let mut people = People::default();
+        let alice = people.add(&name("alice"), None, Millis(0)).unwrap();
+        let bob = people.add(&name("bob"), None, Millis(0)).unwrap();
+        assert!(people.take_name(alice, name("carol")) && people.take_name(alice, name("alice")));
+        assert!(!people.take_name(bob, name("carol")));
+        assert_eq!((people.named("alice"), people.named("carol")), (Some(alice), None));
+        assert!(!people.settle_name(alice, "alice"), "the other one is stored first");
+        assert!(people.settle_name(alice, "carol"));
+        assert_eq!((people.named("alice"), people.named("carol")), (None, Some(alice)));
+        assert!(!people.take_name(bob, name("alice")), "it was asked for again");
+        assert!(people.settle_name(alice, "alice") && people.take_name(bob, name("carol")));
+        people.remove(bob);
+        assert!(people.take_name(alice, name("bob")) && people.take_name(alice, name("carol")));
     }
 
     #[test]

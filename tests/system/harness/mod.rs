@@ -2,6 +2,7 @@
 //!
 //! Nothing waits a fixed time: each wait is for a condition, gives up after [`PATIENCE`] and says what it saw instead.
 
+mod bent;
 mod binary;
 pub mod bulk;
 mod classic;
@@ -18,6 +19,7 @@ mod server;
 mod transcript;
 mod view;
 
+pub use bent::Bent;
 pub use binary::program;
 pub use classic::{Classic, Shown};
 pub use cli::{Cli, Home};

@@ -169,8 +169,9 @@ impl Hub {
                 self.enter(speaker, room);
             }
             Command::Nick(name) => {
-                let name = self.set_name(person, name.as_str(), now)?;
-                self.tell(speaker, &format!("You are {name} now."));
+                let name = self.set_name(person, name.as_str())?;
+                let text = format!("You are {name} now.");
+                self.send_after_commit(speaker.conn, voice::server_line(&text));
             }
             Command::Away(text) => {
                 self.set_away(person, Some(&text), now)?;

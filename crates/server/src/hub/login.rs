@@ -188,12 +188,12 @@ impl Hub {
         let Some(known) = self.people.find(person) else {
             return;
         };
-        if known.name == *name {
+        if known.newest_name() == name {
             return;
         }
         let credential = known.credential;
         // Whoever was given `alice-2` keeps it while `alice` is taken.
-        if self.people.rename(person, name.clone()) {
+        if self.people.take_name(person, name.clone()) {
             self.sequencer.change(Change::Person { person, name: name.to_string(), credential });
         }
     }

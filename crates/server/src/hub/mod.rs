@@ -348,6 +348,7 @@ impl Hub {
         } else {
             self.changes_stored += changes.len() as u64;
             self.note_reserved(&changes);
+            changes.iter().for_each(|change| self.show_change(change, now));
             // Whoever waited may be gone.
             for waiter in waiters {
                 let _ = waiter.send(Ok(()));
@@ -363,6 +364,21 @@ impl Hub {
             self.trim_next(now);
         }
         self.welcome_arrived(now);
+    }
+
+    /// A change is stored: others see of it what they see by other ways than the log.
+    fn show_change(&mut self, change: &Change, now: Now) {
+        match change {
+            Change::Person { person, name, .. } if self.people.settle_name(*person, name) => {
+                self.stir(*person, now);
+            }
+            Change::Room { room, topic, .. } => {
+                if let Some(found) = self.rooms.find_mut(*room) {
+                    topic.clone_into(&mut found.topic);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Whether the store had room when it was last asked: what needs a write is refused until it has.

@@ -173,7 +173,7 @@ impl Hub {
             StateChange::Away { text } => self.set_away(person, Some(&text), now)?,
             StateChange::Back => self.set_away(person, None, now)?,
             StateChange::Name { name } => {
-                let name = self.set_name(person, &name, now)?;
+                let name = self.set_name(person, &name)?;
                 self.answer_durably(conn, req, Reply::Named { name });
                 return Ok(());
             }
@@ -200,7 +200,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Sets the topic of a room that this person is in.
+    /// Sets the topic of a room that this person is in. It is shown once it is stored.
     pub(super) fn set_topic(
         &mut self,
         person: PersonId,
@@ -213,12 +213,8 @@ impl Hub {
         }
         check_line(text).map_err(|_| Code::BadText)?;
         self.check_space()?;
-        let Some(found) = self.rooms.find_mut(room) else {
-            return Err(Code::NoSuchRoom);
-        };
-        text.clone_into(&mut found.topic);
-        let change = Change::Room { room, shape: found.shape.clone(), topic: text.to_owned() };
-        self.sequencer.change(change);
+        let shape = self.rooms.find(room).ok_or(Code::NoSuchRoom)?.shape.clone();
+        self.sequencer.change(Change::Room { room, shape, topic: text.to_owned() });
         self.append(room, person, EntryKind::Topic, text, now);
         Ok(())
     }

@@ -152,7 +152,7 @@ impl Hub {
             time: now.wall,
             written: post.written,
             person: Some(person),
-            name: self.name_of(person),
+            name: self.author_name(person),
             origin: Some((device, post.counter)),
             kind: post.kind,
             reply_to: post.reply_to,
@@ -202,9 +202,14 @@ impl Hub {
         mention::named(text, |name| self.people.named(name).filter(is_meant))
     }
 
+    /// The name that goes with what a person says now: a new one is stored in front of it.
+    fn author_name(&self, person: PersonId) -> String {
+        self.people.find(person).map(|known| known.newest_name().to_string()).unwrap_or_default()
+    }
+
     /// Appends an entry that no device numbered, such as a topic.
     pub(super) fn append(&mut self, room: RoomId, person: PersonId, kind: EntryKind, text: &str, now: Now) {
-        let name = self.name_of(person);
+        let name = self.author_name(person);
         let body = Bytes::copy_from_slice(text.as_bytes());
         let entry = NewEntry {
             room,

@@ -78,17 +78,16 @@ impl Hub {
         Ok(())
     }
 
-    /// Gives a person a new name, and returns it as it is shown.
-    pub(super) fn set_name(&mut self, person: PersonId, name: &str, now: Now) -> Result<String, Code> {
+    /// Gives a person a new name, and returns it as it will be shown once it is stored.
+    pub(super) fn set_name(&mut self, person: PersonId, name: &str) -> Result<String, Code> {
         let name = PersonName::parse(name).map_err(|_| Code::BadName)?;
         self.check_space()?;
-        if !self.people.rename(person, name.clone()) {
+        if !self.people.take_name(person, name.clone()) {
             return Err(Code::NameTaken);
         }
         let credential = self.people.find(person).and_then(|known| known.credential);
         let name = name.to_string();
         self.sequencer.change(Change::Person { person, name: name.clone(), credential });
-        self.stir(person, now);
         Ok(name)
     }
 

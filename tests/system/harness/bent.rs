@@ -1,0 +1,79 @@
+//! A store in memory that does what a test wants to see.
+
+use protocol::code::Code;
+use protocol::id::{Epoch, Millis, RoomId, Seq};
+use protocol::message::{Durability, Range};
+use server::store::{
+    Batch, Commit, Hits, MemoryLimits, MemoryStore, Oldest, Query, Read, RoomShape, Snapshot, Store,
+    StoreError, StoredRoom,
+};
+use tokio::sync::watch;
+
+/// A store that waits or refuses when it is told to. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Bent {
+    store: MemoryStore,
+    /// Commits wait while this is false.
+    pub open: watch::Sender<bool>,
+    /// It has no room while this is true.
+    pub full: watch::Sender<bool>,
+    /// Public rooms that it says it has: `lobby`, and others beside it.
+    rooms: usize,
+}
+
+impl Bent {
+    /// One that does nothing unusual yet.
+    pub fn new() -> Self {
+        let store = MemoryStore::new(Epoch([1; 16]), MemoryLimits::default());
+        Self { store, open: watch::Sender::new(true), full: watch::Sender::new(false), rooms: 0 }
+    }
+
+    /// One that has so many public rooms.
+    pub fn with_rooms(rooms: usize) -> Self {
+        Self { rooms, ..Self::new() }
+    }
+}
+
+impl Oldest for Bent {
+    fn oldest(&self, room: RoomId) -> Seq {
+        self.store.oldest(room)
+    }
+}
+
+impl Store for Bent {
+    fn durability(&self) -> Durability {
+        Durability::Disk
+    }
+
+    async fn load(&self) -> Result<Snapshot, StoreError> {
+        let mut snapshot = self.store.load().await?;
+        let names = (0..self.rooms).map(|n| if n == 0 { "lobby".to_owned() } else { format!("r{n}") });
+        let room = |(name, n)| StoredRoom {
+            room: RoomId::new(n).expect("counted from 1"),
+            shape: RoomShape::Public { name },
+            topic: String::new(),
+            head: None,
+            time: Millis(0),
+            members: Vec::new(),
+        };
+        snapshot.rooms.extend(names.zip(1..).map(room));
+        Ok(snapshot)
+    }
+
+    async fn append(&self, batch: Batch) -> Result<Commit, StoreError> {
+        let _ = self.open.subscribe().wait_for(|open| *open).await;
+        if !*self.full.borrow() {
+            return self.store.append(batch).await;
+        }
+        let posts = batch.posts.iter().map(|_| Err(Code::DiskFull)).collect();
+        Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new(), untrimmed: Vec::new() })
+    }
+
+    async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {
+        self.store.read(room, range, limit, bytes).await
+    }
+
+    async fn search(&self, query: Query) -> Result<Hits, StoreError> {
+        self.store.search(query).await
+    }
+}
