@@ -32,6 +32,7 @@ sometimes! {
     ResetUnread = "a reset threw away bytes that were not read yet",
     ReconnectUnknown = "a client came back with a post of which it did not know whether it had arrived",
     ReconnectArrived = "a client learned at login that a post had arrived",
+    ForgotWhatArrived = "a script without a memory learned at login that what it forgot had arrived",
     ResumeBehind = "a client resumed behind the head",
     LiveDuringHistory = "an entry was stored while a reader was given older ones",
     ServerDied = "the server's process or machine died",
@@ -81,6 +82,7 @@ impl Sometimes {
                 | Self::SearchedGone
                 | Self::Withdrawn
                 | Self::ClientResent
+                | Self::ForgotWhatArrived
                 | Self::LateReader
                 | Self::LiveDuringHistory
                 | Self::Recalled

@@ -38,6 +38,7 @@ rules! {
     NewestShown = "I15" "in the end everybody sees each line as it is now, and nobody is given what was gone when they asked",
     SearchesFind = "I16" "a search finds all that its asker may read and that matches, and nothing else",
     BeginningTold = "I17" "where a history begins is told, and nothing is missing from there on",
+    NumbersGoOn = "I18" "who has no memory goes on behind the last number that a login was told",
     Converges = "L1" "once everything is healed, all have caught up within 30 s",
     NotTakenForDead = "L3" "nobody whose link works is taken for dead",
     Prompt = "L4" "where that is asked, every line is shown to all within its time",

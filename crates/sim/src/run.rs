@@ -126,6 +126,7 @@ impl<'a> Run<'a> {
             let link = plan.links.get(client.host).map_or((0, 0), |link| (link.up, link.down));
             let looks_away = client.steps.iter().any(|step| matches!(step.op, Op::LookAway { .. }));
             sight.slow = looks_away || link != (0, 0);
+            sight.forgetful = client.forgetful;
         }
         record.pages().prompt_ms = plan.prompt_ms;
         Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0, most_ms }

@@ -61,6 +61,8 @@ pub(crate) struct Sight {
     hindered_at: u64,
     /// Rooms of which it is shown what is new at once.
     live: BTreeSet<u64>,
+    /// It is a script that remembers nothing of what it sent.
+    pub(crate) forgetful: bool,
     /// How often it came as a guest.
     pub(crate) visits: u64,
     /// What its device has on the wire.

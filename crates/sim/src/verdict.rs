@@ -25,6 +25,8 @@ pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<
         }
         let wrong = if !sight.running || !sight.online {
             Some((Rule::Converges, "is not online".to_owned()))
+        } else if client.forgetful {
+            has_no_last_line(pages, sight)
         } else if client.classic {
             classic_is_behind(pages, sight, id)
         } else {
@@ -62,11 +64,8 @@ impl Known {
 }
 
 fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, String)> {
-    if sight
-        .last_line
-        .is_none_or(|token| !matches!(pages.fates.get(&token), Some(Fate::Acked | Fate::Uncertain)))
-    {
-        return Some((Rule::Converges, "could not say a last line".to_owned()));
+    if let Some(wrong) = has_no_last_line(pages, sight) {
+        return Some(wrong);
     }
     if let Some(token) = sight.wire.unsettled(&pages.fates) {
         return Some((Rule::Converges, format!("does not know what became of {token}, which was sent")));
@@ -84,6 +83,12 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
         }
     }
     None
+}
+
+fn has_no_last_line(pages: &Pages, sight: &Sight) -> Option<(Rule, String)> {
+    let is_said = |token| matches!(pages.fates.get(&token), Some(Fate::Acked | Fate::Uncertain));
+    let is_missing = !sight.last_line.is_some_and(is_said);
+    is_missing.then(|| (Rule::Converges, "could not say a last line".to_owned()))
 }
 
 /// The newest entry of a room that a client was shown. Somebody at a prompt is not shown again what another of their

@@ -6,6 +6,7 @@ mod lines;
 mod memory;
 mod native;
 mod orders;
+mod script;
 mod shown;
 
 pub(crate) use orders::{Crash, Orders, Phase};
@@ -94,6 +95,8 @@ impl Actor {
     async fn process(&self, typist: &mut Typist, rng: &mut SmallRng) -> Ended {
         if self.plan.classic {
             classic::process(self, typist).await
+        } else if self.plan.forgetful {
+            script::process(self, typist).await
         } else {
             native::process(self, typist, rng).await
         }

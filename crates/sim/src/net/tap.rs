@@ -139,6 +139,13 @@ impl Tap {
                     pages.fail(Rule::NotTakenForDead, format!("c{client} is told that it was silent"));
                 }
             }
+            ServerMsg::Error { code, about: ty::POST, req, detail, .. } if is_of_numbers(*code) => {
+                let what = format!("c{} is refused post {req}, {detail} is expected", self.client);
+                // A client with a memory sends on behind what was refused before it knows of that.
+                if self.sight(pages).forgetful || *code == Code::OtherContent.number() {
+                    pages.fail(Rule::NumbersGoOn, what);
+                }
+            }
             ServerMsg::Rooms { change: RoomsChange::Removed, rooms, .. } => {
                 let sight = self.sight(pages);
                 rooms.iter().for_each(|info| sight.leave(info.room.value()));
@@ -171,6 +178,13 @@ impl Tap {
             pages.coverage.hit(Sometimes::ReconnectArrived);
         }
         self.ack(last, pages);
+        if self.sight(pages).forgetful {
+            // What was not stored will not be sent again, and its numbers are free.
+            if unknown && arrived {
+                pages.coverage.hit(Sometimes::ForgotWhatArrived);
+            }
+            self.wire(pages).sent.clear();
+        }
     }
 
     fn ack(&mut self, counter: u64, pages: &mut Pages) {
@@ -235,6 +249,11 @@ impl Tap {
 /// Whether it says that somebody was silent for too long.
 fn is_of_the_dead(code: u16) -> bool {
     [Code::Silent, Code::Stalled].iter().any(|dead| dead.number() == code)
+}
+
+/// Whether it says that the number of a post is not the right one.
+fn is_of_numbers(code: u16) -> bool {
+    [Code::OtherContent, Code::OutOfOrder].iter().any(|wrong| wrong.number() == code)
 }
 
 /// Which messages of the server count.

@@ -14,6 +14,9 @@ pub struct ClientPlan {
     /// It never comes: a plan that was made smaller keeps the numbers of those who are left.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub absent: bool,
+    /// It is a script without a memory: when it comes back it knows who it is, and nothing of what it sent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub forgetful: bool,
     /// A person sits in front of it, not a script.
     pub interactive: bool,
     /// What it does, in order.

@@ -115,6 +115,7 @@ impl Shape {
                 person: u16::try_from(person).unwrap_or(u16::MAX),
                 classic,
                 absent: false,
+                forgetful: false,
                 interactive: rng.random(),
                 steps: self.steps(&mut rng, posts, classic, files && at < 4),
             }
@@ -126,7 +127,43 @@ impl Shape {
                 clients[at].person = u16::try_from(at).unwrap_or(u16::MAX);
             }
         }
+        self.make_forgetful(&mut clients, posts);
         clients
+    }
+
+    /// In a third of the seeds a few clients are scripts without a memory, which leave while what they said is on its way.
+    fn make_forgetful(&self, clients: &mut [ClientPlan], posts: usize) {
+        let mut rng = self.rng("forgetful", 0);
+        if !rng.random_ratio(1, 3) {
+            return;
+        }
+        for _ in 0..rng.random_range(1..=4) {
+            let at = rng.random_range(0..clients.len());
+            let is_alone = clients.iter().filter(|other| other.person == clients[at].person).count() == 1;
+            // Whoever brings files, or has another device, is somebody with a memory.
+            if at < 4 || clients[at].classic || !is_alone {
+                continue;
+            }
+            clients[at].forgetful = true;
+            clients[at].steps = self.script(&mut rng, posts);
+        }
+    }
+
+    fn script(&self, rng: &mut SmallRng, posts: usize) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let mut said = 0;
+        while said < posts {
+            let at = rng.random_range(500..self.safety_ms - 2_000);
+            let lines = rng.random_range(1..=6);
+            said += lines as usize;
+            steps.push(Step { at, op: Op::Say { lines, bytes: rng.random_range(0..200) } });
+            if rng.random_ratio(2, 3) {
+                let away_ms = rng.random_range(0..60);
+                steps.push(Step { at: at + rng.random_range(0..150), op: Op::Leave { away_ms } });
+            }
+        }
+        steps.sort_by_key(|step| step.at);
+        steps
     }
 
     fn has_files(&self) -> bool {

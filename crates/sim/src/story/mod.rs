@@ -87,6 +87,7 @@ impl Story {
                 person,
                 classic,
                 absent: false,
+                forgetful: false,
                 interactive,
                 steps: Vec::new(),
             });
@@ -105,6 +106,7 @@ impl Story {
             person,
             classic: false,
             absent: false,
+            forgetful: false,
             interactive,
             steps,
         });
