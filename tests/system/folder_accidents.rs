@@ -19,17 +19,17 @@ type Accident = fn(&Path);
 const LINES: usize = 20;
 
 /// Runs `natterd` on a folder.
-async fn natterd(data: &Path, args: &[&str]) -> Finished {
+pub(super) async fn natterd(data: &Path, args: &[&str]) -> Finished {
     let data = data.to_str().expect("temporary folders have plain names");
     run("natterd", &[args, &["--data", data]].concat()).await
 }
 
 /// Tries to serve a folder.
-async fn serve(data: &Path, more: &[&str]) -> Finished {
+pub(super) async fn serve(data: &Path, more: &[&str]) -> Finished {
     natterd(data, &[&["--host", "127.0.0.1", "-p", "0"], more].concat()).await
 }
 
-fn check(finished: &Finished, code: i32, said: &[&str]) {
+pub(super) fn check(finished: &Finished, code: i32, said: &[&str]) {
     assert_eq!(finished.code, Some(code), "{finished:?}");
     for part in said {
         let all = [&finished.out[..], &finished.err[..]].concat();
@@ -38,15 +38,15 @@ fn check(finished: &Finished, code: i32, said: &[&str]) {
 }
 
 /// A folder in which a server was killed: with lines, of which some are in the log of commits only, and a file.
-struct Served {
-    folder: TempDir,
-    saved: PathBuf,
-    texts: Vec<String>,
+pub(super) struct Served {
+    pub(super) folder: TempDir,
+    pub(super) saved: PathBuf,
+    pub(super) texts: Vec<String>,
     content: PathBuf,
 }
 
 impl Served {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
         let data = folder.path().join("data");
         let mut server = Server::start_in(&data).await;
@@ -67,12 +67,12 @@ impl Served {
         Self { folder, saved, texts, content: PathBuf::from("contents").join(name) }
     }
 
-    fn path(&self) -> PathBuf {
+    pub(super) fn path(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// A copy of it after an accident.
-    fn after(&self, name: &str, accident: impl FnOnce(&Path)) -> PathBuf {
+    pub(super) fn after(&self, name: &str, accident: impl FnOnce(&Path)) -> PathBuf {
         let copy = self.folder.path().join(name);
         fs::create_dir(&copy).expect("it is new");
         for file in files(&self.path()) {
@@ -103,7 +103,7 @@ impl Served {
 }
 
 /// All files but the lock, whose owner changes.
-fn all_files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(super) fn all_files(data: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let files = files(data).into_iter().filter(|file| !file.ends_with("lock"));
     files.map(|file| (file.clone(), fs::read(&file).expect("it is there"))).collect()
 }

@@ -12,6 +12,7 @@ mod classic_talk;
 mod codes;
 mod conversation;
 mod copies;
+mod data_of_others;
 mod document;
 mod drain;
 mod errand_waits;

@@ -141,7 +141,7 @@ async fn help_tells_what_each_command_does() {
         Usage: natterd backup [OPTIONS] <FILE>
 
         Arguments:
-          <FILE>  The file
+          <FILE>  The file; - writes it to stdout
 
         Read everything and tell what is damaged; the server may be running
 

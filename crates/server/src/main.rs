@@ -1,11 +1,15 @@
 //! `natterd`, the server program.
 
 use clap::Parser;
+use rustix::fs::Mode;
+use rustix::process::umask;
 use server::config::{Config, usage_line};
 use std::io::{self, Write};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // What people say to each other is nobody else's on this machine: databases, backups and whatever is made later.
+    umask(Mode::RWXG | Mode::RWXO);
     match Config::try_parse() {
         Ok(config) => match &config.command {
             None => server::run::run(&config),

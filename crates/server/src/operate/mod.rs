@@ -4,13 +4,15 @@ mod progress;
 
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, random_epoch};
+use crate::files::TemporaryFolder;
 use crate::store::{
     Compacted, Folder, FolderError, OperateError, Report, Task, backup, compact, export, restore,
     verify_backup, verify_folder,
 };
 use clap::Subcommand;
 use progress::Progress;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use thiserror::Error;
@@ -20,7 +22,7 @@ use thiserror::Error;
 pub enum Command {
     /// Write everything, files included, to one new file; the server may be running
     Backup {
-        /// The file
+        /// The file; - writes it to stdout
         file: PathBuf,
     },
     /// Make a data folder out of a backup; clients are told that it is a new history
@@ -60,6 +62,17 @@ pub enum CommandError {
     /// The output can't be written.
     #[error("the output can't be written: {0}")]
     Output(io::Error),
+    /// A backup would go to a terminal.
+    #[error("a backup is nothing to look at, and stdout is a terminal")]
+    Terminal,
+    /// There is no place for a file that is needed for a while.
+    #[error("can't use a folder for temporary files in '{}': {source}", path.display())]
+    Temporary {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// No random numbers.
     #[error("the system refused random numbers: {0}")]
     Random(io::Error),
@@ -86,6 +99,8 @@ impl CommandError {
             Self::Operate(error) => error.hint(),
             Self::Damaged(..) => "restore a backup, or export what can be read",
             Self::Output(_) => "write it somewhere else",
+            Self::Terminal => "name a file, or have another program read it: natterd backup - | …",
+            Self::Temporary { .. } => "name another place with --temp, before the word backup",
             Self::Random(_) => "check the limits of this process",
         }
     }
@@ -96,6 +111,7 @@ impl CommandError {
             Self::Operate(
                 OperateError::Exists { .. } | OperateError::NoSuchRoom { .. } | OperateError::NoLog { .. },
             )
+            | Self::Terminal
             | Self::Folder(FolderError::Missing { .. } | FolderError::Foreign { .. }) => 1,
             _ => 3,
         }
@@ -106,7 +122,7 @@ impl CommandError {
 pub fn run(config: &Config, command: &Command) -> ExitCode {
     let data = config.data.clone().unwrap_or_else(Folder::default_path);
     let mut progress = Progress::default();
-    let done = carry_out(&data, command, &mut progress);
+    let done = carry_out(config, &data, command, &mut progress);
     progress.end();
     match done {
         // A closed pipe is how a reader says that this was enough.
@@ -119,10 +135,19 @@ pub fn run(config: &Config, command: &Command) -> ExitCode {
     }
 }
 
-fn carry_out(data: &Path, command: &Command, progress: &mut Progress) -> Result<(), CommandError> {
+fn carry_out(
+    config: &Config,
+    data: &Path,
+    command: &Command,
+    progress: &mut Progress,
+) -> Result<(), CommandError> {
     let tell = &mut |stage: &_| progress.tell(stage);
     let mut task = Task::new(tell).at(SystemClock::start().now().wall);
     match command {
+        Command::Backup { file } if file.as_os_str() == "-" => {
+            let parent = config.temp.clone().unwrap_or_else(std::env::temp_dir);
+            backup_to_stdout(&Folder::look(data)?, &parent, &mut task)
+        }
         Command::Backup { file } => {
             let report = backup(&Folder::look(data)?, file, &mut task)?;
             tell_report(file, &report)
@@ -149,6 +174,29 @@ fn carry_out(data: &Path, command: &Command, progress: &mut Progress) -> Result<
     }
 }
 
+/// Writes a backup to a temporary file, reads it again, and hands it on to whoever reads stdout. A backup is written
+/// here and there, so it can't go there at once.
+fn backup_to_stdout(folder: &Folder, parent: &Path, task: &mut Task<'_>) -> Result<(), CommandError> {
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        return Err(CommandError::Terminal);
+    }
+    let id = random_epoch().map_err(CommandError::Random)?;
+    let id = format!("{:032x}", u128::from_be_bytes(id.0));
+    let failed = |source| CommandError::Temporary { path: parent.to_owned(), source };
+    let temporary = TemporaryFolder::create(parent, &id).map_err(failed)?;
+    let file = temporary.path().join("backup");
+    let report = backup(folder, &file, task)?;
+    if !report.findings.is_empty() {
+        // They tell where it is from; the file is gone.
+        return notify_report(folder.path(), &report, &mut io::stderr());
+    }
+    let mut backup = File::open(&file).map_err(failed)?;
+    // Half a backup is none: whoever stops reading is told.
+    io::copy(&mut backup, &mut stdout).and_then(|_| stdout.flush()).map_err(CommandError::Output)?;
+    notify_report(Path::new("stdout"), &report, &mut io::stderr())
+}
+
 fn verify(path: &Path, task: &mut Task<'_>) -> Result<Report, CommandError> {
     if path.is_file() {
         return Ok(verify_backup(path, task)?);
@@ -161,7 +209,12 @@ fn verify(path: &Path, task: &mut Task<'_>) -> Result<Report, CommandError> {
 }
 
 fn tell_report(path: &Path, report: &Report) -> Result<(), CommandError> {
-    say(&words(path, report))?;
+    notify_report(path, report, &mut io::stdout())
+}
+
+fn notify_report(path: &Path, report: &Report, out: &mut impl Write) -> Result<(), CommandError> {
+    let written = out.write_all(words(path, report).as_bytes()).and_then(|()| out.flush());
+    written.or_else(ignore_closed).map_err(CommandError::Output)?;
     match report.findings.len() {
         0 => Ok(()),
         count => Err(CommandError::Damaged(path.to_owned(), count)),

@@ -6,8 +6,8 @@ use super::folder::Folder;
 use super::load::{Loaded, load};
 use super::schema::{self, Unusable};
 use super::verify::{self, Report};
-use super::{Expiry, MissingFiles, OperateError, Task, number, reader, traces, writer};
-use crate::files::write_blocks;
+use super::{Expiry, MissingFiles, OperateError, Task, names, number, reader, traces, writer};
+use crate::files::{open_folder, write_blocks};
 use protocol::id::{ContentHash, Epoch, Millis};
 use protocol::message::Durability;
 use rusqlite::{Connection, params};
@@ -35,6 +35,9 @@ pub fn backup(folder: &Folder, file: &Path, task: &mut Task<'_>) -> Result<Repor
     }
     let part = with_suffix(file, ".part");
     let failed = |path: &Path, fault: Fault| OperateError::from_fault(path, fault);
+    if !names::may_be_replaced(&part).map_err(|error| failed(&part, error.into()))? {
+        return Err(OperateError::Exists { path: part });
+    }
     remove_database(&part).map_err(|error| failed(&part, error.into()))?;
     let written = write(folder, &part, task).and_then(|()| verify::verify_backup(&part, task));
     let report = match written {
@@ -202,7 +205,7 @@ fn write_expiry(from: &Connection, folder: &Folder, loaded: &Loaded) -> Result<(
 }
 
 fn restore_contents(db: &Connection, folder: &Path, task: &mut Task<'_>) -> Result<(), Fault> {
-    fs::create_dir_all(folder)?;
+    open_folder(folder)?;
     let mut statement = db.prepare("SELECT number, hash FROM content ORDER BY number")?;
     let contents = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 32]>(1)?)))?;
     let contents = contents.collect::<Result<Vec<_>, _>>()?;

@@ -11,8 +11,8 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
-const MAGIC: [u8; 8] = *b"ntexpir1";
-const LEN: usize = 32;
+pub(super) const MAGIC: [u8; 8] = *b"ntexpir1";
+pub(super) const LEN: usize = 32;
 
 /// How long contents were kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

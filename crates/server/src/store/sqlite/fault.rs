@@ -64,6 +64,13 @@ impl Fault {
         }
     }
 
+    /// Whether something can't be written that would have to be.
+    pub fn is_read_only(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+        let Self::Sql(error) = self else { return false };
+        matches!(error.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly))
+    }
+
     /// Whether a file is no database at all.
     pub fn is_foreign(&self) -> bool {
         let Self::Sql(error) = self else { return false };

@@ -1,6 +1,7 @@
 //! The data folder: where it is, what lies in it, and that only one program writes to it.
 
 use super::lock::{Locks, Refused};
+use super::names;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -25,7 +26,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// Something of somebody else's has a name that would be written to.
-    #[error("'{}' was not written by natterd, which would write a file of that name", path.display())]
+    #[error("'{}' is not natterd's, which would write something of that name", path.display())]
     Foreign {
         /// What has that name.
         path: PathBuf,
@@ -123,9 +124,20 @@ impl Folder {
 
     fn take_locks(path: &Path, writes: bool) -> Result<Self, FolderError> {
         let mut folder = Self { path: path.to_owned(), locks: None };
+        if writes {
+            // Before anything is written, the lock included.
+            match names::find_foreign(&folder) {
+                Ok(None) => {}
+                Ok(Some(path)) => return Err(FolderError::Foreign { path }),
+                Err(source) => return Err(FolderError::Io { path: path.to_owned(), source }),
+            }
+        }
         let database = folder.has_database().then(|| folder.database());
         let locks = Locks::take(path, database.as_deref(), writes);
         folder.locks = Some(locks.map_err(|refused| FolderError::refused(path, refused))?);
+        if writes {
+            names::protect(&folder);
+        }
         Ok(folder)
     }
 
@@ -184,6 +196,16 @@ impl Folder {
     /// What tells how much was acknowledged.
     pub fn witness(&self) -> PathBuf {
         self.path.join("witness")
+    }
+
+    /// All that is written here, but what is in a folder of its own.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
+        let databases = ["natter.db", "natter.db.part", "search.db"];
+        let logs = databases
+            .iter()
+            .flat_map(|name| ["", "-wal", "-shm", "-journal"].map(|end| format!("{name}{end}")));
+        let others = ["witness", "expiry", "lock", "contents"].map(str::to_owned);
+        logs.chain(others).map(|name| self.path.join(name)).collect()
     }
 
     /// What tells which contents may be gone.

@@ -34,6 +34,7 @@ mod indexer;
 mod load;
 mod lock;
 mod mark;
+mod names;
 mod number;
 mod open;
 mod operate;

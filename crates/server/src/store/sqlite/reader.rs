@@ -70,6 +70,52 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Fault> {
     Ok(db)
 }
 
+/// A connection to a database that nobody writes to, also where nothing can be written.
+///
+/// SQLite needs a file beside a database with a write-ahead log, in which all who use it find what is in the log. It
+/// makes it where it can. If it can't, and the log is empty, the database is all there is; else the log is read alone,
+/// as by a program that has it for itself, and without the locks for which it would have to write.
+pub(super) fn connect_to_verify(path: &Path) -> Result<Connection, Fault> {
+    let can_open = |db: Connection| {
+        db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(db)
+    };
+    match connect(path).and_then(can_open) {
+        Err(fault) if fault.is_read_only() => {}
+        // What else is wrong with it is told by what is read from it.
+        _ => return connect(path),
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let db = if std::fs::metadata(log).map_or(0, |found| found.len()) == 0 {
+        connect_to_unchanging(path)?
+    } else {
+        let db = Connection::open_with_flags_and_vfs(path, flags, "unix-none")?;
+        db.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+        db
+    };
+    db.pragma_update(None, "cell_size_check", true)?;
+    Ok(db)
+}
+
+/// A connection to a file that does not change: what is in a log beside it is not seen, and nothing is written there.
+pub(super) fn connect_to_unchanging(path: &Path) -> Result<Connection, Fault> {
+    let mut uri = "file:".to_owned();
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'/' | b'.' | b'-' | b'_' | b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => {
+                uri.push(char::from(*byte));
+            }
+            other => uri.push_str(&format!("%{other:02x}")),
+        }
+    }
+    uri.push_str("?immutable=1");
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    Ok(Connection::open_with_flags(uri, flags)?)
+}
+
 /// A connection that searches: it reads the index as well.
 pub(super) fn connect_to_search(path: &Path, index: &Path) -> Result<Connection, Fault> {
     let db = connect(path)?;

@@ -6,7 +6,7 @@ use protocol::id::Epoch;
 use rusqlite::Connection;
 
 /// Marks a log as ours in its header: "nttr".
-const APPLICATION: i32 = 0x6e74_7472;
+pub(super) const APPLICATION: i32 = 0x6e74_7472;
 
 /// Marks a backup: "nttb".
 pub(super) const BACKUP: i32 = 0x6e74_7462;

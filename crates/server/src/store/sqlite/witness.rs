@@ -11,8 +11,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-const MAGIC: [u8; 8] = *b"nttrack1";
-const LEN: usize = 40;
+pub(super) const MAGIC: [u8; 8] = *b"nttrack1";
+pub(super) const LEN: usize = 40;
 
 /// The open file.
 #[derive(Debug)]
