@@ -1,4 +1,4 @@
-//! What operators do beside serving: backup, restore, verify, export, compact.
+//! What operators do beside serving: backup, restore, verify, repair, export, compact.
 
 mod progress;
 
@@ -6,8 +6,8 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::{Config, random_epoch};
 use crate::files::TemporaryFolder;
 use crate::store::{
-    Compacted, Folder, FolderError, OperateError, Report, Task, backup, compact, export, restore,
-    verify_backup, verify_folder,
+    Compacted, Exported, Folder, FolderError, OperateError, Repaired, Report, Task, backup, compact, export,
+    repair, restore, verify_backup, verify_folder,
 };
 use clap::Subcommand;
 use progress::Progress;
@@ -35,6 +35,8 @@ pub enum Command {
         /// A data folder or a backup [default: the data folder]
         path: Option<PathBuf>,
     },
+    /// Make a damaged data folder whole; what is lost says so in its place. The server must not be running
+    Repair,
     /// Write all messages of a room to stdout
     Export {
         /// Its name, or the number of a conversation of two
@@ -59,6 +61,14 @@ pub enum CommandError {
     /// Something is damaged. It was told what.
     #[error("{what} is damaged: {count} findings", what = .0.display(), count = .1)]
     Damaged(PathBuf, usize),
+    /// Everything was written but what is damaged.
+    #[error("everything is written but {count} damaged messages, {what}")]
+    Incomplete {
+        /// How many.
+        count: u64,
+        /// What is in their places.
+        what: &'static str,
+    },
     /// The output can't be written.
     #[error("the output can't be written: {0}")]
     Output(io::Error),
@@ -97,7 +107,8 @@ impl CommandError {
             }
             Self::Folder(_) => "name the folder of a server with --data",
             Self::Operate(error) => error.hint(),
-            Self::Damaged(..) => "restore a backup, or export what can be read",
+            Self::Damaged(..) => "restore a backup, or run natterd repair: all else stays as it is",
+            Self::Incomplete { .. } => "run natterd verify to see which, and natterd repair",
             Self::Output(_) => "write it somewhere else",
             Self::Terminal => "name a file, or have another program read it: natterd backup - | …",
             Self::Temporary { .. } => "name another place with --temp, before the word backup",
@@ -150,7 +161,8 @@ fn carry_out(
         }
         Command::Backup { file } => {
             let report = backup(&Folder::look(data)?, file, &mut task)?;
-            tell_report(file, &report)
+            tell_report(file, &report)?;
+            tell_damaged(report.damaged, "in whose place the backup says so")
         }
         Command::Restore { file } => {
             let epoch = random_epoch().map_err(CommandError::Random)?;
@@ -162,10 +174,17 @@ fn carry_out(
             let report = verify(path, &mut task)?;
             tell_report(path, &report)
         }
+        Command::Repair => {
+            let epoch = random_epoch().map_err(CommandError::Random)?;
+            let repaired = repair(&Folder::lock(data)?, epoch, &mut task)?;
+            say(&repair_words(&repaired))?;
+            tell_report(data, &repaired.report)
+        }
         Command::Export { room, .. } => {
             let mut out = io::BufWriter::new(io::stdout().lock());
-            export(&Folder::look(data)?, room, &mut out, &mut task)?;
-            out.flush().or_else(ignore_closed).map_err(CommandError::Output)
+            let Exported { damaged, .. } = export(&Folder::look(data)?, room, &mut out, &mut task)?;
+            out.flush().or_else(ignore_closed).map_err(CommandError::Output)?;
+            tell_damaged(damaged, "which are left out")
         }
         Command::Compact => {
             let Compacted { before, after } = compact(&Folder::lock(data)?, &mut task)?;
@@ -221,8 +240,26 @@ fn notify_report(path: &Path, report: &Report, out: &mut impl Write) -> Result<(
     }
 }
 
+/// What was written is whole but for these.
+fn tell_damaged(count: u64, what: &'static str) -> Result<(), CommandError> {
+    if count == 0 { Ok(()) } else { Err(CommandError::Incomplete { count, what }) }
+}
+
+fn repair_words(repaired: &Repaired) -> String {
+    let Repaired { before, notes, holes, .. } = repaired;
+    let mut lines: Vec<_> = notes.iter().map(|note| format!("note: {note}")).collect();
+    match before {
+        None => lines.push("nothing is damaged".to_owned()),
+        Some(before) => {
+            lines.push(format!("{holes} messages are lost, and say so in their places"));
+            lines.push(format!("everything is as it was before in {}", before.display()));
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
 fn words(path: &Path, report: &Report) -> String {
-    let Report { entries, rooms, people, devices, contents, findings, notes } = report;
+    let Report { entries, rooms, people, devices, contents, findings, notes, .. } = report;
     let mut lines = vec![format!(
         "{}: {entries} messages in {rooms} rooms, {people} people with {devices} devices, {contents} files",
         path.display()

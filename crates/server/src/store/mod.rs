@@ -15,8 +15,9 @@ pub use memory::{MemoryLimits, MemoryStore};
 pub use query::{Hits, Query, Read, nearest};
 pub use snapshot::{Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom};
 pub use sqlite::{
-    Compacted, Expiry, Folder, FolderError, MissingFiles, OpenError, OperateError, Options, Report,
-    SqliteStore, Stage, Task, backup, compact, export, restore, verify_backup, verify_folder,
+    Compacted, Expiry, Exported, Folder, FolderError, MissingFiles, OpenError, OperateError, Options,
+    Repaired, Report, SqliteStore, Stage, Task, backup, compact, export, repair, restore, verify_backup,
+    verify_folder,
 };
 pub use words::{Words, folded, searchable};
 

@@ -39,19 +39,21 @@ pub fn backup(folder: &Folder, file: &Path, task: &mut Task<'_>) -> Result<Repor
         return Err(OperateError::Exists { path: part });
     }
     remove_database(&part).map_err(|error| failed(&part, error.into()))?;
-    let written = write(folder, &part, task).and_then(|()| verify::verify_backup(&part, task));
+    let written =
+        write(folder, &part, task).and_then(|damaged| Ok((damaged, verify::verify_backup(&part, task)?)));
     let report = match written {
-        Ok(report) if report.findings.is_empty() => report,
+        Ok((damaged, report)) if report.findings.is_empty() => Report { damaged, ..report },
         other => {
             let _ = fs::remove_file(&part);
-            return other;
+            return other.map(|(_, report)| report);
         }
     };
     fs::rename(&part, file).and_then(|()| sync_parent(file)).map_err(|error| failed(file, error.into()))?;
     Ok(report)
 }
 
-fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<(), OperateError> {
+/// Writes it, and tells how many entries are damaged.
+fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<u64, OperateError> {
     let source = folder.database();
     let failed = |fault| OperateError::from_fault(&source, fault);
     if !folder.has_database() {
@@ -64,7 +66,8 @@ fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<(), Operat
     let mut to = create(part, loaded.record.epoch).map_err(|fault| OperateError::from_fault(part, fault))?;
     let entries = loaded.heads.values().map(super::head::Head::len).sum();
     task.begin("copying", "entries", entries);
-    copy(&from, &mut to, &mut loaded, |n| task.advance(n)).map_err(failed)?;
+    let damaged =
+        copy(&from, &mut to, &mut loaded, None, |n| task.advance(n)).map_err(failed)?.holes.len() as u64;
     drop(from);
     store_contents(&mut to, &folder.contents(), &loaded, task)
         .map_err(|fault| OperateError::from_fault(part, fault))?;
@@ -72,7 +75,8 @@ fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<(), Operat
     // Nothing was synced while it was written: all of it is now.
     File::open(part)
         .and_then(|file| file.sync_all())
-        .map_err(|error| OperateError::from_fault(part, error.into()))
+        .map_err(|error| OperateError::from_fault(part, error.into()))?;
+    Ok(damaged)
 }
 
 fn create(path: &Path, epoch: Epoch) -> Result<Connection, Fault> {
@@ -182,7 +186,7 @@ fn fill(file: &Path, folder: &Folder, part: &Path, epoch: Epoch, task: &mut Task
     schema::migrate(&mut to, epoch).map_err(|_| Fault::damaged("a new database is not what it should be"))?;
     let entries = loaded.heads.values().map(super::head::Head::len).sum();
     task.begin("restoring", "entries", entries);
-    copy(&from, &mut to, &mut loaded, |n| task.advance(n))?;
+    copy(&from, &mut to, &mut loaded, None, |n| task.advance(n))?;
     super::checkpoint::truncate(&to)?;
     drop(to);
     // Its log is empty, and would belong to nobody under its later name.
@@ -228,17 +232,17 @@ fn restore_contents(db: &Connection, folder: &Path, task: &mut Task<'_>) -> Resu
     Ok(())
 }
 
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
 }
 
-fn remove_database(path: &Path) -> io::Result<()> {
+pub(super) fn remove_database(path: &Path) -> io::Result<()> {
     remove_all(path, &["", "-wal", "-shm"])
 }
 
-fn remove_all(path: &Path, suffixes: &[&str]) -> io::Result<()> {
+pub(super) fn remove_all(path: &Path, suffixes: &[&str]) -> io::Result<()> {
     let mut paths = suffixes.iter().map(|suffix| with_suffix(path, suffix));
     paths.try_for_each(|path| fs::remove_file(path).or_else(ignore_missing))
 }

@@ -3,36 +3,71 @@
 //! The small tables are read in one moment, which decides what is copied; entries follow in slices, each in a short
 //! transaction, so that a running server is not kept from anything. What happens to entries meanwhile (an edit, a
 //! delete, a trim) is copied as it is by then, and what the small tables know of entries is made from what was copied.
-//! So the copy is whole in itself, and never knows a text that was deleted before its entry's turn came.
+//! So the copy is whole in itself, and never knows a text that was deleted before its entry's turn came. A damaged entry
+//! is none in the copy: there is one that says so in its place.
 
 use super::entry::{self, Kept};
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::file;
 use super::head::Head;
 use super::load::Loaded;
-use super::number::{int, key_of};
+use super::number::int;
+use super::slots::slots;
 use super::table::{DEVICE, EDIT, FETCHED, MEMBER, MENTION, PERSON, ROOM, Seal};
+use super::unique::Unique;
 use crate::store::{RoomShape, Snapshot, weight};
 use protocol::entry::{EntryKind, Revision};
-use protocol::id::{RoomId, Seq};
+use protocol::id::{Millis, RoomId, Seq};
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
 
 /// Entries that are copied at once.
 const SLICE: u64 = 2_000;
 
-/// Copies everything that `loaded` knows, whose seal it makes anew. `progress` is told of each slice.
+/// An entry that is damaged: the copy says so in its place.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Hole {
+    /// Its place among all entries is below this one, that of the next entry of the room.
+    below: u64,
+    room: RoomId,
+    seq: Seq,
+    time: Millis,
+    /// Its place is at least this one.
+    from: u64,
+}
+
+/// What became of damaged entries.
+#[derive(Debug, Default)]
+pub(super) struct Copied {
+    /// Those that are lost: in their places the copy has entries that say so.
+    pub holes: Vec<(RoomId, Seq)>,
+    /// Those that are in the copy what they were.
+    pub corrected: Vec<(RoomId, Seq)>,
+}
+
+/// Copies everything that `loaded` knows, whose seal it makes anew. `progress` is told of each slice. With a `bench`,
+/// an empty log to try things in, damaged entries are corrected where that is possible.
 pub(super) fn copy(
     from: &Connection,
     to: &mut Connection,
     loaded: &mut Loaded,
+    bench: Option<&Connection>,
     mut progress: impl FnMut(u64),
-) -> Result<(), Fault> {
+) -> Result<Copied, Fault> {
     let mut seal = Seal::default();
     let transaction = to.transaction()?;
+    let (mut holes, mut places) = (Vec::new(), Unique::default());
+    let mut result = Copied::default();
     for (room, head) in &mut loaded.heads {
-        *head = copy_room(from, &transaction, &mut seal, *room, *head, &mut progress)?;
+        let end = loaded.record.places;
+        let mut copier = Copier::new(from, &transaction, *room, *head, end, &mut places);
+        copier.bench = bench;
+        *head = copier.copy(&mut seal, &mut progress)?;
+        holes.append(&mut copier.holes);
+        result.corrected.extend(copier.corrected.iter().map(|seq| (*room, *seq)));
     }
+    result.holes.extend(holes.iter().map(|hole| (hole.room, hole.seq)));
+    fill(&transaction, holes, &places)?;
     copy_fetched(&transaction, &mut seal, &loaded.snapshot)?;
     copy_people(&transaction, &mut seal, &loaded.snapshot)?;
     copy_rooms(&transaction, &mut seal, loaded)?;
@@ -40,62 +75,156 @@ pub(super) fn copy(
     loaded.record.seal = seal;
     loaded.record.write(&transaction)?;
     transaction.commit()?;
-    Ok(())
+    Ok(result)
 }
 
-/// Copies a room's entries, and tells where its log begins and ends by then.
-fn copy_room(
-    from: &Connection,
-    to: &Connection,
-    seal: &mut Seal,
+/// Copies one room.
+struct Copier<'a> {
+    from: &'a Connection,
+    to: &'a Connection,
     room: RoomId,
     head: Head,
-    progress: &mut impl FnMut(u64),
-) -> Result<Head, Fault> {
-    let mut copied = Head { first: head.first, last: None, time: head.time, bytes: 0 };
-    let end = head.first.value() + head.len();
-    let mut at = head.first.value();
-    let mut deleted = BTreeSet::new();
-    while at < end {
-        let slice = slice(from, room, at, end.min(at + SLICE))?;
-        if slice.is_empty() && Head::find(from, room)?.is_some_and(|now| now.first.value() > at) {
-            // It was trimmed meanwhile.
-            at += SLICE;
-            continue;
-        }
-        for kept in slice {
-            let seq = kept.entry.seq;
-            if copied.last.is_none() {
-                copied.first = seq;
-            } else if copied.last != seq.before() {
-                return Err(Fault::damaged(format!("entries of room {room} before {seq} are missing")));
-            }
-            copied.last = Some(seq);
-            copied.bytes += weight(&kept.entry) as u64;
-            if kept.entry.revision == Revision::Deleted {
-                deleted.insert(seq);
-            }
-            kept.insert(to)?;
-            derive(to, seal, &kept, copied.first, &deleted)?;
-        }
-        progress(SLICE.min(end - at));
-        at += SLICE;
-    }
-    if copied.last != head.last {
-        return Err(Fault::damaged(format!("the last entries of room {room} are missing")));
-    }
-    copied.write(to, seal, room)?;
-    Ok(copied)
+    /// No entry has this place or a later one.
+    end: u64,
+    places: &'a mut Unique,
+    /// What was copied so far.
+    copied: Head,
+    deleted: BTreeSet<Seq>,
+    holes: Vec<Hole>,
+    corrected: Vec<Seq>,
+    bench: Option<&'a Connection>,
+    /// The place after that of the last sound entry, and its time.
+    after: u64,
+    time: Option<Millis>,
 }
 
-fn slice(db: &Connection, room: RoomId, from: u64, to: u64) -> Result<Vec<Kept>, Fault> {
-    let mut statement = db.prepare_cached(entry::OLDEST_FIRST)?;
-    let mut rows = statement.query(params![key_of(room, from), key_of(room, to) - 1])?;
-    let mut slice = Vec::new();
-    while let Some(row) = rows.next()? {
-        slice.push(entry::read(row)?);
+impl<'a> Copier<'a> {
+    fn new(
+        from: &'a Connection,
+        to: &'a Connection,
+        room: RoomId,
+        head: Head,
+        end: u64,
+        places: &'a mut Unique,
+    ) -> Self {
+        let copied = Head { first: head.first, last: None, time: head.time, bytes: 0 };
+        Self {
+            from,
+            to,
+            room,
+            head,
+            end,
+            places,
+            copied,
+            deleted: BTreeSet::new(),
+            holes: Vec::new(),
+            corrected: Vec::new(),
+            bench: None,
+            after: 0,
+            time: None,
+        }
     }
-    Ok(slice)
+
+    /// Copies a room's entries, and tells where its log begins and ends by then.
+    fn copy(&mut self, seal: &mut Seal, progress: &mut impl FnMut(u64)) -> Result<Head, Fault> {
+        let end = self.head.first.value() + self.head.len();
+        let mut at = self.head.first.value();
+        while at < end {
+            let to = end.min(at + SLICE);
+            let (first, slice) = slice(self.from, self.room, at, to)?;
+            for (number, slot) in (first..).zip(slice) {
+                let seq = Seq::new(number).ok_or_else(|| Fault::damaged("the numbers of a room ran out"))?;
+                if self.copied.last.is_none() {
+                    self.copied.first = seq;
+                }
+                self.copied.last = Some(seq);
+                match slot {
+                    Some(kept) => self.take(&kept, seal)?,
+                    None => self.take_damaged(seq, seal)?,
+                }
+            }
+            progress(to - at);
+            at = to;
+        }
+        if self.copied.last != self.head.last {
+            return Err(Fault::damaged(format!("the last entries of room {} are missing", self.room)));
+        }
+        if let Some(time) = self.time.filter(|_| self.copied.last.is_some()) {
+            self.copied.time = time;
+        }
+        self.copied.write(self.to, seal, self.room)?;
+        Ok(self.copied)
+    }
+
+    fn take(&mut self, kept: &Kept, seal: &mut Seal) -> Result<(), Fault> {
+        let (seq, time) = (kept.entry.seq, kept.entry.time);
+        for hole in self.holes.iter_mut().rev().take_while(|hole| hole.below == self.end) {
+            hole.below = kept.place;
+            if self.time.is_none() {
+                hole.time = time;
+            }
+        }
+        (self.after, self.time) = (kept.place + 1, Some(time));
+        self.places.add_place(kept.place);
+        self.copied.bytes += weight(&kept.entry) as u64;
+        if kept.entry.revision == Revision::Deleted {
+            self.deleted.insert(seq);
+        }
+        kept.insert(self.to)?;
+        derive(self.to, seal, kept, self.copied.first, &self.deleted)
+    }
+
+    fn take_damaged(&mut self, seq: Seq, seal: &mut Seal) -> Result<(), Fault> {
+        if let Some(bench) = self.bench
+            && let Some(kept) = entry::correct(self.from, bench, self.room, seq)?
+        {
+            self.corrected.push(seq);
+            return self.take(&kept, seal);
+        }
+        let time = self.time.unwrap_or(self.head.time);
+        self.copied.bytes += weight(&entry::hole(seq, time)) as u64;
+        self.holes.push(Hole { below: self.end, room: self.room, seq, time, from: self.after });
+        Ok(())
+    }
+}
+
+/// The entries from one number to before another, and which number the first of them has: a running server may have
+/// trimmed some meanwhile.
+fn slice(db: &Connection, room: RoomId, from: u64, to: u64) -> Result<(u64, Vec<Option<Kept>>), Fault> {
+    let transaction = db.unchecked_transaction()?;
+    let head = unless_damaged(Head::find(&transaction, room))?.flatten();
+    let first = head.map_or(from, |head| head.first.value()).clamp(from, to);
+    Ok((first, slots(&transaction, room, first, to)?))
+}
+
+/// Gives each hole a place that no entry has, between those of its neighbours, and writes it.
+fn fill(db: &Connection, mut holes: Vec<Hole>, places: &Unique) -> Result<(), Fault> {
+    holes.sort_by_key(|hole| hole.from);
+    let mut holes = holes.into_iter().peekable();
+    // Those that may have the place that is looked at: the one with the nearest end comes first, so that as many as
+    // can be are placed.
+    let mut waiting = BTreeSet::new();
+    let mut place = 0;
+    loop {
+        if waiting.is_empty() {
+            match holes.peek() {
+                Some(hole) => place = place.max(hole.from),
+                None => return Ok(()),
+            }
+        }
+        while let Some(hole) = holes.next_if(|hole| hole.from <= place) {
+            waiting.insert(hole);
+        }
+        if !places.has_place(place)
+            && let Some(Hole { below, room, seq, time, .. }) = waiting.pop_first()
+        {
+            if place >= below {
+                return Err(Fault::damaged(format!("there is no place for entry {seq} of room {room}")));
+            }
+            Kept { room, place, entry: entry::hole(seq, time) }.insert(db)?;
+        }
+        place += 1;
+    }
 }
 
 /// What the small tables know of an entry.

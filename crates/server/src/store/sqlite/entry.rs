@@ -1,15 +1,16 @@
 //! The rows of entries.
 
 use super::checksum::Fields;
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::number::{count, int, key, maybe, place_of};
+use super::raw::RawRow;
 use bytes::Bytes;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{Counter, DeviceNo, Millis, PersonId, RoomId, Seq};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row, params, params_from_iter};
 
 /// Sets the checksums apart from those of the tables.
-const NUMBER: u8 = 255;
+pub(super) const NUMBER: u8 = 255;
 
 /// The columns, in the order in which [`read`] wants them.
 macro_rules! columns {
@@ -25,6 +26,9 @@ const UPDATE: &str = "UPDATE entry SET revision = ?, body = ?, sum = ? WHERE key
 
 const FIND: &str = concat!("SELECT ", columns!(), " FROM entry WHERE key = ?");
 
+/// All of them.
+pub(super) const ALL: &str = concat!("SELECT ", columns!(), " FROM entry");
+
 /// The entries between two keys.
 pub(super) const OLDEST_FIRST: &str =
     concat!("SELECT ", columns!(), " FROM entry WHERE key BETWEEN ? AND ? ORDER BY key");
@@ -32,6 +36,34 @@ pub(super) const OLDEST_FIRST: &str =
 /// The same, but the last one first.
 pub(super) const NEWEST_FIRST: &str =
     concat!("SELECT ", columns!(), " FROM entry WHERE key BETWEEN ? AND ? ORDER BY key DESC");
+
+/// The rows from a key on, however far they go.
+pub(super) const OLDEST_AFTER: &str =
+    concat!("SELECT ", columns!(), " FROM entry WHERE key >= ? ORDER BY key LIMIT ?");
+
+/// The rows up to a key, however far they go, the last one first.
+pub(super) const NEWEST_BEFORE: &str =
+    concat!("SELECT ", columns!(), " FROM entry WHERE key <= ? ORDER BY key DESC LIMIT ?");
+
+/// What stands in the place of an entry that is not what was written.
+const DAMAGED: &str = "This message is damaged on the server and can't be read";
+
+/// A hole: an entry that says that the one with its number is damaged. It is nobody's, so nobody can change it.
+pub(super) fn hole(seq: Seq, time: Millis) -> Entry {
+    Entry {
+        seq,
+        time,
+        written: Millis(0),
+        person: None,
+        name: String::new(),
+        device: None,
+        counter: None,
+        kind: EntryKind::System,
+        revision: Revision::Original,
+        reply_to: None,
+        body: Bytes::from_static(DAMAGED.as_bytes()),
+    }
+}
 
 /// An entry as it is kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -139,6 +171,32 @@ pub(super) fn find(db: &Connection, room: RoomId, seq: Seq) -> Result<Option<Kep
     let mut statement = db.prepare_cached(FIND)?;
     let mut rows = statement.query([key(room, seq)])?;
     rows.next()?.map(read).transpose()
+}
+
+/// Takes the text out of the row of a damaged entry, which does not fit its checksum afterwards either.
+pub(super) fn blank(db: &Connection, room: RoomId, seq: Seq) -> Result<(), Fault> {
+    let mut statement = db.prepare_cached("UPDATE entry SET body = x'' WHERE key = ?")?;
+    unless_damaged(statement.execute([key(room, seq)]).map_err(Fault::from)).map(drop)
+}
+
+/// A damaged entry as it was, if only one bit of it was turned around. `bench` is an empty log to try it in.
+pub(super) fn correct(
+    db: &Connection,
+    bench: &Connection,
+    room: RoomId,
+    seq: Seq,
+) -> Result<Option<Kept>, Fault> {
+    let Some(mut row) = RawRow::read_all(NUMBER, db, FIND, [key(room, seq)])?.pop() else { return Ok(None) };
+    if !row.correct() {
+        return Ok(None);
+    }
+    let values = params_from_iter(&row.columns);
+    let Some(1) = unless_damaged(bench.prepare_cached(INSERT)?.execute(values).map_err(Fault::from))? else {
+        return Ok(None);
+    };
+    let found = unless_damaged(find(bench, room, seq))?.flatten();
+    bench.execute("DELETE FROM entry", [])?;
+    Ok(found)
 }
 
 /// Reads an entry that must be there.

@@ -1,17 +1,17 @@
 //! One room in plain lines: an object of JSON for each entry.
 
-use super::entry::{self, Kept};
+use super::entry::Kept;
 use super::folder::Folder;
 use super::head::Head;
 use super::load::load;
-use super::number::key_of;
+use super::slots::slots;
 use super::{OperateError, Task, reader, schema};
 use crate::store::RoomShape;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{RoomId, Seq};
 use protocol::message::FileBody;
 use protocol::name::NameKey;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -50,8 +50,17 @@ struct FileLine {
     blake3: String,
 }
 
+/// What came of an export.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Exported {
+    /// Entries that were written.
+    pub written: u64,
+    /// Entries that are damaged, and are left out.
+    pub damaged: u64,
+}
+
 /// Writes all entries of a room, oldest first: a public one by its name, a conversation of two by its number. The
-/// folder may be in use. Returns how many there were.
+/// folder may be in use. Those that are damaged are left out and counted.
 ///
 /// # Errors
 /// [`OperateError`]
@@ -60,7 +69,7 @@ pub fn export(
     room: &str,
     out: &mut impl Write,
     task: &mut Task<'_>,
-) -> Result<u64, OperateError> {
+) -> Result<Exported, OperateError> {
     let path = folder.database();
     if !folder.has_database() {
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
@@ -74,20 +83,24 @@ pub fn export(
     let head = loaded.heads.get(&room).copied().unwrap_or_default();
     task.begin("writing", "entries", head.len());
     let (mut at, end) = (head.first.value(), head.first.value() + head.len());
-    let mut written = 0;
+    let mut exported = Exported { written: 0, damaged: 0 };
     while at < end {
         let to = end.min(at + SLICE);
-        for kept in slice(&db, room, at, to).map_err(failed)? {
+        for slot in slice(&db, room, at, to).map_err(failed)? {
+            let Some(kept) = slot else {
+                exported.damaged += 1;
+                continue;
+            };
             write_line(&kept.entry, out).map_err(|error| match error.kind() {
                 io::ErrorKind::BrokenPipe => OperateError::Closed,
                 _ => failed(error.into()),
             })?;
-            written += 1;
+            exported.written += 1;
         }
         task.advance(to - at);
         at = to;
     }
-    Ok(written)
+    Ok(exported)
 }
 
 fn is_meant(said: &str, room: RoomId, shape: &RoomShape) -> bool {
@@ -97,21 +110,11 @@ fn is_meant(said: &str, room: RoomId, shape: &RoomShape) -> bool {
     }
 }
 
-/// Those that are there: a running server may trim them meanwhile, but nothing else may be missing.
-fn slice(db: &Connection, room: RoomId, from: u64, to: u64) -> Result<Vec<Kept>, super::Fault> {
+/// Those from one number to before another, `None` for a damaged one; a running server may trim them meanwhile.
+fn slice(db: &Connection, room: RoomId, from: u64, to: u64) -> Result<Vec<Option<Kept>>, super::Fault> {
     let transaction = db.unchecked_transaction()?;
     let first = Head::find(&transaction, room)?.map_or(from, |head| head.first.value()).clamp(from, to);
-    let mut statement = transaction.prepare_cached(entry::OLDEST_FIRST)?;
-    let mut rows = statement.query(params![key_of(room, from), key_of(room, to) - 1])?;
-    let mut slice = Vec::new();
-    while let Some(row) = rows.next()? {
-        slice.push(entry::read(row)?);
-    }
-    if slice.len() as u64 == to - first {
-        Ok(slice)
-    } else {
-        Err(super::Fault::damaged(format!("entries {first} to {} of room {room} are not all there", to - 1)))
-    }
+    slots(&transaction, room, first, to)
 }
 
 fn write_line(entry: &Entry, out: &mut impl Write) -> io::Result<()> {

@@ -100,6 +100,15 @@ impl Fault {
     }
 }
 
+/// What was read, or `None` if that can't be what was written; what failed in another way is still a fault.
+pub(super) fn unless_damaged<T>(result: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(fault) if fault.is_damage() => Ok(None),
+        Err(fault) => Err(fault),
+    }
+}
+
 impl From<rusqlite::Error> for Fault {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sql(error)

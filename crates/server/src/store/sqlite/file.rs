@@ -42,16 +42,25 @@ impl Work<'_> {
         let key = (int(room.value()), int(entry.seq.value()));
         if let Some(file) = StoredFile::of(room, entry) {
             FILE.remove(db, seal, &[&file.hash.0, &key.0, &key.1])?;
-            let mut statement = db.prepare_cached("SELECT person FROM fetched WHERE room = ? AND seq = ?")?;
-            let rows = statement.query_map(params![key.0, key.1], |row| row.get::<_, i64>(0))?;
-            for person in rows.collect::<Result<Vec<_>, _>>()? {
-                FETCHED.remove(db, seal, &[&key.0, &key.1, &person])?;
-            }
+            forget_fetched(db, seal, key)?;
         }
         if entry.kind == EntryKind::FileOffer {
             OFFER.remove(db, seal, &[&key.0, &key.1])?;
         }
         Ok(())
+    }
+
+    /// The same for an entry that is damaged, so that nobody knows what it said.
+    pub fn forget_damaged_file(&mut self, room: RoomId, seq: Seq) -> Result<(), Fault> {
+        let (db, seal) = self.seal();
+        let key = (int(room.value()), int(seq.value()));
+        let mut statement = db.prepare_cached("SELECT hash FROM file WHERE room = ? AND seq = ?")?;
+        let rows = statement.query_map(params![key.0, key.1], |row| row.get::<_, Vec<u8>>(0))?;
+        for hash in rows.collect::<Result<Vec<_>, _>>()? {
+            FILE.remove(db, seal, &[&hash, &key.0, &key.1])?;
+        }
+        forget_fetched(db, seal, key)?;
+        OFFER.remove(db, seal, &[&key.0, &key.1]).map(drop)
     }
 
     /// A person has fetched a file, if that is kept.
@@ -63,4 +72,14 @@ impl Work<'_> {
         }
         Ok(())
     }
+}
+
+/// Nobody has fetched the file of this room and entry any more.
+fn forget_fetched(db: &Connection, seal: &mut Seal, (room, seq): (i64, i64)) -> Result<(), Fault> {
+    let mut statement = db.prepare_cached("SELECT person FROM fetched WHERE room = ? AND seq = ?")?;
+    let rows = statement.query_map(params![room, seq], |row| row.get::<_, i64>(0))?;
+    for person in rows.collect::<Result<Vec<_>, _>>()? {
+        FETCHED.remove(db, seal, &[&room, &seq, &person])?;
+    }
+    Ok(())
 }

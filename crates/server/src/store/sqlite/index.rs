@@ -8,10 +8,11 @@
 use super::Task;
 use super::checkpoint;
 use super::entry::{self, Kept};
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::load::Loaded;
-use super::number::{int, key, key_of};
+use super::number::{int, key};
+use super::slots::slots;
 use super::verify::Report;
 use crate::store::{Words, folded, searchable};
 use protocol::entry::Entry;
@@ -196,7 +197,7 @@ fn check(path: &Path, log: &Connection, loaded: &Loaded, task: &mut Task<'_>) ->
         let last = done.get(room).copied().unwrap_or(0);
         let every = usize::try_from(all / SAMPLES + 1).unwrap_or(usize::MAX);
         for seq in (head.first.value()..=last).step_by(every).filter_map(Seq::new) {
-            let Some(kept) = entry::find(log, *room, seq)? else { continue };
+            let Some(kept) = unless_damaged(entry::find(log, *room, seq))?.flatten() else { continue };
             let words = searchable(&kept.entry).map(|text| Words::parse(&text).expression());
             let expression = words.filter(|words| !words.is_empty());
             let key = key(*room, seq);
@@ -212,17 +213,10 @@ fn check(path: &Path, log: &Connection, loaded: &Loaded, task: &mut Task<'_>) ->
 }
 
 fn take_in(db: &Connection, log: &Connection, room: RoomId, from: u64, to: u64) -> Result<(), Fault> {
-    let mut statement = log.prepare_cached(entry::OLDEST_FIRST)?;
-    let mut rows = statement.query(params![key_of(room, from), key_of(room, to) - 1])?;
-    while let Some(row) = rows.next()? {
-        match entry::read(row) {
-            Ok(kept) => {
-                if let Some(text) = searchable(&kept.entry) {
-                    add(db, key(room, kept.entry.seq), &text)?;
-                }
-            }
-            // Whoever reads it will be told; it keeps nobody from finding the others.
-            Err(fault) => tracing::error!(%room, ?fault, "an entry can't be found by its words"),
+    // One that is damaged has no words, and keeps nobody from finding the others.
+    for kept in slots(log, room, from, to)?.into_iter().flatten() {
+        if let Some(text) = searchable(&kept.entry) {
+            add(db, key(room, kept.entry.seq), &text)?;
         }
     }
     Ok(())
@@ -260,7 +254,8 @@ fn make(path: &Path, epoch: Epoch) -> Result<Connection, Fault> {
     Ok(db)
 }
 
-fn remove(path: &Path) -> io::Result<()> {
+/// Removes the index, which the next start makes anew.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
     for suffix in ["", "-wal", "-shm"] {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);

@@ -1,7 +1,7 @@
 //! What a start needs to know: read as a whole, and checked against the seal.
 
 use super::entry;
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::mark::Marks;
 use super::number::{count, maybe, number};
@@ -140,7 +140,7 @@ fn fetched(row: &Row<'_>) -> Result<(RoomId, Seq, PersonId), Fault> {
     Ok((room, seq, number(row, 2, PersonId::new)?))
 }
 
-/// What the entries at these places say, in their order.
+/// What the entries at these places say, in their order. One that is damaged says nothing.
 fn entries<T: Ord>(
     db: &Connection,
     places: Vec<(RoomId, Seq)>,
@@ -148,7 +148,10 @@ fn entries<T: Ord>(
 ) -> Result<Vec<T>, Fault> {
     let mut said = Vec::with_capacity(places.len());
     for (room, seq) in places {
-        let kept = entry::fetch(db, room, seq)?;
+        let Some(kept) = unless_damaged(entry::fetch(db, room, seq))? else {
+            tracing::error!(%room, %seq, "the entry of a file is damaged: run natterd verify");
+            continue;
+        };
         let read = read(room, &kept.entry);
         said.push(read.ok_or_else(|| {
             Fault::damaged(format!("entry {seq} of room {room} is known to be of a file, and is not"))

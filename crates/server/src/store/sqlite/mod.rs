@@ -26,6 +26,7 @@ mod expiry;
 mod export;
 mod fault;
 mod file;
+mod first_page;
 mod folder;
 mod head;
 mod in_place;
@@ -38,13 +39,17 @@ mod names;
 mod number;
 mod open;
 mod operate;
+mod raw;
 mod read;
 mod reader;
 mod record;
+mod repair;
 mod reseal;
 mod revise;
+mod salvage;
 mod schema;
 mod search;
+mod slots;
 mod table;
 mod traces;
 mod trim;
@@ -58,10 +63,11 @@ mod writer;
 pub use backup::{backup, restore};
 pub use compact::{Compacted, compact};
 pub use expiry::{Expiry, MissingFiles};
-pub use export::export;
+pub use export::{Exported, export};
 pub use folder::{Folder, FolderError};
 pub use open::OpenError;
 pub use operate::{OperateError, Stage, Task};
+pub use repair::{Repaired, repair};
 pub use verify::{Report, verify_backup, verify_folder};
 
 use super::{Batch, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
@@ -88,6 +94,9 @@ const STATEMENTS: usize = 128;
 
 /// Threads that read: one for each core of the machines that we are made for.
 const READERS: usize = 2;
+
+/// Damaged entries that the log is told of one by one, each once: more say no more.
+const REPORTED: usize = 1_000;
 
 /// How a store is opened.
 #[derive(Clone, Debug)]
@@ -117,6 +126,8 @@ struct Shared {
     is_new: bool,
     threads: Mutex<Vec<JoinHandle<()>>>,
     failure: Mutex<mpsc::UnboundedReceiver<StoreError>>,
+    /// Damaged entries that the log was told of: at most [`REPORTED`].
+    reported: Mutex<BTreeSet<(RoomId, Seq)>>,
     /// Locked for as long as this lives. Dropped last: SQLite has closed the database by then.
     folder: Folder,
 }
@@ -162,6 +173,7 @@ impl SqliteStore {
             is_new,
             threads: Mutex::new(threads),
             failure: Mutex::new(failure),
+            reported: Mutex::default(),
             folder,
         })))
     }
@@ -235,6 +247,21 @@ fn gone() -> StoreError {
     Fault::Io(std::io::Error::other("the writer's thread has ended")).while_it("handed over a request")
 }
 
+impl Shared {
+    /// Says in the log which entries of a page are damaged.
+    fn report(&self, room: RoomId, damaged: &[Seq]) {
+        if damaged.is_empty() {
+            return;
+        }
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        for seq in damaged {
+            if reported.len() < REPORTED && reported.insert((room, *seq)) {
+                tracing::error!(%room, %seq, "a message is damaged, and readers are told so: run natterd verify");
+            }
+        }
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
         // The channels end first, and the threads with them; a folder may then be locked by the next.
@@ -274,7 +301,10 @@ impl Store for SqliteStore {
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {
-        self.0.readers.run("read entries", move |db| read::read(db, room, &range, limit, bytes)).await
+        let job = move |db: &_| read::read(db, room, &range, limit, bytes);
+        let (read, damaged) = self.0.readers.run("read entries", job).await?;
+        self.0.report(room, &damaged);
+        Ok(read)
     }
 
     async fn search(&self, query: Query) -> Result<Hits, StoreError> {

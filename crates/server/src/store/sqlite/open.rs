@@ -1,11 +1,13 @@
 //! Opening a log: what is there is judged before anything is written.
 
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::folder::{Folder, boot};
+use super::head::Head;
 use super::in_place::InPlace;
 use super::index::Index;
 use super::indexer::Indexing;
 use super::load::{Loaded, load};
+use super::number::{key, key_of};
 use super::reader;
 use super::record::Record;
 use super::reseal::reseal;
@@ -15,8 +17,10 @@ use super::witness::{self, Witness};
 use super::writer::{self, Writer};
 use super::{Heads, Options, checkpoint, wal};
 use crate::store::StoreError;
+use protocol::id::RoomId;
 use protocol::message::Durability;
 use rusqlite::Connection;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -79,8 +83,12 @@ impl OpenError {
         match self {
             Self::Newer { .. } => "start the natterd that wrote it, or a later one",
             Self::Foreign { .. } => "name another folder with --data",
-            Self::Damaged { .. } => "run natterd verify to see how much, then restore a backup",
-            Self::Lost { .. } => "restore a backup, or go on with what is left with --accept-loss",
+            Self::Damaged { .. } => {
+                "run natterd verify to see how much, then natterd repair, or restore a backup"
+            }
+            Self::Lost { .. } => {
+                "run natterd repair, restore a backup, or go on with what is left with --accept-loss"
+            }
             Self::Missing { .. } => {
                 "mount or put back what is missing, or run natterd restore BACKUP with this folder; --accept-loss \
                  begins a new history, and moves what is left of the old one into a folder beside it"
@@ -123,6 +131,7 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     }
     folder.lock_database().map_err(|error| failed(std::io::Error::other(error).into()))?;
     let (loaded, unfit) = load_or_reseal(&db, folder, options)?;
+    check_ends(&db, &loaded.heads).map_err(failed)?;
     let lost = unfit.or_else(|| judge(folder, &loaded.record, tail));
     if let (Some(what), false) = (&lost, options.accept_loss) {
         return Err(OpenError::Lost { path, what: what.clone() });
@@ -185,6 +194,22 @@ fn make_sure_it_is_new(folder: &Folder, options: &Options, with_log: bool) -> Re
 
 fn sync(folder: &Path) -> Result<(), Fault> {
     Ok(File::open(folder)?.sync_all()?)
+}
+
+/// New entries must find their places: behind the last one of each room, on pages that can be read.
+fn check_ends(db: &Connection, heads: &BTreeMap<RoomId, Head>) -> Result<(), Fault> {
+    let mut find = db.prepare("SELECT key FROM entry WHERE key <= ? ORDER BY key DESC LIMIT 1")?;
+    for (room, head) in heads {
+        let Some(last) = head.last.filter(|_| head.len() > 0) else { continue };
+        let found = find.query_row([key_of(*room, u64::MAX)], |row| row.get::<_, i64>(0));
+        let found = unless_damaged(found.map_err(Fault::from))?;
+        if found != Some(key(*room, last)) {
+            return Err(Fault::damaged(format!(
+                "nothing can be stored behind the last message of room {room}"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// How it is known that commits are gone, if they are.

@@ -73,7 +73,7 @@ impl OperateError {
             Self::Full { .. } => "make space, or name another place",
             Self::Closed => "",
             Self::Store { source: StoreError::Damaged { .. }, .. } => {
-                "run natterd verify to see how much is damaged, and restore a backup"
+                "run natterd verify to see how much is damaged, then natterd repair, or restore a backup"
             }
             Self::Store { .. } => "check the disk, and who owns the file",
         }

@@ -1,46 +1,43 @@
-//! Pages of a room's log.
+//! Pages of a room's log. An entry that is damaged keeps its number, and says that it is.
 
-use super::entry::{self, Kept, NEWEST_FIRST, OLDEST_FIRST};
-use super::fault::Fault;
+use super::entry::{self, Kept, NEWEST_FIRST, OLDEST_FIRST, hole};
+use super::fault::{Fault, unless_damaged};
 use super::head::Head;
-use super::number::key_of;
+use super::slots::{slots, time_of_damaged};
 use crate::store::{Read, nearest, weight};
 use protocol::entry::Entry;
 use protocol::id::{Millis, RoomId, Seq};
 use protocol::message::Range;
 use rusqlite::{Connection, params};
+use std::cell::RefCell;
+
+/// Entries that are looked at in one go where some are damaged.
+const CHUNK: u64 = 256;
 
 /// A room's log as one transaction sees it. Index i is the entry `first + i`.
 struct Log<'a> {
     db: &'a Connection,
     room: RoomId,
     head: Head,
+    /// Entries of the page that turned out to be damaged.
+    damaged: RefCell<Vec<Seq>>,
 }
 
-/// Reads entries, as [`Store::read`](crate::store::Store::read) says.
+/// Reads entries, as [`Store::read`](crate::store::Store::read) says, and which of them are holes.
 pub(super) fn read(
     db: &Connection,
     room: RoomId,
     range: &Range,
     limit: usize,
     bytes: usize,
-) -> Result<Read, Fault> {
+) -> Result<(Read, Vec<Seq>), Fault> {
     let transaction = db.unchecked_transaction()?;
     let Some(head) = Head::find(&transaction, room)? else {
-        return Ok(Read { entries: Vec::new(), oldest: Seq::FIRST, more: false });
+        return Ok((Read { entries: Vec::new(), oldest: Seq::FIRST, more: false }, Vec::new()));
     };
-    Log { db: &transaction, room, head }.read(range, limit, bytes)
-}
-
-/// Entries of a room from one number to before another, newest first.
-pub(super) fn newest_first(db: &Connection, room: RoomId, from: u64, to: u64) -> Result<Vec<Kept>, Fault> {
-    let mut statement = db.prepare_cached(NEWEST_FIRST)?;
-    let mut rows = statement.query(params![key_of(room, from), key_of(room, to) - 1])?;
-    let mut entries = Vec::new();
-    while let Some(row) = rows.next()? {
-        entries.push(entry::read(row)?);
-    }
-    Ok(entries)
+    let log = Log { db: &transaction, room, head, damaged: RefCell::default() };
+    let read = log.read(range, limit, bytes)?;
+    Ok((read, log.damaged.into_inner()))
 }
 
 impl Log<'_> {
@@ -86,9 +83,7 @@ impl Log<'_> {
         let (mut low, mut high) = (0, self.head.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let seq = Seq::new(self.head.first.value() + middle);
-            let seq = seq.ok_or_else(|| Fault::damaged("the numbers of a room ran out"))?;
-            if entry::fetch(self.db, self.room, seq)?.entry.time < time {
+            if self.time(middle)? < time {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -97,9 +92,92 @@ impl Log<'_> {
         Ok(low)
     }
 
+    /// The time with which an entry is shown.
+    fn time(&self, index: u64) -> Result<Millis, Fault> {
+        let number = self.head.first.value() + index;
+        let seq = Seq::new(number).ok_or_else(|| Fault::damaged("the numbers of a room ran out"))?;
+        match unless_damaged(entry::fetch(self.db, self.room, seq))? {
+            Some(kept) => Ok(kept.entry.time),
+            None => self.time_of_damaged(number),
+        }
+    }
+
+    fn time_of_damaged(&self, number: u64) -> Result<Millis, Fault> {
+        let first = self.head.first.value();
+        let near = time_of_damaged(self.db, self.room, number, first, first + self.head.len())?;
+        Ok(near.unwrap_or(self.head.time))
+    }
+
     /// Entries between two indexes, from the one end or the other: at most `limit`, of at most so many bytes, at
-    /// least one. None of them may be missing.
+    /// least one.
     fn take(
+        &self,
+        from: u64,
+        to: u64,
+        backward: bool,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Entry>, Fault> {
+        match self.take_sound(from, to, backward, limit, bytes) {
+            Err(fault) if fault.is_damage() => self.take_any(from, to, backward, limit, bytes),
+            result => result,
+        }
+    }
+
+    /// The same where some may be damaged: more work, and the same numbers.
+    fn take_any(
+        &self,
+        mut from: u64,
+        mut to: u64,
+        backward: bool,
+        limit: usize,
+        bytes: usize,
+    ) -> Result<Vec<Entry>, Fault> {
+        let (mut entries, mut total) = (Vec::new(), 0);
+        while from < to {
+            let n = CHUNK.min(to - from);
+            let mut chunk = if backward { self.chunk(to - n, to)? } else { self.chunk(from, from + n)? };
+            if backward {
+                chunk.reverse();
+                to -= n;
+            } else {
+                from += n;
+            }
+            for (entry, is_sound) in chunk {
+                total += weight(&entry);
+                if entries.len() >= limit || !entries.is_empty() && total > bytes {
+                    return Ok(entries);
+                }
+                if !is_sound {
+                    self.damaged.borrow_mut().push(entry.seq);
+                }
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
+    }
+
+    /// The entries between two indexes, with holes for those that are damaged.
+    fn chunk(&self, from: u64, to: u64) -> Result<Vec<(Entry, bool)>, Fault> {
+        let first = self.head.first.value();
+        let mut chunk: Vec<(Entry, bool)> = Vec::new();
+        for (number, slot) in (first + from..).zip(slots(self.db, self.room, first + from, first + to)?) {
+            if let Some(kept) = slot {
+                chunk.push((kept.entry, true));
+                continue;
+            }
+            let seq = Seq::new(number).ok_or_else(|| Fault::damaged("the numbers of a room ran out"))?;
+            let time = match chunk.last() {
+                Some((before, _)) => before.time,
+                None => self.time_of_damaged(number)?,
+            };
+            chunk.push((hole(seq, time), false));
+        }
+        Ok(chunk)
+    }
+
+    /// The same if none of them is damaged.
+    fn take_sound(
         &self,
         from: u64,
         to: u64,

@@ -1,12 +1,13 @@
 //! The log's own row: which history this is, how much was committed, and how the last server left it.
 
 use super::checksum::Fields;
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::number::{count, int, maybe};
+use super::raw::RawRow;
 use super::table::Seal;
 use protocol::id::{DeviceNo, Epoch, PersonId};
 use protocol::message::Durability;
-use rusqlite::{Connection, Row, ToSql};
+use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 /// Sets the row's checksum apart from those of [`super::table`].
 const NUMBER: u8 = 0;
@@ -74,6 +75,20 @@ impl Record {
             ));
         }
         Ok(record)
+    }
+
+    /// Reads it, if it is sound or was but for one bit.
+    pub fn salvage(db: &Connection) -> Result<Option<Self>, Fault> {
+        if let Some(record) = unless_damaged(Self::read(db))? {
+            return Ok(Some(record));
+        }
+        let Some(mut row) = RawRow::read_all(NUMBER, db, READ, [])?.pop() else { return Ok(None) };
+        if !row.correct() {
+            return Ok(None);
+        }
+        let bench = Connection::open_in_memory()?;
+        let sql = format!("SELECT {}", vec!["?"; row.columns.len()].join(", "));
+        Ok(Some(bench.query_row_and_then(&sql, params_from_iter(&row.columns), Self::parse)?))
     }
 
     /// Writes it.

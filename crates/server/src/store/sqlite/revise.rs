@@ -1,7 +1,7 @@
 //! Edits and deletes: judged by what they refer to, which changes in place.
 
 use super::entry;
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::number::{int, number};
 use super::table::EDIT;
 use super::work::Work;
@@ -29,7 +29,11 @@ impl Work<'_> {
             return Ok(Ok(()));
         }
         for edit in self.edits(post.room, seq)? {
-            let mut kept = entry::fetch(self.db, post.room, edit)?;
+            let Some(mut kept) = unless_damaged(entry::fetch(self.db, post.room, edit))? else {
+                // It stays a hole, but what it said must be in no file any more.
+                entry::blank(self.db, post.room, edit)?;
+                continue;
+            };
             self.change_entry(&mut kept, |entry| post.revise(entry))?;
         }
         self.forget_edits(post.room, seq)?;

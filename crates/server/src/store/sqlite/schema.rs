@@ -95,19 +95,28 @@ pub(super) fn layout_of(db: &Connection) -> Result<usize, Fault> {
 /// The layout is read from the file as well, and a flipped bit there could give columns another meaning. It may be an
 /// earlier one: backups are read as they were written.
 pub(super) fn check(db: &Connection, kind: Kind) -> Result<(), Fault> {
-    let expected = Connection::open_in_memory()?;
-    STEPS.iter().take(layout_of(db)?).try_for_each(|step| expected.execute_batch(step))?;
-    if kind == Kind::Backup {
-        expected.execute_batch(super::backup::extra())?;
-    }
-    if layout(db)? == layout(&expected)? {
+    if layout(db)? == expected(kind, layout_of(db)?)? {
         Ok(())
     } else {
         Err(Fault::damaged("the layout of the database is not what was written"))
     }
 }
 
-fn layout(db: &Connection) -> Result<Vec<(String, String, String)>, Fault> {
+/// The layout with this number that a database is to have.
+pub(super) fn expected(kind: Kind, number: usize) -> Result<Layout, Fault> {
+    let expected = Connection::open_in_memory()?;
+    STEPS.iter().take(number).try_for_each(|step| expected.execute_batch(step))?;
+    if kind == Kind::Backup {
+        expected.execute_batch(super::backup::extra())?;
+    }
+    layout(&expected)
+}
+
+/// The kind, name and statement of everything in a database, by name.
+type Layout = Vec<(String, String, String)>;
+
+/// The layout that a database has.
+pub(super) fn layout(db: &Connection) -> Result<Layout, Fault> {
     let mut statement = db.prepare(
         "SELECT type, name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_stat%' ORDER BY name",
     )?;

@@ -5,12 +5,12 @@
 //! from the log and compared with the words again, so an index that is behind or damaged hides entries at worst.
 
 use super::entry::{self, Kept};
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::number::{count, int, key_of, place_of};
-use super::read::newest_first;
+use super::slots::{first_sound, slots};
 use crate::store::{Hits, Query, Words, searchable, weight};
-use protocol::id::{RoomId, Seq};
+use protocol::id::RoomId;
 use protocol::message::Found;
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -69,7 +69,7 @@ pub(super) fn search(db: &Connection, query: &Query) -> Result<Hits, Fault> {
 fn before(db: &Connection, query: &Query) -> Result<Option<u64>, Fault> {
     match query.before {
         None => Ok(Some(u64::MAX)),
-        Some((room, seq)) => Ok(entry::find(db, room, seq)?.map(|kept| kept.place)),
+        Some((room, seq)) => Ok(unless_damaged(entry::find(db, room, seq))?.flatten().map(|kept| kept.place)),
     }
 }
 
@@ -159,11 +159,9 @@ impl Search<'_> {
         let (mut low, mut high) = (head.first.value(), head.first.value() + head.len());
         while low < high {
             let middle = low + (high - low) / 2;
-            let seq = Seq::new(middle).ok_or_else(|| Fault::damaged("the numbers of a room ran out"))?;
-            if entry::fetch(self.db, room, seq)?.place < place {
-                low = middle + 1;
-            } else {
-                high = middle;
+            match first_sound(self.db, room, middle, high)? {
+                Some(kept) if kept.place < place => low = kept.entry.seq.value() + 1,
+                _ => high = middle,
             }
         }
         Ok(low)
@@ -190,7 +188,8 @@ impl Search<'_> {
         for key in keys {
             let (room, seq) = place_of(key)?;
             stream.below = seq.value();
-            stream.ready.extend(entry::find(self.db, room, seq)?.filter(|kept| is_hit(&self.words, kept)));
+            let found = unless_damaged(entry::find(self.db, room, seq))?.flatten();
+            stream.ready.extend(found.filter(|kept| is_hit(&self.words, kept)));
         }
         if is_last {
             stream.below = stream.first;
@@ -200,10 +199,11 @@ impl Search<'_> {
 
     fn scan_chunk(&mut self, stream: &mut Stream) -> Result<(), Fault> {
         let from = stream.below.saturating_sub(CHUNK.min(self.scan)).max(stream.indexed);
-        let looked = newest_first(self.db, stream.room, from, stream.below)?;
+        let looked = slots(self.db, stream.room, from, stream.below)?;
         self.scan -= stream.below - from;
         stream.below = from;
-        stream.ready.extend(looked.into_iter().filter(|kept| is_hit(&self.words, kept)));
+        let newest_first = looked.into_iter().rev().flatten();
+        stream.ready.extend(newest_first.filter(|kept| is_hit(&self.words, kept)));
         Ok(())
     }
 }

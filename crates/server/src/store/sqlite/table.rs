@@ -2,6 +2,7 @@
 
 use super::checksum::Fields;
 use super::fault::Fault;
+use super::raw::{Raw, RawRow};
 use rusqlite::{Connection, Row, ToSql, params_from_iter};
 
 /// A table: a few key columns, others, and the checksum of the row at the end.
@@ -143,6 +144,36 @@ impl Table {
         Ok(())
     }
 
+    /// All rows that can be read, right or wrong.
+    pub fn raw_rows(&self, db: &Connection, order: &str) -> Result<Vec<RawRow>, Fault> {
+        RawRow::read_all(self.number, db, &format!("{}{order}", self.scan), [])
+    }
+
+    /// Writes a sound row as it is.
+    pub fn put_raw(&self, db: &Connection, seal: &mut Seal, row: &RawRow) -> Result<(), Fault> {
+        let values: Vec<&dyn ToSql> =
+            row.columns[..self.columns].iter().map(|raw| raw as &dyn ToSql).collect();
+        self.put(db, seal, &values)
+    }
+
+    /// Takes all rows of a room away, from a table whose first column is one.
+    pub fn remove_room(&self, db: &Connection, seal: &mut Seal, room: i64) -> Result<(), Fault> {
+        for row in self.raw_rows(db, "")? {
+            if row.columns[0] == Raw::Int(room) {
+                let key: Vec<&dyn ToSql> =
+                    row.columns[..self.keys].iter().map(|raw| raw as &dyn ToSql).collect();
+                self.remove(db, seal, &key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A row in words: its table and its key.
+    pub fn words(&self, row: &RawRow) -> String {
+        let key: Vec<_> = row.columns[..self.keys].iter().map(Raw::words).collect();
+        format!("row ({}) of table '{}'", key.join(", "), self.name)
+    }
+
     fn check(&self, row: &Row<'_>) -> Result<i64, Fault> {
         let mut fields = Fields::of(self.number);
         for column in 0..self.columns {
@@ -150,7 +181,8 @@ impl Table {
         }
         let sum: i64 = row.get(self.columns)?;
         if sum != fields.sum() {
-            return Err(Fault::damaged(format!("a row of table '{}' does not fit its checksum", self.name)));
+            let what = self.words(&RawRow::of(self.number, row)?);
+            return Err(Fault::damaged(format!("{what} does not fit its checksum")));
         }
         Ok(sum)
     }

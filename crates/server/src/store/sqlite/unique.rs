@@ -29,6 +29,12 @@ impl Unique {
         set(self.places.entry(place / BLOCK).or_insert_with(|| Box::new([0; 64])), place % BLOCK)
     }
 
+    /// Whether a place was added.
+    pub fn has_place(&self, place: u64) -> bool {
+        let word = usize::try_from(place % BLOCK / 64).expect("a block has 64 words");
+        self.places.get(&(place / BLOCK)).is_some_and(|bits| bits[word] & (1 << (place % 64)) != 0)
+    }
+
     /// The highest counter of each device.
     pub fn highest(&self) -> BTreeMap<DeviceNo, Option<Counter>> {
         // Blocks come in their order, so the last one of a device stays.
@@ -75,5 +81,6 @@ mod tests {
         assert_eq!((highest[&a], highest[&b]), (Some(counter(1 << 62)), Some(counter(63))));
         assert!(unique.add_place(0) && unique.add_place(9_000) && !unique.add_place(0));
         assert_eq!(unique.places(), 9_001);
+        assert!(unique.has_place(9_000) && !unique.has_place(8_999) && !unique.has_place(1));
     }
 }

@@ -6,15 +6,16 @@ use super::file::ended_offer;
 use super::folder::Folder;
 use super::head::Head;
 use super::load::{Loaded, load};
-use super::number::{int, key_of, place_of};
+use super::number::int;
 use super::schema::{self, Kind};
+use super::slots::slots;
 use super::unique::Unique;
 use super::{Expiry, MissingFiles, OperateError, Task, index, open, reader, wal};
 use crate::files::blocks_fit;
 use crate::store::{StoredFile, StoredOffer, weight};
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{ContentHash, DeviceNo, Millis, RoomId, Seq};
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
@@ -39,6 +40,8 @@ pub struct Report {
     pub devices: u64,
     /// Contents of files.
     pub contents: u64,
+    /// Entries that were damaged where a copy was made from: it says so in their places.
+    pub damaged: u64,
     /// What is damaged: at most a hundred sentences.
     pub findings: Vec<String>,
     /// What could not be checked, or is no damage.
@@ -198,12 +201,14 @@ fn verify_log(
         let (mut at, end) = (head.first.value(), head.first.value() + head.len());
         while at < end {
             let to = end.min(at + SLICE);
-            if is_live && Head::find(db, *room)?.is_some_and(|now| now.first.value() > at) {
+            let transaction = db.unchecked_transaction()?;
+            if is_live && Head::find(&transaction, *room)?.is_some_and(|now| now.first.value() > at) {
                 // It was trimmed meanwhile.
                 read.last = None;
             } else {
-                verify_slice(db, &mut read, at, to, &mut seen, report)?;
+                verify_slice(&transaction, &mut read, at, to, &mut seen, report)?;
             }
+            drop(transaction);
             task.advance(to - at);
             at = to;
         }
@@ -234,15 +239,11 @@ fn verify_slice(
     report: &mut Report,
 ) -> Result<(), Fault> {
     let room = read.room;
-    let mut statement = db.prepare_cached(entry::OLDEST_FIRST)?;
-    let mut rows = statement.query(params![key_of(room, at), key_of(room, to) - 1])?;
-    let mut expected = at;
-    // Where SQLite can't go on, the rest is missing.
-    while let Some(Some(row)) = report.take(rows.next().map_err(Fault::from))? {
-        let (_, seq) = place_of(row.get(0)?)?;
-        find_gap(room, expected, seq.value(), report);
-        expected = seq.value() + 1;
-        let Some(kept) = report.take(entry::read(row))? else { continue };
+    for (number, slot) in (at..).zip(slots(db, room, at, to)?) {
+        let Some(kept) = slot else {
+            find_damaged(db, room, number, report)?;
+            continue;
+        };
         report.entries += 1;
         read.bytes += weight(&kept.entry) as u64;
         if let Some(last) = &read.last {
@@ -251,14 +252,19 @@ fn verify_slice(
         note(&kept, seen, report);
         read.last = Some(kept);
     }
-    find_gap(room, expected, to, report);
     Ok(())
 }
 
-fn find_gap(room: RoomId, expected: u64, found: u64, report: &mut Report) {
-    if expected < found {
-        report.find(format!("entries {expected} to {} of room {room} are missing", found - 1));
+/// Names an entry that could not be read.
+fn find_damaged(db: &Connection, room: RoomId, number: u64, report: &mut Report) -> Result<(), Fault> {
+    let seq = Seq::new(number).ok_or_else(|| Fault::damaged("the numbers of a room ran out"))?;
+    match entry::find(db, room, seq) {
+        Err(Fault::Damaged(what)) => report.find(what),
+        Err(fault) if fault.is_damage() => report.find(format!("entry {seq} of room {room} can't be read")),
+        Err(fault) => return Err(fault),
+        Ok(_) => report.find(format!("entry {seq} of room {room} is missing")),
     }
+    Ok(())
 }
 
 fn verify_head(read: &Room, head: Head, report: &mut Report) {
@@ -411,7 +417,7 @@ fn find_missing(
     }
 }
 
-fn hash_file(folder: &Path, hash: ContentHash) -> Result<Option<ContentHash>, Fault> {
+pub(super) fn hash_file(folder: &Path, hash: ContentHash) -> Result<Option<ContentHash>, Fault> {
     let path = folder.join(blake3::Hash::from_bytes(hash.0).to_hex().as_str());
     let mut hasher = blake3::Hasher::new();
     match fs::File::open(path).and_then(|file| hasher.update_reader(file).map(drop)) {

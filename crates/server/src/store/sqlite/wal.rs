@@ -50,6 +50,7 @@ struct Frame {
 }
 
 /// The running checksum.
+#[derive(Clone, Copy)]
 struct Sums {
     big_endian: bool,
     values: [u32; 2],
@@ -79,21 +80,71 @@ pub(super) fn examine(path: &Path) -> io::Result<Tail> {
     }
 }
 
+/// The first bit that must be turned back so that a log can be read further, if there is one.
+pub(super) fn find_flip(path: &Path) -> io::Result<Option<(u64, u8)>> {
+    match File::open(path) {
+        Ok(file) => find_flip_from(BufReader::with_capacity(1 << 18, file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn find_flip_from(mut log: impl Read) -> io::Result<Option<(u64, u8)>> {
+    let mut header = [0; HEADER];
+    if !fill(&mut log, &mut header)? || header == [0; HEADER] {
+        return Ok(None);
+    }
+    let Some((page, mut sums)) = begin(&header) else {
+        return Ok(flip_that(&mut header, |header| begin(header).is_some()).map(|(at, bit)| (at as u64, bit)));
+    };
+    let salts = [field(&header, 16), field(&header, 20)];
+    let mut buffer = vec![0; FRAME_HEADER + page];
+    let mut offset = HEADER as u64;
+    while fill(&mut log, &mut buffer)? {
+        let before = sums;
+        if !next_frame(&buffer, salts, &mut sums).fits {
+            let fits = |frame: &[u8]| next_frame(frame, salts, &mut before.clone()).fits;
+            return Ok(flip_that(&mut buffer, fits).map(|(at, bit)| (offset + at as u64, bit)));
+        }
+        offset += buffer.len() as u64;
+    }
+    Ok(None)
+}
+
+/// The page size and the running checksum behind a right header.
+fn begin(header: &[u8]) -> Option<(usize, Sums)> {
+    let magic = field(header, 0);
+    let mut sums = Sums { big_endian: magic & 1 == 1, values: [0; 2] };
+    sums.add(&header[..24]);
+    let page = usize::try_from(field(header, 8)).unwrap_or_default();
+    let is_ours = magic & !1 == MAGIC && (512..=65_536).contains(&page) && page.is_power_of_two();
+    (is_ours && sums.values == [field(header, 24), field(header, 28)]).then_some((page, sums))
+}
+
+/// The bit that must be turned around so that this is right.
+fn flip_that(bytes: &mut [u8], is_right: impl Fn(&[u8]) -> bool) -> Option<(usize, u8)> {
+    for at in 0..bytes.len() {
+        for bit in 0..8 {
+            bytes[at] ^= 1 << bit;
+            if is_right(bytes) {
+                return Some((at, bit));
+            }
+            bytes[at] ^= 1 << bit;
+        }
+    }
+    None
+}
+
 fn examine_from(mut log: impl Read) -> io::Result<Tail> {
     let mut header = [0; HEADER];
     if !fill(&mut log, &mut header)? || header == [0; HEADER] {
         return Ok(Tail::default());
     }
-    let magic = field(&header, 0);
-    let mut sums = Sums { big_endian: magic & 1 == 1, values: [0; 2] };
-    sums.add(&header[..24]);
-    let page = usize::try_from(field(&header, 8)).unwrap_or_default();
-    let is_ours = magic & !1 == MAGIC && (512..=65_536).contains(&page) && page.is_power_of_two();
-    if !is_ours || sums.values != [field(&header, 24), field(&header, 28)] {
+    let Some((page, mut sums)) = begin(&header) else {
         // A header is synced before the first frame: one alone may be torn.
         let mut frame = [0; FRAME_HEADER];
         return Ok(Tail { bad_header: fill(&mut log, &mut frame)?, ..Tail::default() });
-    }
+    };
     let salts = [field(&header, 16), field(&header, 20)];
     let mut tail = Tail::default();
     let mut buffer = vec![0; FRAME_HEADER + page];
@@ -201,5 +252,21 @@ mod tests {
             flipped[at] ^= 4;
             check(&flipped, true, true);
         }
+    }
+
+    #[test]
+    fn a_flipped_bit_is_found_wherever_it_is() {
+        let (bytes, begin) = log();
+        assert_eq!(find_flip_from(&bytes[..]).unwrap(), None);
+        let places = (0..HEADER).chain([0, 5, 9, 17, 23, 24, 2_000, 4_119].map(|at| begin + FRAME + at));
+        for at in places {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 16;
+            assert_eq!(find_flip_from(&flipped[..]).unwrap(), Some((at as u64, 4)), "byte {at}");
+        }
+        let mut torn = bytes;
+        let end = torn.len();
+        torn[end - 4096..].fill(0);
+        assert_eq!(find_flip_from(&torn[..]).unwrap(), None);
     }
 }

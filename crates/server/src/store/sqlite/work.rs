@@ -1,7 +1,7 @@
 //! One batch in the making: what it does to the tables, before it is committed or taken back as a whole.
 
 use super::entry::{self, Kept};
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::head::{Head, Heads};
 use super::index::Revised;
 use super::number::{fits, int};
@@ -207,10 +207,10 @@ impl<'a> Work<'a> {
         DEVICE.put(db, seal, &[&number, &id, &person, &int(counter.value()), &seen])
     }
 
-    /// The entry with this number, if it is kept.
+    /// The entry with this number, if it is kept and sound.
     pub fn find(&self, room: RoomId, seq: Option<Seq>) -> Result<Option<Kept>, Fault> {
         match seq.filter(|seq| self.head(room).keeps(*seq)) {
-            Some(seq) => entry::fetch(self.db, room, seq).map(Some),
+            Some(seq) => unless_damaged(entry::fetch(self.db, room, seq)),
             None => Ok(None),
         }
     }
