@@ -28,6 +28,7 @@ mod history;
 mod kills;
 mod limits;
 mod log_output;
+mod names;
 mod offers;
 mod operations;
 mod pipes;

@@ -9,6 +9,7 @@ use protocol::command::{
 use protocol::id::Seq;
 use protocol::limits::{MAX_FETCH, MAX_QUERY};
 use protocol::name::{NameError, PersonName, RoomName};
+use protocol::text::is_blank;
 
 /// The least that can stand behind a command: one word for each argument that is not in brackets.
 fn minimal(spec: &Spec) -> String {
@@ -29,7 +30,7 @@ proptest! {
 
     #[test]
     fn a_line_without_a_slash_is_said_as_it_is(text in "[^/\r\n][^\r\n]{0,40}") {
-        let expected = if text.trim().is_empty() { Line::Empty } else { Line::Say(text.clone()) };
+        let expected = if is_blank(&text) { Line::Empty } else { Line::Say(text.clone()) };
         prop_assert_eq!(Line::parse(&text), Ok(expected));
     }
 

@@ -14,7 +14,7 @@ fn nearly_a_name() -> impl Strategy<Value = String> {
         8 => proptest::char::range('a', 'z'),
         2 => proptest::sample::select(vec![
             ':', '：', '[', '~', '#', '/', '@', ',', ' ', '-', '\u{301}', '\u{200b}', '\u{202e}', 'İ', 'ß', 'ﬁ',
-            'Å', 'ａ', '\u{345}', '⁈', 'ϓ', '\u{1d15e}', '～', '，', 'ﷺ',
+            'Å', 'ａ', '\u{345}', '⁈', 'ϓ', '\u{1d15e}', '～', '，', 'ﷺ', '*', '│', '\u{e000}', '⑴',
         ]),
         1 => any::<char>(),
     ];
@@ -92,6 +92,18 @@ proptest! {
     }
 
     #[test]
+    fn a_new_name_made_safe_is_a_new_name(text in nearly_a_name(), n in any::<u32>()) {
+        let safe = PersonName::made_safe_new(&text);
+        prop_assert_eq!(&PersonName::parse_new(safe.as_str()), &Ok(safe.clone()));
+        let numbered = safe.numbered(n);
+        prop_assert_eq!(&PersonName::parse_new(numbered.as_str()), &Ok(numbered.clone()));
+        if let Ok(name) = PersonName::parse_new(&text) {
+            prop_assert_eq!(PersonName::made_safe_new(&text), name.clone());
+            prop_assert_eq!(PersonName::parse(&text), Ok(name));
+        }
+    }
+
+    #[test]
     fn a_good_name_is_safe_as_it_is(text in nearly_a_name()) {
         if let Ok(name) = PersonName::parse(&text) {
             prop_assert_eq!(PersonName::made_safe(&text), name);
@@ -142,6 +154,95 @@ fn names_are_allowed_or_refused_by_these_rules() {
     for (text, expected) in table {
         let parsed = PersonName::parse(text);
         assert_eq!(parsed.as_ref().map(PersonName::as_str).map_err(|error| *error), *expected, "{text:?}");
+    }
+}
+
+#[test]
+fn a_new_name_looks_like_nothing_else_on_a_screen() {
+    let refused: &[(&str, NameError)] = &[
+        ("\u{301}", NameError::Beginning('\u{301}')),
+        ("\u{301}a", NameError::Beginning('\u{301}')),
+        ("\u{e31}", NameError::Beginning('\u{e31}')),
+        ("\u{20dd}", NameError::Beginning('\u{20dd}')),
+        ("*", NameError::Beginning('*')),
+        ("**bob", NameError::Beginning('*')),
+        ("＊bob", NameError::Beginning('＊')),
+        ("∗bob", NameError::Beginning('∗')),
+        ("-", NameError::Beginning('-')),
+        ("--", NameError::Beginning('-')),
+        ("—", NameError::Beginning('—')),
+        ("|", NameError::Beginning('|')),
+        ("|bob", NameError::Beginning('|')),
+        (">bob", NameError::Beginning('>')),
+        ("<bob>", NameError::Beginning('<')),
+        ("…", NameError::Beginning('…')),
+        ("↪bob", NameError::Beginning('↪')),
+        ("⑴", NameError::Beginning('(')),
+        ("│", NameError::Character('│')),
+        ("bob│12:00", NameError::Character('│')),
+        ("bob█", NameError::Character('█')),
+        ("\u{e000}", NameError::Character('\u{e000}')),
+        ("bob\u{f8ff}", NameError::Character('\u{f8ff}')),
+        ("bob\u{10fffd}", NameError::Character('\u{10fffd}')),
+        ("bob\u{fffd}", NameError::Character('\u{fffd}')),
+        ("bo\u{5b0}\u{5b1}\u{5b2}\u{5b3}\u{5b4}b", NameError::Marks),
+        ("natter", NameError::Reserved),
+        ("Ｈｉｎｔ", NameError::Reserved),
+        ("Server", NameError::Reserved),
+        ("a b", NameError::Character(' ')),
+        ("", NameError::Empty),
+    ];
+    for (text, error) in refused {
+        assert_eq!(PersonName::parse_new(text), Err(*error), "{text:?}");
+        if *error != NameError::Reserved {
+            assert_eq!(RoomName::parse_new(text).map(|name| name.to_string()), Err(*error), "{text:?}");
+        }
+    }
+    assert_eq!(RoomName::parse_new("natter").map(|name| name.to_string()).as_deref(), Ok("natter"));
+    for good in [
+        "alice",
+        "Ælfgifu",
+        "名前",
+        "éric",
+        "_",
+        "_bob_",
+        "2fast",
+        "bob|away",
+        "a-b",
+        "a.b",
+        "natter-2",
+        "🦊fox",
+        "สมชาย",
+        "ที่นี่",
+        "नमस्ते",
+        "שָׁלוֹם",
+        "مُحَمَّد",
+        "ǃXam",
+    ] {
+        assert_eq!(PersonName::parse_new(good).map(|name| name.to_string()).as_deref(), Ok(good));
+    }
+}
+
+#[test]
+fn a_new_name_is_made_safe_with_as_little_change_as_can_be() {
+    for (text, safe) in [
+        ("alice", "alice"),
+        ("bob│12:00", "bob-12:00"),
+        ("*bob*", "bob*"),
+        ("\u{301}\u{302}éa", "éa"),
+        ("\u{301}", "guest"),
+        ("*", "guest"),
+        ("│", "guest"),
+        ("\u{e000}", "guest"),
+        ("bob\u{e000}", "bob"),
+        ("--", "guest"),
+        ("natter", "natter-2"),
+        ("*natter", "natter-2"),
+        ("Server", "guest"),
+        ("e::vil", "e-vil"),
+        ("⑴", "guest"),
+    ] {
+        assert_eq!(PersonName::made_safe_new(text).as_str(), safe, "{text:?}");
     }
 }
 

@@ -89,6 +89,10 @@ pub const MAX_NAME_CHARS: usize = 32;
 /// Bytes of a name after normalisation: 32 characters of four bytes.
 pub const MAX_NAME_BYTES: usize = MAX_NAME_CHARS * 4;
 
+/// Combining marks in a row in a new name: languages that stack vowels and tones need three or four, and more of them
+/// reach into other lines.
+pub const MAX_NAME_MARKS: usize = 4;
+
 /// Bytes of a topic.
 pub const MAX_TOPIC: usize = 512;
 

@@ -41,6 +41,11 @@ pub fn character_name(c: char) -> String {
     }
 }
 
+/// Whether there is nothing to see in a text: white space, and characters that nobody sees.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(|c| c.is_whitespace() || is_invisible(c))
+}
+
 /// Characters that no text may hold. Line ends and tabs are judged by the caller.
 ///
 /// U+2028 and U+2029 end a line for some readers, which would let one person speak in another's name.

@@ -87,6 +87,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_CONTROL,
         MAX_NAME_CHARS,
         MAX_NAME_BYTES,
+        MAX_NAME_MARKS,
         MAX_TOPIC,
         MAX_AWAY,
         MAX_AGENT,

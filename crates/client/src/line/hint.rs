@@ -2,6 +2,7 @@
 
 use super::Renderer;
 use protocol::code::Code;
+use protocol::name::NAME_HINT;
 use protocol::size::human_size;
 
 /// What to do about the refusal of a change of an earlier line, where that is something else than for a new one.
@@ -64,7 +65,7 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         }
         Code::Busy => "try again in a moment".into(),
         Code::OtherContent => "another copy of this profile has written: say it again".into(),
-        Code::BadName => "names have 1 to 32 characters, without spaces, commas or '::'".into(),
+        Code::BadName => NAME_HINT.into(),
         Code::NameTaken => "choose another name".into(),
         Code::NoSuchRoom => "type /list for the rooms that there are, or /join ROOM to make one".into(),
         Code::NotAMember => "type /join ROOM first".into(),

@@ -7,7 +7,7 @@ use super::transfers::waited_for;
 use crate::session::event::{Entered, Event, Loss, Welcome};
 use crate::session::{Change, Place, Tally};
 use protocol::id::Millis;
-use protocol::name::NameKey;
+use protocol::name::{NameKey, PersonName};
 
 /// A longer list of people is only counted.
 const NAMED: usize = 12;
@@ -107,7 +107,11 @@ impl Renderer {
         let (name, wanted) = (safe(&welcome.name), safe(&welcome.wanted));
         let mut out = vec![self.info(&format!("connected; you are {}", self.look.name(&name, true)))];
         if NameKey::of(&name) != NameKey::of(&wanted) {
-            out.push(self.info(&format!("the name {wanted} is taken; /nick NAME changes yours")));
+            let why = match PersonName::parse_new(&welcome.wanted) {
+                Ok(_) => "taken",
+                Err(_) => "not allowed",
+            };
+            out.push(self.info(&format!("the name {wanted} is {why}; /nick NAME changes yours")));
         }
         if !welcome.storage.is_empty() {
             out.push(self.info(&safe(&welcome.storage)));

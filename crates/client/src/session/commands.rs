@@ -12,7 +12,8 @@ use protocol::entry::EntryKind;
 use protocol::id::{RoomId, Seq};
 use protocol::limits::{MAX_AWAY, MAX_TOPIC};
 use protocol::message::{Action, ClientMsg, Question, StateChange};
-use protocol::name::RoomName;
+use protocol::name::{NAME_HINT, PersonName, RoomName};
+use protocol::text::is_blank;
 
 /// Leaving a prompt waits so long for what is not acknowledged, in ms.
 const PATIENCE_MS: u64 = 2_000;
@@ -35,7 +36,7 @@ impl Session {
     /// A line of text came that is no command, whatever it begins with.
     pub fn handle_plain_text(&mut self, line: &str, now: Now) {
         self.lines += 1;
-        if !line.trim().is_empty() {
+        if !is_blank(line) {
             self.post(self.current.clone(), EntryKind::Text, None, line.to_owned(), now);
         }
         self.advance(now);
@@ -86,9 +87,7 @@ impl Session {
             Command::Me(text) => self.post(here, EntryKind::Action, None, text, now),
             Command::Edit { to, text } => self.change(here, to, Change::Edit(text), now),
             Command::Delete(to) => self.change(here, to, Change::Delete, now),
-            Command::Nick(name) => {
-                self.state(Asked::Nick, StateChange::Name { name: name.as_str().to_owned() });
-            }
+            Command::Nick(name) => self.nick(&name),
             Command::Away(text) => self.away(text),
             Command::Back => {
                 self.state(Asked::Away { on: false, text: String::new() }, StateChange::Back);
@@ -212,6 +211,16 @@ impl Session {
         if self.is_online() {
             self.ask(asked, |req| ClientMsg::State { req, change });
         }
+    }
+
+    fn nick(&mut self, name: &PersonName) {
+        // The server says the same, without the reason.
+        if let Err(error) = PersonName::parse_new(name.as_str())
+            && name.as_str() != self.name
+        {
+            return self.mistake(error.sentence(name.as_str()), NAME_HINT);
+        }
+        self.state(Asked::Nick, StateChange::Name { name: name.as_str().to_owned() });
     }
 
     fn away(&mut self, text: String) {

@@ -4,13 +4,14 @@ use super::files::{self, Shelved};
 use super::{Spec, find, nearest};
 use crate::id::Seq;
 use crate::limits::{MAX_FETCH, MAX_QUERY};
-use crate::name::{NameError, PersonName, RoomName};
+use crate::name::{NAME_HINT, NameError, PersonName, RoomName};
+use crate::text::is_blank;
 use thiserror::Error;
 
 /// What a typed line is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Line {
-    /// Nothing but white space.
+    /// Nothing that could be seen.
     Empty,
     /// Something to say; `//x` says `/x`.
     Say(String),
@@ -138,7 +139,7 @@ impl CommandError {
                 "type /help for the commands, or //text to say /text".into()
             }
             Self::Missing(spec) => format!("type {}", spec.synopsis()),
-            Self::Name { .. } => "names have 1 to 32 characters, without spaces or commas".into(),
+            Self::Name { .. } => NAME_HINT.into(),
             Self::Span(_) => "type /history 50 or /history 1h".into(),
             Self::Number(_) => "type /history or /search WORDS to see the numbers".into(),
             Self::Query(_) => "leave out some words".into(),
@@ -153,7 +154,7 @@ impl Line {
     /// [`CommandError`] if it begins with one slash and is no command with its arguments.
     pub fn parse(line: &str) -> Result<Self, CommandError> {
         let line = line.trim_end_matches(['\r', '\n']);
-        if line.trim().is_empty() {
+        if is_blank(line) {
             return Ok(Self::Empty);
         }
         match line.strip_prefix('/') {

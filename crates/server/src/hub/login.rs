@@ -18,7 +18,7 @@ use protocol::limits::{
     WINDOW_BYTES, WINDOW_POSTS,
 };
 use protocol::message::{Durability, Limits, Proof, RoomsChange, ServerMsg, ty};
-use protocol::name::PersonName;
+use protocol::name::{GUEST, PersonName};
 use protocol::text::sanitize_line;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ impl Hub {
         let name = PersonName::parse(&hello.name).map_err(|_| Code::BadName)?;
         let (person, device) = match &hello.proof {
             Proof::None => {
-                let person = self.add_person(&name, None, now)?;
+                let person = self.add_person(&PersonName::made_safe_new(name.as_str()), None, now)?;
                 (person, self.device_of_guest(person, now))
             }
             Proof::Secret { secret } => {
@@ -64,7 +64,9 @@ impl Hub {
                         self.take_over(conn, person, hello, now)?;
                         person
                     }
-                    None => self.add_person(&name, Some(credential), now)?,
+                    None => {
+                        self.add_person(&PersonName::made_safe_new(name.as_str()), Some(credential), now)?
+                    }
                 };
                 self.rename_on_login(person, &name);
                 (person, self.device_of(person, hello, now))
@@ -136,7 +138,7 @@ impl Hub {
     }
 
     fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Code> {
-        let name = PersonName::made_safe(wanted);
+        let name = PersonName::made_safe_new(wanted);
         let person = self.add_person(&name, None, now)?;
         let device = self.device_of_guest(person, now);
         if !self.may_tell_numbers() {
@@ -180,7 +182,8 @@ impl Hub {
         Ok(person)
     }
 
-    /// Gives a known person the name that they ask for, if it is free.
+    /// Gives a known person the name that they ask for, if it is free. One that they have already is theirs whatever
+    /// the rules for new names say; another one is made safe, unless nothing of it could be saved.
     fn rename_on_login(&mut self, person: PersonId, name: &PersonName) {
         if self.check_space().is_err() {
             return;
@@ -189,6 +192,19 @@ impl Hub {
             return;
         };
         if known.newest_name() == name {
+            return;
+        }
+        let name = match PersonName::parse_new(name.as_str()) {
+            Ok(name) => name,
+            Err(_) => {
+                let safe = PersonName::made_safe_new(name.as_str());
+                if safe.as_str() == GUEST {
+                    return;
+                }
+                safe
+            }
+        };
+        if known.name == name {
             return;
         }
         let credential = known.credential;

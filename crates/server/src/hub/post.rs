@@ -15,7 +15,7 @@ use protocol::id::{Counter, DeviceNo, Millis, PersonId, RoomId, Seq};
 use protocol::limits::MAX_BODY;
 use protocol::mention;
 use protocol::message::{ServerMsg, Target, ty};
-use protocol::text::check_body;
+use protocol::text::{check_body, is_blank};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -341,7 +341,7 @@ fn check_content(kind: EntryKind, body: &[u8]) -> Result<(), Refused> {
         return Ok(());
     }
     let text = std::str::from_utf8(body).map_err(|_| (Code::BadUtf8, 0))?;
-    if text.trim().is_empty() {
+    if is_blank(text) {
         return Err((Code::EmptyText, 0));
     }
     check_body(text).map_err(|error| (Code::BadText, error.at as u64))

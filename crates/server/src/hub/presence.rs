@@ -81,6 +81,10 @@ impl Hub {
     /// Gives a person a new name, and returns it as it will be shown once it is stored.
     pub(super) fn set_name(&mut self, person: PersonId, name: &str) -> Result<String, Code> {
         let name = PersonName::parse(name).map_err(|_| Code::BadName)?;
+        // The name that somebody has is theirs, whatever the rules for new ones say.
+        if self.people.find(person).is_none_or(|known| known.name != name) {
+            PersonName::parse_new(name.as_str()).map_err(|_| Code::BadName)?;
+        }
         self.check_space()?;
         if !self.people.take_name(person, name.clone()) {
             return Err(Code::NameTaken);

@@ -22,7 +22,10 @@ impl Hub {
         }
         let room = match known {
             Some(room) => room,
-            None => self.add_room(RoomShape::Public { name: name.to_string() })?,
+            None => {
+                RoomName::parse_new(name.as_str()).map_err(|_| Code::BadName)?;
+                self.add_room(RoomShape::Public { name: name.to_string() })?
+            }
         };
         self.check_room_count(person, room)?;
         self.add_member(room, person, now);
