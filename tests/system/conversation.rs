@@ -156,3 +156,40 @@ async fn a_second_program_of_the_same_person_is_another_device() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_and_part_do_what_they_say_in_a_private_conversation() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let (_a, mut alice, _b, mut bob) = two_people(&server).await;
+        bob.type_line("here I am").await;
+        alice.shows("here I am").await;
+        alice.type_lines(["/join dev", "/query bob", "/who"]).await;
+        alice.shows("bob is online").await;
+        alice.type_line("for you alone").await;
+        bob.shows("for you alone").await;
+        alice.shows("for you alone").await;
+        alice.type_line("/who").await;
+        alice.shows("2 online in @bob: ").await;
+        alice.type_lines(["/part dev", "/part", "in the lobby again"]).await;
+        let line = bob.shows("in the lobby again").await;
+        assert!(!line.contains("[#"), "dev is not alice's any more: {line}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reaction_is_told_with_what_it_is_about() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let (_a, mut alice, _b, mut bob) = two_people(&server).await;
+        bob.type_line("cake in the kitchen").await;
+        alice.shows("cake in the kitchen").await;
+        alice.type_line("/react 👍").await;
+        bob.shows("alice reacted to #1 with 👍").await;
+        bob.type_lines(["/react #1 👀", "/react"]).await;
+        alice.shows("bob reacted to #1 with 👀").await;
+        bob.says("/react needs [#N] TEXT").await;
+    })
+    .await;
+}

@@ -366,3 +366,36 @@ async fn a_person_at_a_terminal_is_always_answered_and_loses_no_line_whatever_th
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_types_stands_below_the_line_of_the_others_until_they_stop() {
+    with_server(120, |addr, home| {
+        let (mut alice, _) = alice(addr, &home);
+        let bobs = Home::new();
+        let command = format!("exec {} {addr} -u bob", Pty::natter());
+        let mut bob = Pty::start(&["sh", "-c", &command], bobs.path());
+        bob.shows("#lobby> ");
+        bob.keys("/nick");
+        bob.shows("#lobby> /nick");
+        assert!(!alice.text().contains("typing"), "a command is nothing that is said: {}", alice.text());
+        bob.keys("\x15half a sentence");
+        alice.shows("-- bob is typing …");
+        alice.keys("and mine");
+        alice.shows("#lobby> and mine");
+        bob.keys("\r");
+        alice.shows("bob: half a sentence");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while alice.text().rsplit("#lobby> ").next().is_some_and(|drawn| drawn.contains("is typing")) {
+            assert!(Instant::now() < deadline, "bob has said it: {}", alice.text());
+            alice.keys("y");
+            alice.shows("#lobby> and miney");
+            alice.keys("\x7f");
+            alice.shows("#lobby> and mine");
+        }
+        for pty in [&mut alice, &mut bob] {
+            pty.keys("\x15/quit\r");
+            assert_eq!(pty.finished().code(), Some(0));
+        }
+    })
+    .await;
+}

@@ -190,6 +190,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
             Step::Room => self.ports.show(&mut self.session),
             Step::News(news) => self.session.handle_news(news, now),
             Step::Shown(shown) => self.session.handle_shown(shown, now),
+            Step::Typing(on) => self.session.handle_typing(on, now),
             Step::Tick => self.session.handle_tick(now),
         }
     }

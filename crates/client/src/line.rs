@@ -27,7 +27,7 @@ pub use failure::{ExitCode, Failure};
 pub use help::help;
 pub use hint::hint;
 pub use picture::{Canvas, MAX_PICTURE, Pictures};
-pub use prompt::prompt;
+pub use prompt::{prompt, typing_notice};
 pub use style::Look;
 pub use transfers::waited_for;
 pub(crate) use width::{TAB, grapheme_width, graphemes, width};

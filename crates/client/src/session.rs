@@ -42,6 +42,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 mod transfers;
+mod typing;
 mod unkept;
 mod view;
 
@@ -180,6 +181,7 @@ pub struct Session {
     transfers: Transfers,
     keeper: Keeper,
     marks: Marks,
+    typing: typing::Typing,
     unkept: unkept::Unsaved,
     /// A change of my last line, until it is known which that is. Nothing more is read from the user meanwhile.
     deferred: Option<Deferred>,
@@ -257,6 +259,7 @@ impl Session {
             transfers,
             keeper: Keeper::new(kept),
             marks: Marks::default(),
+            typing: typing::Typing::default(),
             unkept: unkept::Unsaved::default(),
             deferred: None,
             held: None,
@@ -335,6 +338,8 @@ impl Session {
         let phase = std::mem::replace(&mut self.phase, Phase::Down);
         self.outbox.handle_disconnected();
         self.out.clear();
+        self.typing.handle_disconnected();
+        self.collect_typing();
         self.listing.clear();
         self.rooms.iter_mut().for_each(|room| room.comings.handle_disconnected());
         let broken: Vec<_> =

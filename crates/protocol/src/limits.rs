@@ -166,6 +166,9 @@ pub const PRESENCE_GRACE_MS: u64 = 5_000;
 /// Time that "typing" lasts unless said again, in ms.
 pub const TYPING_MS: u64 = 6_000;
 
+/// Time after which a client says again that its user types, in ms: half of what that lasts, so that one may be late.
+pub const TYPING_EVERY_MS: u64 = 3_000;
+
 /// Days after which a device that was not seen is forgotten, and its counter with it.
 pub const DEVICE_DAYS: u32 = 90;
 

@@ -112,6 +112,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         PRESENCE_GATHER_MS,
         PRESENCE_GRACE_MS,
         TYPING_MS,
+        TYPING_EVERY_MS,
         DEVICE_DAYS,
         MAX_BUNDLE_ENTRIES,
         MAX_BUNDLE_INDEX,

@@ -217,7 +217,7 @@ impl<C: Connect, K: Clock, R: Rng> ClassicClient<C, K, R> {
             Step::End => self.session.handle_leave(None, now),
             Step::Room => self.ports.show(&mut self.session),
             // Nothing is kept, and files have no threads of their own.
-            Step::Shown(_) | Step::News(_) => {}
+            Step::Shown(_) | Step::News(_) | Step::Typing(_) => {}
             Step::Tick => self.session.handle_tick(now),
         }
     }

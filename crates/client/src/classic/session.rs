@@ -310,6 +310,7 @@ impl Talk for ClassicSession {
             people: self.people.iter().cloned().collect(),
             rooms: [].into(),
             files: [].into(),
+            typing: [].into(),
             lines: self.lines,
         }
     }

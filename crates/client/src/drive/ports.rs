@@ -88,6 +88,7 @@ pub struct Ports {
     ticked: bool,
     events: mpsc::Sender<Event>,
     shown: watch::Receiver<u64>,
+    typing: watch::Receiver<bool>,
     view: watch::Sender<View>,
     uploads: mpsc::UnboundedSender<Order<Upload>>,
     downloads: mpsc::UnboundedSender<Order<Download>>,
@@ -103,6 +104,8 @@ pub struct Face {
     pub events: mpsc::Receiver<Event>,
     /// How many events have been shown so far: kept cursors follow it.
     pub shown: watch::Sender<u64>,
+    /// Whether the line that is typed would be said: sent with each change of it. Only the last one counts.
+    pub typing: watch::Sender<bool>,
     /// Where the user is.
     pub view: watch::Receiver<View>,
     /// Files that are to be moved; whoever moves them takes it.
@@ -125,13 +128,16 @@ pub fn ports(session: &impl Talk) -> (Ports, Face) {
     let (input_in, input) = mpsc::channel(LINES);
     let (events, events_out) = mpsc::channel(EVENTS);
     let (shown_in, shown) = watch::channel(0);
+    let (typing_in, typing) = watch::channel(false);
     let (view, view_out) = watch::channel(session.view());
     let (uploads, uploads_out) = mpsc::unbounded_channel();
     let (downloads, downloads_out) = mpsc::unbounded_channel();
     let (news_in, news) = mpsc::channel(NEWS);
     let freight = Some(Freight { uploads: uploads_out, downloads: downloads_out, news: news_in });
-    let ports = Ports { input, ended: false, ticked: false, events, shown, view, uploads, downloads, news };
-    (ports, Face { input: input_in, events: events_out, shown: shown_in, view: view_out, freight })
+    let ports =
+        Ports { input, ended: false, ticked: false, events, shown, typing, view, uploads, downloads, news };
+    let (input, events, shown, typing, view) = (input_in, events_out, shown_in, typing_in, view_out);
+    (ports, Face { input, events, shown, typing, view, freight })
 }
 
 /// Something that a port has for the session.
@@ -142,6 +148,7 @@ pub(crate) enum Step {
     /// An event can be shown.
     Room,
     Shown(u64),
+    Typing(bool),
     News(News),
     Tick,
 }
@@ -182,6 +189,7 @@ impl Ports {
             // A lost face can't be written to, so there is room for ever.
             _ = self.events.reserve(), if ready.events => Step::Room,
             Ok(()) = self.shown.changed() => Step::Shown(*self.shown.borrow_and_update()),
+            Ok(()) = self.typing.changed() => Step::Typing(*self.typing.borrow_and_update()),
             Some(news) = self.news.recv() => Step::News(news),
             input = self.input.recv(), if ready.input && !ended => match input {
                 Some(input) => Step::Input(input),
@@ -268,14 +276,26 @@ mod tests {
             people: std::sync::Arc::default(),
             rooms: std::sync::Arc::default(),
             files: std::sync::Arc::default(),
+            typing: std::sync::Arc::default(),
             lines: 0,
         };
+        let (_typing, typing) = watch::channel(false);
         let (view, _view) = watch::channel(picture);
         let (uploads, _uploads) = mpsc::unbounded_channel();
         let (downloads, _downloads) = mpsc::unbounded_channel();
         let (_news, news) = mpsc::channel(1);
-        let mut ports =
-            Ports { input, ended: false, ticked: false, events, shown, view, uploads, downloads, news };
+        let mut ports = Ports {
+            input,
+            ended: false,
+            ticked: false,
+            events,
+            shown,
+            typing,
+            view,
+            uploads,
+            downloads,
+            news,
+        };
         let ready = Ready { input: false, events: false, tick: Duration::from_millis(1), due: true };
         let mut ticks = 0;
         for step in 1..=10 {

@@ -19,9 +19,10 @@ mod typist;
 use super::run::spawn;
 use crate::drive::Face;
 use crate::editor::{Drawn, Editor, Effect, History, Keys, Layout, Submitted};
-use crate::line::{Candidates, Pictures, Renderer, complete, is_path, prompt};
+use crate::line::{Candidates, Pictures, Renderer, complete, is_path, prompt, typing_notice};
 use crate::session::View;
 use inlet::Inlet;
+use protocol::text::is_blank;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{
@@ -85,7 +86,7 @@ pub(super) fn start(
     pictures: Option<Pictures>,
     history: Option<PathBuf>,
 ) -> io::Result<Running> {
-    let Face { input, events, shown, view, .. } = face;
+    let Face { input, events, shown, typing, view, .. } = face;
     let inlet = Inlet::start(events, view.clone())?;
     let (typed, typist) = typist::start(input);
     let (ended_in, ended) = mpsc::channel();
@@ -98,6 +99,8 @@ pub(super) fn start(
         drawn: None,
         inlet,
         typed,
+        typing,
+        drafted: 0,
         view,
         shown,
         count: 0,
@@ -119,6 +122,9 @@ struct Seat {
     drawn: Option<Drawn>,
     inlet: Inlet,
     typed: Typed,
+    typing: watch::Sender<bool>,
+    /// Bytes of the line when others were last told about it.
+    drafted: usize,
     view: watch::Receiver<View>,
     shown: watch::Sender<u64>,
     /// Events that were shown.
@@ -218,8 +224,11 @@ impl Seat {
         if self.drawn.is_some() {
             let (line, at) = self.editor.line();
             let area = screen::area();
-            let layout = Layout::of(&prompt(&self.view.borrow_and_update().place), line, at, area.columns);
-            let remark = self.editor.remark();
+            let view = self.view.borrow_and_update();
+            let layout = Layout::of(&prompt(&view.place), line, at, area.columns);
+            // Below the line, where it moves nothing of what is read or typed.
+            let remark = self.editor.remark().or_else(|| typing_notice(&view.typing));
+            drop(view);
             let (below, drawn) = Drawn::draw(area, &self.screen.status(), &layout, remark.as_deref());
             text += &below;
             self.drawn = Some(drawn);
@@ -281,13 +290,24 @@ impl Seat {
             Effect::Leave => return Ok(Go::Deaf),
             Effect::Bell => write("\x07")?,
         }
+        self.notify_typing();
         Ok(Go::On)
+    }
+
+    /// Tells the session that the line has changed; how often others learn of it, it decides.
+    fn notify_typing(&mut self) {
+        let (line, _) = self.editor.line();
+        if std::mem::replace(&mut self.drafted, line.len()) != line.len() {
+            self.typing.send_replace(is_said(line));
+        }
     }
 
     fn submit(&mut self, lines: Vec<Submitted>) {
         for line in lines {
             self.typed.send(line);
         }
+        // What was said says by itself that nobody types it any more.
+        self.drafted = 0;
         if let Some(path) = &self.history {
             // What can't be kept is only a convenience lost.
             let mut options = fs::OpenOptions::new();
@@ -383,6 +403,12 @@ fn can_be_continued() -> bool {
     let session = |process| getsid(process).ok();
     session(Some(parent)).is_some_and(|its| Some(its) == session(None))
         && getpgid(Some(parent)).is_ok_and(|group| group != getpgrp())
+}
+
+/// Whether a line would be said, rather than be a command.
+fn is_said(line: &str) -> bool {
+    let command = line.starts_with('/') && !line.starts_with("//") && !line.starts_with("/me ");
+    !command && !is_blank(line)
 }
 
 /// What all of them begin with.

@@ -81,9 +81,10 @@ impl Session {
             Command::Msg { to, text } => {
                 self.post(Place::Person(to.as_str().to_owned()), EntryKind::Text, None, text, now);
             }
-            Command::Query(None) => self.go_to(self.back_to.clone()),
+            Command::Query(None) => self.go_back(),
             Command::Query(Some(name)) => self.query(name.as_str().to_owned()),
             Command::Reply { to, text } => self.reply(here, to, text, now),
+            Command::React { to, text } => self.react(here, to, text, now),
             Command::Me(text) => self.post(here, EntryKind::Action, None, text, now),
             Command::Edit { to, text } => self.change(here, to, Change::Edit(text), now),
             Command::Delete(to) => self.change(here, to, Change::Delete, now),
@@ -166,7 +167,7 @@ impl Session {
     fn part_command(&mut self, room: Option<&RoomName>) {
         let place = room.map_or_else(|| self.current.clone(), |room| Place::Room(room.as_str().to_owned()));
         if matches!(place, Place::Person(_)) {
-            return self.go_to(self.back_to.clone());
+            return self.go_back();
         }
         let Some(room) = self.room_at(&place) else {
             return self
@@ -174,6 +175,18 @@ impl Session {
         };
         if self.is_online() {
             self.ask(Asked::Part { room }, |req| ClientMsg::Part { req, room });
+        }
+    }
+
+    /// Leaves a private conversation: to the room that was there before, or another that is still mine.
+    fn go_back(&mut self) {
+        let here = self.current.clone();
+        if matches!(here, Place::Room(_)) && self.rooms.by_place(&here).is_some() {
+            return self.go_to(here);
+        }
+        match self.way_back() {
+            Some(place) => self.go_to(place),
+            None => self.mistake("you are in no room", "go to one with /join ROOM"),
         }
     }
 
@@ -195,15 +208,19 @@ impl Session {
     }
 
     fn reply(&mut self, here: Place, to: Option<Seq>, text: String, now: Now) {
+        self.answer(here, EntryKind::Text, to, text, "type /reply #N TEXT to answer message N", now);
+    }
+
+    fn react(&mut self, here: Place, to: Option<Seq>, text: String, now: Now) {
+        self.answer(here, EntryKind::Reaction, to, text, "type /react #N TEXT to react to message N", now);
+    }
+
+    /// Says something about message `to`, or about the last one of somebody else.
+    fn answer(&mut self, here: Place, kind: EntryKind, to: Option<Seq>, text: String, hint: &str, now: Now) {
         let last = || self.rooms.by_place(&here)?.recent.last_of_others(self.me);
         match to.or_else(last) {
-            Some(seq) => self.post(here, EntryKind::Text, Some(seq), text, now),
-            None => {
-                self.mistake(
-                    "nobody else has said anything here yet",
-                    "type /reply #N TEXT to answer line N",
-                );
-            }
+            Some(seq) => self.post(here, kind, Some(seq), text, now),
+            None => self.mistake("nobody else has said anything here yet", hint),
         }
     }
 

@@ -97,8 +97,8 @@ impl Session {
             }
             // Without the old lines, then.
             Asked::Context { room } => return self.open(*room),
-            // Told again with the next line that is read.
-            Asked::Mark => return,
+            // Told again with the next line that is read, or the next key.
+            Asked::Mark | Asked::Typing => return,
             // It is here all the same.
             Asked::Fetched { id } => return self.handle_fetched(*id),
             Asked::Join { name } => {

@@ -94,7 +94,7 @@ impl Session {
         self.phase == Phase::Up
             && self.outbox.len() == 0
             && self.transfers.is_settled(|id| !self.errand && self.outbox.jobs().is_growing(id))
-            && !self.requests.any(|asked| *asked != Asked::Mark)
+            && !self.requests.any(|asked| !matches!(asked, Asked::Mark | Asked::Typing))
             && self.joining.is_empty()
             && !self.resume.is_active()
             && self.deferred.is_none()

@@ -29,6 +29,7 @@ impl Session {
         }
         self.requests.take(req);
         self.collect_names();
+        self.collect_typing();
     }
 
     /// The whole list is there: open every room, and go where I am wanted.
@@ -124,6 +125,12 @@ impl Session {
         let before = self.rooms.by_id(id).map(|room| room.place());
         self.keep_place(info);
         let after = self.rooms.by_id(id).map(|room| room.place());
+        if let (Some(before), Some(after)) = (&before, &after)
+            && self.back_to.is(before)
+        {
+            // The way back from a private conversation leads to the room under its new name.
+            self.back_to = after.clone();
+        }
         if let Some((before, after)) = before.zip(after).filter(|(before, _)| self.current.is(before)) {
             self.current = after.clone();
             if before != after {
@@ -147,13 +154,20 @@ impl Session {
 
     /// Goes to another room, since the current one can't be had.
     pub(super) fn leave_current(&mut self) {
-        let others = [self.back_to.clone(), Place::Room("lobby".into())];
-        let known =
-            others.into_iter().find(|place| !place.is(&self.current) && self.rooms.by_place(place).is_some());
-        let any = || self.rooms.iter().find(|room| room.peer().is_none()).map(|room| room.place());
-        if let Some(place) = known.or_else(any) {
+        if let Some(place) = self.way_back() {
             self.go_to(place);
         }
+    }
+
+    /// A room of mine other than the current one: the last that I was in, the lobby, or any.
+    pub(super) fn way_back(&self) -> Option<Place> {
+        let others = [self.back_to.clone(), Place::Room("lobby".into())];
+        let known = others
+            .into_iter()
+            .filter(|place| !place.is(&self.current))
+            .find_map(|place| self.rooms.by_place(&place).map(|room| room.place()));
+        let any = || self.rooms.iter().find(|room| room.peer().is_none()).map(|room| room.place());
+        known.or_else(any)
     }
 
     /// What is typed goes there from here on.
@@ -163,6 +177,7 @@ impl Session {
         }
         self.reading = None;
         self.current = place.clone();
+        self.collect_typing();
         self.tell(Event::Switched { place });
         if let Some(id) = self.rooms.by_place(&self.current).map(|room| room.info.room) {
             self.enter(id);
@@ -312,6 +327,9 @@ impl Session {
                     }
                 }
             }
+        }
+        if here {
+            self.collect_typing();
         }
     }
 

@@ -35,6 +35,7 @@ impl Session {
         let target = if self.phase == Phase::Up { self.target_of(&place) } else { None };
         let post = Post { place, target, kind, reply_to, written: now.wall, body, file: None };
         self.outbox.push(post, now);
+        self.typing.handle_posted();
     }
 
     /// Sends what can be sent, looks up what can't, and tells what takes too long.

@@ -35,6 +35,8 @@ pub(crate) enum Asked {
     Search,
     /// How far I have read.
     Mark,
+    /// That I type, or have stopped. It is answered only if it is refused.
+    Typing,
     /// This file is here.
     Fetched {
         id: JobId,
@@ -82,6 +84,7 @@ impl Asked {
             Self::Open { .. }
             | Self::Context { .. }
             | Self::Mark
+            | Self::Typing
             | Self::Fetched { .. }
             | Self::Whois { why: Why::Post | Why::Send, .. } => {
                 return None;

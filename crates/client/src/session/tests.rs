@@ -9,6 +9,7 @@ mod reading;
 pub(super) mod scripted;
 mod shelf;
 mod transfers;
+mod typing;
 
 use super::event::{End, Event, Loss, Said};
 use super::*;

@@ -21,6 +21,8 @@ pub struct View {
     pub rooms: Arc<[String]>,
     /// Names of the files that were listed last.
     pub files: Arc<[String]>,
+    /// Names of others who type where I am.
+    pub typing: Arc<[String]>,
     /// Lines that were taken in and whose effect on `place` is known.
     pub lines: u64,
 }
@@ -31,11 +33,12 @@ pub(super) struct Names {
     people: Arc<[String]>,
     rooms: Arc<[String]>,
     files: Arc<[String]>,
+    pub(super) typing: Arc<[String]>,
 }
 
 impl Default for Names {
     fn default() -> Self {
-        Self { people: Arc::new([]), rooms: Arc::new([]), files: Arc::new([]) }
+        Self { people: Arc::new([]), rooms: Arc::new([]), files: Arc::new([]), typing: Arc::new([]) }
     }
 }
 
@@ -49,6 +52,7 @@ impl Session {
             people: Arc::clone(&self.names.people),
             rooms: Arc::clone(&self.names.rooms),
             files: Arc::clone(&self.names.files),
+            typing: Arc::clone(&self.names.typing),
             // A room may be asked for before any line was typed: one that was mine in a history that is gone.
             lines: self.lines.saturating_sub(u64::from(!self.is_done())),
         }
@@ -64,6 +68,7 @@ impl Session {
             people: people.into_iter().collect(),
             rooms: rooms.map(|room| room.info.name.clone()).collect(),
             files: Arc::clone(&self.names.files),
+            typing: Arc::clone(&self.names.typing),
         };
     }
 

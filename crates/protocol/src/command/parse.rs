@@ -28,6 +28,7 @@ pub enum Command {
     Msg { to: PersonName, text: String },
     Query(Option<PersonName>),
     Reply { to: Option<Seq>, text: String },
+    React { to: Option<Seq>, text: String },
     Me(String),
     Edit { to: Option<Seq>, text: String },
     Delete(Option<Seq>),
@@ -189,6 +190,10 @@ impl Command {
             "reply" => {
                 let (to, text) = numbered(spec, rest)?;
                 Self::Reply { to, text }
+            }
+            "react" => {
+                let (to, text) = numbered(spec, rest)?;
+                Self::React { to, text }
             }
             "me" => Self::Me(required()?),
             "edit" => {

@@ -113,6 +113,10 @@ impl Hub {
                 let to = to.or_else(|| self.rooms.find(current)?.log.head());
                 self.say(speaker, current, EntryKind::Text, to, &text, held);
             }
+            Command::React { to, text } => {
+                let to = to.or_else(|| self.rooms.find(current)?.log.head());
+                self.say(speaker, current, EntryKind::Reaction, to, &text, held);
+            }
             Command::Edit { to, text } => self.change_line(speaker, EntryKind::Edit, to, &text, held),
             Command::Delete(to) => self.change_line(speaker, EntryKind::Delete, to, "", held),
             Command::Search(Search::More) => {

@@ -41,6 +41,8 @@ impl Hub {
         let told = match last.kind {
             EntryKind::Edit => "Message changed.",
             EntryKind::Delete => "Message deleted.",
+            // What was said before is still the last that can be changed.
+            EntryKind::Reaction => "You reacted.",
             _ => {
                 session.said.insert(last.room, last.seq);
                 return;

@@ -63,6 +63,7 @@ impl Post {
             EntryKind::Action => "/me ".into(),
             EntryKind::Edit => format!("/edit {line}"),
             EntryKind::Delete => format!("/delete {line}"),
+            EntryKind::Reaction => format!("/react {line}"),
             _ if self.reply_to.is_some() => format!("/reply {line}"),
             _ => String::new(),
         };
