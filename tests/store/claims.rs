@@ -371,18 +371,54 @@ pub fn a_search_finds_whole_words_newest_first<F: StoreFactory>(factory: &mut F)
     // Room 1 has 1 LUNCH, 2 topic, 3 opaque, 4 file, 5 dinner, and the edit of a file was refused.
     let store = factory.reopen(store);
     factory.settle(&store);
-    assert_eq!(hits(&store, "lunch"), [(1, 4), (2, 2), (1, 2), (1, 1)]);
+    assert_eq!(
+        hits(&store, "lunch"),
+        [(1, 4), (2, 2), (1, 2), (2, 1), (1, 1)],
+        "the last word is a beginning"
+    );
+    assert_eq!(hits(&store, "lun"), hits(&store, "lunch"));
+    assert_eq!(hits(&store, "lu"), [], "unless it is short");
+    assert_eq!(hits(&store, "lunch plan"), [(1, 2)]);
+    assert_eq!(hits(&store, "lun plans"), [], "those before it are whole");
     assert_eq!(hits(&store, "noon LUNCH"), [(1, 1)]);
     assert_eq!(hits(&store, "lunch*"), [(1, 4), (2, 2), (1, 2), (2, 1), (1, 1)]);
     assert_eq!(hits(&store, "creme BRULEE"), [(2, 3)]);
     assert_eq!(hits(&store, "lunch dinner"), []);
     let here = |n| query(&store, &Query { rooms: vec![room(n)], ..words("lunch") }).0;
-    assert_eq!((here(1), here(2)), (vec![(1, 4), (1, 2), (1, 1)], vec![(2, 2)]));
+    assert_eq!((here(1), here(2)), (vec![(1, 4), (1, 2), (1, 1)], vec![(2, 2), (2, 1)]));
     assert_eq!(query(&store, &Query { rooms: Vec::new(), ..words("lunch") }).0, []);
     post(&store, vec![edit(5, "Lunch after all"), delete(1)]);
     factory.settle(&store);
-    assert_eq!(hits(&store, "lunch"), [(1, 5), (1, 4), (2, 2), (1, 2)], "a search sees what is there now");
+    let now = [(1, 5), (1, 4), (2, 2), (1, 2), (2, 1)];
+    assert_eq!(hits(&store, "lunch"), now, "a search sees what is there now");
     assert_eq!(hits(&store, "dinner"), []);
+}
+
+pub fn a_search_finds_any_two_characters_of_a_script_without_spaces<F: StoreFactory>(factory: &mut F) {
+    let store = factory.create();
+    let said = vec![
+        text("日本語を話す"),
+        text("ฉันพูดภาษาไทย"),
+        text("日"),
+        text("昨日はiPhone用ケースを買った"),
+        file(1, "会議資料.pdf"),
+    ];
+    append(&store, said, found());
+    let store = factory.reopen(store);
+    factory.settle(&store);
+    assert_eq!(hits(&store, "日本"), [(1, 1)]);
+    assert_eq!(hits(&store, "本語"), [(1, 1)]);
+    assert_eq!(hits(&store, "話す 日本"), [(1, 1)]);
+    assert_eq!(hits(&store, "本日"), []);
+    assert_eq!(hits(&store, "ภาษา"), [(1, 2)]);
+    assert_eq!(hits(&store, "日"), [(1, 3)], "one character is whole");
+    assert_eq!(hits(&store, "iphone用"), [(1, 4)]);
+    assert_eq!(hits(&store, "資料"), [(1, 5)]);
+    post(&store, vec![edit(1, "英語を話す"), delete(2)]);
+    factory.settle(&store);
+    assert_eq!((hits(&store, "日本"), hits(&store, "英語")), (vec![], vec![(1, 1)]), "an edit has its words");
+    assert_eq!(hits(&store, "語を"), [(1, 1)]);
+    assert_eq!(hits(&store, "ไทย"), [], "and what is deleted has none");
 }
 
 pub fn a_search_goes_on_where_it_stopped<F: StoreFactory>(factory: &mut F) {

@@ -94,6 +94,98 @@ fn what_was_deleted_is_in_no_file() {
 }
 
 #[test]
+fn what_was_deleted_of_a_script_without_spaces_is_in_no_file() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    change(&store, found());
+    let path = sqlite.folder.path().to_owned();
+    post(&store, vec![text("鯨飲馬食"), text("ฆ้องวงใหญ่"), text("臥薪嘗胆")]);
+    post(&store, (0..300).map(|n| text(&format!("昨日は{n}回、日本語を話した"))).collect());
+    post(&store, vec![edit(3, "捲土重来")]);
+    block_on(store.settle()).unwrap();
+    for pair in ["鯨飲", "馬食", "วงให", "捲土"] {
+        assert!(holds(&path, pair), "{pair} is indexed");
+    }
+    post(&store, vec![delete(1), delete(2), delete(3)]);
+    for gone in ["鯨飲", "飲馬", "馬食", "食0", "ฆ้", "งใหญ", "臥薪", "嘗胆", "捲土", "来0"]
+    {
+        assert!(!holds(&path, gone), "{gone} is still there");
+    }
+    assert!(holds(&path, "日本"), "what was not deleted stays");
+    crash(store);
+    assert_eq!(verify(&path).findings, [""; 0]);
+}
+
+/// The index of the build before, which knew whole words only.
+fn make_old_index(path: &Path, epoch: Epoch) {
+    for file in ["search.db", "search.db-wal", "search.db-shm"] {
+        drop(fs::remove_file(path.join(file)));
+    }
+    let db = rusqlite::Connection::open(path.join("search.db")).unwrap();
+    db.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         CREATE TABLE origin (id INTEGER PRIMARY KEY CHECK (id = 1), epoch BLOB NOT NULL);
+         CREATE TABLE done (room INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
+         CREATE VIRTUAL TABLE word USING fts5(text, content='', columnsize=0, tokenize='ascii');
+         INSERT INTO word(word, rank) VALUES ('secure-delete', 1);
+         PRAGMA user_version = 1;",
+    )
+    .unwrap();
+    db.execute("INSERT INTO origin VALUES (1, ?)", [epoch.0]).unwrap();
+    db.execute("INSERT INTO done VALUES (1, 2)", []).unwrap();
+}
+
+#[test]
+fn the_index_of_the_build_before_is_made_anew_while_searches_go_on() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    post(&store, vec![text("日本語を話す"), text("a cake")]);
+    let epoch = epoch(&store);
+    block_on(store.close()).unwrap();
+    drop(store);
+    make_old_index(&path, epoch);
+    let report = verify(&path);
+    assert_eq!(report.findings, [""; 0]);
+    assert!(
+        report.notes.iter().any(|note| note.contains("index of words is of another version")),
+        "{report:?}"
+    );
+    let store = sqlite.open();
+    let found = |words: &str| {
+        let (rooms, words) = (vec![room(1)], words.to_owned());
+        let query = Query { rooms, words, before: None, limit: 10, bytes: 1 << 20 };
+        block_on(store.search(query)).unwrap().found.iter().map(|found| found.entry.seq.value()).collect()
+    };
+    let all = || -> [Vec<u64>; 2] { [found("本語"), found("cak")] };
+    assert_eq!(all(), [vec![1], vec![2]], "at once, and");
+    block_on(store.settle()).unwrap();
+    assert_eq!(all(), [vec![1], vec![2]], "when it is made");
+    block_on(store.close()).unwrap();
+    drop(store);
+    let report = verify(&path);
+    assert_eq!((report.findings.len(), report.notes.len()), (0, 0), "{report:?}");
+}
+
+#[test]
+fn verify_finds_an_index_that_lacks_pairs_of_characters() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    post(&store, vec![text("日本語を話す")]);
+    block_on(store.settle()).unwrap();
+    block_on(store.close()).unwrap();
+    drop(store);
+    let db = rusqlite::Connection::open(path.join("search.db")).unwrap();
+    // Entry 1 of room 1.
+    let (key, tokens) = ((1_i64 << 40) + 1, "日本 本語 語を を話 話す す0");
+    db.execute("INSERT INTO word(word, rowid, text) VALUES ('delete', ?, ?)", (key, tokens)).unwrap();
+    drop(db);
+    let findings = verify(&path).findings;
+    assert!(findings.len() == 1 && findings[0].contains("does not find entry 1 of room 1"), "{findings:?}");
+}
+
+#[test]
 fn what_was_trimmed_makes_room_for_what_comes() {
     let mut sqlite = sqlite();
     let store = sqlite.create();

@@ -37,7 +37,8 @@ struct Said {
 }
 
 /// Words of texts and of searches. Some of them are the beginnings of others.
-const WORDS: [&str; 8] = ["tea", "teapot", "Über", "uber", "é", "42", "foo-bar", "x"];
+const WORDS: [&str; 12] =
+    ["tea", "teapot", "Über", "uber", "é", "42", "foo-bar", "x", "日本", "日本語", "語", "x日本"];
 
 fn said() -> impl Strategy<Value = Said> {
     let kind = prop_oneof![

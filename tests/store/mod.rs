@@ -59,6 +59,7 @@ macro_rules! contract_tests {
                 mentions_are_kept_until_they_are_read,
                 a_trim_keeps_to_its_bounds_and_tells_where_history_begins,
                 a_search_finds_whole_words_newest_first,
+                a_search_finds_any_two_characters_of_a_script_without_spaces,
                 a_search_goes_on_where_it_stopped,
                 nothing_of_a_query_is_syntax,
                 files_are_known_while_an_entry_names_them,

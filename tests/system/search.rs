@@ -1,6 +1,6 @@
-//! Searches: by whole words, newest first, and only where one may read.
+//! Searches: by words and their beginnings, newest first, and only where one may read.
 
-use super::harness::{Classic, Identity, Native, Server, bounded};
+use super::harness::{Classic, Home, Identity, Native, Server, bounded};
 use super::revisions::revise;
 use protocol::entry::EntryKind;
 use protocol::id::{RoomId, Seq};
@@ -35,16 +35,92 @@ async fn words_are_found_newest_first_as_they_are_now() {
         let room = alice.lobby();
         let said = ["Lunch at noon?", "lunchtime", "no LUNCH today", "dinner"];
         alice.say_all(room, said.map(str::to_owned)).await;
-        assert_eq!(numbers(&mut alice, room, "lunch").await, [3, 1]);
-        assert_eq!(numbers(&mut alice, room, "lunch*").await, [3, 2, 1]);
+        assert_eq!(numbers(&mut alice, room, "lunch").await, [3, 2, 1]);
+        assert_eq!(numbers(&mut alice, room, "lunch today").await, [3]);
+        assert_eq!(numbers(&mut alice, room, "lunch* noon").await, [1]);
         assert_eq!(numbers(&mut alice, room, "noon LUNCH").await, [1]);
         assert_eq!(numbers(&mut alice, room, "breakfast").await, [0; 0]);
         let counter = revise(&alice, room, EntryKind::Edit, 4, "lunch after all");
         alice.acked(counter.value()).await;
         let counter = revise(&alice, room, EntryKind::Delete, 3, "");
         alice.acked(counter.value()).await;
-        assert_eq!(numbers(&mut alice, room, "lunch").await, [4, 1]);
+        assert_eq!(numbers(&mut alice, room, "lunch").await, [4, 2, 1]);
         assert_eq!(numbers(&mut alice, room, "dinner").await, [0; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_word_of_a_search_is_a_beginning_and_scripts_without_spaces_are_found_by_two_characters() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let mut alice = Native::enter(server.addr(), "alice").await;
+        let room = alice.lobby();
+        let said = ["there is cake", "日本語を話す", "ภาษาไทย", "ca va", "日"];
+        alice.say_all(room, said.map(str::to_owned)).await;
+        for (words, found) in [
+            ("cak", vec![1]),
+            ("is cak", vec![1]),
+            ("cak is", vec![]),
+            ("ca", vec![4]),
+            ("日本", vec![2]),
+            ("本語", vec![2]),
+            ("日", vec![5]),
+            ("日*", vec![5, 2]),
+            ("ไท", vec![3]),
+        ] {
+            assert_eq!(numbers(&mut alice, room, words).await, found, "{words}");
+        }
+        let counter = revise(&alice, room, EntryKind::Edit, 1, "英語も話す");
+        alice.acked(counter.value()).await;
+        let counter = revise(&alice, room, EntryKind::Delete, 2, "");
+        alice.acked(counter.value()).await;
+        assert_eq!(numbers(&mut alice, room, "話す").await, [1]);
+        assert_eq!(numbers(&mut alice, room, "cak").await, [0; 0]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_that_finds_nothing_says_how_to_look_in_all_rooms() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let home = Home::new();
+        let mut alice = home.natter(server.addr(), "alice");
+        alice.type_lines(["no cocoa", "/join dev", "/search cocoa"]).await;
+        alice.shows("nothing was found in #dev: cocoa; /search -a cocoa looks in all rooms").await;
+        alice.type_line("/search -a coc").await;
+        alice.shows("alice: no cocoa").await;
+        alice.type_line("/search -a tea").await;
+        let line = alice.shows("nothing was found in all rooms: tea").await;
+        assert!(line.ends_with("tea"), "{line}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_connection_search_and_who_answer_from_what_came_and_say_so() {
+    bounded(60, async {
+        let mut server = Server::start_to_be_restarted().await;
+        let mut bob = Native::enter(server.addr(), "bob").await;
+        let home = Home::new();
+        let mut alice = home.natter(server.addr(), "alice");
+        alice.type_line("I read").await;
+        bob.hears("I read").await;
+        bob.say_all(bob.lobby(), ["a cake for all".to_owned()]).await;
+        bob.settle().await;
+        alice.shows("a cake for all").await;
+        server.stop().await;
+        alice.says("connection lost").await;
+        alice.type_lines(["/search cak", "/who"]).await;
+        alice.shows("not connected: only what came since natter began was looked through").await;
+        alice
+            .until("the hit", |lines| {
+                lines.iter().filter(|line| line.contains("a cake for all")).count() == 2
+            })
+            .await;
+        let who = alice.shows("not connected; when the connection broke: ").await;
+        assert!(who.contains("alice") && who.contains("bob"), "{who}");
     })
     .await;
 }
@@ -149,7 +225,7 @@ async fn classic_users_find_lines_too() {
         alice.notice("[#dev] nat: no tea here").await;
         alice.notice("2 found").await;
         alice.say("/search cocoa").await;
-        alice.notice("Nothing was found").await;
+        alice.notice("Nothing was found. /search -a WORDS").await;
     })
     .await;
 }

@@ -10,6 +10,7 @@ mod framing;
 mod memory;
 mod messages;
 mod names;
+mod search;
 mod sizes;
 mod text;
 mod varint;

@@ -82,7 +82,7 @@ impl Renderer {
             | Event::Found { .. }
             | Event::News { .. }
             | Event::Elsewhere { .. } => self.reading(event),
-            Event::People { place, people } => self.people(place, people),
+            Event::People { place, people, offline } => self.people(place, people, *offline),
             Event::Rooms { rooms } => self.rooms(rooms),
             Event::Files { place, files, more } => self.files(place, files, *more),
             Event::Whois { person, rooms, seen, agent } => self.whois(person, rooms, *seen, agent),

@@ -18,6 +18,7 @@ pub mod limits;
 pub mod mention;
 pub mod message;
 pub mod name;
+pub mod search_terms;
 pub mod size;
 pub mod text;
 pub mod usage;

@@ -105,6 +105,10 @@ pub const MAX_AGENT: usize = 128;
 /// Bytes of the words of a search.
 pub const MAX_QUERY: usize = 512;
 
+/// Letters that the last word of a search needs to be looked for as the beginning of a word: fewer begin much of what was
+/// ever said.
+pub const MIN_PREFIX: usize = 3;
+
 /// People that one entry names for their counts: more is a shout, not an address.
 pub const MAX_MENTIONS: usize = 16;
 

@@ -109,8 +109,9 @@ fn found_frames(hits: Hits, answer: &FoundAnswer) -> Vec<Bytes> {
         FoundAnswer::Page(req) => {
             vec![ServerMsg::Page { req: *req, more: hits.more, found: hits.found }.encode()]
         }
-        FoundAnswer::Lines { .. } if hits.found.is_empty() => {
-            vec![voice::server_line("Nothing was found.")]
+        FoundAnswer::Lines { places, .. } if hits.found.is_empty() => {
+            let more = if places.is_empty() { " /search -a WORDS looks in all your rooms." } else { "" };
+            vec![voice::server_line(&format!("Nothing was found.{more}"))]
         }
         FoundAnswer::Lines { zone, places } => {
             // The newest line comes last, as in a conversation.

@@ -7,6 +7,7 @@ use crate::truth::Version;
 use client::session::Place;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{Counter, Req, RoomId, Seq};
+use protocol::limits::MIN_PREFIX;
 use protocol::message::{ClientMsg, Found, RoomInfo, RoomKind, RoomsChange, ServerMsg, Target, TrimReason};
 use std::collections::BTreeMap;
 
@@ -201,7 +202,9 @@ impl Asked {
     }
 }
 
-/// Whether a search for this token finds what has that one.
-fn is_about(sought: Token, token: Option<Token>) -> bool {
-    token == Some(sought)
+/// Whether a search for this token finds what has that one: a long one is looked for as a beginning, too.
+pub(crate) fn is_about(sought: Token, token: Option<Token>) -> bool {
+    let is_open = sought.n.to_string().len() >= MIN_PREFIX;
+    let begins = |token: Token| token.to_string().starts_with(&sought.to_string());
+    token == Some(sought) || is_open && token.is_some_and(begins)
 }

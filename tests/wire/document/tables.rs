@@ -92,6 +92,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_AWAY,
         MAX_AGENT,
         MAX_QUERY,
+        MIN_PREFIX,
         MAX_MENTIONS,
         MAX_MENTION_WORDS,
         MAX_MENTION_LOOKUPS,

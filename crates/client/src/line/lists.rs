@@ -8,14 +8,15 @@ use protocol::id::Millis;
 use protocol::message::RosterItem;
 
 impl Renderer {
-    pub(super) fn people(&self, place: &Place, people: &[RosterItem]) -> Vec<String> {
+    pub(super) fn people(&self, place: &Place, people: &[RosterItem], offline: bool) -> Vec<String> {
+        let when = if offline { "not connected; when the connection broke: " } else { "" };
         let place = safe(&place.to_string());
         let online: Vec<_> =
             people.iter().filter(|item| item.presence.online).map(|item| self.person(item)).collect();
         if online.is_empty() {
-            return vec![self.info(&format!("nobody is online in {place}"))];
+            return vec![self.info(&format!("{when}nobody is online in {place}"))];
         }
-        vec![self.info(&format!("{} online in {place}: {}", online.len(), online.join(", ")))]
+        vec![self.info(&format!("{when}{} online in {place}: {}", online.len(), online.join(", ")))]
     }
 
     fn person(&self, item: &RosterItem) -> String {

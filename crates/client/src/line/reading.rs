@@ -1,13 +1,14 @@
 //! What was said before: parts of the history, what was found, what is new.
 
 use super::Renderer;
-use super::excerpt::{Words, excerpt};
+use super::excerpt::excerpt;
 use super::lists::count;
 use super::said::{Number, safe};
 use crate::session::Place;
 use crate::session::event::{Event, Rest, Said, Unread};
 use protocol::entry::EntryKind;
 use protocol::id::Seq;
+use protocol::search_terms::Words;
 
 impl Renderer {
     /// The lines of an event about what was said before.
@@ -18,8 +19,10 @@ impl Renderer {
             }
             Event::History { place, entries, rest } => self.history(place, entries, *rest),
             Event::Around { place, seq, entries } => self.around(place, *seq, entries),
-            Event::Found { place, words, first, hits, more } => {
-                self.found(place.as_ref(), words, *first, hits, *more)
+            Event::Found { place, words, first, hits, more, offline } => {
+                let found = self.found(place.as_ref(), words, *first, hits, *more, *offline);
+                let text = "not connected: only what came since natter began was looked through";
+                offline.then(|| self.info(text)).into_iter().chain(found).collect()
             }
             Event::News { rooms } => vec![self.info(&format!("new: {}", news(rooms)))],
             Event::Elsewhere { place, count: n } => vec![self.info(&format!(
@@ -79,19 +82,25 @@ impl Renderer {
         first: usize,
         hits: &[Said],
         more: bool,
+        offline: bool,
     ) -> Vec<String> {
         let at = place.map_or_else(|| "all rooms".to_owned(), |place| safe(&place.to_string()));
         let words = safe(words);
         if hits.is_empty() {
-            let more = if first > 1 { "more " } else { "" };
-            return vec![self.info(&format!("nothing {more}was found in {at}: {words}"))];
+            let (more, hint) = match place {
+                _ if first > 1 => ("more ", String::new()),
+                Some(_) => ("", format!("; /search -a {words} looks in all rooms")),
+                None => ("", String::new()),
+            };
+            return vec![self.info(&format!("nothing {more}was found in {at}: {words}{hint}"))];
         }
         let mut out = vec![self.info(&format!("found in {at}: {words}"))];
-        let wanted = Words::new(&words);
+        let wanted = Words::parse(&words);
         let lines = hits.iter().enumerate().rev();
         out.extend(lines.map(|(at, said)| self.hit(first + at, said, &wanted, place.is_none())));
         let rest = if more { "/search again shows older ones" } else { "that is all" };
-        out.push(self.info(&format!("{rest}; /jump N shows what was said around a result")));
+        let jump = if offline { "" } else { "; /jump N shows what was said around a result" };
+        out.push(self.info(&format!("{rest}{jump}")));
         out
     }
 

@@ -293,8 +293,9 @@ fn answers() -> Vec<Event> {
         part(Rest::Begins(Some(seq(12)))),
         Event::History { place: lobby(), entries: Vec::new(), rest: Rest::Now },
         Event::History { place: lobby(), entries: Vec::new(), rest: Rest::Begins(None) },
-        Event::People { place: lobby(), people },
-        Event::People { place: bob(), people: Vec::new() },
+        Event::People { place: lobby(), people: people.clone(), offline: false },
+        Event::People { place: lobby(), people, offline: true },
+        Event::People { place: bob(), people: Vec::new(), offline: false },
         Event::Rooms {
             rooms: vec![
                 listed("lobby", "", Some(0)),
@@ -348,14 +349,23 @@ fn readings() -> Vec<Event> {
     ];
     let found = |place, first, hits: &[Said], more| {
         let (words, hits) = ("tea\u{1b}".into(), hits.to_vec());
-        Event::Found { place, words, first, hits, more }
+        Event::Found { place, words, first, hits, more, offline: false }
+    };
+    let offline = |event| match event {
+        Event::Found { place, words, first, hits, more, .. } => {
+            Event::Found { place, words, first, hits, more, offline: true }
+        }
+        other => other,
     };
     vec![
         Event::Around { place: dev(), seq: seq(13), entries },
         found(None, 1, &hits, true),
         found(Some(lobby()), 9, &hits[..2], false),
         found(Some(lobby()), 1, &[], false),
+        found(None, 1, &[], false),
         found(None, 11, &[], false),
+        offline(found(Some(lobby()), 1, &hits[..1], false)),
+        offline(found(Some(lobby()), 1, &[], false)),
     ]
 }
 

@@ -112,7 +112,7 @@ impl Session {
                 req,
                 question: Question::People { room: Some(room), after },
             }),
-            None => self.tell(Event::People { place, people: so_far }),
+            None => self.tell(Event::People { place, people: so_far, offline: false }),
         }
     }
 

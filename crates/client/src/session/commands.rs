@@ -267,14 +267,33 @@ impl Session {
     fn who(&mut self, room: Option<&RoomName>) {
         let place = room.map_or_else(|| self.current.clone(), |room| Place::Room(room.as_str().to_owned()));
         let Some(room) = self.room_at(&place) else {
-            return self
-                .mistake(format!("you are not in {place}"), format!("type /join {} first", place.name()));
+            return match place {
+                // Nothing was said there yet, so there is no room of two whose members could be asked for.
+                Place::Person(name) if self.is_online() => self.whois(name, Why::Show),
+                Place::Person(_) => {}
+                Place::Room(name) => {
+                    self.mistake(format!("you are not in #{name}"), format!("type /join {name} first"));
+                }
+            };
         };
-        if self.is_online() {
-            let asked = Asked::People { place, room, so_far: Vec::new() };
-            let question = Question::People { room: Some(room), after: None };
-            self.ask(asked, |req| ClientMsg::Ask { req, question });
+        if self.phase != Phase::Up {
+            return self.who_was_there(place, room);
         }
+        let asked = Asked::People { place, room, so_far: Vec::new() };
+        let question = Question::People { room: Some(room), after: None };
+        self.ask(asked, |req| ClientMsg::Ask { req, question });
+    }
+
+    /// `/who` without a connection: who was there when it broke.
+    fn who_was_there(&mut self, place: Place, room: RoomId) {
+        let known = self.rooms.find(room);
+        let people: Vec<_> = known.into_iter().flat_map(|room| room.roster.people().cloned()).collect();
+        let online = known.map_or(0, |room| room.roster.online);
+        if people.is_empty() && online > 0 {
+            let text = format!("not connected; {online} were online in {place} when the connection broke");
+            return self.tell(Event::Notice { text });
+        }
+        self.tell(Event::People { place, people, offline: true });
     }
 
     fn list(&mut self) {

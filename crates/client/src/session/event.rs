@@ -68,11 +68,12 @@ pub enum Event {
     /// The answer to `/history`.
     History { place: Place, entries: Vec<Said>, rest: Rest },
     /// The answer to `/search`, newest first; `first` is the number of the first. `place` is `None` for all rooms.
-    Found { place: Option<Place>, words: String, first: usize, hits: Vec<Said>, more: bool },
+    /// Without a connection it is of what came since the program began.
+    Found { place: Option<Place>, words: String, first: usize, hits: Vec<Said>, more: bool, offline: bool },
     /// The answer to `/jump`.
     Around { place: Place, seq: Seq, entries: Vec<Said> },
-    /// The answer to `/who`.
-    People { place: Place, people: Vec<RosterItem> },
+    /// The answer to `/who`. Without a connection they are those who were there when it broke.
+    People { place: Place, people: Vec<RosterItem>, offline: bool },
     /// The answer to `/list`.
     Rooms { rooms: Vec<Listed> },
     /// The answer to `/files`, newest first; whether there are more.

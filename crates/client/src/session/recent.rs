@@ -1,12 +1,17 @@
-//! What was said in a room lately: for quotes, and to find the line that a change is about.
+//! What was said in a room lately: for quotes, to find the line that a change is about, and to look for words in it
+//! without a connection.
 
 use super::event::Quoted;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{PersonId, Seq};
+use protocol::search_terms::Words;
 use std::collections::VecDeque;
 
 /// Entries of each room that are remembered.
 const KEPT: usize = 200;
+
+/// Bytes of text that are remembered of a room: of older lines only the quote is.
+const KEPT_BYTES: usize = 256 * 1024;
 
 /// Characters of a quote.
 const QUOTE: usize = 40;
@@ -18,6 +23,9 @@ pub(crate) struct Line {
     pub(crate) person: PersonId,
     /// Its author and its beginning as it is now.
     pub(crate) quoted: Quoted,
+    /// All of it, as it is now; empty if it is deleted or too old.
+    pub(crate) text: String,
+    pub(crate) revision: Revision,
     /// Whether it names me.
     pub(crate) mention: bool,
     pub(crate) deleted: bool,
@@ -42,6 +50,8 @@ pub(crate) enum News {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Recent {
     lines: VecDeque<Line>,
+    /// Bytes of the texts of all lines. Invariant: at most [`KEPT_BYTES`] when no line is being taken in.
+    bytes: usize,
 }
 
 impl Recent {
@@ -61,38 +71,63 @@ impl Recent {
         let Some(person) = entry.person else {
             return;
         };
-        if self.lines.len() == KEPT {
-            self.lines.pop_front();
+        if self.lines.len() == KEPT
+            && let Some(gone) = self.lines.pop_front()
+        {
+            self.bytes -= gone.text.len();
         }
-        let quoted = Quoted {
-            name: entry.name.clone(),
-            text: shorten(&words(entry)),
-            time: entry.time,
-            kind: entry.kind,
-        };
+        let text = words(entry);
+        let quoted =
+            Quoted { name: entry.name.clone(), text: shorten(&text), time: entry.time, kind: entry.kind };
         let changed = entry.revision != Revision::Original;
         self.lines.push_back(Line {
             seq: entry.seq,
             person,
             quoted,
+            text: String::new(),
+            revision: entry.revision,
             mention,
             deleted: entry.revision == Revision::Deleted,
             as_of: head.max(Some(entry.seq)).filter(|_| changed),
         });
+        let deleted = entry.revision == Revision::Deleted;
+        self.keep_text(self.lines.len() - 1, if deleted { String::new() } else { text });
+    }
+
+    /// The text of a line, for which those of the oldest make room.
+    fn keep_text(&mut self, at: usize, text: String) {
+        self.bytes = self.bytes - self.lines[at].text.len() + text.len();
+        self.lines[at].text = text;
+        let mut oldest = self.lines.iter_mut();
+        while self.bytes > KEPT_BYTES
+            && let Some(line) = oldest.next()
+        {
+            self.bytes -= std::mem::take(&mut line.text).len();
+        }
+    }
+
+    /// The lines with all of these words, oldest first.
+    pub(crate) fn search(&self, words: &Words) -> impl Iterator<Item = &Line> {
+        self.lines.iter().filter(|line| is_searched(line.quoted.kind) && words.match_text(&line.text))
     }
 
     fn change(&mut self, entry: &Entry, mention: bool) -> News {
         let target = entry.reply_to;
-        let Some(line) = self.lines.iter_mut().find(|line| Some(line.seq) == target) else {
+        let Some(at) = self.lines.iter().position(|line| Some(line.seq) == target) else {
             return if entry.revision == Revision::Deleted { News::Known } else { News::Elsewhere };
         };
+        let line = &mut self.lines[at];
         if line.deleted || entry.revision == Revision::Deleted || line.as_of >= Some(entry.seq) {
             return News::Known;
         }
         let before = line.clone();
         line.deleted = entry.kind == EntryKind::Delete;
         line.mention = mention;
-        line.quoted.text = shorten(&words(entry));
+        let text = words(entry);
+        line.quoted.text = shorten(&text);
+        line.revision = if line.deleted { Revision::Deleted } else { Revision::Edited };
+        let text = if line.deleted { String::new() } else { text };
+        self.keep_text(at, text);
         News::Changed(before)
     }
 
@@ -119,6 +154,11 @@ impl Recent {
     fn last(&self, wanted: impl Fn(&Line) -> bool) -> Option<Seq> {
         self.lines.iter().rev().find(|line| !line.deleted && wanted(line)).map(|line| line.seq)
     }
+}
+
+/// Whether searches look at such lines, as the server does.
+fn is_searched(kind: EntryKind) -> bool {
+    matches!(kind, EntryKind::Text | EntryKind::Action | EntryKind::File)
 }
 
 /// What an entry says, for people.

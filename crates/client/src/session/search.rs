@@ -1,13 +1,16 @@
 //! Looking for words, and going to what was found.
 
-use super::Session;
-use super::event::Event;
+use super::event::{Event, Said};
 use super::place::Place;
+use super::recent::Line;
 use super::requests::Asked;
+use super::{Phase, Session};
 use protocol::command::{Jump, Search};
 use protocol::entry::{EntryKind, Revision};
-use protocol::id::{RoomId, Seq};
+use protocol::id::{Millis, RoomId, Seq};
 use protocol::message::{ClientMsg, Found};
+use protocol::search_terms::Words;
+use std::cmp::Reverse;
 
 /// Lines that are shown of what was found, at once.
 const SHOWN: u16 = 10;
@@ -34,7 +37,7 @@ impl Session {
             }
             Search::More if self.searched.next.is_none() => self.tell_found(&[]),
             Search::More => self.look_for_more(),
-            Search::Words { words, .. } if !words.contains(char::is_alphanumeric) => {
+            Search::Words { words, .. } if Words::parse(&words).is_empty() => {
                 self.mistake(format!("there is no word in '{words}'"), "type /search WORDS");
             }
             Search::Words { everywhere, words } => {
@@ -51,17 +54,56 @@ impl Session {
     }
 
     fn look_for_more(&mut self) {
-        if self.is_online() {
-            let Searched { room, words, next, .. } = self.searched.clone();
-            let (before_room, before) = next.unzip();
-            self.ask(Asked::Search, |req| ClientMsg::Search {
-                req,
-                room,
-                words,
-                limit: SHOWN,
-                before_room,
-                before,
-            });
+        if self.phase != Phase::Up {
+            return self.look_here();
+        }
+        let Searched { room, words, next, .. } = self.searched.clone();
+        let (before_room, before) = next.unzip();
+        self.ask(Asked::Search, |req| ClientMsg::Search {
+            req,
+            room,
+            words,
+            limit: SHOWN,
+            before_room,
+            before,
+        });
+    }
+
+    /// Without a connection: looks through what came since the program began.
+    fn look_here(&mut self) {
+        let words = Words::parse(&self.searched.words);
+        let rooms = self.rooms.iter().filter(|room| self.searched.room.is_none_or(|id| id == room.info.room));
+        let mut found: Vec<_> = rooms
+            .flat_map(|room| room.recent.search(&words).map(move |line| (room, line)))
+            .filter(|(room, line)| !self.searched.hits.contains(&(room.info.room, line.seq)))
+            .filter(|(_, line)| !self.ignored.hides(Some(line.person), &line.quoted.name))
+            .collect();
+        found.sort_by_key(|(room, line)| Reverse((line.quoted.time, room.info.room, line.seq)));
+        let more = found.len() > usize::from(SHOWN);
+        found.truncate(usize::from(SHOWN));
+        let hits: Vec<_> = found.iter().map(|(room, line)| self.remembered(&room.place(), line)).collect();
+        let places: Vec<_> = found.iter().map(|(room, line)| (room.info.room, line.seq)).collect();
+        self.searched.next = places.last().copied().filter(|_| more);
+        self.tell_hits(&places, hits, true);
+    }
+
+    /// A line as it was remembered.
+    fn remembered(&self, place: &Place, line: &Line) -> Said {
+        let mine = Some(line.person) == self.me;
+        Said {
+            place: place.clone(),
+            here: place.is(&self.current),
+            seq: line.seq,
+            time: line.quoted.time,
+            written: Millis(0),
+            name: Some(line.quoted.name.clone()),
+            mine,
+            mention: line.mention && !mine,
+            kind: line.quoted.kind,
+            revision: line.revision,
+            reply: None,
+            text: line.text.clone(),
+            file: None,
         }
     }
 
@@ -84,12 +126,17 @@ impl Session {
     }
 
     fn tell_found(&mut self, shown: &[Found]) {
-        let first = self.searched.hits.len() + 1;
-        self.searched.hits.extend(shown.iter().map(|found| (found.room, found.entry.seq)));
-        let place = self.searched.room.and_then(|id| self.rooms.by_id(id)).map(|room| room.place());
+        let places: Vec<_> = shown.iter().map(|found| (found.room, found.entry.seq)).collect();
         let hits = self.shown(shown);
+        self.tell_hits(&places, hits, false);
+    }
+
+    fn tell_hits(&mut self, places: &[(RoomId, Seq)], hits: Vec<Said>, offline: bool) {
+        let first = self.searched.hits.len() + 1;
+        self.searched.hits.extend(places);
+        let place = self.searched.room.and_then(|id| self.rooms.by_id(id)).map(|room| room.place());
         let (words, more) = (self.searched.words.clone(), self.searched.next.is_some());
-        self.tell(Event::Found { place, words, first, hits, more });
+        self.tell(Event::Found { place, words, first, hits, more, offline });
     }
 
     pub(super) fn jump(&mut self, here: &Place, to: Jump) {

@@ -5,6 +5,7 @@ mod awaited;
 mod changes;
 mod comings;
 mod offers;
+mod places;
 mod reading;
 pub(super) mod scripted;
 mod shelf;

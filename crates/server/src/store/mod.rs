@@ -7,11 +7,11 @@ mod memory;
 mod query;
 mod snapshot;
 mod sqlite;
-mod words;
 
 pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, Reserved, RoomShape, weight};
 pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
+pub use protocol::search_terms::{Words, folded, searchable};
 pub use query::{Hits, Query, Read, nearest};
 pub use snapshot::{Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom};
 pub use sqlite::{
@@ -19,7 +19,6 @@ pub use sqlite::{
     Repaired, Report, SqliteStore, Stage, Task, backup, compact, export, repair, restore, verify_backup,
     verify_folder,
 };
-pub use words::{Words, folded, searchable};
 
 use protocol::id::{RoomId, Seq};
 use protocol::message::{Durability, Range};

@@ -271,6 +271,10 @@ impl<'a> Onlooker<'a> {
             Event::Context { place, entries } => {
                 check_recalled(id, Some(&place), &entries, Recall::Context, pages);
             }
+            // What a client remembers may be older than the log.
+            Event::Found { offline: true, .. } => {
+                pages.sights[usize::from(id)].asked.pop_front();
+            }
             Event::Found { words, hits, .. } => check_found(id, &words, &hits, pages),
             Event::Transfer(transfer) => take_transfer(id, &transfer, pages),
             other => take_notice(id, other, pages),
@@ -310,7 +314,7 @@ fn take_notice(id: u16, event: Event, pages: &mut Pages) {
         Event::Resumed(Tally { lost, doubled, .. }) if lost + doubled > 0 => {
             pages.fail(Rule::OneOrder, format!("c{id} resumed with {lost} lost and {doubled} doubled"));
         }
-        Event::People { people, .. } => {
+        Event::People { people, offline: false, .. } => {
             let online = people.into_iter().filter(|item| item.presence.online);
             pages.sights[at].who = Some(online.map(|item| item.name).collect());
         }

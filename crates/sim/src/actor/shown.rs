@@ -1,5 +1,6 @@
 //! What a client shows of the log, judged by what is durable.
 
+use crate::asked::is_about;
 use crate::coverage::Sometimes;
 use crate::record::Pages;
 use crate::rule::Rule;
@@ -228,7 +229,9 @@ fn follows(before: Spot, spot: Spot, how: Recall, truth: &Truth) -> bool {
 /// What a search found. `gone` if it was for something that this client was shown to be taken back.
 pub(super) fn check_found(id: u16, words: &str, hits: &[Said], pages: &mut Pages) {
     let sought = Token::find(words);
-    if let Some(other) = hits.iter().find(|said| Version::of_said(said).token != sought) {
+    let is_other =
+        |said: &&Said| !sought.is_some_and(|sought| is_about(sought, Version::of_said(said).token));
+    if let Some(other) = hits.iter().find(is_other) {
         let what = format!("c{id} finds '{}' in {} for '{words}'", other.text, other.place);
         pages.fail(Rule::SearchesFind, what);
     }

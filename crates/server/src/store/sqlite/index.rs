@@ -2,8 +2,9 @@
 //!
 //! It is no part of a commit, so that a post does not wait for it; what it lacks is looked at entry by entry. But a
 //! text that is changed or removed leaves the index first, and only then the log: nothing that was deleted can be
-//! left in it. A lost or damaged index is made anew. Its words are those of [`folded`], so SQLite's tokenizer only
-//! has to part them at spaces.
+//! left in it. A lost or damaged index, and one of an older version, is made anew while the server runs. Its words, and
+//! the pairs of characters of scripts without spaces, are those of [`folded`], so SQLite's tokenizer only has to part
+//! them at spaces.
 
 use super::Task;
 use super::checkpoint;
@@ -33,13 +34,17 @@ const FRAMES: i32 = 4_000;
 /// Entries that are looked for when an index is checked.
 const SAMPLES: u64 = 1_000;
 
-/// The layout; another one is made anew.
+/// The version of the layout and of the tokens in it. Version 1 had no pairs of characters.
+const VERSION: i64 = 2;
+
+/// The layout; another one is made anew. Words are looked for by their beginnings, most of them by three letters or
+/// little more: these have an index of their own.
 const LAYOUT: &str = "\
     CREATE TABLE origin (id INTEGER PRIMARY KEY CHECK (id = 1), epoch BLOB NOT NULL);
     CREATE TABLE done (room INTEGER PRIMARY KEY, seq INTEGER NOT NULL);
-    CREATE VIRTUAL TABLE word USING fts5(text, content='', columnsize=0, tokenize='ascii');
+    CREATE VIRTUAL TABLE word USING fts5(text, content='', columnsize=0, tokenize='ascii', prefix='3');
     INSERT INTO word(word, rank) VALUES ('secure-delete', 1);
-    PRAGMA user_version = 1;";
+    PRAGMA user_version = 2;";
 
 /// A text that is another one now, or none.
 pub(super) type Revised = (Kept, Option<Entry>);
@@ -62,7 +67,10 @@ impl Index {
         let found = open(path).and_then(|db| if fits(&db, epoch)? { Ok(Some(db)) } else { Ok(None) });
         let db = match found {
             Ok(Some(db)) => db,
-            Ok(None) => make(path, epoch)?,
+            Ok(None) => {
+                tracing::info!("the index of words is made");
+                make(path, epoch)?
+            }
             Err(fault) if fault.is_damage() => {
                 tracing::warn!("the index of words is damaged: it is made anew");
                 make(path, epoch)?
@@ -167,7 +175,11 @@ pub(super) fn verify(
     }
     task.begin("checking", "the index of words", SAMPLES);
     match check(path, log, loaded, task) {
-        Ok(()) => {}
+        Ok(true) => {}
+        Ok(false) => {
+            let note = "the index of words is of another version or history: the next start makes it anew";
+            report.notes.push(note.to_owned());
+        }
         Err(fault) if fault.is_damage() => {
             let what = fault.words();
             report.find(format!(
@@ -183,10 +195,11 @@ pub(super) fn verify(
     Ok(())
 }
 
-fn check(path: &Path, log: &Connection, loaded: &Loaded, task: &mut Task<'_>) -> Result<(), Fault> {
+/// False if it is not of this version, or not of this log.
+fn check(path: &Path, log: &Connection, loaded: &Loaded, task: &mut Task<'_>) -> Result<bool, Fault> {
     let db = open(path)?;
     if !fits(&db, loaded.record.epoch)? {
-        return Ok(());
+        return Ok(false);
     }
     db.execute_batch("INSERT INTO word(word) VALUES ('integrity-check')")?;
     let done = read_done(&db)?;
@@ -209,7 +222,7 @@ fn check(path: &Path, log: &Connection, loaded: &Loaded, task: &mut Task<'_>) ->
             task.advance(1);
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 fn take_in(db: &Connection, log: &Connection, room: RoomId, from: u64, to: u64) -> Result<(), Fault> {
@@ -236,7 +249,7 @@ fn open(path: &Path) -> Result<Connection, Fault> {
 /// Whether it is the index of this log, in our layout.
 fn fits(db: &Connection, epoch: Epoch) -> Result<bool, Fault> {
     let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version != 1 {
+    if version != VERSION {
         return Ok(false);
     }
     let found: Option<[u8; 16]> =
