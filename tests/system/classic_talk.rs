@@ -194,7 +194,7 @@ async fn direct_messages_cross_the_dialects() {
         native.post(Target::Person { person }, EntryKind::Text, "you too");
         alice.hears("[@nat] nat", "you too").await;
         alice.say("/msg nobody hello?").await;
-        alice.notice("nobody").await;
+        alice.notice("no such person").await;
         let heard = format!("{:?}", bob.shown());
         assert!(!heard.contains("you too") && !heard.contains("hello?"), "{heard}");
     })

@@ -149,7 +149,7 @@ async fn classic_users_change_their_last_line_and_take_it_back() {
         alice.say("helo").await;
         nat.hears("helo").await;
         alice.say("/edit hello").await;
-        alice.notice("is changed").await;
+        alice.notice("Message changed").await;
         alice.say("/delete").await;
         alice.notice("Message deleted").await;
         assert_eq!(nat.reads(room, 3).await, ["helo", "hello", ""]);
