@@ -231,7 +231,7 @@ async fn who_wants_a_free_device_only_does_not_take_it_over() {
         let mut alice = Native::login(server.addr, &identity).await;
         let mut hello = identity.hello();
         if let ClientMsg::Hello { attempt, .. } = &mut hello {
-            *attempt = Some(Attempt { run: RunId([2; 16]), number: 1, only_if_free: true });
+            *attempt = Some(Attempt { run: RunId([2; 16]), number: 1, only_if_free: true, errand: false });
         }
         let mut other = Raw::connect(server.addr).await;
         other.say(&hello).await;
