@@ -39,6 +39,8 @@ pub(crate) struct Tap {
     /// The head of each room when it was opened, until it has come.
     behind: BTreeMap<RoomId, Seq>,
     asked: Asked,
+    /// The last number that the login told.
+    welcomed: Option<u64>,
 }
 
 impl Tap {
@@ -47,6 +49,7 @@ impl Tap {
         let asked = Asked::new(client, record.pages().truth.epoch());
         Self {
             asked,
+            welcomed: None,
             record,
             client,
             down: deframer(),
@@ -123,7 +126,9 @@ impl Tap {
         match message {
             ServerMsg::Welcome { epoch, last_counter, person, .. } => {
                 pages.sights[usize::from(self.client)].person = Some(person.value());
-                self.welcome(epoch.0, last_counter.map_or(0, protocol::id::Counter::value), pages);
+                let last = last_counter.map_or(0, protocol::id::Counter::value);
+                self.welcomed = Some(last);
+                self.welcome(epoch.0, last, pages);
             }
             ServerMsg::Ack { counter, .. } => self.ack(counter.value(), pages),
             ServerMsg::Opened { room, newest, next, .. } => {
@@ -141,8 +146,9 @@ impl Tap {
             }
             ServerMsg::Error { code, about: ty::POST, req, detail, .. } if is_of_numbers(*code) => {
                 let what = format!("c{} is refused post {req}, {detail} is expected", self.client);
-                // A client with a memory sends on behind what was refused before it knows of that.
-                if self.sight(pages).forgetful || *code == Code::OtherContent.number() {
+                // What is sent behind a post that the disk had no room for is out of order as well.
+                let is_first = self.welcomed.is_some_and(|last| *req == last + 1);
+                if *code == Code::OtherContent.number() || is_first && self.sight(pages).forgetful {
                     pages.fail(Rule::NumbersGoOn, what);
                 }
             }
