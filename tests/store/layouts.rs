@@ -3,15 +3,15 @@
 
 use super::block_on;
 use super::posts::{
-    by, change, delete, edit, entries, file, found, from, in_room, naming, offer, person, post, room, seq,
-    text,
+    by, change, delete, device, edit, entries, file, found, from, in_room, naming, offer, person, post, room,
+    seq, text,
 };
 use protocol::entry::EntryKind;
 use protocol::id::{Epoch, Millis};
 use protocol::message::Durability;
 use server::store::{
-    Change, CredentialHash, Folder, Keep, MemoryLimits, MemoryStore, NewEntry, Options, RoomShape,
-    SqliteStore, Store,
+    Change, CredentialHash, Folder, Keep, MemoryLimits, MemoryStore, NewEntry, Options, Reserved, RoomShape,
+    SqliteStore, Store, StoredClock,
 };
 use std::path::Path;
 
@@ -59,6 +59,13 @@ fn tell_of_files<S: Store>(store: &S) {
     change(store, vec![Change::Fetched { room: room(3), seq: seq(2), person: person(2) }]);
 }
 
+/// What came with the third.
+fn tell_of_marks<S: Store>(store: &S) {
+    let numbers = Reserved { person: Some(person(1_000)), device: Some(device(1_001)), room: Some(room(64)) };
+    let clock = StoredClock { trusted: Millis(5_000), wall: Millis(9_000), doubted_ms: Some(0) };
+    change(store, vec![Change::Reserve { numbers }, Change::Clock { clock }]);
+}
+
 fn open(path: &Path) -> SqliteStore {
     let options = Options { durability: Durability::Disk, fresh_epoch: Epoch([7; 16]), accept_loss: false };
     SqliteStore::open(Folder::create(path).unwrap(), &options).unwrap()
@@ -68,9 +75,11 @@ fn open(path: &Path) -> SqliteStore {
 fn each_layout_that_was_ever_released_opens() {
     let expected = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
     tell(&expected);
-    for layout in 1..=2 {
-        if layout == 2 {
-            tell_of_files(&expected);
+    for layout in 1..=3 {
+        match layout {
+            2 => tell_of_files(&expected),
+            3 => tell_of_marks(&expected),
+            _ => {}
         }
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");
         let folder = tempfile::tempdir().unwrap();

@@ -29,7 +29,7 @@ const ACCIDENTS: [Accident; 8] = [
     ("the database is emptied", |data| cut(&data.join("natter.db"), 0), "natter.db' was cut short"),
     ("the database is cut in half", |data| cut(&data.join("natter.db"), 2), "natter.db' was cut short"),
     ("the database is replaced", |data| replace(&data.join("natter.db")), "natter.db' was replaced"),
-    ("the database is written over", |data| write_over(&data.join("natter.db")), "natter.db' was written to"),
+    ("the database is written over", |data| write_over(&data.join("natter.db")), "natter.db' was "),
     (
         "the folder is renamed",
         |data| fs::rename(data, data.with_extension("old")).expect(OWN),
@@ -52,7 +52,7 @@ fn replace(path: &Path) {
     fs::rename(copy, path).expect(OWN);
 }
 
-/// Copies an older state over a file, as `cp` does.
+/// Copies an older state over a file, as `cp` does: it is cut short first, and the server may look in between.
 fn write_over(path: &Path) {
     fs::write(path, fs::read(path).expect(OWN)).expect(OWN);
 }

@@ -9,6 +9,7 @@ mod changes;
 mod classic_faults;
 mod classic_mode;
 mod classic_talk;
+mod clocks;
 mod codes;
 mod conversation;
 mod copies;

@@ -92,7 +92,16 @@ impl Here {
 
     /// The same by another clock.
     pub async fn start_at(store: impl Store, clock: Arc<dyn Clock>) -> Self {
-        Self::start_behind(|listener| listener, store, clock, Plaintext::Loopback).await
+        Self::start_with(store, clock, |_| {}).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(
+        store: impl Store,
+        clock: Arc<dyn Clock>,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        Self::launch(|listener| listener, store, clock, Plaintext::Loopback, change).await
     }
 
     /// The same behind what is made of the listener, for plaintext from there.
@@ -102,6 +111,16 @@ impl Here {
         clock: Arc<dyn Clock>,
         plaintext: Plaintext,
     ) -> Self {
+        Self::launch(wrap, store, clock, plaintext, |_| {}).await
+    }
+
+    async fn launch<L: Listen + 'static>(
+        wrap: impl FnOnce(TcpListener) -> L,
+        store: impl Store,
+        clock: Arc<dyn Clock>,
+        plaintext: Plaintext,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let addr = listener.local_addr().expect("it listens");
         let listener = wrap(listener);
@@ -109,15 +128,17 @@ impl Here {
         let contents = Contents::new(Disk, files.path().to_owned(), 1 << 20);
         let zone = |_| chrono::FixedOffset::east_opt(0).expect("UTC is a time zone");
         let (motd, keep) = (String::new(), Retention::default());
-        let settings = Settings {
+        let mut settings = Settings {
             max_clients: 100,
             max_file: 1 << 20,
             motd,
             zone,
             keep,
             files: FileRules::default(),
+            accept_clock: false,
             run_key: [7; 16],
         };
+        change(&mut settings);
         let (stop, stopped) = watch::channel(false);
         let serving = serve_until(listener, store, contents, clock, settings, plaintext, stopped);
         Self { addr, stop, served: tokio::spawn(serving), _files: files }

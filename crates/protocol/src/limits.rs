@@ -80,6 +80,17 @@ pub const NUMBERS_AHEAD: u64 = 1_000;
 /// The same of rooms, of which fewer come.
 pub const ROOMS_AHEAD: u64 = 64;
 
+/// By how much the wall clock may be ahead of or behind the time that the server knew, in ms: a server that was off
+/// for a week is nothing unusual, and a clock that is wrong by more would delete what is to be kept.
+pub const CLOCK_JUMP_MS: u64 = 7 * 86_400_000;
+
+/// The same where messages are kept for less than a week, in ms: then it is their age, and at least this.
+pub const MIN_CLOCK_JUMP_MS: u64 = 86_400_000;
+
+/// How long a server runs with a clock that jumped before it deletes anything because of it, in ms: time for somebody
+/// to see what it says and to set the clock.
+pub const CLOCK_TRUST_MS: u64 = 7 * 86_400_000;
+
 /// Bytes of answers that may wait for one connection; beyond that it is not read.
 pub const MAX_CONTROL: usize = 64 * 1024;
 

@@ -86,6 +86,10 @@ pub struct Config {
     #[arg(long, help_heading = "Storage")]
     pub accept_loss: bool,
 
+    /// Believe this machine's clock although it jumped: what is past its age is deleted at once
+    #[arg(long, help_heading = "Retention")]
+    pub accept_clock: bool,
+
     /// Largest file that is taken, in MiB
     #[arg(
         long,

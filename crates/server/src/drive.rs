@@ -78,7 +78,7 @@ pub async fn drive_hub<St: Store>(
             () = &mut far => stopping = true,
         }
         if stopping && committing.is_none() && hub.is_settled() {
-            hub.handle_settled();
+            hub.handle_settled(clock.now());
         }
         if committing.is_none()
             && let Some(turn) = hub.next_turn(clock.now())
@@ -188,6 +188,7 @@ mod tests {
             zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
             keep: Retention::default(),
             files: FileRules::default(),
+            accept_clock: false,
             run_key: [0; 16],
         };
         let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));

@@ -184,6 +184,12 @@ impl Retention {
         self.default.is_all() && self.rooms.values().all(|own| own.rule.is_all())
     }
 
+    /// The shortest time that anything is kept, if time is a bound.
+    pub fn shortest_age(&self) -> Option<u64> {
+        let own = self.rooms.values().map(|own| own.rule.age_ms);
+        own.chain([self.default.age_ms]).flatten().min()
+    }
+
     /// The rule of most rooms in words that go on after "kept … "; empty if everything is kept.
     pub fn default_words(&self) -> String {
         self.default.words(" of each room")

@@ -37,3 +37,4 @@ pub mod shelf;
 pub mod signals;
 pub mod store;
 pub mod voice;
+pub mod wall_clock;

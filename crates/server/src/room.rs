@@ -49,6 +49,8 @@ pub struct Kept {
     pub head: Option<Seq>,
     /// When it is looked at again though nothing was added.
     pub due: Steady,
+    /// Its oldest entries are hidden.
+    pub is_hidden: bool,
     /// It waits for its turn to be trimmed.
     pub is_waiting: bool,
 }

@@ -11,8 +11,8 @@ use crate::logging;
 use crate::output::Output;
 use crate::signals::watch_signals;
 use crate::store::{
-    Batch, Change, Expiry, Folder, FolderError, MemoryLimits, MemoryStore, MissingFiles, OpenError, Options,
-    Reserved, Snapshot, SqliteStore, Store, StoreError, StoredFile,
+    Batch, Change, Expiry, Folder, FolderError, Hiding, MemoryLimits, MemoryStore, MissingFiles, OpenError,
+    Options, Reserved, Snapshot, SqliteStore, Store, StoreError, StoredFile,
 };
 use chrono::{DateTime, FixedOffset, Local, Offset};
 use protocol::id::{Epoch, Millis};
@@ -237,6 +237,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     plaintext: Plaintext,
     stop: watch::Receiver<bool>,
 ) -> Result<(), StoreError> {
+    let store = Hiding::new(store);
     let snapshot = store.load().await?;
     let (max_clients, max_file) = (settings.max_clients, settings.max_file);
     let history = Arc::new(store.clone());
@@ -284,6 +285,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         zone: local_zone,
         keep: config.keep.retention(),
         files: config.files.rules(),
+        accept_clock: config.accept_clock,
         run_key,
     })
 }

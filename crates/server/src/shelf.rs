@@ -183,9 +183,9 @@ impl Shelf {
         self.places.contains_key(&hash)
     }
 
-    /// Rooms with an entry that names a content; one may come more than once.
-    pub fn rooms_of(&self, hash: ContentHash) -> impl Iterator<Item = RoomId> {
-        self.places.get(&hash).into_iter().flatten().map(|(room, _)| *room)
+    /// The entries that name a content.
+    pub fn places_of(&self, hash: ContentHash) -> impl Iterator<Item = (RoomId, Seq)> {
+        self.places.get(&hash).into_iter().flatten().copied()
     }
 
     /// The items of a room before an entry, the newest first.

@@ -167,7 +167,10 @@ impl Hub {
     pub(super) fn may_read(&self, person: PersonId, hash: ContentHash) -> bool {
         self.bringing == Some(hash)
             || self.brought(person, hash)
-            || self.shelf.rooms_of(hash).any(|room| self.authorize(person, room).is_ok())
+            || self
+                .shelf
+                .places_of(hash)
+                .any(|(room, seq)| self.authorize(person, room).is_ok() && seq >= self.history.oldest(room))
     }
 
     /// Judges an entry that names a file.
@@ -285,9 +288,11 @@ impl Hub {
         let me = self.person_of(conn)?;
         self.authorize(me, room)?;
         let members = self.rooms.find(room).map_or(0, |room| room.members.len());
+        let oldest = self.history.oldest(room);
         let mut listed: Vec<_> = self
             .shelf
             .of_room(room, before)
+            .take_while(|(seq, _)| *seq >= oldest)
             .take(MAX_LISTED + 1)
             .map(|(seq, item)| self.listed(seq, item, members))
             .collect();

@@ -7,6 +7,7 @@
 mod ask;
 mod classic;
 mod classic_lines;
+mod clock;
 mod devices;
 mod effect;
 mod files;
@@ -27,6 +28,7 @@ pub use numbers::first_numbers;
 
 use numbers::Numbers;
 
+use clock::FIRST_CLOCK_MS;
 use retention::Overfull;
 use sessions::{Early, Session, Voice};
 
@@ -41,6 +43,7 @@ use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::shelf::Shelf;
 use crate::store::{Change, Commit, CredentialHash, Oldest, Reserved, RoomShape, Snapshot, StoredRoom};
+use crate::wall_clock::WallClock;
 use protocol::code::Code;
 use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId};
 use protocol::message::{Durability, ServerMsg};
@@ -65,6 +68,8 @@ pub struct Settings {
     pub keep: Retention,
     /// How much of files is kept, and how long.
     pub files: FileRules,
+    /// The wall clock is right, although it jumped.
+    pub accept_clock: bool,
     /// Random bytes of this start, which nobody else knows.
     pub run_key: [u8; 16],
 }
@@ -108,6 +113,9 @@ pub struct Hub {
     /// Connections that wait for their `Welcome`. Invariant: each session with an arrival, and no other.
     arriving: BTreeSet<ConnId>,
     numbers: Numbers,
+    clock: WallClock,
+    next_clock: Steady,
+    next_clock_line: Steady,
     /// Changes that were ever stored, as [`Sequencer::changes_added`] counts them.
     changes_stored: u64,
     /// People whose links broke, for their grace time.
@@ -153,6 +161,7 @@ impl Hub {
         contents: Arc<dyn ContentIndex>,
         now: Now,
     ) -> Self {
+        let clock = clock::at_start(&settings, &snapshot, now);
         let (people, mut rooms) = restored(snapshot.last, snapshot.people, snapshot.rooms);
         let mut devices = Devices::new(snapshot.last.device);
         snapshot.devices.into_iter().for_each(|device| devices.restore(device));
@@ -179,6 +188,9 @@ impl Hub {
             stirred: BTreeSet::new(),
             arriving: BTreeSet::new(),
             numbers: Numbers::new(reserved),
+            clock,
+            next_clock: now.steady.after(FIRST_CLOCK_MS),
+            next_clock_line: now.steady,
             changes_stored: 0,
             leaving: BTreeSet::new(),
             trimmed: BTreeSet::new(),
@@ -202,6 +214,7 @@ impl Hub {
             bringing: None,
             next_expiry: now.steady,
         };
+        hub.warn_of_future_rooms(now);
         hub.restore_files(snapshot.files, snapshot.offers, snapshot.fetched, now);
         hub.end_left_guests(now);
         hub.flush_roster(lobby);
@@ -284,6 +297,7 @@ impl Hub {
             return;
         }
         self.next_sweep = now.steady.after(1_000);
+        self.watch_clock(now);
         self.end_graces(now);
         self.end_typing(now);
         self.end_arrivals(now);
@@ -292,7 +306,9 @@ impl Hub {
             self.next_forgetting = now.steady.after(FORGET_EVERY_MS);
             self.see_devices(now);
             self.devices.forget_contents(now.wall);
-            self.forget_devices(now);
+            if !self.clock.is_doubted() {
+                self.forget_devices(now);
+            }
         }
         if now.steady >= self.next_keeping {
             self.next_keeping = now.steady.after(KEEP_EVERY_MS);
@@ -343,6 +359,7 @@ impl Hub {
         }
         let trims: Vec<_> =
             changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
+        let hidden: Vec<_> = changes.iter().filter_map(clock::hidden_room).collect();
         if needed_store && self.full.is_some() {
             self.sequencer.put_back(changes, replies, waiters);
         } else {
@@ -358,6 +375,9 @@ impl Hub {
             }
         }
         self.note_trimmed(&trims, commit.trimmed, &commit.untrimmed);
+        if self.full.is_none() {
+            self.note_hidden(hidden);
+        }
         self.publish(posts, commit.posts, now);
         if !trims.is_empty() && self.full.is_none() {
             self.overfull.is_asked = false;
@@ -400,9 +420,11 @@ impl Hub {
     }
 
     /// Everything that was accepted before the shutdown is committed: what the next start is to know comes last.
-    pub fn handle_settled(&mut self) {
+    pub fn handle_settled(&mut self, now: Now) {
         if self.draining && !std::mem::replace(&mut self.said_last, true) && self.full.is_none() {
             self.return_numbers();
+            self.clock.tick(now);
+            self.store_clock();
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Hub, Voice};
 use crate::clock::{Now, Steady};
-use crate::store::Change;
+use crate::store::{Change, Keep};
 use protocol::id::{Req, RoomId, Seq};
 use protocol::message::RoomsChange;
 use std::collections::{BTreeSet, VecDeque};
@@ -53,12 +53,16 @@ impl Hub {
             return;
         }
         let count = MAX_TRIMS.min(self.overfull.rooms.len());
-        for room in self.overfull.rooms.drain(..count) {
+        let rooms: Vec<_> = self.overfull.rooms.drain(..count).collect();
+        for room in rooms {
             if let Some(found) = self.rooms.find_mut(room) {
                 found.kept.is_waiting = false;
                 let keep = self.settings.keep.rule(found.name()).at(now.wall);
-                self.sequencer.change(Change::Trim { room, keep });
-                self.overfull.is_asked = true;
+                let keep = self.hide_aged(room, keep);
+                if keep != Keep::default() {
+                    self.sequencer.change(Change::Trim { room, keep });
+                    self.overfull.is_asked = true;
+                }
             }
         }
     }
@@ -213,6 +217,7 @@ mod tests {
                 offers: Vec::new(),
                 fetched: Vec::new(),
                 last: Reserved::default(),
+                clock: None,
             };
             let counts = entries.iter().enumerate().map(|(n, count)| (id(n), (1, *count)));
             let store = Arc::new(Counted(Mutex::new(counts.collect())));
@@ -224,6 +229,7 @@ mod tests {
                 zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
                 keep: Retention { default, rooms: BTreeMap::new() },
                 files: FileRules::default(),
+                accept_clock: false,
                 run_key: [0; 16],
             };
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));

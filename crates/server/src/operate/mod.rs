@@ -7,8 +7,9 @@ use crate::config::{Config, random_epoch};
 use crate::files::TemporaryFolder;
 use crate::store::{
     Compacted, Exported, Folder, FolderError, OperateError, Repaired, Report, Task, backup, compact, export,
-    repair, restore, verify_backup, verify_folder,
+    mend_times, repair, restore, verify_backup, verify_folder,
 };
+use crate::wall_clock::notes_on_time;
 use clap::Subcommand;
 use progress::Progress;
 use std::fs::File;
@@ -171,13 +172,26 @@ fn carry_out(
         }
         Command::Verify { path } => {
             let path = path.as_deref().unwrap_or(data);
-            let report = verify(path, &mut task)?;
+            let mut report = verify(path, &mut task)?;
+            if path.is_dir() {
+                let now = SystemClock::start().now();
+                report.notes.extend(notes_on_time(report.clock, report.newest.as_ref(), now));
+            }
             tell_report(path, &report)
         }
         Command::Repair => {
             let epoch = random_epoch().map_err(CommandError::Random)?;
-            let repaired = repair(&Folder::lock(data)?, epoch, &mut task)?;
+            let folder = Folder::lock(data)?;
+            let repaired = repair(&folder, epoch, &mut task)?;
             say(&repair_words(&repaired))?;
+            if repaired.report.findings.is_empty() {
+                let mended = mend_times(&folder, SystemClock::start().now().wall)?;
+                if mended > 0 {
+                    say(&format!(
+                        "{mended} messages had a time that is yet to come, and have that of now\n"
+                    ))?;
+                }
+            }
             tell_report(data, &repaired.report)
         }
         Command::Export { room, .. } => {

@@ -1,5 +1,6 @@
 //! What goes into a store: entries that have no number yet, and changes beside them.
 
+use super::StoredClock;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind, Revision};
@@ -194,6 +195,19 @@ pub enum Change {
     Reserve {
         /// The numbers.
         numbers: Reserved,
+    },
+    /// Show the entries of a room from this time on, or all of them; the newest is always shown. That is not stored:
+    /// only [`Hiding`](super::Hiding) does it, and it ends with it.
+    Hide {
+        /// The room.
+        room: RoomId,
+        /// Entries of an earlier time are hidden.
+        since: Option<Millis>,
+    },
+    /// What time it is.
+    Clock {
+        /// The time.
+        clock: StoredClock,
     },
     /// Keep no more of a room than this: the oldest entries go. What went is told in
     /// [`Commit::trimmed`](super::Commit::trimmed).

@@ -3,7 +3,7 @@
 use super::history::History;
 use super::{
     Batch, Change, Commit, CredentialHash, Hits, Keep, NewEntry, Query, Read, Reserved, RoomShape, Snapshot,
-    StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom, Words, searchable, weight,
+    StoredClock, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom, Words, searchable, weight,
 };
 use protocol::code::Code;
 use protocol::entry::EntryKind;
@@ -26,6 +26,7 @@ pub struct Logs {
     last_person: Option<PersonId>,
     last_device: Option<DeviceNo>,
     reserved: Reserved,
+    clock: Option<StoredClock>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,6 +72,7 @@ impl Logs {
                 device: self.last_device.max(self.reserved.device),
                 room: self.rooms.keys().next_back().copied().max(self.reserved.room),
             },
+            clock: self.clock,
         }
     }
 
@@ -167,6 +169,8 @@ impl Logs {
                 }
             }
             Change::Reserve { numbers } => self.reserved = *numbers,
+            Change::Clock { clock } => self.clock = Some(*clock),
+            Change::Hide { .. } => {}
             Change::Trim { room, keep } => drop(self.trim(*room, keep)),
         }
     }

@@ -1,6 +1,7 @@
 //! Where logs are kept: the contract of a store, and what goes in and out of it.
 
 mod change;
+mod hiding;
 mod history;
 mod logs;
 mod memory;
@@ -9,15 +10,16 @@ mod snapshot;
 mod sqlite;
 
 pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, Reserved, RoomShape, weight};
+pub use hiding::Hiding;
 pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use protocol::search_terms::{Words, folded, searchable};
 pub use query::{Hits, Query, Read, nearest};
-pub use snapshot::{Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom};
+pub use snapshot::{Snapshot, StoredClock, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom};
 pub use sqlite::{
     Compacted, Expiry, Exported, Folder, FolderError, MissingFiles, OpenError, OperateError, Options,
-    Repaired, Report, SqliteStore, Stage, Task, backup, compact, export, repair, restore, verify_backup,
-    verify_folder,
+    Repaired, Report, SqliteStore, Stage, Task, backup, compact, export, mend_times, repair, restore,
+    verify_backup, verify_folder,
 };
 
 use protocol::id::{RoomId, Seq};

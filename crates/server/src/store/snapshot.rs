@@ -28,6 +28,19 @@ pub struct Snapshot {
     /// because entries are judged by their author's number, a device and its counter are unique, and direct messages
     /// would go to a stranger.
     pub last: Reserved,
+    /// What time it was when the server stored it last.
+    pub clock: Option<StoredClock>,
+}
+
+/// What a server knew of the time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StoredClock {
+    /// The time that it trusts.
+    pub trusted: Millis,
+    /// What the wall clock said.
+    pub wall: Millis,
+    /// For how long the server has run since it doubts the wall clock, in ms; `None` if it does not.
+    pub doubted_ms: Option<u64>,
 }
 
 /// An entry that names a content.

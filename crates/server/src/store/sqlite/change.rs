@@ -37,6 +37,11 @@ impl Work<'_> {
                 let (db, seal) = self.seal();
                 mark::write_reserved(db, seal, numbers)
             }
+            Change::Clock { clock } => {
+                let (db, seal) = self.seal();
+                mark::write_clock(db, seal, clock)
+            }
+            Change::Hide { .. } => Ok(()),
             Change::Trim { room, keep } => self.trim(*room, keep),
         }
     }

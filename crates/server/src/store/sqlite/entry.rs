@@ -116,6 +116,13 @@ impl Kept {
         Ok(())
     }
 
+    /// Writes its time.
+    pub fn move_to_time(&self, db: &Connection) -> Result<(), Fault> {
+        let values = params![int(self.entry.time.0), self.sum(), key(self.room, self.entry.seq)];
+        db.prepare_cached("UPDATE entry SET time = ?, sum = ? WHERE key = ?")?.execute(values)?;
+        Ok(())
+    }
+
     fn sum(&self) -> i64 {
         let entry = &self.entry;
         let mut fields = Fields::of(NUMBER);

@@ -69,6 +69,7 @@ pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
         offers,
         fetched: fetches,
         last,
+        clock: marks.clock,
     };
     Ok(Loaded { record, heads, marks, snapshot })
 }

@@ -1,10 +1,10 @@
-//! Single numbers beside the rows: what may have been told to anybody.
+//! Single numbers beside the rows: what may have been told to anybody, and what time it was.
 
 use super::fault::Fault;
 use super::number::{count, int};
 use super::table::{MARK, Seal};
-use crate::store::Reserved;
-use protocol::id::{DeviceNo, PersonId, RoomId};
+use crate::store::{Reserved, StoredClock};
+use protocol::id::{DeviceNo, Millis, PersonId, RoomId};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
@@ -14,12 +14,19 @@ enum Kind {
     Person = 1,
     Device = 2,
     Room = 3,
+    /// The time that the server trusted.
+    Trusted = 4,
+    /// What the wall clock said.
+    Wall = 5,
+    /// For how long it was doubted in ms, and one more; 0 if it was not.
+    Doubted = 6,
 }
 
 /// All of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Marks {
     pub reserved: Reserved,
+    pub clock: Option<StoredClock>,
 }
 
 impl Marks {
@@ -36,12 +43,18 @@ impl Marks {
             device: DeviceNo::new(value(Kind::Device)),
             room: RoomId::new(value(Kind::Room)),
         };
-        Ok(Self { reserved })
+        let clock = values.contains_key(&(Kind::Wall as i64)).then(|| StoredClock {
+            trusted: Millis(value(Kind::Trusted)),
+            wall: Millis(value(Kind::Wall)),
+            doubted_ms: value(Kind::Doubted).checked_sub(1),
+        });
+        Ok(Self { reserved, clock })
     }
 
     /// Writes all of them.
     pub fn write(&self, db: &Connection, seal: &mut Seal) -> Result<(), Fault> {
-        write_reserved(db, seal, &self.reserved)
+        write_reserved(db, seal, &self.reserved)?;
+        self.clock.map_or(Ok(()), |clock| write_clock(db, seal, &clock))
     }
 }
 
@@ -51,6 +64,13 @@ pub(super) fn write_reserved(db: &Connection, seal: &mut Seal, numbers: &Reserve
     put(db, seal, Kind::Person, person.map_or(0, PersonId::value))?;
     put(db, seal, Kind::Device, device.map_or(0, DeviceNo::value))?;
     put(db, seal, Kind::Room, room.map_or(0, RoomId::value))
+}
+
+/// Writes what time it is.
+pub(super) fn write_clock(db: &Connection, seal: &mut Seal, clock: &StoredClock) -> Result<(), Fault> {
+    put(db, seal, Kind::Trusted, clock.trusted.0)?;
+    put(db, seal, Kind::Wall, clock.wall.0)?;
+    put(db, seal, Kind::Doubted, clock.doubted_ms.map_or(0, |ms| ms + 1))
 }
 
 fn put(db: &Connection, seal: &mut Seal, kind: Kind, value: u64) -> Result<(), Fault> {

@@ -51,6 +51,7 @@ mod schema;
 mod search;
 mod slots;
 mod table;
+mod times;
 mod traces;
 mod trim;
 mod unique;
@@ -68,6 +69,7 @@ pub use folder::{Folder, FolderError};
 pub use open::OpenError;
 pub use operate::{OperateError, Stage, Task};
 pub use repair::{Repaired, repair};
+pub use times::mend_times;
 pub use verify::{Report, verify_backup, verify_folder};
 
 use super::{Batch, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};

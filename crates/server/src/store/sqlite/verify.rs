@@ -12,7 +12,7 @@ use super::slots::slots;
 use super::unique::Unique;
 use super::{Expiry, MissingFiles, OperateError, Task, index, open, reader, wal};
 use crate::files::blocks_fit;
-use crate::store::{StoredFile, StoredOffer, weight};
+use crate::store::{RoomShape, StoredClock, StoredFile, StoredOffer, StoredRoom, weight};
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{ContentHash, DeviceNo, Millis, RoomId, Seq};
 use rusqlite::Connection;
@@ -46,6 +46,10 @@ pub struct Report {
     pub findings: Vec<String>,
     /// What could not be checked, or is no damage.
     pub notes: Vec<String>,
+    /// What time it was when the server stored it last.
+    pub clock: Option<StoredClock>,
+    /// The room with the newest entry, and the time of that.
+    pub newest: Option<(String, Millis)>,
 }
 
 impl Report {
@@ -193,6 +197,9 @@ fn verify_log(
     report.rooms = loaded.heads.len() as u64;
     report.people = loaded.snapshot.people.len() as u64;
     report.devices = loaded.snapshot.devices.len() as u64;
+    report.clock = loaded.snapshot.clock;
+    let newest = loaded.snapshot.rooms.iter().filter(|room| room.head.is_some()).max_by_key(|room| room.time);
+    report.newest = newest.map(|room| (room_name(room), room.time));
     let mut seen = Seen::default();
     let known: u64 = loaded.heads.values().map(Head::len).sum();
     task.begin("reading", "entries", known);
@@ -227,6 +234,13 @@ fn verify_log(
     }
     verify_counters(loaded, &seen, report);
     verify_references(db, loaded, &seen, report)
+}
+
+fn room_name(room: &StoredRoom) -> String {
+    match &room.shape {
+        RoomShape::Public { name } => format!("#{name}"),
+        RoomShape::Direct(..) => format!("room {}", room.room),
+    }
 }
 
 /// The entries of a room from one number to before another.
