@@ -90,6 +90,11 @@ impl RunError {
                 }
                 _ => "check --host and --port",
             },
+            Self::Data(FolderError::Io { source, .. }) | Self::Folder { source, .. }
+                if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) =>
+            {
+                "there is no space: make some there, then start again"
+            }
             Self::Folder { .. } => {
                 "name a folder that may be written to with --data, or --temp for the memory store"
             }

@@ -47,6 +47,17 @@ pub struct Reply {
     ticket: Ticket,
     /// Whether it waits for older changes too.
     after_changes: bool,
+    /// What is answered to a request in its place when the store has no room.
+    refusal: Option<Refused>,
+}
+
+/// What is said in the place of a reply when the store has no room for what it confirms.
+#[derive(Debug)]
+pub struct Refused {
+    /// At once.
+    pub now: Bytes,
+    /// When there was room after all, if there is anything to tell then.
+    pub later: Option<Bytes>,
 }
 
 /// What is committed at once, and what follows from it.
@@ -177,15 +188,15 @@ impl Sequencer {
 
     /// Adds a reply to a session of this device: it confirms all its posts, the server's entries and all changes
     /// that were added before.
-    pub fn reply(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes) {
+    pub fn reply(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes, refusal: Option<Refused>) {
         let ticket = self.ticket;
-        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: true });
+        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: true, refusal });
     }
 
     /// Adds a reply that confirms no change, only posts.
     pub fn reply_to_posts(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes) {
         let ticket = self.ticket;
-        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: false });
+        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: false, refusal: None });
     }
 
     /// Tells somebody when all changes that were added before are committed.
@@ -199,6 +210,24 @@ impl Sequencer {
         self.changes = changes.into_iter().map(put_back).chain(self.changes.drain(..)).collect();
         self.replies = replies.into_iter().chain(self.replies.drain(..)).collect();
         self.waiters.splice(0..0, waiters.into_iter().map(|waiter| (PUT_BACK, waiter)));
+    }
+
+    /// Refuses all requests whose replies wait for changes: nobody knows when there will be room for them.
+    pub fn refuse_requests(&mut self) -> Vec<(Arc<Conn>, Bytes)> {
+        let mut refused = Vec::new();
+        self.replies.retain_mut(|reply| {
+            let Some(Refused { now, later }) = reply.refusal.take() else { return true };
+            refused.push((reply.conn.clone(), now));
+            let is_told = later.is_some();
+            later.into_iter().for_each(|later| reply.bytes = later);
+            is_told
+        });
+        refused
+    }
+
+    /// Whoever waits for changes, when there is no room for them.
+    pub fn take_all_waiters(&mut self) -> Vec<Waiter> {
+        self.waiters.drain(..).map(|(_, waiter)| waiter).collect()
     }
 
     /// Puts back entries of the server's own that the store could not take, in front of its others.
@@ -442,8 +471,8 @@ mod tests {
             sequencer.push(post(1, counter, MAX_BODY));
         }
         sequencer.change(Change::DeviceGone { device: number(9) });
-        sequencer.reply(conn(1), number(1), Bytes::from_static(b"one"));
-        sequencer.reply(conn(2), number(2), Bytes::from_static(b"two"));
+        sequencer.reply(conn(1), number(1), Bytes::from_static(b"one"), None);
+        sequencer.reply(conn(2), number(2), Bytes::from_static(b"two"), None);
         let turn = sequencer.take();
         assert_eq!(turn.changes.len(), 1);
         assert_eq!(replies(&turn), [b"two"], "the posts of device 1 are not all in it");
@@ -458,7 +487,7 @@ mod tests {
         let mut sequencer = Sequencer::default();
         let conn = conn(1);
         (1..=100).for_each(|counter| sequencer.push(post(1, counter, MAX_BODY)));
-        sequencer.reply(conn.clone(), number(1), Bytes::from_static(b"a"));
+        sequencer.reply(conn.clone(), number(1), Bytes::from_static(b"a"), None);
         sequencer.reply_to_posts(conn.clone(), number(2), Bytes::from_static(b"b"));
         assert!(replies(&sequencer.take()).is_empty());
         assert_eq!(replies(&sequencer.take()), [b"a", b"b"]);
@@ -468,7 +497,7 @@ mod tests {
     fn a_store_without_room_is_asked_with_little_and_answers_nothing_too_early() {
         let mut sequencer = Sequencer::default();
         (1..=40).for_each(|device| sequencer.change(Change::DeviceGone { device: number(device) }));
-        sequencer.reply(conn(1), number(1), Bytes::from_static(b"all"));
+        sequencer.reply(conn(1), number(1), Bytes::from_static(b"all"), None);
         let (waiter, mut waited) = oneshot::channel();
         sequencer.wait(waiter);
         let Turn { changes, replies: refused, waiters, .. } = sequencer.take();

@@ -155,12 +155,12 @@ impl Hub {
         if self.draining {
             return Err(Code::ServerFull);
         }
-        let device = self.devices.of(person, Some(hello.device), now.wall);
-        self.reserve_numbers();
-        if !self.may_tell_numbers() {
+        if self.devices.known(person, hello.device).is_none() && !self.has_device_number() {
             self.check_space()?;
             return Err(Code::Busy);
         }
+        let device = self.devices.of(person, Some(hello.device), now.wall);
+        self.reserve_numbers();
         Ok((person, self.welcome_msg(person, device, now).encode()))
     }
 

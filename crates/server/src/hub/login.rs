@@ -68,6 +68,7 @@ impl Hub {
                         self.add_person(&PersonName::made_safe_new(name.as_str()), Some(credential), now)?
                     }
                 };
+                self.check_login_space(person, hello)?;
                 self.rename_on_login(person, &name);
                 (person, self.device_of(person, hello, now))
             }
@@ -85,6 +86,14 @@ impl Hub {
         }
         self.welcome_if_settled(conn.id, now);
         Ok(())
+    }
+
+    /// On a full disk, whoever is stored is let in, a new device only with a number that is reserved: so no more is
+    /// waiting to be stored than numbers were reserved.
+    fn check_login_space(&self, person: PersonId, hello: &Hello) -> Result<(), Code> {
+        let is_stored = self.people.find(person).is_some_and(|known| known.after <= self.changes_stored);
+        let has_number = self.devices.known(person, hello.device).is_some() || self.has_device_number();
+        if is_stored && has_number { Ok(()) } else { self.check_space() }
     }
 
     /// Ends the older connection of this device, unless that one is to stay.
@@ -141,7 +150,7 @@ impl Hub {
         let name = PersonName::made_safe_new(wanted);
         let person = self.add_person(&name, None, now)?;
         let device = self.device_of_guest(person, now);
-        if !self.may_tell_numbers() {
+        if !(self.numbers.may_tell_person(person) && self.numbers.may_tell_device(device)) {
             // Others would see the number at once.
             self.end_guest(person, device, now);
             return Err(Code::Busy);

@@ -302,7 +302,8 @@ impl Hub {
         self.end_typing(now);
         self.end_arrivals(now);
         self.reap(now);
-        if now.steady >= self.next_forgetting {
+        // On a full disk nothing is added to what waits: it is done when there is space again.
+        if now.steady >= self.next_forgetting && self.full.is_none() {
             self.next_forgetting = now.steady.after(FORGET_EVERY_MS);
             self.see_devices(now);
             self.devices.forget_contents(now.wall);
@@ -384,6 +385,9 @@ impl Hub {
             self.trim_next(now);
         }
         self.welcome_arrived(now);
+        if let Some(full) = self.full {
+            self.refuse_waiting(full.code, now);
+        }
     }
 
     /// A change is stored: others see of it what they see by other ways than the log.

@@ -6,7 +6,9 @@ use super::{Effect, FetchAnswer, FoundAnswer, Hub};
 use crate::clock::Now;
 use crate::conn::{ConnId, Held};
 use crate::inbound::Refusal;
+use crate::sequencer::Refused;
 use crate::store::Change;
+use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{Millis, PersonId, Req, RoomId, Seq};
@@ -53,7 +55,7 @@ impl Hub {
             | ClientMsg::Check { req, .. } => (req, Err(Code::WrongPurpose)),
             ClientMsg::Fetched { req, room, seq } => {
                 let done = self.person_of(conn).and_then(|person| self.handle_fetched(person, room, seq));
-                (req, done.map(|()| self.answer_durably(conn, req, Reply::Done)))
+                (req, done.map(|()| self.answer_durably(conn, ty, req, Reply::Done)))
             }
         };
         if let Err(code) = done {
@@ -74,9 +76,11 @@ impl Hub {
         self.send(conn, &ServerMsg::Answer { req, more: false, reply });
     }
 
-    /// Answers once what was asked for is committed.
-    fn answer_durably(&mut self, conn: ConnId, req: Req, reply: Reply) {
-        self.send_after_commit(conn, ServerMsg::Answer { req, more: false, reply }.encode());
+    /// Answers a request of this type once what was asked for is committed.
+    fn answer_durably(&mut self, conn: ConnId, ty: u8, req: Req, reply: Reply) {
+        let refused = Refused { now: no_space(ty, req), later: None };
+        let answer = ServerMsg::Answer { req, more: false, reply };
+        self.reply_after_commit(conn, answer.encode(), Some(refused));
     }
 
     fn pong(&mut self, conn: ConnId, nonce: u64, time: Millis) {
@@ -90,10 +94,10 @@ impl Hub {
         let person = self.person_of(conn)?;
         let name = RoomName::parse(name).map_err(|_| Code::BadName)?;
         let room = self.join_room(person, &name, now)?;
-        self.tell_room(conn, req, RoomsChange::Added, room, person);
+        self.answer_with_room(conn, ty::JOIN, req, RoomsChange::Added, room, person);
         let others: Vec<_> = self.sessions_of(person).map(|c| c.id).filter(|id| *id != conn).collect();
         for other in others {
-            self.tell_room(other, Req(0), RoomsChange::Added, room, person);
+            self.tell_room(other, RoomsChange::Added, room, person);
         }
         Ok(())
     }
@@ -104,8 +108,11 @@ impl Hub {
         self.check_space()?;
         let conns: Vec<_> = self.sessions_of(person).map(|c| c.id).collect();
         for id in conns {
-            let req = if id == conn { req } else { Req(0) };
-            self.tell_room(id, req, RoomsChange::Removed, room, person);
+            if id == conn {
+                self.answer_with_room(conn, ty::PART, req, RoomsChange::Removed, room, person);
+            } else {
+                self.tell_room(id, RoomsChange::Removed, room, person);
+            }
         }
         self.remove_member(room, person, now);
         Ok(())
@@ -155,10 +162,10 @@ impl Hub {
             self.sequencer.change(Change::Mark { room, person, seq });
             let others: Vec<_> = self.sessions_of(person).map(|c| c.id).filter(|id| *id != conn).collect();
             for other in others {
-                self.tell_room(other, Req(0), RoomsChange::Changed, room, person);
+                self.tell_room(other, RoomsChange::Changed, room, person);
             }
         }
-        self.answer_durably(conn, req, Reply::Done);
+        self.answer_durably(conn, ty::MARK, req, Reply::Done);
         Ok(())
     }
 
@@ -174,7 +181,7 @@ impl Hub {
             StateChange::Back => self.set_away(person, None, now)?,
             StateChange::Name { name } => {
                 let name = self.set_name(person, &name)?;
-                self.answer_durably(conn, req, Reply::Named { name });
+                self.answer_durably(conn, ty::STATE, req, Reply::Named { name });
                 return Ok(());
             }
         }
@@ -196,7 +203,7 @@ impl Hub {
             return Err(Code::Unsupported);
         };
         self.set_topic(person, room, text, now)?;
-        self.answer_durably(conn, req, Reply::Done);
+        self.answer_durably(conn, ty::DO, req, Reply::Done);
         Ok(())
     }
 
@@ -218,4 +225,9 @@ impl Hub {
         self.append(room, person, EntryKind::Topic, text, now);
         Ok(())
     }
+}
+
+/// The answer to a request for which the store has no room.
+pub(super) fn no_space(ty: u8, req: Req) -> Bytes {
+    Refusal::about(Code::DiskFull, ty, u64::from(req.0)).encode()
 }

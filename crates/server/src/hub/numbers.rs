@@ -23,11 +23,14 @@ impl Numbers {
         Self { stored: reserved, asked: reserved }
     }
 
-    /// Whether the store was told that these may be in use.
-    pub fn covers(&self, used: &Reserved) -> bool {
-        used.person <= self.stored.person
-            && used.device <= self.stored.device
-            && used.room <= self.stored.room
+    /// Whether a person's number may be told before they are stored.
+    pub fn may_tell_person(&self, person: PersonId) -> bool {
+        self.stored.person.is_some_and(|most| person <= most)
+    }
+
+    /// The same of a device.
+    pub fn may_tell_device(&self, device: DeviceNo) -> bool {
+        self.stored.device.is_some_and(|most| device <= most)
     }
 
     /// What is to be reserved once these are in use: the next blocks, when half of one is used up.
@@ -80,9 +83,9 @@ impl Hub {
         }
     }
 
-    /// Whether all numbers that were given out may be told before anything else is stored.
-    pub(super) fn may_tell_numbers(&self) -> bool {
-        self.numbers.covers(&self.used_numbers())
+    /// Whether the next new device can have a number that is reserved.
+    pub(super) fn has_device_number(&self) -> bool {
+        self.numbers.may_tell_device(DeviceNo::after(self.devices.last()))
     }
 
     /// What was reserved is stored.
@@ -116,9 +119,11 @@ mod tests {
         let first = given.ask(&Reserved::default()).unwrap();
         assert_eq!(first.person, PersonId::new(NUMBERS_AHEAD));
         assert_eq!(first.room, RoomId::new(ROOMS_AHEAD));
-        assert!(!given.covers(&numbers(1)), "it is asked for, and not stored");
+        assert!(!given.may_tell_person(PersonId::FIRST), "it is asked for, and not stored");
         given.stored = first;
-        assert!(given.covers(&numbers(ROOMS_AHEAD)) && !given.covers(&numbers(ROOMS_AHEAD + 1)));
+        let device = |n| DeviceNo::new(n).unwrap();
+        assert!(given.may_tell_device(device(NUMBERS_AHEAD)));
+        assert!(!given.may_tell_device(device(NUMBERS_AHEAD + 1)));
         assert_eq!(given.ask(&numbers(ROOMS_AHEAD / 2)), None);
         let more = given.ask(&numbers(ROOMS_AHEAD / 2 + 1)).unwrap();
         assert_eq!(more.room, RoomId::new(ROOMS_AHEAD / 2 + 1 + ROOMS_AHEAD));

@@ -3,7 +3,7 @@
 use super::{Hub, Voice};
 use crate::clock::{Now, Steady};
 use crate::store::{Change, Keep};
-use protocol::id::{Req, RoomId, Seq};
+use protocol::id::{RoomId, Seq};
 use protocol::message::RoomsChange;
 use std::collections::{BTreeSet, VecDeque};
 
@@ -120,7 +120,7 @@ impl Hub {
         for (conn, person) in people {
             for room in &rooms {
                 if self.rooms.find(*room).is_some_and(|found| found.members.contains_key(&person)) {
-                    self.tell_room(conn, Req(0), RoomsChange::Changed, *room, person);
+                    self.tell_room(conn, RoomsChange::Changed, *room, person);
                 }
             }
         }

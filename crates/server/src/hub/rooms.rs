@@ -1,10 +1,13 @@
 //! Membership and cursors: joining, parting, opening and closing rooms, and what is told of them.
 
+use super::native::no_space;
 use super::{Hub, Voice};
 use crate::clock::Now;
 use crate::conn::{Conn, ConnId};
 use crate::log::View;
+use crate::sequencer::Refused;
 use crate::store::{Change, RoomShape};
+use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::{Epoch, PersonId, Req, RoomId, Seq};
 use protocol::limits::{MAX_FETCH, MAX_ROOMS, MAX_ROOMS_PER_PERSON};
@@ -154,23 +157,38 @@ impl Hub {
         let conns: Vec<_> = self.sessions_of(person).cloned().collect();
         for conn in conns {
             match self.sessions.get(&conn.id).map(|session| session.voice) {
-                Some(Voice::Native) => self.tell_room(conn.id, Req(0), RoomsChange::Added, room, person),
+                Some(Voice::Native) => self.tell_room(conn.id, RoomsChange::Added, room, person),
                 Some(Voice::Classic { current }) => self.read_classic(&conn, person, room, current == room),
                 None => {}
             }
         }
     }
 
-    pub(super) fn tell_room(
+    /// Tells a connection what changed about a room of its person, without being asked.
+    pub(super) fn tell_room(&mut self, conn: ConnId, change: RoomsChange, room: RoomId, person: PersonId) {
+        let bytes = self.room_change(Req(0), change, room, person);
+        self.send_after_commit(conn, bytes);
+    }
+
+    /// The same as the answer to a request of this type.
+    pub(super) fn answer_with_room(
         &mut self,
         conn: ConnId,
+        ty: u8,
         req: Req,
         change: RoomsChange,
         room: RoomId,
         person: PersonId,
     ) {
+        let bytes = self.room_change(req, change.clone(), room, person);
+        // It is done when there is room again, and told then as it is told to the others.
+        let later = Some(self.room_change(Req(0), change, room, person));
+        self.reply_after_commit(conn, bytes, Some(Refused { now: no_space(ty, req), later }));
+    }
+
+    fn room_change(&self, req: Req, change: RoomsChange, room: RoomId, person: PersonId) -> Bytes {
         let rooms = self.room_info(room, person).into_iter().collect();
-        self.send_after_commit(conn, ServerMsg::Rooms { req, change, more: false, rooms }.encode());
+        ServerMsg::Rooms { req, change, more: false, rooms }.encode()
     }
 
     /// Lets a classic connection read a room from here on.

@@ -4,6 +4,7 @@ use super::Hub;
 use crate::clock::{Now, Steady};
 use crate::conn::{Conn, ConnId};
 use crate::inbound::{Inbound, Refusal};
+use crate::sequencer::Refused;
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
 use protocol::id::{DeviceNo, Millis, PersonId, RoomId, Seq};
@@ -77,12 +78,12 @@ impl Hub {
     /// Sends `Welcome` unless something must be stored or refused first: it tells the last counter that is stored.
     pub(super) fn welcome_if_settled(&mut self, conn: ConnId, now: Now) {
         let (stored, is_full) = (self.changes_stored, self.full.is_some());
-        // On a full disk, who is stored already is let in: a new device has a number that is reserved.
-        let may_tell = is_full && self.may_tell_numbers();
         let Some(session) = self.sessions.get_mut(&conn) else { return };
         let (person, device) = (session.person, session.device);
         let settled = self.devices.is_settled(device);
         let known_after = self.people.find(person).map_or(0, |known| known.after);
+        // On a full disk, who is stored already is let in: a new device has a number that is reserved.
+        let may_tell = is_full && self.numbers.may_tell_device(device);
         let is_stored = |after| after <= stored || may_tell && known_after <= stored;
         let Some(arrival) = session.arrival.take_if(|arrival| settled && is_stored(arrival.after)) else {
             return;
@@ -139,8 +140,32 @@ impl Hub {
     ///
     /// Nothing comes in front of a `Welcome` that waits, and the list of rooms behind it is as new as this would be.
     pub(super) fn send_after_commit(&mut self, conn: ConnId, bytes: Bytes) {
+        self.reply_after_commit(conn, bytes, None);
+    }
+
+    /// The same for the answer to a request, which is refused if the store has no room.
+    pub(super) fn reply_after_commit(&mut self, conn: ConnId, bytes: Bytes, refusal: Option<Refused>) {
         if let Some(session) = self.sessions.get(&conn).filter(|session| session.arrival.is_none()) {
-            self.sequencer.reply(session.conn.clone(), session.device, bytes);
+            self.sequencer.reply(session.conn.clone(), session.device, bytes, refusal);
+        }
+    }
+
+    /// The store had no room: whoever waits for it is told so, and does not wait until there is.
+    pub(super) fn refuse_waiting(&mut self, code: Code, now: Now) {
+        for (conn, bytes) in self.sequencer.refuse_requests() {
+            self.send_to(&conn, bytes);
+        }
+        for waiter in self.sequencer.take_all_waiters() {
+            // Whoever waited may be gone.
+            let _ = waiter.send(Err(code));
+        }
+        let waits_for_room = |conn: &ConnId| {
+            self.sessions.get(conn).is_some_and(|session| self.devices.is_settled(session.device))
+        };
+        let waiting: Vec<_> = self.arriving.iter().copied().filter(waits_for_room).collect();
+        for conn in waiting {
+            self.send_bytes(conn, Refusal::about(code, ty::HELLO, 0).encode_closing());
+            self.close(conn, now);
         }
     }
 

@@ -67,6 +67,12 @@ pub enum OpenError {
         /// How that is known.
         traces: String,
     },
+    /// There is no space to write that it is open.
+    #[error("there is no space left on the disk of '{}'", path.display())]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
     /// It can't be read or written.
     #[error("'{}' can't be opened: {source}", path.display())]
     Store {
@@ -93,6 +99,7 @@ impl OpenError {
                 "mount or put back what is missing, or run natterd restore BACKUP with this folder; --accept-loss \
                  begins a new history, and moves what is left of the old one into a folder beside it"
             }
+            Self::Full { .. } => "make space there, then start again: what was stored is all there",
             Self::Store { .. } => "check the disk, and who owns the folder",
         }
     }
@@ -244,6 +251,9 @@ fn begin(record: &Record, options: &Options, lost: Option<&str>) -> Record {
 }
 
 fn explain(path: PathBuf, fault: Fault) -> OpenError {
+    if fault.is_full() {
+        return OpenError::Full { path };
+    }
     match fault.while_it("opened the database") {
         StoreError::Damaged { what } => OpenError::Damaged { path, what },
         source => OpenError::Store { path, source },
