@@ -124,7 +124,7 @@ async fn as_a_reader(copy: &Path, args: &[&str]) -> Output {
 }
 
 #[tokio::test]
-async fn verify_needs_no_right_to_write() {
+async fn whoever_only_reads_needs_no_right_to_write() {
     bounded(90, async {
         let served = Served::new().await;
         let base = served.folder.path();
@@ -159,6 +159,10 @@ async fn verify_needs_no_right_to_write() {
             let count = served.texts.len() + 1;
             assert!(out.contains(&format!("{count} messages")) && out.contains("\nok"), "{data}: {out}{err}");
             assert!(!out.contains("a server is running"), "{out}");
+            let exported = as_a_reader(base, &["export", "lobby", "--jsonl", "--data", data]).await;
+            assert_eq!(exported.stdout.iter().filter(|byte| **byte == b'\n').count(), count);
+            let saved = as_a_reader(base, &["backup", "-", "--data", data]).await;
+            assert!(saved.status.success(), "{}", String::from_utf8_lossy(&saved.stderr));
             assert!(all_files(Path::new(data)) == before, "nothing was changed");
             set_mode(Path::new(data), 0o755);
         }

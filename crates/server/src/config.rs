@@ -116,7 +116,7 @@ pub struct Config {
     #[command(flatten)]
     pub files: FileOptions,
 
-    /// Folder below which files are kept by the memory store until the server stops [default: the system's]
+    /// Folder below which files are kept by the memory store until the server stops, and by backup - while it runs [default: the system's]
     #[arg(long, env = "NATTERD_TEMP", hide_env_values = true, help_heading = "Storage", value_name = "DIR")]
     pub temp: Option<PathBuf>,
 

@@ -59,7 +59,7 @@ fn write(folder: &Folder, part: &Path, task: &mut Task<'_>) -> Result<u64, Opera
     if !folder.has_database() {
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
     }
-    let from = reader::connect(&source).map_err(failed)?;
+    let from = reader::connect_anywhere(&source).map_err(failed)?;
     schema::version(&from).map_err(|unusable| OperateError::from_unusable(&source, unusable))?;
     let mut loaded = load(&from).map_err(failed)?;
     loaded.record.clean = true;
@@ -167,8 +167,33 @@ pub fn restore(
     fs::rename(&part, &database)
         .and_then(|()| sync_parent(&database))
         .map_err(|error| failed(error.into()))?;
+    let unknown = count_unknown(file, &folder.contents()).map_err(failed)?;
+    if unknown > 0 {
+        let note =
+            format!("{unknown} files in 'contents' are not in this backup: the next start removes them");
+        report.notes.push(note);
+    }
     report.notes.extend(aside.map(|aside| format!("what was there of a database is in {}", aside.display())));
     Ok(report)
+}
+
+/// Files in a folder of contents that a backup has not: they were there before.
+fn count_unknown(backup: &Path, contents: &Path) -> Result<usize, Fault> {
+    let known = hashes_of(&reader::connect(backup)?)?;
+    let mut count = 0;
+    for file in fs::read_dir(contents)? {
+        let name = file?.file_name();
+        let hash = name.to_str().and_then(|name| blake3::Hash::from_hex(name).ok());
+        count += usize::from(hash.is_some_and(|hash| !known.contains(&ContentHash(*hash.as_bytes()))));
+    }
+    Ok(count)
+}
+
+/// The contents that a backup has.
+fn hashes_of(backup: &Connection) -> Result<BTreeSet<ContentHash>, Fault> {
+    let mut statement = backup.prepare("SELECT hash FROM content")?;
+    let hashes = statement.query_map([], |row| row.get(0).map(ContentHash))?;
+    Ok(hashes.collect::<Result<_, _>>()?)
 }
 
 /// Whether a database has nothing in it, as one whose making was cut off.
@@ -199,9 +224,7 @@ fn fill(file: &Path, folder: &Folder, part: &Path, epoch: Epoch, task: &mut Task
 
 /// What the backup had no contents of is not missed.
 fn write_expiry(from: &Connection, folder: &Folder, loaded: &Loaded) -> Result<(), Fault> {
-    let mut statement = from.prepare("SELECT hash FROM content")?;
-    let hashes = statement.query_map([], |row| row.get(0).map(ContentHash))?;
-    let hashes = hashes.collect::<Result<BTreeSet<_>, _>>()?;
+    let hashes = hashes_of(from)?;
     let files = &loaded.snapshot.files;
     let missing = MissingFiles::find(files, Millis(0), |hash| hashes.contains(&hash));
     let before = missing.newest.map_or(Millis(0), |newest| Millis(newest.0 + 1));

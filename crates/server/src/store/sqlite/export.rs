@@ -75,7 +75,7 @@ pub fn export(
         return Err(OperateError::NoLog { path: folder.path().to_owned() });
     }
     let failed = |fault| OperateError::from_fault(&path, fault);
-    let db = reader::connect(&path).map_err(failed)?;
+    let db = reader::connect_anywhere(&path).map_err(failed)?;
     schema::version(&db).map_err(|unusable| OperateError::from_unusable(&path, unusable))?;
     let loaded = load(&db).map_err(failed)?;
     let known = loaded.snapshot.rooms.iter().find(|known| is_meant(room, known.room, &known.shape));

@@ -71,12 +71,13 @@ pub(super) fn connect(path: &Path) -> Result<Connection, Fault> {
     Ok(db)
 }
 
-/// A connection to a database that nobody writes to, also where nothing can be written.
+/// A connection that only reads, also where nothing can be written.
 ///
 /// SQLite needs a file beside a database with a write-ahead log, in which all who use it find what is in the log. It
-/// makes it where it can. If it can't, and the log is empty, the database is all there is; else the log is read alone,
-/// as by a program that has it for itself, and without the locks for which it would have to write.
-pub(super) fn connect_to_verify(path: &Path) -> Result<Connection, Fault> {
+/// makes it where it can, and one that serves has made it. If it can't, and the log is empty, the database is all
+/// there is; else the log is read alone, as by a program that has it for itself, and without the locks for which it
+/// would have to write.
+pub(super) fn connect_anywhere(path: &Path) -> Result<Connection, Fault> {
     let can_open = |db: Connection| {
         db.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
         Ok(db)

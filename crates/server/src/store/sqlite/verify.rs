@@ -139,7 +139,7 @@ pub fn verify_backup(path: &Path, task: &mut Task<'_>) -> Result<Report, Operate
 
 fn open_to_verify(path: &Path, kind: Kind, report: &mut Report) -> Result<Option<Connection>, OperateError> {
     let failed = |fault| OperateError::from_fault(path, fault);
-    let db = reader::connect_to_verify(path).map_err(failed)?;
+    let db = reader::connect_anywhere(path).map_err(failed)?;
     match schema::version_of(&db, kind) {
         Err(schema::Unusable::Fault(fault)) if fault.is_damage() => {
             report.find(fault.words());
