@@ -132,7 +132,7 @@ async fn help_tells_what_each_command_does() {
           backup   Write everything, files included, to one new file; the server may be running
           restore  Make a data folder out of a backup; clients are told that it is a new history
           verify   Read everything and tell what is damaged; the server may be running
-          repair   Make a damaged data folder whole; what is lost says so in its place. The server must not be running
+          repair   Make a damaged data folder whole, with holes for the rest; the server must not be running
           export   Write all messages of a room to stdout
           compact  Write the databases anew without what is free in them; the server must not be running
           help     Print this message or the help of the given subcommand(s)

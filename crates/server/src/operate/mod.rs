@@ -36,7 +36,7 @@ pub enum Command {
         /// A data folder or a backup [default: the data folder]
         path: Option<PathBuf>,
     },
-    /// Make a damaged data folder whole; what is lost says so in its place. The server must not be running
+    /// Make a damaged data folder whole, with holes for the rest; the server must not be running
     Repair,
     /// Write all messages of a room to stdout
     Export {
