@@ -93,17 +93,15 @@ async fn a_script_whose_file_can_not_be_sent_says_why_and_fails() {
         let server = Server::start_with(&["--max-file-mib", "1"]).await;
         let home = Home::new();
         let large = write(&home, "large", &content(2 << 20, 1));
-        let twins = home.path().join("twins");
-        fs::create_dir(&twins).expect("a folder");
-        for name in ["README", "readme"] {
-            fs::write(twins.join(name), name).expect("the disk has room");
-        }
-        let twins = format!("/send {}", twins.display());
+        let turned = home.path().join("turned");
+        fs::create_dir(&turned).expect("a folder");
+        fs::write(turned.join("a\u{202e}b"), "").expect("the disk has room");
+        let turned = format!("/send {}", turned.display());
         let too_large = "2.0 MiB, and the server takes at most 1.0 MiB";
         for (line, why, code) in [
             ("/send no such file", "no such file", 1),
             ("/send /dev/null", "that is no plain file", 1),
-            (twins.as_str(), "the same name on some systems", 1),
+            (turned.as_str(), "a name can't contain U+202E", 1),
             (large.as_str(), too_large, 5),
         ] {
             let mut alice = home.natter_with(server.addr(), "alice", &["--quiet"]);

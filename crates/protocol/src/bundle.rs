@@ -1,7 +1,7 @@
 //! A folder as the content of a file: an index of what is in it, then the bytes of its files in that order.
 //!
 //! Nothing is packed: a sender reads the files where they lie, and a receiver knows from the index alone which
-//! byte belongs to which of them. [`Index`] takes nothing that could be written outside a new folder, or twice.
+//! byte belongs to which of them. [`Index`] takes nothing that could be written outside a new folder.
 
 mod order;
 mod part;
@@ -42,7 +42,7 @@ pub enum Shape {
 /// All that is in a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Index {
-    /// Invariant: the paths are good, in order, and no two of them are one on any system.
+    /// Invariant: the paths are good and in order, no two of them are the same, and none lies in a file.
     items: Vec<Item>,
     /// Where each item's bytes begin behind the index, and where the last one's end.
     /// Invariant: items + 1 of them, which never fall, the last at most [`MAX_NUMBER`].
@@ -91,9 +91,9 @@ pub enum BundleError {
     /// Not in order.
     #[error("'{0}' is not where it belongs in the list")]
     Order(String),
-    /// Some system would take it for something that stands before it, or a folder for a file.
-    #[error("'{0}' and something beside it have the same name on some systems")]
-    Twins(String),
+    /// What stands before it is a file, or an empty folder, in which it would lie.
+    #[error("'{0}' lies in what is no folder with anything in it")]
+    InFile(String),
     /// More bytes than a number can say.
     #[error("it is larger than anything can be")]
     TooLarge,

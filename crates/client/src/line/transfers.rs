@@ -15,6 +15,9 @@ use protocol::size::human_size;
 /// Columns of a name in a line that tells how far a file is: the line must fit one row.
 const COLUMNS: usize = 12;
 
+/// Paths of a folder that are shown which have other names here.
+const RENAMED: usize = 20;
+
 /// Columns of a bar.
 const BAR: usize = 6;
 
@@ -46,6 +49,7 @@ impl Renderer {
             TransferStep::Listed { index, all } => self.listed(transfer, index, *all),
             TransferStep::LeftOut { .. }
             | TransferStep::Resumed { .. }
+            | TransferStep::Renamed { .. }
             | TransferStep::Anew
             | TransferStep::Grew
             | TransferStep::Here => self.unforeseen(transfer),
@@ -109,6 +113,15 @@ impl Renderer {
             }
             TransferStep::Resumed { at } => {
                 vec![self.info(&format!("'{name}' resumes at {}", human_size(*at)))]
+            }
+            TransferStep::Renamed { names } => {
+                let text = format!("in '{name}' this disk can't have these names beside others:");
+                let rows = names.iter().take(RENAMED).map(|(path, here)| {
+                    self.look.pad(&format!("     {} is '{}' here", safe(path), safe(here)))
+                });
+                let more = names.len().saturating_sub(RENAMED);
+                let rest = (more > 0).then(|| self.look.pad(&format!("     … and {more} more")));
+                std::iter::once(self.info(&text)).chain(rows).chain(rest).collect()
             }
             TransferStep::Anew => {
                 vec![self.info(&format!("'{name}' has changed since it was begun: it is sent anew"))]

@@ -326,6 +326,8 @@ pub enum TransferStep {
     LeftOut { count: usize },
     /// It is here, and is written to the files of the folder for a while.
     Unpacking(Pace),
+    /// These paths of the folder have other names here.
+    Renamed { names: Arc<[(String, String)]> },
     /// What an earlier process left of it is read again for a while.
     Verifying(Pace),
     /// It has changed since it was begun: what was sent is given up, and it is sent anew.

@@ -235,6 +235,10 @@ impl Arriving {
                 // Other files come in meanwhile.
                 tokio::task::yield_now().await;
             }
+            let renamed = unpacking.into_renamed();
+            if !renamed.is_empty() {
+                tell(Step::Renamed(renamed.into())).await;
+            }
             Ok(())
         };
         if let Err(failure) = written.await {

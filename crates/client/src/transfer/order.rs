@@ -125,6 +125,8 @@ pub enum Step {
     Moved(u64),
     /// So many of its bytes have been written to the files of the folder.
     Unpacking(u64),
+    /// These paths of the folder have other names here, which this file system can hold side by side.
+    Renamed(Arc<[(String, String)]>),
     /// All that its sender has sent is here; more is to come.
     Waiting,
     /// This is in the folder, or it can't be read for this reason; it is not begun by that.

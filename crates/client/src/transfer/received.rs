@@ -23,7 +23,7 @@ pub(super) const SUFFIX: &str = ".part";
 const PIECE: usize = 1 << 20;
 
 /// Numbers that are tried before a name is given up.
-const TRIES: u32 = 10_000;
+pub(super) const TRIES: u32 = 10_000;
 
 /// The folder, which is made when something comes.
 #[derive(Clone, Debug)]
@@ -254,7 +254,7 @@ async fn hash_of(mut file: File) -> io::Result<ContentHash> {
 }
 
 /// `name (1).ext`, within the length that every file system takes.
-fn numbered(name: &str, number: u32) -> String {
+pub(super) fn numbered(name: &str, number: u32) -> String {
     let at = name.rfind('.').filter(|at| *at > 0).unwrap_or(name.len());
     let (stem, extension) = name.split_at(at);
     format!("{stem} ({number}){extension}")

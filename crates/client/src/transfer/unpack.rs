@@ -1,11 +1,15 @@
 //! A folder that has come whole, written out of its content: into a new folder, through handles of it and of the
 //! folders in it, so that no path leads out and no link is followed, whoever puts one there meanwhile.
+//!
+//! Names that this file system takes for one, or can't hold, get others. The file system itself says which these are.
 
-use super::Failure;
+use super::received::{TRIES, numbered};
+use super::{Failure, safe_name};
 use bytes::BytesMut;
 use cap_std::fs::Dir;
 use protocol::bundle::{BundleError, HEAD, Index, Item, Shape};
 use rustix::fs::{Mode, OFlags, mkdirat, openat, sync};
+use rustix::io::Errno;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -57,9 +61,15 @@ impl<'a> Unpacking<'a> {
         }
         let synced = index.items().len() <= FEW;
         let open = vec![make_folder(dir, name)?];
-        let writer = Writer { path: Vec::new(), open, buffer: vec![0; PIECE], synced, executables };
+        let (path, buffer, renamed) = (Vec::new(), vec![0; PIECE], Vec::new());
+        let writer = Writer { path, open, buffer, synced, executables, renamed };
         let at = index.front();
         Ok(Self { content, index, writer, item: 0, file: None, at, done: false })
+    }
+
+    /// What could not be written under its own name: its path, and the name that it has here.
+    pub(super) fn into_renamed(self) -> Vec<(String, String)> {
+        self.writer.renamed
     }
 
     /// Writes a little more of it; how many bytes of the content are written, or `None` once all of it is on the disk.
@@ -106,6 +116,8 @@ struct Writer {
     synced: bool,
     /// Whether programs stay programs.
     executables: bool,
+    /// Paths, and the names that they have here instead of their last ones.
+    renamed: Vec<(String, String)>,
 }
 
 impl Writer {
@@ -116,16 +128,50 @@ impl Writer {
         let same = self.path.iter().zip(&names).take_while(|(open, name)| open == *name).count();
         self.close_down_to(same)?;
         for folder in &names[same..] {
-            let inner = make_folder(self.innermost(), folder)?;
+            let inner = self.make_named(folder, make_folder)?;
             self.open.push(inner);
             self.path.push((*folder).to_owned());
         }
         match item.shape {
-            Shape::Folder => make_folder(self.innermost(), name).map(|_| None),
+            Shape::Folder => self.make_named(name, make_folder).map(|_| None),
             Shape::File { executable, .. } => {
-                make_file(self.innermost(), name, executable && self.executables).map(Some)
+                let run = executable && self.executables;
+                self.make_named(name, |dir, name| make_file(dir, name, run)).map(Some)
             }
         }
+    }
+
+    /// Makes something in the innermost folder, under its name or, if this file system has that already or can't hold
+    /// it, another one.
+    fn make_named<T>(
+        &mut self,
+        name: &str,
+        make: impl Fn(&Dir, &str) -> io::Result<T>,
+    ) -> Result<T, Failure> {
+        let dir = self.innermost();
+        let mut base = name.to_owned();
+        for number in 0..TRIES {
+            let other = if number == 0 { base.clone() } else { numbered(&base, number) };
+            let made = match make(dir, &other) {
+                Err(error) if is_bad_name(&error) && base == name => {
+                    base = safe_name(name);
+                    make(dir, &base).map(|made| (made, base.clone()))
+                }
+                made => made.map(|made| (made, other)),
+            };
+            match made {
+                Ok((made, here)) => {
+                    if here != name {
+                        let path = self.path.iter().map(String::as_str).chain([name]).collect::<Vec<_>>();
+                        self.renamed.push((path.join("/"), here));
+                    }
+                    return Ok(made);
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && is_twin(dir, &base) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AlreadyExists).into())
     }
 
     fn close_down_to(&mut self, depth: usize) -> Result<(), Failure> {
@@ -163,18 +209,29 @@ impl Writer {
     }
 }
 
+/// Whether what is in the way may be something of the same folder: nothing in it is a link.
+fn is_twin(dir: &Dir, name: &str) -> bool {
+    dir.symlink_metadata(name).is_ok_and(|found| found.is_file() || found.is_dir())
+}
+
+/// Whether the file system can't hold this name.
+fn is_bad_name(error: &io::Error) -> bool {
+    let bad = [Errno::INVAL, Errno::ILSEQ, Errno::NAMETOOLONG];
+    error.raw_os_error().is_some_and(|code| bad.iter().any(|bad| bad.raw_os_error() == code))
+}
+
 fn sync_folder(dir: &Dir) -> io::Result<()> {
     dir.open(".")?.sync_all()
 }
 
-fn make_folder(dir: &Dir, name: &str) -> Result<Dir, Failure> {
+fn make_folder(dir: &Dir, name: &str) -> io::Result<Dir> {
     mkdirat(dir, name, Mode::RWXU | Mode::RWXG | Mode::RWXO).map_err(io::Error::from)?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let made = openat(dir, name, flags, Mode::empty()).map_err(io::Error::from)?;
     Ok(Dir::from_std_file(made.into()))
 }
 
-fn make_file(dir: &Dir, name: &str, executable: bool) -> Result<File, Failure> {
+fn make_file(dir: &Dir, name: &str, executable: bool) -> io::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let plain = Mode::RUSR | Mode::WUSR | Mode::RGRP | Mode::WGRP | Mode::ROTH | Mode::WOTH;
     let run = if executable { Mode::XUSR | Mode::XGRP | Mode::XOTH } else { Mode::empty() };

@@ -1,9 +1,8 @@
-//! The one order of a bundle, in which each folder is whole, and no two things have one name.
+//! The one order of a bundle, in which each folder is whole, and nothing lies in a file.
 
-use super::part::{check_part, key};
+use super::part::check_part;
 use super::{BundleError, Item};
 use crate::limits::MAX_BUNDLE_DEPTH;
-use crate::name::NameKey;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
@@ -17,10 +16,11 @@ pub(super) fn compare(a: &str, b: &str) -> Ordering {
 struct Open<'a> {
     name: &'a str,
     /// The names in it so far.
-    taken: BTreeSet<NameKey>,
+    taken: BTreeSet<&'a str>,
 }
 
-/// Checks that all paths are good, in order, and differ on every system.
+/// Checks that all paths are good and in order, and that nothing lies in a file. Names that some system takes for one may
+/// stand side by side: whoever writes them there finds another name for the later one.
 pub(super) fn check(items: &[Item]) -> Result<(), BundleError> {
     // Only the folders around the current item are held: what stands in them stands together.
     let mut open = vec![Open::default()];
@@ -46,9 +46,9 @@ pub(super) fn check(items: &[Item]) -> Result<(), BundleError> {
 }
 
 /// Takes a name in the innermost folder.
-fn take(open: &mut [Open<'_>], name: &str, path: &str) -> Result<(), BundleError> {
+fn take<'a>(open: &mut [Open<'a>], name: &'a str, path: &str) -> Result<(), BundleError> {
     let innermost = open.last_mut().expect("the folder that is sent is never closed");
-    if innermost.taken.insert(key(name)) { Ok(()) } else { Err(BundleError::Twins(path.to_owned())) }
+    if innermost.taken.insert(name) { Ok(()) } else { Err(BundleError::InFile(path.to_owned())) }
 }
 
 fn check_path(path: &str) -> Result<(), BundleError> {

@@ -1,7 +1,6 @@
 //! What something in a folder may be called.
 
 use crate::limits::MAX_BUNDLE_NAME;
-use crate::name::NameKey;
 use crate::text::{character_name, is_invisible, turns_direction};
 use thiserror::Error;
 
@@ -14,7 +13,7 @@ pub enum PartError {
     /// More than [`MAX_BUNDLE_NAME`] bytes.
     #[error("a name has at most {MAX_BUNDLE_NAME} bytes")]
     TooLong,
-    /// One that parts folders on some system, can't be seen, or moves what stands around it.
+    /// One that parts folders, can't be seen, or moves what stands around it.
     #[error("a name can't contain {}", character_name(*.0))]
     Character(char),
 }
@@ -43,15 +42,5 @@ const JOINERS: [char; 4] = ['\u{200c}', '\u{200d}', '\u{fe0e}', '\u{fe0f}'];
 fn is_allowed(c: char) -> bool {
     let unseen = is_invisible(c) && !JOINERS.contains(&c);
     let ends_line = matches!(c, '\u{2028}' | '\u{2029}');
-    !(unseen || ends_line || c.is_control() || turns_direction(c) || matches!(c, '/' | '\\'))
-}
-
-/// What a name is compared by: equal for names that some system, or somebody who reads them, takes for one.
-pub(super) fn key(name: &str) -> NameKey {
-    let seen: String = name.chars().filter(|c| !JOINERS.contains(c)).collect();
-    let key = NameKey::of(&seen);
-    match key.as_str().trim_end_matches(['.', ' ']) {
-        same if same.len() == key.as_str().len() => key,
-        cut => NameKey::of(cut),
-    }
+    !(unseen || ends_line || c.is_control() || turns_direction(c) || c == '/')
 }

@@ -32,6 +32,7 @@ fn step_number(step: &TransferStep) -> usize {
         TransferStep::LeftOut { .. } => 32,
         TransferStep::Unpacking(_) => 33,
         TransferStep::Looking { .. } => 34,
+        TransferStep::Renamed { .. } => 41,
         TransferStep::Anew => 38,
         TransferStep::Grew => 39,
         TransferStep::Queued { ahead: 0 } => 36,
@@ -60,7 +61,7 @@ fn failure_number(failure: &Failure) -> usize {
     }
 }
 
-const STEPS: usize = 41;
+const STEPS: usize = 42;
 
 fn steps() -> Vec<TransferStep> {
     let pace = Pace { moved: 14_000_000, rate: 10_500_000 };
@@ -77,6 +78,7 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Hashing(pace),
         TransferStep::Verifying(pace),
         TransferStep::Resumed { at: 14_000_000 },
+        TransferStep::Renamed { names: Arc::new([("a/read\u{1b}me".into(), "readme (1)".into())]) },
         TransferStep::Anew,
         TransferStep::Grew,
         TransferStep::Waiting { moved: pace.moved, gone: false },

@@ -29,7 +29,7 @@ impl Session {
             Step::Verifying(bytes) => self.handle_done(id, Doing::Verifying, bytes, now.steady),
             Step::Unpacking(bytes) => self.handle_done(id, Doing::Unpacking, bytes, now.steady),
             Step::Listed(listed) => self.handle_listed_folder(id, listed),
-            Step::LeftOut(count) => self.handle_left_out(id, count),
+            Step::LeftOut(count) => self.tell_of(id, TransferStep::LeftOut { count }),
             Step::Moved(bytes) => self.handle_done(id, Doing::Moving, bytes, now.steady),
             Step::Accepted => self.offer(id, now),
             Step::Resumed(at) => self.handle_resumed(id, at),
@@ -40,8 +40,9 @@ impl Session {
                 self.handle_received_file(id, |path| TransferStep::Received { path }, path);
             }
             Step::There(path) => self.handle_received_file(id, |path| TransferStep::There { path }, path),
+            Step::Renamed(names) => self.tell_of(id, TransferStep::Renamed { names }),
             Step::Outdated => self.begin_anew(id, now),
-            Step::Grew => self.handle_grown(id),
+            Step::Grew => self.tell_of(id, TransferStep::Grew),
             Step::Cancelled => self.handle_cancelled(id),
             Step::Failed(failure) => self.handle_failed(id, failure, now),
         }
@@ -101,16 +102,9 @@ impl Session {
         }
     }
 
-    fn handle_grown(&mut self, id: JobId) {
+    fn tell_of(&mut self, id: JobId, step: TransferStep) {
         if let Some(moving) = self.transfers.find(id) {
-            let told = moving.told(id, TransferStep::Grew);
-            self.tell(told);
-        }
-    }
-
-    fn handle_left_out(&mut self, id: JobId, count: usize) {
-        if let Some(moving) = self.transfers.find(id) {
-            let told = moving.told(id, TransferStep::LeftOut { count });
+            let told = moving.told(id, step);
             self.tell(told);
         }
     }
