@@ -1,12 +1,12 @@
 //! Files that others begin to fetch before their uploads are complete, and the space that files take.
 
 use super::harness::bulk::{Bulk, Got, Sent, content, entries, files, hash_of, post};
-use super::harness::{Identity, Native, Server, all_of, bounded, eventually};
+use super::harness::{Identity, Native, Raw, Server, all_of, bounded, eventually};
 use protocol::code::Code;
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Seq, TransferId};
 use protocol::limits::BLOCK;
-use protocol::message::{ClientMsg, FileState, Source, Target};
+use protocol::message::{ClientMsg, FileState, ServerMsg, Source, Target};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -92,6 +92,50 @@ async fn an_upload_that_is_given_up_is_told_and_leaves_nothing() {
         assert_eq!((taken_back.person, taken_back.reply_to), (None, Some(offer)));
         eventually("an empty folder", || on_disk(data.path()).is_empty().then_some(())).await;
         assert_eq!(files(&mut bob, client.lobby()).await, []);
+    })
+    .await;
+}
+
+/// The limit of a file that somebody is told who logs in.
+async fn file_limit(addr: SocketAddr, identity: &Identity) -> Option<u64> {
+    let mut raw = Raw::connect(addr).await;
+    raw.say(&identity.hello_bulk()).await;
+    let limit = |msg| if let ServerMsg::Welcome { limits, .. } = msg { Some(limits.file) } else { None };
+    raw.find(limit).await
+}
+
+#[tokio::test]
+async fn the_limit_of_a_file_is_what_its_sender_may_still_send() {
+    bounded(90, async {
+        let server = Server::start_with(&["--person-files", "5M"]).await;
+        let identity = Identity::new("alice");
+        let mut client = Native::login(server.addr(), &identity).await;
+        let mut up = Bulk::login(server.addr(), &identity).await;
+        let target = Target::Room { room: client.lobby() };
+        assert_eq!(file_limit(server.addr(), &identity).await, Some(5 * BLOCK));
+        let first = Sent::new(1, target.clone(), content(3 * BLOCK, 1));
+        up.upload(&first).await;
+        let line = post(&mut client, &target, EntryKind::File, None, first.body()).await;
+        assert_eq!(file_limit(server.addr(), &identity).await, Some(2 * BLOCK));
+        // Who goes on with an upload is not told that it is too large.
+        let second = Sent::new(2, target.clone(), content(2 * BLOCK, 2));
+        up.put(&second).await.expect("it may begin");
+        up.send(&second, 0, BLOCK + 5).await;
+        assert_eq!(file_limit(server.addr(), &identity).await, Some(2 * BLOCK));
+        up.send(&second, BLOCK + 5, second.size()).await;
+        up.finish(&second).await.expect("it is stored");
+        post(&mut client, &target, EntryKind::File, None, second.body()).await;
+        assert_eq!(
+            file_limit(server.addr(), &identity).await,
+            Some(1),
+            "0 says that there are no files at all"
+        );
+        post(&mut client, &target, EntryKind::Delete, Some(line), bytes::Bytes::new()).await;
+        assert_eq!(file_limit(server.addr(), &identity).await, Some(3 * BLOCK));
+
+        let server = Server::start_with(&["--file-space-mib", "3000"]).await;
+        drop(Native::login(server.addr(), &identity).await);
+        assert_eq!(file_limit(server.addr(), &identity).await, Some(3_000 * BLOCK), "1 GiB is no limit");
     })
     .await;
 }

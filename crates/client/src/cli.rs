@@ -108,7 +108,7 @@ pub struct Cli {
     #[arg(long, env = "NATTER_NO_RECEIVE", hide_env_values = true)]
     pub no_receive: bool,
 
-    /// The folder for received files [default: received_files]
+    /// The folder for received files [default: natter in your download folder]
     #[arg(long, env = "NATTER_RECEIVED", hide_env_values = true, value_name = "DIR")]
     pub received: Option<PathBuf>,
 
@@ -127,11 +127,6 @@ impl Cli {
         let here = || Address { host: "127.0.0.1".into(), port: None };
         let named = self.host.clone().or_else(|| self.port.map(|_| here()))?;
         Some(Address { port: named.port.or(self.port), ..named })
-    }
-
-    /// The folder for received files.
-    pub fn received(&self) -> PathBuf {
-        self.received.clone().unwrap_or_else(|| "received_files".into())
     }
 
     /// The wanted name: as given, or made from `login`, the name on this machine.

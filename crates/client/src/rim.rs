@@ -2,6 +2,7 @@
 
 mod classic;
 mod clock;
+mod downloads;
 mod end;
 mod errand;
 mod freight;

@@ -90,16 +90,15 @@ pub struct Config {
     #[arg(long, help_heading = "Retention")]
     pub accept_clock: bool,
 
-    /// Largest file that is taken, in MiB
+    /// Largest file that is taken, in MiB; 0 takes none [default: as much as there is space]
     #[arg(
         long,
         env = "NATTERD_MAX_FILE",
         hide_env_values = true,
         help_heading = "Files",
-        default_value_t = 1_024,
         value_name = "MIB"
     )]
-    pub max_file_mib: u64,
+    pub max_file_mib: Option<u64>,
 
     /// Space for all files together, in MiB
     #[arg(

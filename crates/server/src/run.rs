@@ -279,7 +279,7 @@ async fn reserve_first<St: Store>(store: &St, snapshot: &Snapshot) -> Result<Res
 
 fn settings(config: &Config) -> Result<Settings, RunError> {
     let max_clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
-    let max_file = config.max_file_mib.saturating_mul(1 << 20);
+    let max_file = config.max_file_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20));
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
     let run_key = random_key().map_err(|source| RunError::System { what: "random numbers", source })?;

@@ -296,6 +296,9 @@ fn what(failure: &Failure, way: &Way) -> String {
         },
         Failure::NotPlain => "that is no plain file".to_owned(),
         Failure::Unreadable(words) => format!("it can't be read: {}", safe(words)),
+        Failure::TooLarge { limit: 1, .. } if matches!(way, Way::Up { .. }) => {
+            "the server has no space left for files of yours".to_owned()
+        }
         Failure::TooLarge { size, limit } => {
             let whose = if matches!(way, Way::Up { .. }) { "the server takes" } else { "you take" };
             format!("it is too large: {}, and {whose} at most {}", human_size(*size), human_size(*limit))
@@ -353,7 +356,8 @@ fn advice(failure: &Failure, way: &Way) -> String {
         Failure::NotPlain => "copy what is in it to a plain file, and send that".to_owned(),
         Failure::Unreadable(_) => "check its permissions".to_owned(),
         Failure::TooLarge { .. } if matches!(way, Way::Up { .. }) => {
-            "send it in pieces (split -b), or ask the operator for more (--max-file-mib)".to_owned()
+            "take back files that nobody needs (/files, /delete #N), or ask the operator for more space"
+                .to_owned()
         }
         Failure::TooLarge { size, .. } => {
             format!("start natter with --max-receive {}, and {again}", size.div_ceil(1 << 20))

@@ -10,7 +10,6 @@ use crate::classic::{ClassicClient, ClassicSession, Config};
 use crate::cli::Cli;
 use crate::drive::ports;
 use crate::line::{ExitCode, Failure};
-use crate::transfer::Received;
 use std::env;
 use std::path::PathBuf;
 
@@ -24,7 +23,7 @@ pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let (ports, face) = ports(&session);
     let input = face.input.downgrade();
     let threads = start_face(cli, face, interactive, None)?;
-    let folder = Received::new(cli.received());
+    let folder = super::run::received(cli);
     // What can't be cleaned can't be written either, and that is told when something comes.
     let _ = folder.clean(a_week_ago());
     let mut client = ClassicClient {

@@ -24,13 +24,13 @@ pub(super) struct Carriers {
 }
 
 impl Carriers {
-    /// Starts them. Files are received into `folder`; what is hashed of those to be sent is kept in `files`.
+    /// Starts them. Files are received into `received`; what is hashed of those to be sent is kept in `files`.
     pub(super) fn start(
         freight: Freight,
         connect: &Tcp,
         login: &Login,
         rng: &mut StdRng,
-        folder: PathBuf,
+        received: Received,
         files: impl Files + Send + 'static,
     ) -> Self {
         let Freight { uploads, downloads, news } = freight;
@@ -42,7 +42,6 @@ impl Carriers {
         };
         let (up, down) = (carrier(), carrier());
         let home = env::var_os("HOME").map(PathBuf::from);
-        let received = Received::new(folder);
         let (running, ended) = channel();
         let also_running = running.clone();
         spawn(move || {

@@ -6,7 +6,7 @@ use super::freight::Carriers;
 use super::last;
 use super::own::{Own, Purpose, forget};
 use super::tcp::Tcp;
-use super::{classic, errand, plain, signals, terminal};
+use super::{classic, downloads, errand, plain, signals, terminal};
 use crate::address::Address;
 use crate::cli::{Cli, Color, Errand, Images, Mistake, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
@@ -15,7 +15,7 @@ use crate::line::{ExitCode, Failure, Look, Pictures, Renderer, Zone};
 use crate::profile::{Located, locate};
 use crate::session::event::Event;
 use crate::session::{Config, Session};
-use crate::transfer::Login;
+use crate::transfer::{Login, Received};
 use clap::Parser;
 use protocol::id::RunId;
 use protocol::name::PersonName;
@@ -85,6 +85,11 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let prepare = |session: &mut Session, kept: bool| {
         if !cli.no_receive {
             session.receive_up_to(cli.max_receive.saturating_mul(1 << 20));
+            if interactive {
+                let folder = cli.received.clone().unwrap_or_else(downloads::folder);
+                let text = format!("files that others send are put into {}", downloads::shown(&folder));
+                session.notify(Event::Notice { text });
+            }
         }
         if kept {
             session.keep_transfers();
@@ -132,7 +137,7 @@ pub(super) async fn hold(
     let (ports, mut face) = ports(&session);
     let connect = Tcp { address: address.clone(), keepalive: false };
     let carriers = face.freight.take().map(|freight| {
-        Carriers::start(freight, &connect, &login, &mut rng, cli.received(), hashed(kept.as_deref()))
+        Carriers::start(freight, &connect, &login, &mut rng, received(cli), hashed(kept.as_deref()))
     });
     let input = face.input.downgrade();
     let threads = begin(face, history)?;
@@ -191,6 +196,14 @@ fn hashed(kept: Option<&Path>) -> Box<dyn Files + Send> {
     match kept.map(DiskFiles::open) {
         Some(Ok(files)) => Box::new(files),
         _ => Box::new(MemoryFiles::default()),
+    }
+}
+
+/// Where files are received.
+pub(super) fn received(cli: &Cli) -> Received {
+    match &cli.received {
+        Some(folder) => Received::new(folder.clone()),
+        None => Received::new(downloads::folder()).or_older(downloads::OLDER.into()),
     }
 }
 

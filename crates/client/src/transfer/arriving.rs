@@ -98,6 +98,11 @@ fn key(download: &Download) -> u64 {
     bytes.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
 
+/// The name of the list of a download's blocks.
+pub(super) fn sums_name(download: &Download) -> String {
+    format!("{PREFIX}{:016x}{SUMS}", key(download))
+}
+
 /// `None` if somebody else is receiving it.
 fn begin(folder: Folder, key: u64, download: &Download) -> Result<Option<Begun>, Failure> {
     let (part, sums) = (format!("{PREFIX}{key:016x}{SUFFIX}"), format!("{PREFIX}{key:016x}{SUMS}"));

@@ -3,7 +3,7 @@
 //!
 //! A file comes in under a hidden name that nobody chose, and gets its own when it is whole and on the disk.
 
-use super::arriving::{SUMS, TREE};
+use super::arriving::{SUMS, TREE, sums_name};
 use super::{Download, Failure, Shape, safe_name};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, OpenOptions};
@@ -29,12 +29,26 @@ pub(super) const TRIES: u32 = 10_000;
 #[derive(Clone, Debug)]
 pub struct Received {
     path: PathBuf,
+    /// Where it was before: what came there in part goes on there.
+    older: Option<PathBuf>,
 }
 
 impl Received {
     /// The folder with this path.
     pub fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, older: None }
+    }
+
+    /// What was begun in this folder by an earlier version goes on there.
+    #[must_use]
+    pub fn or_older(self, older: PathBuf) -> Self {
+        Self { older: Some(older), ..self }
+    }
+
+    /// The folder of an earlier version, if the list of this download's blocks lies there.
+    fn begun_in_older(&self, download: &Download) -> Option<&Path> {
+        let older = self.older.as_deref()?;
+        older.join(sums_name(download)).symlink_metadata().is_ok_and(|found| found.is_file()).then_some(older)
     }
 
     /// Removes what programs that were killed left half received, and nobody went on with since `old`. What another one
@@ -43,7 +57,11 @@ impl Received {
     /// # Errors
     /// As the file system says; a folder that is not there is clean.
     pub fn clean(&self, old: SystemTime) -> io::Result<()> {
-        let dir = match Dir::open_ambient_dir(&self.path, ambient_authority()) {
+        self.older.iter().chain([&self.path]).try_for_each(|path| Self::clean_folder(path, old))
+    }
+
+    fn clean_folder(path: &Path, old: SystemTime) -> io::Result<()> {
+        let dir = match Dir::open_ambient_dir(path, ambient_authority()) {
             Ok(dir) => dir,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
@@ -117,7 +135,7 @@ impl Received {
     pub(super) fn folder_of(&self, download: &Download) -> Result<Folder, Failure> {
         let parent = download.keep.path.as_deref().and_then(Path::parent);
         let path = match parent {
-            None => &self.path,
+            None => self.begun_in_older(download).unwrap_or(&self.path),
             Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
             Some(parent) => parent,
         };

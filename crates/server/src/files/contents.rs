@@ -90,6 +90,11 @@ impl<F: FileSystem> Contents<F> {
         Some(upload.progress.borrow().settled)
     }
 
+    /// Bytes that are left for more.
+    pub fn left(&self) -> u64 {
+        self.capacity.saturating_sub(self.bytes())
+    }
+
     /// Bytes of all contents and uploads.
     pub fn bytes(&self) -> u64 {
         self.kept().bytes

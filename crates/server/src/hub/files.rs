@@ -60,6 +60,9 @@ pub trait ContentIndex: Send + Sync {
     /// Bytes of an upload that are here and right, if it is under way.
     fn arrived(&self, transfer: TransferId) -> Option<u64>;
 
+    /// Bytes that are left for more.
+    fn left(&self) -> u64;
+
     /// Lets a content go.
     fn remove(&self, hash: ContentHash);
 
@@ -81,6 +84,10 @@ impl<F: crate::files::FileSystem> ContentIndex for crate::files::Contents<F> {
 
     fn arrived(&self, transfer: TransferId) -> Option<u64> {
         self.arrived(transfer)
+    }
+
+    fn left(&self) -> u64 {
+        self.left()
     }
 
     fn remove(&self, hash: ContentHash) {

@@ -271,7 +271,7 @@ impl Hub {
         ServerMsg::Welcome {
             version: VERSION,
             features: 0,
-            limits: limits(self.settings.max_file),
+            limits: limits(self.file_limit(person)),
             person,
             name: self.name_of(person),
             device,

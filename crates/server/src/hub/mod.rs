@@ -58,7 +58,7 @@ use tokio::sync::OwnedSemaphorePermit;
 pub struct Settings {
     /// Connections that may be logged in at once.
     pub max_clients: usize,
-    /// The largest file that is taken, in bytes.
+    /// The largest file that is taken, in bytes; 0 for none. How much of all there may be is told by `files`.
     pub max_file: u64,
     /// The operator's words to everybody who comes.
     pub motd: String,

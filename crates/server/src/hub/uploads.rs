@@ -12,7 +12,7 @@ use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, Millis, PersonId, RoomId, Seq, TransferId};
-use protocol::limits::{MAX_FILE_NAME, MAX_UPLOADS};
+use protocol::limits::{MAX_FILE_NAME, MAX_NUMBER, MAX_UPLOADS};
 use protocol::message::{OfferBody, Target};
 use protocol::text::check_line;
 use std::collections::BTreeMap;
@@ -150,6 +150,20 @@ impl Hub {
             room.map_or(u64::MAX, |room| rules.room_bytes.saturating_sub(self.shelf.usage.of_room(room)));
         let left = of_person.min(of_room);
         if size > left { Err((Code::Quota, left)) } else { Ok(()) }
+    }
+
+    /// Bytes that a person may still send in one file, with what is under way: who goes on with an upload is not told that
+    /// it is too large. Never 0, which says that there are no files at all.
+    pub(super) fn file_limit(&self, person: PersonId) -> u64 {
+        if self.settings.max_file == 0 {
+            return 0;
+        }
+        let own = self.transfers.values().filter(|known| known.person == person && !known.posted);
+        let under_way: u64 = own.map(|known| known.header.size).sum();
+        let used = self.shelf.usage.of_person(person).saturating_sub(under_way);
+        let quota = self.settings.files.person_bytes.saturating_sub(used);
+        let space = self.contents.left().saturating_add(under_way);
+        self.settings.max_file.min(quota).min(space).clamp(1, MAX_NUMBER)
     }
 
     /// A connection does not go on with an upload. One of which nothing was ever kept is forgotten.

@@ -103,6 +103,7 @@ fn steps() -> Vec<TransferStep> {
         Failure::NotPlain,
         Failure::Unreadable("permission denied".into()),
         Failure::TooLarge { size: 400 << 20, limit: 256 << 20 },
+        Failure::TooLarge { size: 400 << 20, limit: 1 },
         Failure::NoFiles,
         Failure::Changed,
         Failure::Refused(refusal(Code::Quota.number(), 12)),

@@ -327,6 +327,28 @@ async fn receive_a_part_of_all_but_the_end(server: &FakeServer, folder: &Path, h
     assert_eq!(hidden(folder), 2);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_an_earlier_version_received_in_part_goes_on_in_its_folder() {
+    let server = FakeServer::new([]);
+    let hash = server.store(&content(LEN));
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let (older, new) = (root.path().join("received_files"), root.path().join("natter"));
+    receive_a_part_of_all_but_the_end(&server, &older, hash).await;
+    assert!(hidden(&older) > 0);
+    let (orders, orders_out) = mpsc::unbounded_channel();
+    let (news_in, mut news) = mpsc::channel(1_000);
+    orders.send(download(1, whole(hash), LEN)).expect("open");
+    drop(orders);
+    let folder = Received::new(new.clone()).or_older(older.clone());
+    carrier(&server, news_in).drive_downloads(orders_out, folder).await;
+    let mut last = None;
+    while let Some(News { step, .. }) = news.recv().await {
+        last = Some(step);
+    }
+    assert_eq!(last, Some(Step::Received(older.join("cat.png").display().to_string())));
+    assert!(!new.exists());
+}
+
 fn part_in(folder: &Path) -> std::path::PathBuf {
     let paths = fs::read_dir(folder).expect("there").map(|entry| entry.expect("an entry").path());
     let mut parts = paths.filter(|path| path.extension().is_some_and(|end| end == "part"));
