@@ -100,6 +100,10 @@ async fn what_is_here_already_is_not_received_again_unless_that_is_wished() {
         fs::write(&first, "other").expect("written");
         assert_eq!(get(&[]).await.0, folder.join("x (1).txt").display().to_string());
         assert_eq!(fs::read_dir(&folder).expect("there").count(), 2);
+        // Whoever names a new file wants it there.
+        let new = folder.join("new").display().to_string();
+        let mut errand = home.errand("get", server.addr(), "bob", &["x.txt", "-o", &new]);
+        assert_eq!(errand.finished().await.out.trim_end(), new);
     })
     .await;
 }

@@ -32,6 +32,7 @@ mod log_output;
 mod names;
 mod offers;
 mod operations;
+mod piped;
 mod pipes;
 mod plug;
 mod presence;

@@ -16,9 +16,12 @@ mod meter;
 mod name;
 mod order;
 mod path;
+mod piped;
 mod received;
 mod room;
 mod source;
+mod spool;
+mod stream;
 mod sums;
 #[cfg(test)]
 mod tests;
@@ -27,12 +30,13 @@ mod unpack;
 mod upload;
 mod walk;
 
-pub use carrier::{Carrier, Login};
+pub use carrier::{Carrier, Login, PIPE};
 pub use fault::{Failure, Trouble};
 pub use meter::{Meter, Pace};
 pub use name::{posted_name, safe_name};
 pub use order::{Download, JobId, Keep, News, Opened, Order, Origin, Shape, Step, Upload};
 pub use path::candidates;
+pub use piped::{Pieces, Piped};
 pub use received::{Partial, Received};
 pub(crate) use source::Opening;
 pub use source::Source;

@@ -232,3 +232,16 @@ pub const SEARCH_EVERY_MS: u32 = 500;
 
 /// Time without a transfer after which a connection for files is closed, in ms: pings alone are no reason to keep it.
 pub const BULK_IDLE_MS: u64 = 60_000;
+
+/// The size in `Put` of an upload whose size is not known before its end: no file has so many bytes.
+pub const UNKNOWN_SIZE: u64 = u64::MAX;
+
+/// Bytes of an upload of unknown size for which space is reserved at once, as it arrives: few enough that a small one
+/// holds little, enough that the hub is not asked for each block.
+pub const RESERVE_STEP: u64 = 16 * 1024 * 1024;
+
+/// Bytes of an upload of unknown size that its sender keeps to send them again: more than a server's crash may lose.
+pub const MAX_RESEND: usize = 64 * 1024 * 1024;
+
+/// The feature bit of uploads of unknown size.
+pub const FEATURE_UNKNOWN_SIZE: u64 = 1;

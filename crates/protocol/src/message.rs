@@ -73,7 +73,7 @@ messages! {
             min_version: u16,
             /// Largest version that the client speaks.
             max_version: u16,
-            /// Optional features that the client has, as bits; none are defined yet.
+            /// Optional features that the client has, as bits: 1 uploads of unknown size.
             features: u64,
             /// Which device this is.
             device: DeviceId,
@@ -206,7 +206,7 @@ messages! {
             transfer: TransferId,
             /// Where to.
             target: Target,
-            /// Size in bytes.
+            /// Size in bytes; [`UNKNOWN_SIZE`](crate::limits::UNKNOWN_SIZE) if only its end tells.
             size: u64,
             /// The BLAKE3 hash of its first [`BLOCK`](crate::limits::BLOCK), or of all if it is smaller.
             first: ContentHash,
@@ -295,7 +295,7 @@ messages! {
         Welcome = ty::WELCOME {
             /// The version that is spoken from here on.
             version: u16,
-            /// Optional features that both sides have; none are defined yet.
+            /// Optional features that both sides have, as bits; 0 on a chat connection.
             features: u64,
             /// What the client must keep to.
             limits: Limits,

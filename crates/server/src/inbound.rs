@@ -51,6 +51,15 @@ pub enum Event {
         /// How it begins, or why it is refused and the number that goes with it.
         answer: oneshot::Sender<Result<Admitted, (Code, u64)>>,
     },
+    /// An upload whose size is not known needs space for more.
+    Reserve {
+        /// The upload.
+        transfer: TransferId,
+        /// How many bytes more.
+        bytes: u64,
+        /// Whether they are reserved, or why not and the number that goes with it.
+        answer: oneshot::Sender<Result<(), (Code, u64)>>,
+    },
     /// The connection of an upload does not go on with it.
     Left {
         /// The upload.
@@ -160,6 +169,7 @@ pub enum Login {
 pub struct Hello {
     pub min_version: u16,
     pub max_version: u16,
+    pub features: u64,
     pub device: protocol::id::DeviceId,
     pub proof: Proof,
     pub purpose: Purpose,
@@ -334,15 +344,16 @@ fn native_login(frame: Frame<'_>) -> Result<Login, Bytes> {
         Ok(Some(ClientMsg::Hello {
             min_version,
             max_version,
+            features,
             device,
             proof,
             purpose,
             name,
             agent,
             attempt,
-            ..
         })) => {
-            let hello = Hello { min_version, max_version, device, proof, purpose, name, agent, attempt };
+            let hello =
+                Hello { min_version, max_version, features, device, proof, purpose, name, agent, attempt };
             Ok(Login::Native(hello))
         }
         Ok(_) => Err(Refusal::about(Code::LoginFirst, frame.ty, 0).encode_closing()),

@@ -56,6 +56,11 @@ impl Cli {
         let _ = input.write_all(text.as_bytes()).await;
     }
 
+    /// Writes bytes to its input; whether it takes them all.
+    pub async fn write(&mut self, bytes: &[u8]) -> bool {
+        self.0.input.as_mut().expect("the input is open").write_all(bytes).await.is_ok()
+    }
+
     /// Types a line.
     pub async fn type_line(&mut self, line: &str) {
         self.type_lines([line]).await;

@@ -133,6 +133,10 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         SEARCH_BURST,
         SEARCH_EVERY_MS,
         BULK_IDLE_MS,
+        UNKNOWN_SIZE,
+        RESERVE_STEP,
+        MAX_RESEND,
+        FEATURE_UNKNOWN_SIZE,
     ];
     let source = include_str!("../../../crates/protocol/src/limits.rs");
     let constants = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());

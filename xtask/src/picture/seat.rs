@@ -38,6 +38,7 @@ impl Seat {
             .args(args)
             .current_dir(folder)
             .env("XDG_STATE_HOME", folder.join("state"))
+            .env("NATTER_RECEIVED", "Downloads/natter")
             .env("CLICOLOR_FORCE", "1")
             .env_remove("NO_COLOR")
             .env("TERM", "xterm-256color")

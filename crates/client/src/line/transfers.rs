@@ -164,6 +164,11 @@ impl Renderer {
     /// How far it is: on a screen in one row.
     fn at_work(&self, transfer: &Transfer, doing: &str, pace: Pace) -> String {
         let Transfer { size, .. } = transfer;
+        if *size == 0 {
+            // What a program writes has no size yet.
+            let (name, moved, rate) = (safe(&transfer.name), human_size(pace.moved), human_size(pace.rate));
+            return self.info(&format!("{doing} '{}': {moved} so far, {rate}/s", short(&name)));
+        }
         let percent = u128::from(pace.moved) * 100 / u128::from((*size).max(1));
         let rate = human_size(pace.rate);
         let left = left(*size, pace).map(|left| format!(", {left} left")).unwrap_or_default();
@@ -210,7 +215,10 @@ impl Renderer {
 
 /// What is waited for, behind the word "waiting".
 pub fn waited_for(awaited: &Awaited) -> String {
-    let so_far = |moved: &u64, size: &u64| format!("{} of {}", human_size(*moved), human_size(*size));
+    let so_far = |moved: &u64, size: &u64| match size {
+        0 => human_size(*moved),
+        size => format!("{} of {}", human_size(*moved), human_size(*size)),
+    };
     match awaited {
         Awaited::Server => "for the server".to_owned(),
         Awaited::Answer => "for an answer of the server".to_owned(),
@@ -301,7 +309,13 @@ fn what(failure: &Failure, way: &Way) -> String {
         }
         Failure::TooLarge { size, limit } => {
             let whose = if matches!(way, Way::Up { .. }) { "the server takes" } else { "you take" };
-            format!("it is too large: {}, and {whose} at most {}", human_size(*size), human_size(*limit))
+            match (human_size(*size), human_size(*limit)) {
+                // Of what a program writes nobody knows more than that.
+                (size, most) if size == most => {
+                    format!("it is too large: more than {most}, and {whose} no more")
+                }
+                (size, most) => format!("it is too large: {size}, and {whose} at most {most}"),
+            }
         }
         Failure::NoFiles => "this server takes no files".to_owned(),
         Failure::Changed => "it changed while it was sent".to_owned(),

@@ -49,15 +49,15 @@ mod tests {
 
     #[test]
     fn the_download_folder_is_read_as_the_desktop_writes_it() {
-        let home = Path::new("/home/me");
+        let home = Path::new("/srv/me");
         for (text, expected) in [
-            ("XDG_DOWNLOAD_DIR=\"$HOME/Downloads\"", Some("/home/me/Downloads")),
+            ("XDG_DOWNLOAD_DIR=\"$HOME/Downloads\"", Some("/srv/me/Downloads")),
             (
                 "# a comment\nXDG_DESKTOP_DIR=\"$HOME/x\"\n XDG_DOWNLOAD_DIR=\"$HOME/T\u{e9}l\"\n",
-                Some("/home/me/T\u{e9}l"),
+                Some("/srv/me/T\u{e9}l"),
             ),
             ("XDG_DOWNLOAD_DIR=\"/data/in\"", Some("/data/in")),
-            ("XDG_DOWNLOAD_DIR=\"$HOME\"", Some("/home/me")),
+            ("XDG_DOWNLOAD_DIR=\"$HOME\"", Some("/srv/me")),
             ("XDG_DOWNLOAD_DIR=\"relative\"", None),
             ("XDG_DOWNLOAD_DIR=$HOME/x", None),
             ("", None),

@@ -4,13 +4,13 @@ mod face;
 mod pipe;
 
 use super::own::Purpose;
-use super::run::{Threads, hold, spawn};
-use super::{plain, signals};
+use super::plain;
+use super::run::{Extras, Threads, hold, spawn};
 use crate::cli::{Cli, Errand, Get, Send, Visit, usage_failure};
 use crate::drive::{Face, Input};
 use crate::line::{ExitCode, Failure};
 use crate::session::Session;
-use crate::transfer::Keep;
+use crate::transfer::{Keep, PIPE, Piped};
 use face::{Outcome, Report};
 use pipe::{Sink, Temporary};
 use protocol::command::{Command, Shelved};
@@ -21,10 +21,6 @@ use std::fmt::Debug;
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
-/// Stdin in place of a file.
-const PIPE: &str = "-";
 
 /// Does it.
 pub(super) async fn run(errand: &Errand) -> Result<ExitCode, Failure> {
@@ -40,23 +36,25 @@ async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
     let mut told = cli.quiet;
     let says = |text: &String| Input::Text(plain::stripped(text, &mut told));
     let message = send.message.iter().map(says).collect::<Vec<_>>();
-    let (mut files, mut spooled) = (Vec::new(), None);
+    let (mut files, mut piped) = (Vec::new(), None);
+    // Only a server of an earlier version needs a file.
+    let spool = Temporary::new().ok();
     for file in &send.files {
-        let path = match file.as_str() {
-            PIPE if spooled.is_some() => return Err(twice()),
+        match file.as_str() {
+            PIPE if piped.is_some() => return Err(twice()),
             PIPE if pipe::is_stdin_closed() => return Err(closed()),
-            path if pipe::is_pipe(path) => return Err(piped(path)),
-            PIPE => match spool(&send.name, cli.quiet).await? {
-                Some(temporary) => spooled.insert(temporary).path(&send.name).display().to_string(),
-                None => return Ok(ExitCode::Interrupted),
-            },
-            path => path.to_owned(),
-        };
-        files.push(Input::Order(Command::Send(path)));
+            PIPE => {
+                let spool = spool.as_ref().map(|spool| spool.path(&send.name));
+                piped = Some(Piped { name: send.name.clone(), open: Box::new(pipe::read), spool });
+            }
+            path if pipe::is_pipe(path) => return Err(piped_failure(path)),
+            _ => {}
+        }
+        files.push(Input::Order(Command::Send(file.clone())));
     }
     let report = Report { json: send.visit.json, quiet: cli.quiet, paths: false };
     // Stdin does not come again.
-    let key = if spooled.is_none() { key(&send.visit, &(&send.message, &send.files)) } else { None };
+    let key = if piped.is_none() { key(&send.visit, &(&send.message, &send.files)) } else { None };
     let inputs = |session: &mut Session| {
         let (posts, begun) = session.begun();
         let said = if posts > 0 { message.len() } else { 0 };
@@ -64,7 +62,8 @@ async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
         let rest = message.into_iter().skip(said).chain(files.into_iter().skip(begun));
         std::iter::once(place).chain(rest).collect()
     };
-    let (code, _) = do_all(&cli, key.as_deref(), send.visit.timeout, report, inputs).await?;
+    let (code, _) =
+        do_all(&cli, key.as_deref(), Extras { limit: send.visit.timeout, piped }, report, inputs).await?;
     Ok(code)
 }
 
@@ -101,7 +100,9 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
         if session.is_receiving() { vec![place] } else { vec![place, wish] }
     };
     let report = Report { json: get.visit.json, quiet: cli.quiet, paths: temporary.is_none() };
-    let (code, outcome) = do_all(&cli, key.as_deref(), get.visit.timeout, report, inputs).await?;
+    let (code, outcome) =
+        do_all(&cli, key.as_deref(), Extras { limit: get.visit.timeout, piped: None }, report, inputs)
+            .await?;
     match (code, outcome.failed, outcome.received) {
         (ExitCode::Fine, Some(failed), _) => Ok(failed),
         (ExitCode::Fine, None, None) => Ok(ExitCode::User),
@@ -120,11 +121,11 @@ fn key(visit: &Visit, what: &impl Debug) -> Option<Vec<u8>> {
 }
 
 /// Holds a session that does what is left to do of an errand that may have been begun before: `inputs` says what that
-/// is. Without a key it begins anew each time; it is given up after `limit`.
+/// is. Without a key it begins anew each time; it is given up in time, as `extras` says.
 async fn do_all(
     cli: &Cli,
     key: Option<&[u8]>,
-    limit: Option<Duration>,
+    extras: Extras,
     report: Report,
     inputs: impl FnOnce(&mut Session) -> Vec<Input>,
 ) -> Result<(ExitCode, Outcome), Failure> {
@@ -156,34 +157,13 @@ async fn do_all(
         })))
     };
     let key = key.filter(|_| !cli.temporary);
-    let code = hold(cli, Purpose::Errand(key), false, limit, prepare, begin).await?;
+    let code = hold(cli, Purpose::Errand(key), false, extras, prepare, begin).await?;
     let outcome = std::mem::take(&mut *outcome.lock().unwrap_or_else(PoisonError::into_inner));
     Ok((code, outcome))
 }
 
-/// Reads stdin into a file, since its size must be known; `None` if that was interrupted.
-async fn spool(name: &str, quiet: bool) -> Result<Option<Temporary>, Failure> {
-    let temporary = Temporary::new()?;
-    let path = temporary.path(name);
-    if !quiet {
-        eprintln!("-- reading stdin into a temporary file, since its size must be known");
-    }
-    let (done_in, done) = tokio::sync::oneshot::channel();
-    spawn(move || drop(done_in.send(pipe::spool(&path))));
-    let (input, _closed) = tokio::sync::mpsc::channel(1);
-    tokio::select! {
-        biased;
-        () = signals::interrupted(input.downgrade()) => Ok(None),
-        done = done => match done {
-            Ok(Ok(())) => Ok(Some(temporary)),
-            Ok(Err(error)) => Err(pipe::failed("read stdin", &error)),
-            Err(_) => Ok(None),
-        },
-    }
-}
-
 /// `<(…)` and named pipes have no name that says anything, and come only once.
-fn piped(path: &str) -> Failure {
+fn piped_failure(path: &str) -> Failure {
     let hint = "use - for what a pipe says: … | natter send HOST - --name NAME";
     Failure::new(ExitCode::Usage, format!("'{path}' is a pipe, not a file"), hint)
 }

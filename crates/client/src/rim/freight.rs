@@ -5,7 +5,7 @@ use super::run::spawn;
 use super::tcp::Tcp;
 use crate::drive::Freight;
 use crate::files::Files;
-use crate::transfer::{Carrier, Login, Received};
+use crate::transfer::{Carrier, Login, Piped, Received};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::env;
@@ -32,6 +32,7 @@ impl Carriers {
         rng: &mut StdRng,
         received: Received,
         files: impl Files + Send + 'static,
+        piped: Option<Piped>,
     ) -> Self {
         let Freight { uploads, downloads, news } = freight;
         let mut carrier = || Carrier {
@@ -39,8 +40,10 @@ impl Carriers {
             login: login.clone(),
             rng: StdRng::from_seed(rng.random()),
             news: news.clone(),
+            piped: None,
         };
-        let (up, down) = (carrier(), carrier());
+        let (mut up, down) = (carrier(), carrier());
+        up.piped = piped;
         let home = env::var_os("HOME").map(PathBuf::from);
         let (running, ended) = channel();
         let also_running = running.clone();

@@ -15,7 +15,7 @@ use crate::line::{ExitCode, Failure, Look, Pictures, Renderer, Zone};
 use crate::profile::{Located, locate};
 use crate::session::event::Event;
 use crate::session::{Config, Session};
-use crate::transfer::{Login, Received};
+use crate::transfer::{Login, Piped, Received};
 use clap::Parser;
 use protocol::id::RunId;
 use protocol::name::PersonName;
@@ -96,20 +96,21 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
         }
     };
     let begin = |face, history| start_face(cli, face, interactive, history);
-    hold(cli, Purpose::Chat, interactive, None, prepare, begin).await
+    hold(cli, Purpose::Chat, interactive, Extras::default(), prepare, begin).await
 }
 
 /// Holds a session until its end: `prepare` makes it ready, and is told whether anything is kept of it; `begin` starts
 /// its face, with the file of what was typed. An errand that has a key is kept until it is done, and nothing goes on
-/// for longer than `limit`.
+/// for longer than `extras` say.
 pub(super) async fn hold(
     cli: &Cli,
     purpose: Purpose<'_>,
     interactive: bool,
-    limit: Option<Duration>,
+    extras: Extras,
     prepare: impl FnOnce(&mut Session, bool),
     begin: impl FnOnce(Face, Option<PathBuf>) -> Result<Threads, Failure>,
 ) -> Result<ExitCode, Failure> {
+    let Extras { limit, piped } = extras;
     let state = state(cli);
     let address = cli.address().unwrap_or_else(|| last::read(state.as_deref()));
     let name = cli.name(&login())?;
@@ -137,7 +138,7 @@ pub(super) async fn hold(
     let (ports, mut face) = ports(&session);
     let connect = Tcp { address: address.clone(), keepalive: false };
     let carriers = face.freight.take().map(|freight| {
-        Carriers::start(freight, &connect, &login, &mut rng, received(cli), hashed(kept.as_deref()))
+        Carriers::start(freight, &connect, &login, &mut rng, received(cli), hashed(kept.as_deref()), piped)
     });
     let input = face.input.downgrade();
     let threads = begin(face, history)?;
@@ -211,6 +212,15 @@ pub(super) fn received(cli: &Cli) -> Received {
 fn config(login: &Login, run: RunId, history: u16, interactive: bool) -> Config {
     let Login { device, secret, name, agent } = login.clone();
     Config { name, device, secret, agent, run, history, interactive }
+}
+
+/// What an errand has that a chat has not.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// It is given up after so long.
+    pub(super) limit: Option<Duration>,
+    /// What a program writes, to be sent.
+    pub(super) piped: Option<Piped>,
 }
 
 /// Why a session was stopped before its end.

@@ -176,7 +176,9 @@ impl Session {
         for id in self.transfers.ids() {
             if !self.transfers.kept {
                 self.end_transfer(id, TransferStep::Failed(Failure::Left));
-            } else if let Some(moving) = self.transfers.remove(id) {
+            } else if let Some(moving) = self.transfers.remove(id)
+                && !matches!(moving.stage, Stage::Asked(_))
+            {
                 self.tell(moving.told(id, TransferStep::Paused { moved: moving.moved }));
             }
         }

@@ -1,6 +1,7 @@
 //! Moves files, each until it has arrived, is not wanted any more, or failed for good.
 
 mod opening;
+mod streaming;
 
 use super::arriving::{Begun, Left};
 use super::crew::{Crew, Signal};
@@ -9,13 +10,13 @@ use super::fault::Stop;
 use super::link::Link;
 use super::look::look;
 use super::upload::{Outgoing, give_up};
-use super::{Download, Failure, JobId, News, Order, Received, Step, Trouble, Upload};
+use super::{Download, Failure, JobId, News, Order, Piped, Received, Step, Trouble, Upload};
 use crate::backoff::Backoff;
 use crate::drive::Connect;
 use crate::files::Files;
 use protocol::code::Code;
 use protocol::id::DeviceId;
-use protocol::limits::VERSION;
+use protocol::limits::{FEATURE_UNKNOWN_SIZE, VERSION};
 use protocol::message::{ClientMsg, Limits, Proof, Purpose, Secret};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -67,7 +68,12 @@ pub struct Carrier<C, R> {
     pub rng: R,
     /// Where news go. When nobody reads them any more, the carrier stops.
     pub news: Sender<News>,
+    /// What a program writes, to be sent in place of a file whose path is [`PIPE`].
+    pub piped: Option<Piped>,
 }
+
+/// The path that means what a program writes.
+pub const PIPE: &str = "-";
 
 /// What carries one file.
 struct Job<'a, C> {
@@ -109,16 +115,23 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
         home: Option<PathBuf>,
         files: impl Files,
     ) {
-        let Self { connect, login, rng, news } = &mut self;
+        let Self { connect, login, rng, news, piped } = &mut self;
         let (connect, login, news) = (&*connect, &*login, &*news);
         let (files, home) = (RefCell::new(files), home.as_deref());
         let mut job = |id, signal| Job::new(id, connect, login, rng, news, signal);
-        let mut crew = Crew::new(1);
+        let mut crew: Crew<'_, Upload, Step> = Crew::new(1);
         let work = async {
             let mut open = true;
             while open || !crew.is_empty() {
                 while let Some((id, upload)) = crew.pop() {
                     let files = &files;
+                    if let Some(piped) = piped.take_if(|_| upload.path == PIPE) {
+                        crew.begin(id, |signal| {
+                            let job = job(id, signal);
+                            Box::pin(async move { job.stream(upload, piped, files).await })
+                        });
+                        continue;
+                    }
                     crew.begin(id, |signal| {
                         let job = job(id, signal);
                         Box::pin(async move { job.upload(upload, home.map(PathBuf::from), files).await })
@@ -149,7 +162,7 @@ impl<C: Connect, R: Rng> Carrier<C, R> {
     /// Receives files into this folder, a few at the same time, until there are no more jobs, or nobody wants to hear of
     /// them.
     pub async fn drive_downloads(mut self, mut orders: UnboundedReceiver<Order<Download>>, folder: Received) {
-        let Self { connect, login, rng, news } = &mut self;
+        let Self { connect, login, rng, news, .. } = &mut self;
         let (connect, login, news, folder) = (&*connect, &*login, &*news, &folder);
         let mut job = |id, signal| Job::new(id, connect, login, rng, news, signal);
         let mut crew: Crew<'_, Download, (Step, Option<Left>)> = Crew::new(AT_ONCE);
@@ -259,12 +272,12 @@ impl<C: Connect> Job<'_, C> {
     }
 
     async fn attempt_upload<F: Files>(&self, outgoing: &mut Outgoing<'_, F>) -> Result<Step, Stop> {
-        let (mut link, limits) = self.connect().await?;
+        let (mut link, limits, _) = self.connect().await?;
         outgoing.send(&mut link, &limits, async |step| self.tell(step).await).await
     }
 
     async fn give_up<F: Files>(&self, outgoing: &Outgoing<'_, F>) -> Result<(), Trouble> {
-        let (mut link, _) = self.connect().await?;
+        let (mut link, ..) = self.connect().await?;
         give_up(&mut link, &outgoing.put()).await
     }
 
@@ -299,7 +312,7 @@ impl<C: Connect> Job<'_, C> {
         let mut backoff = Backoff::default();
         loop {
             let attempt = async {
-                let (mut link, _) = self.connect().await?;
+                let (mut link, ..) = self.connect().await?;
                 look(&mut link, download.origin, download.size).await
             };
             match attempt.await {
@@ -346,7 +359,7 @@ impl<C: Connect> Job<'_, C> {
     }
 
     async fn attempt_download(&self, incoming: &mut Incoming) -> Result<(), Stop> {
-        let (mut link, _) = self.connect().await?;
+        let (mut link, ..) = self.connect().await?;
         incoming.receive(&mut link, async |step| self.tell(step).await).await
     }
 
@@ -375,7 +388,7 @@ impl<C: Connect> Job<'_, C> {
         None
     }
 
-    async fn connect(&self) -> Result<(Link<C::Stream>, Limits), Trouble> {
+    async fn connect(&self) -> Result<(Link<C::Stream>, Limits, u64), Trouble> {
         let stream = match timeout(CONNECT, self.connect.connect()).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Trouble::NotReached(super::source::plain_words(&error))),
@@ -392,7 +405,7 @@ impl Login {
         ClientMsg::Hello {
             min_version: VERSION,
             max_version: VERSION,
-            features: 0,
+            features: FEATURE_UNKNOWN_SIZE,
             device: self.device,
             proof: Proof::Secret { secret: self.secret.clone() },
             purpose: Purpose::Bulk,

@@ -65,20 +65,20 @@ pub(super) struct Link<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Link<S> {
-    /// Logs in.
-    pub(super) async fn log_in(stream: S, hello: &ClientMsg) -> Result<(Self, Limits), Trouble> {
+    /// Logs in; what the server's limits are, and the features that both sides have.
+    pub(super) async fn log_in(stream: S, hello: &ClientMsg) -> Result<(Self, Limits, u64), Trouble> {
         let now = Instant::now();
         let mut link = Self { stream, memory: vec![0; ROOM], taken: 0, read: 0, said: now, heard: now };
         let welcome = async {
             link.send(hello).await?;
             loop {
-                if let Heard::Said(ServerMsg::Welcome { limits, .. }) = link.hear().await? {
-                    return Ok(limits);
+                if let Heard::Said(ServerMsg::Welcome { limits, features, .. }) = link.hear().await? {
+                    return Ok((limits, features));
                 }
             }
         };
-        let limits = timeout(LOGIN, welcome).await.map_err(|_| Trouble::Lost(Loss::Silent))??;
-        Ok((link, limits))
+        let (limits, features) = timeout(LOGIN, welcome).await.map_err(|_| Trouble::Lost(Loss::Silent))??;
+        Ok((link, limits, features))
     }
 
     /// Sends a message.

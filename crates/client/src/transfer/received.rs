@@ -115,7 +115,8 @@ impl Received {
     /// looked for. A folder's content is not what lies there: nothing is known of it.
     pub(super) async fn find_same(&self, download: &Download) -> Option<String> {
         let hash = download.origin.hash.filter(|_| download.keep.unless_there)?;
-        if download.shape == Shape::Folder {
+        // Whoever names a new file wants it there.
+        if download.shape == Shape::Folder || download.keep.path.is_some() {
             return None;
         }
         let folder = Dir::open_ambient_dir(&self.path, ambient_authority()).ok()?;

@@ -22,9 +22,9 @@ const TRIES: u32 = 3;
 
 /// Where the server wants a file to go on.
 #[derive(Clone, Copy, Debug)]
-struct PutAt {
-    offset: u64,
-    credit: u64,
+pub(super) struct PutAt {
+    pub(super) offset: u64,
+    pub(super) credit: u64,
     likely: bool,
 }
 
@@ -244,7 +244,7 @@ enum Ended {
     Unknown(PutAt),
 }
 
-fn granted(heard: &Heard) -> u64 {
+pub(super) fn granted(heard: &Heard) -> u64 {
     match heard {
         Heard::Said(ServerMsg::Credit { bytes, .. }) => u64::from(*bytes),
         _ => 0,
@@ -252,7 +252,7 @@ fn granted(heard: &Heard) -> u64 {
 }
 
 /// Where the server wants the file to go on, and the first credit.
-async fn put_at<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>) -> Result<PutAt, Trouble> {
+pub(super) async fn put_at<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>) -> Result<PutAt, Trouble> {
     loop {
         if let Heard::Said(ServerMsg::PutAt { offset, credit, likely, .. }) = link.hear().await? {
             return Ok(PutAt { offset, credit: u64::from(credit), likely });

@@ -25,7 +25,8 @@ pub struct Contents<F> {
     numbers: Arc<AtomicU64>,
 }
 
-/// Invariant: `bytes` is the sum of all sizes and of those of all uploads, of which each is reserved whole.
+/// Invariant: `bytes` is the sum of all sizes and of what is reserved for all uploads: each whole or, if its size is not
+/// known, as it arrives.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     sizes: BTreeMap<ContentHash, u64>,
@@ -95,6 +96,31 @@ impl<F: FileSystem> Contents<F> {
         self.capacity.saturating_sub(self.bytes())
     }
 
+    /// Bytes that are reserved for an upload, if it is under way.
+    pub fn reserved(&self, transfer: TransferId) -> Option<u64> {
+        let kept = self.kept();
+        kept.uploads.get(&upload_name(transfer)).map(|upload| upload.reserved())
+    }
+
+    /// Reserves so many bytes more for an upload, if they are left.
+    pub(super) fn reserve_more(&self, partial: &Partial, bytes: u64) -> Result<(), u64> {
+        let mut kept = self.kept();
+        let left = self.capacity.saturating_sub(kept.bytes);
+        if bytes > left {
+            return Err(left);
+        }
+        kept.bytes += bytes;
+        partial.reserved.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The size of an upload is known: what was reserved and is not needed is given back.
+    pub(super) fn reserve_exactly(&self, partial: &Partial, size: u64) {
+        let mut kept = self.kept();
+        let before = partial.reserved.swap(size, Ordering::Relaxed);
+        kept.bytes = (kept.bytes + size).saturating_sub(before);
+    }
+
     /// Bytes of all contents and uploads.
     pub fn bytes(&self) -> u64 {
         self.kept().bytes
@@ -123,7 +149,7 @@ impl<F: FileSystem> Contents<F> {
     pub(super) fn give_up_named(&self, name: &str) {
         let mut kept = self.kept();
         let Some(partial) = kept.uploads.remove(name) else { return };
-        kept.bytes -= partial.header.size;
+        kept.bytes -= partial.reserved();
         drop(kept);
         partial.progress.send_replace(Progress { settled: 0, gone: true, whole: None });
         partial.turn.send_modify(|turn| *turn += 1);
@@ -137,11 +163,11 @@ impl<F: FileSystem> Contents<F> {
             return Ok(known.clone());
         }
         let left = self.capacity.saturating_sub(kept.bytes);
-        if header.size > left {
+        let partial = Arc::new(Partial::new(header));
+        if partial.reserved() > left {
             return Err(UploadError::Full { left });
         }
-        kept.bytes += header.size;
-        let partial = Arc::new(Partial::new(header));
+        kept.bytes += partial.reserved();
         kept.uploads.insert(name.to_owned(), partial.clone());
         Ok(partial)
     }
@@ -150,7 +176,7 @@ impl<F: FileSystem> Contents<F> {
     pub(super) fn settle(&self, name: &str, hash: ContentHash, first: ContentHash) -> bool {
         let mut kept = self.kept();
         let Some(partial) = kept.uploads.remove(name) else { return false };
-        let size = partial.header.size;
+        let size = partial.reserved();
         if kept.sizes.insert(hash, size).is_some() {
             kept.bytes -= size;
         }
@@ -169,7 +195,7 @@ impl<F: FileSystem> Contents<F> {
     /// Takes in an upload that a start found.
     pub(super) fn restore_upload(&self, name: String, partial: Partial) {
         let mut kept = self.kept();
-        kept.bytes += partial.header.size;
+        kept.bytes += partial.reserved();
         kept.uploads.insert(name, Arc::new(partial));
     }
 

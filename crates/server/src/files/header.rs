@@ -3,7 +3,7 @@
 use bytes::{Bytes, BytesMut};
 use protocol::blocks::{BlockHasher, hash_of_first};
 use protocol::id::{BlockValue, ContentHash, PersonId, RoomId, TransferId};
-use protocol::limits::BLOCK;
+use protocol::limits::{BLOCK, UNKNOWN_SIZE};
 use protocol::message::Target;
 use protocol::wire::{DecodeError, Wire};
 use std::fs::{self, File};
@@ -41,6 +41,11 @@ impl Header {
     pub fn nobodys(size: u64, first: ContentHash) -> Self {
         let (transfer, target) = (TransferId([0; 16]), Target::Room { room: RoomId::FIRST });
         Self { transfer, person: None, target, size, first, name: String::new() }
+    }
+
+    /// Whether only the end of the upload tells its size.
+    pub fn is_open_ended(&self) -> bool {
+        self.size == UNKNOWN_SIZE
     }
 
     /// A `u32` length, then the fields.

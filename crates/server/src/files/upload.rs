@@ -4,12 +4,13 @@ use super::FileSystem;
 use super::contents::{Contents, upload_name};
 use super::header::{BLOCKS, Header, VALUE, name_of};
 use bytes::Bytes;
-use protocol::blocks::{BlockHasher, Tree};
+use protocol::blocks::{BlockHasher, Tree, hash_of_first};
 use protocol::id::{BlockValue, ContentHash};
 use protocol::limits::{BLOCK, DEAD_AFTER_MS};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
@@ -71,6 +72,8 @@ pub struct Progress {
 #[derive(Debug)]
 pub(super) struct Partial {
     pub header: Header,
+    /// Bytes that are reserved for it: its size, once that is known.
+    pub(super) reserved: AtomicU64,
     pub progress: watch::Sender<Progress>,
     /// Who may go on with it: whoever counted it up last.
     pub turn: watch::Sender<u64>,
@@ -113,19 +116,28 @@ impl Settled {
 
 impl Partial {
     pub fn new(header: Header) -> Self {
+        let reserved = if header.is_open_ended() { 0 } else { header.size };
         Self {
             header,
+            reserved: AtomicU64::new(reserved),
             progress: watch::Sender::default(),
             turn: watch::Sender::default(),
             settled: Arc::default(),
         }
     }
 
+    /// Bytes that are reserved for it.
+    pub fn reserved(&self) -> u64 {
+        self.reserved.load(Ordering::Relaxed)
+    }
+
     /// One whose files are here, with these blocks.
     pub fn restored(header: Header, tree: Tree) -> Self {
         let progress = Progress { settled: tree.blocks() * BLOCK, ..Progress::default() };
+        let reserved = if header.is_open_ended() { progress.settled } else { header.size };
         Self {
             header,
+            reserved: AtomicU64::new(reserved),
             progress: watch::Sender::new(progress),
             turn: watch::Sender::default(),
             settled: Arc::new(Mutex::new(Settled {
@@ -271,6 +283,24 @@ impl<F: FileSystem> Upload<F> {
         self.settled.hasher.is_empty()
     }
 
+    /// Bytes for which space must be reserved before what ends there may be written.
+    pub fn missing(&self, end: u64) -> u64 {
+        if self.partial.header.is_open_ended() { end.saturating_sub(self.partial.reserved()) } else { 0 }
+    }
+
+    /// Reserves space for so many bytes more.
+    ///
+    /// # Errors
+    /// Bytes that are left, if these are fewer.
+    pub fn reserve(&self, bytes: u64) -> Result<(), u64> {
+        self.contents.reserve_more(&self.partial, bytes)
+    }
+
+    /// Gives so many bytes back that were reserved.
+    pub fn give_back(&self, bytes: u64) {
+        self.contents.reserve_exactly(&self.partial, self.partial.reserved().saturating_sub(bytes));
+    }
+
     /// Tells when another connection goes on with it, or it is given up.
     pub fn turn(&self) -> watch::Receiver<u64> {
         self.turn.clone()
@@ -301,7 +331,9 @@ impl<F: FileSystem> Upload<F> {
     pub async fn check(&mut self, index: u64, value: BlockValue) -> Result<(), UploadError> {
         let is_due =
             self.settled.hasher.index() == index && self.settled.hasher.len() < self.partial.header.size;
-        let is_first = index > 0 || self.settled.hasher.hash() == Some(self.partial.header.first);
+        let header = &self.partial.header;
+        let told = index == 0 && !header.is_open_ended();
+        let is_first = !told || self.settled.hasher.hash() == Some(header.first);
         if !is_due || self.settled.hasher.value() != Some(value) || !is_first {
             self.settled.hasher.restart_block();
             return Err(UploadError::Wrong);
@@ -359,7 +391,9 @@ impl<F: FileSystem> Upload<F> {
 
     /// The hash of what came, if that is all.
     pub fn hash(&self) -> Option<ContentHash> {
-        self.settled.hasher.hash().filter(|_| self.settled.hasher.len() == self.partial.header.size)
+        let header = &self.partial.header;
+        let is_all = header.is_open_ended() || self.settled.hasher.len() == header.size;
+        self.settled.hasher.hash().filter(|_| is_all)
     }
 
     /// Puts the content on the disk under its name, if it is whole and has this hash. When this returns it survives a
@@ -368,6 +402,9 @@ impl<F: FileSystem> Upload<F> {
     /// # Errors
     /// [`UploadError`]; what was checked is kept then.
     pub async fn finish(&mut self, hash: ContentHash) -> Result<(), UploadError> {
+        if self.partial.header.is_open_ended() {
+            return self.finish_open_ended(hash).await;
+        }
         let header = &self.partial.header;
         let is_first = header.size > BLOCK || hash == header.first;
         if self.hash() != Some(hash) || !is_first {
@@ -375,6 +412,24 @@ impl<F: FileSystem> Upload<F> {
             return Err(UploadError::Wrong);
         }
         self.place(hash, header.first).await
+    }
+
+    /// The same for an upload whose size was not known: what came is all.
+    async fn finish_open_ended(&mut self, hash: ContentHash) -> Result<(), UploadError> {
+        if self.hash() != Some(hash) {
+            self.settled.hasher.restart_block();
+            return Err(UploadError::Wrong);
+        }
+        self.settled.written().await?;
+        let size = self.settled.hasher.len();
+        let probe = usize::try_from(size.min(BLOCK)).unwrap_or(0);
+        let (first, n) = self.contents.files.read_at(&self.file, 0, vec![0; probe], 0).await?;
+        let first = hash_of_first(&first[..n]);
+        // The next start must find its true size.
+        let header = Header { size, first, ..self.partial.header.clone() };
+        self.contents.files.write_at(&self.values, 0, header.encode()).await?;
+        self.contents.reserve_exactly(&self.partial, size);
+        self.place(hash, first).await
     }
 
     /// The same for an upload that nobody announced a hash of.
@@ -394,7 +449,7 @@ impl<F: FileSystem> Upload<F> {
         wait_for(&mut self.syncing).await?;
         let contents = self.contents.clone();
         let (files, name, target) = (&contents.files, contents.path(&self.name), name_of(hash));
-        let is_large = self.partial.header.size > BLOCK;
+        let is_large = self.partial.reserved() > BLOCK;
         let was_here = contents.size(hash).is_some();
         if !was_here {
             self.sync_all(is_large).await?;
@@ -422,7 +477,7 @@ impl<F: FileSystem> Upload<F> {
         // What is left under the old name, if anything, is of no use.
         contents.discard_upload(&self.name);
         self.partial.progress.send_replace(Progress {
-            settled: self.partial.header.size,
+            settled: self.partial.reserved(),
             whole: Some(hash),
             gone: false,
         });

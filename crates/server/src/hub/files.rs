@@ -15,7 +15,7 @@ use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, DeviceNo, Millis, PersonId, Req, RoomId, Seq, TransferId};
-use protocol::limits::{MAX_FILE_NAME, VERSION};
+use protocol::limits::{FEATURE_UNKNOWN_SIZE, MAX_FILE_NAME, VERSION};
 use protocol::message::{FileBody, FileState, Proof, Source, Target};
 
 /// Files in one answer: each with the longest names, they fit a frame.
@@ -63,6 +63,9 @@ pub trait ContentIndex: Send + Sync {
     /// Bytes that are left for more.
     fn left(&self) -> u64;
 
+    /// Bytes that are reserved for an upload, if it is under way.
+    fn reserved(&self, transfer: TransferId) -> Option<u64>;
+
     /// Lets a content go.
     fn remove(&self, hash: ContentHash);
 
@@ -88,6 +91,10 @@ impl<F: crate::files::FileSystem> ContentIndex for crate::files::Contents<F> {
 
     fn left(&self) -> u64 {
         self.left()
+    }
+
+    fn reserved(&self, transfer: TransferId) -> Option<u64> {
+        self.reserved(transfer)
     }
 
     fn remove(&self, hash: ContentHash) {
@@ -168,7 +175,8 @@ impl Hub {
         }
         let device = self.devices.of(person, Some(hello.device), now.wall);
         self.reserve_numbers();
-        Ok((person, self.welcome_msg(person, device, now).encode()))
+        let features = hello.features & FEATURE_UNKNOWN_SIZE;
+        Ok((person, self.welcome_msg(person, device, features, now).encode()))
     }
 
     pub(super) fn may_read(&self, person: PersonId, hash: ContentHash) -> bool {

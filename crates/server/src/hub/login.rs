@@ -267,10 +267,17 @@ impl Hub {
         tracing::info!(conn = %conn.id, peer = %conn.peer, person = %person, name, agent, "login");
     }
 
-    pub(super) fn welcome_msg(&self, person: PersonId, device: DeviceNo, now: Now) -> ServerMsg {
+    /// `features` are those that both sides have.
+    pub(super) fn welcome_msg(
+        &self,
+        person: PersonId,
+        device: DeviceNo,
+        features: u64,
+        now: Now,
+    ) -> ServerMsg {
         ServerMsg::Welcome {
             version: VERSION,
-            features: 0,
+            features,
             limits: limits(self.file_limit(person)),
             person,
             name: self.name_of(person),
@@ -286,7 +293,7 @@ impl Hub {
     }
 
     pub(super) fn welcome(&mut self, conn: ConnId, person: PersonId, device: DeviceNo, now: Now) {
-        let welcome = self.welcome_msg(person, device, now);
+        let welcome = self.welcome_msg(person, device, 0, now);
         self.send(conn, &welcome);
         let rooms = self.rooms_of(person);
         let infos: Vec<_> = rooms.iter().filter_map(|room| self.room_info(*room, person)).collect();

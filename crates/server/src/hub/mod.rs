@@ -249,6 +249,9 @@ impl Hub {
                     self.handle_left(transfer, now);
                 }
             }
+            Event::Reserve { transfer, bytes, answer } => {
+                let _ = answer.send(self.handle_reserve(transfer, bytes));
+            }
             Event::Left { transfer } => self.handle_left(transfer, now),
             Event::GivenUp { transfer } => self.give_up(transfer, now),
             Event::Uploaded { transfer, hash, answer } => {

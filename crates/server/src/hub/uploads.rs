@@ -33,6 +33,8 @@ enum Offer {
 #[derive(Debug)]
 pub(super) struct Transfer {
     header: Header,
+    /// Bytes that are counted as its own: its size or, as long as that is not known, what was reserved as it arrived.
+    reserved: u64,
     person: PersonId,
     /// Where it goes, as far as there is such a room: its space is counted there.
     room: Option<RoomId>,
@@ -67,10 +69,12 @@ impl Hub {
                 continue;
             };
             let room = self.room_of(person, &header.target);
-            self.shelf.usage.add(Some(person), room, header.size);
+            let reserved = self.contents.reserved(header.transfer).unwrap_or(header.size);
+            self.shelf.usage.add(Some(person), room, reserved);
             let (offer, transfer) = (Offer::None, header.transfer);
             let known = Transfer {
                 header,
+                reserved,
                 person,
                 room,
                 offer,
@@ -128,11 +132,13 @@ impl Hub {
         if uploads.count() >= MAX_UPLOADS {
             return Err((Code::Quota, 0));
         }
-        self.check_quotas(person, room, header.size)?;
-        self.shelf.usage.add(Some(person), room, header.size);
-        let (offer, transfer, hash) = (Offer::None, header.transfer, None);
+        // The first byte of what has no size yet must fit.
+        let reserved = if header.is_open_ended() { 0 } else { header.size };
+        self.check_quotas(person, room, reserved.max(u64::from(header.is_open_ended())))?;
+        self.shelf.usage.add(Some(person), room, reserved);
+        let (offer, transfer, hash, last) = (Offer::None, header.transfer, None, now.steady);
         let new =
-            Transfer { header, person, room, offer, connections: 1, last: now.steady, hash, posted: false };
+            Transfer { header, reserved, person, room, offer, connections: 1, last, hash, posted: false };
         self.transfers.insert(transfer, new);
         Ok(Admitted::Going { likely })
     }
@@ -159,11 +165,23 @@ impl Hub {
             return 0;
         }
         let own = self.transfers.values().filter(|known| known.person == person && !known.posted);
-        let under_way: u64 = own.map(|known| known.header.size).sum();
+        let under_way: u64 = own.map(|known| known.reserved).sum();
         let used = self.shelf.usage.of_person(person).saturating_sub(under_way);
         let quota = self.settings.files.person_bytes.saturating_sub(used);
         let space = self.contents.left().saturating_add(under_way);
         self.settings.max_file.min(quota).min(space).clamp(1, MAX_NUMBER)
+    }
+
+    /// Reserves space for so many bytes more of an upload whose size is not known.
+    pub(super) fn handle_reserve(&mut self, transfer: TransferId, bytes: u64) -> Result<(), Refused> {
+        let known = self.transfers.get(&transfer).ok_or((Code::NoSuchTransfer, 0))?;
+        let (person, room) = (known.person, known.room);
+        self.check_quotas(person, room, bytes)?;
+        self.shelf.usage.add(Some(person), room, bytes);
+        if let Some(known) = self.transfers.get_mut(&transfer) {
+            known.reserved = known.reserved.saturating_add(bytes);
+        }
+        Ok(())
     }
 
     /// A connection does not go on with an upload. One of which nothing was ever kept is forgotten.
@@ -185,6 +203,11 @@ impl Hub {
         };
         (known.connections, known.last) = (known.connections.saturating_sub(1), now.steady);
         known.hash = Some(hash).filter(|_| is_here);
+        // What was reserved and not needed is given back.
+        let size = self.contents.size(hash).unwrap_or(known.reserved);
+        let (person, room, rest) = (known.person, known.room, known.reserved.saturating_sub(size));
+        known.reserved -= rest;
+        self.shelf.usage.take(Some(person), room, rest);
         is_here
     }
 
@@ -224,7 +247,7 @@ impl Hub {
         if known.posted {
             return None;
         }
-        self.shelf.usage.take(Some(known.person), known.room, known.header.size);
+        self.shelf.usage.take(Some(known.person), known.room, known.reserved);
         self.contents.give_up(transfer);
         if let Some(hash) = known.hash {
             self.release_content(hash);
@@ -256,6 +279,7 @@ impl Hub {
         let known = self.transfers.get(&offer.transfer).ok_or(Code::NoSuchTransfer)?;
         let is_its = known.person == person
             && known.header.size == offer.size
+            && !known.header.is_open_ended()
             && known.header.target == post.target
             && known.offer == Offer::None
             && !known.posted;
@@ -300,7 +324,7 @@ impl Hub {
         let known = self.transfers.values_mut().filter(|known| is_it(known)).find(|known| of_offer(known));
         if let Some(known) = known {
             (known.posted, known.last) = (true, now.steady);
-            self.shelf.usage.take(Some(known.person), known.room, known.header.size);
+            self.shelf.usage.take(Some(known.person), known.room, known.reserved);
         }
         let fetched = offer.map(|(room, seq)| self.shelf.end_offer(room, seq, file.seq));
         let gone = self.contents.size(file.hash).is_none();

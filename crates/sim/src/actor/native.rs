@@ -88,6 +88,7 @@ async fn carry(actor: &Actor, freight: Option<Freight>, login: Login, rng: &mut 
         login: login.clone(),
         rng: SmallRng::from_seed(rng.random()),
         news: news.clone(),
+        piped: None,
     };
     let (up, down) = (carrier(), carrier());
     drop(news);

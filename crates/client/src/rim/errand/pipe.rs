@@ -1,13 +1,18 @@
 //! Stdin and stdout in place of files, by way of temporary ones.
 
 use crate::line::{ExitCode, Failure};
-use crate::rim::run::seeded;
+use crate::rim::run::{seeded, spawn};
+use crate::transfer::Pieces;
+use bytes::Bytes;
 use rand::RngExt;
 use rustix::fs::{OFlags, fcntl_getfl, fstat};
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
+
+/// Bytes of stdin that are read at once.
+const PIECE: usize = 256 * 1024;
 
 /// A folder that only its owner may see, and that goes with this value.
 #[derive(Debug)]
@@ -41,10 +46,26 @@ impl Drop for Temporary {
     }
 }
 
-/// Reads all of stdin into a new file.
-pub(super) fn spool(path: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-    io::copy(&mut io::stdin().lock(), &mut file).map(drop)
+/// Reads stdin in a thread of its own, at most so many bytes.
+pub(super) fn read(most: u64) -> Pieces {
+    let (pieces_in, pieces) = tokio::sync::mpsc::channel(1);
+    spawn(move || {
+        let (mut stdin, mut buffer) = (io::stdin().lock().take(most), vec![0; PIECE]);
+        loop {
+            let piece = match stdin.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(read) => Ok(Bytes::copy_from_slice(&buffer[..read])),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let ends = piece.is_err();
+            // Nobody to take it is the end, too.
+            if pieces_in.blocking_send(piece).is_err() || ends {
+                return;
+            }
+        }
+    });
+    pieces
 }
 
 /// What takes bytes and is no file.
@@ -57,7 +78,7 @@ pub(super) enum Sink {
 impl Sink {
     /// What there is at this path, unless it is a file, a folder or nothing.
     pub(super) fn at(path: &str) -> Option<Self> {
-        if path == super::PIPE {
+        if path == crate::transfer::PIPE {
             return Some(Self::Stdout);
         }
         let kind = std::fs::metadata(path).ok()?.file_type();

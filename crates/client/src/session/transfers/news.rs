@@ -177,6 +177,7 @@ impl Session {
         let Some(moving) = self.transfers.find(id).filter(|moving| moving.stage == Stage::Carried) else {
             return;
         };
+        moving.size = file.size;
         moving.stage = Stage::Uploaded(file, after(now.steady, OFFER_MS));
         let step = if sent == 0 && moving.size > 0 {
             Some(TransferStep::Here)

@@ -106,8 +106,9 @@ impl Moving {
         now: Millis,
     ) -> Option<Pace> {
         if !matches!(&self.meter, Some((same, _)) if *same == doing) {
-            // Nobody knows how much there is to find.
-            let size = if doing == Doing::Looking { u64::MAX } else { self.size };
+            // Nobody knows how much there is to find, or what a program will write.
+            let unknown = doing == Doing::Looking || self.size == 0;
+            let size = if unknown { u64::MAX } else { self.size };
             self.meter = Some((doing, Meter::new(size, person, now)));
         }
         let (_, meter) = self.meter.as_mut()?;

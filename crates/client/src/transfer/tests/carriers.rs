@@ -28,7 +28,7 @@ pub(super) fn carrier(server: &FakeServer, news: mpsc::Sender<News>) -> Carrier<
         name: "alice".into(),
         agent: "test".into(),
     };
-    Carrier { connect: server.clone(), login, rng: SmallRng::seed_from_u64(1), news }
+    Carrier { connect: server.clone(), login, rng: SmallRng::seed_from_u64(1), news, piped: None }
 }
 
 /// Sends a file, and tells what became of it, without how far it was.

@@ -4,7 +4,8 @@ use super::{Bulk, DEAD, End, SIGN_OF_LIFE, done_msg, upload_code};
 use crate::files::{Begun, FileSystem, Header, Upload, UploadError};
 use crate::inbound::{Admitted, Event, Refusal};
 use protocol::code::Code;
-use protocol::id::{ContentHash, Req};
+use protocol::id::{ContentHash, Req, TransferId};
+use protocol::limits::{RESERVE_STEP, UNKNOWN_SIZE};
 use protocol::message::{ClientMsg, ServerMsg, ty};
 use protocol::window::Window;
 use std::pin::pin;
@@ -37,6 +38,8 @@ enum Stop {
     Failed(UploadError, u8),
     /// More came than was allowed.
     TooFast,
+    /// There is no space for what comes of an upload whose size is not known: it is given up.
+    Full { left: u64 },
     /// The connection ends.
     Connection(End),
 }
@@ -52,14 +55,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
     pub(super) async fn receive(&mut self, put: ClientMsg) -> Result<(), End> {
         let ClientMsg::Put { req, transfer, target, size, first, name } = put else { return Ok(()) };
         let refusal = |code, ty| Refusal::about(code, ty, u64::from(req.0));
-        if size > self.shared.max_file {
+        if size > self.shared.max_file && size != UNKNOWN_SIZE {
             return self.refuse(refusal(Code::FileTooLarge, ty::PUT).with(self.shared.max_file)).await;
         }
         let header = Header { transfer, person: Some(self.person), target, size, first, name };
         let asked = header.clone();
         let taken = match self.ask(|answer| Event::Put { header: asked, answer }).await? {
             Ok(Admitted::Going { likely }) => self.take_upload(req, header, likely).await,
-            Ok(Admitted::Whole(hash)) => self.confirm(req, size, hash).await,
+            Ok(Admitted::Whole(hash)) => self.confirm(req, self.size_of(size, hash), hash).await,
             Err((code, detail)) => return self.refuse(refusal(code, ty::PUT).with(detail)).await,
         };
         let stop = match taken {
@@ -68,6 +71,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         let (code, detail, about) = match stop {
             Stop::Whole(hash) => {
                 if self.ask(|answer| Event::Uploaded { transfer, hash, answer }).await? {
+                    let size = self.size_of(size, hash);
                     return self.tell(&ServerMsg::End { req, size, hash }).await;
                 }
                 return self.refuse(refusal(Code::NoSuchTransfer, ty::DONE)).await;
@@ -81,6 +85,10 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                 (code, detail, about)
             }
             Stop::TooFast => (Code::TooFast, 0, ty::CHUNK),
+            Stop::Full { left } => {
+                self.tell_hub(Event::GivenUp { transfer }).await?;
+                return self.refuse(refusal(Code::Quota, ty::CHUNK).with(left)).await;
+            }
             Stop::Connection(end) => {
                 self.tell_hub(Event::Left { transfer }).await?;
                 return Err(end);
@@ -95,7 +103,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         let begun = self.shared.contents.begin(header).await;
         let mut upload = match begun.map_err(|error| Stop::Failed(error, ty::PUT))? {
             Begun::Going(upload) => upload,
-            Begun::Whole(hash) => return self.confirm(req, size, hash).await,
+            Begun::Whole(hash) => return self.confirm(req, self.size_of(size, hash), hash).await,
         };
         let offset = upload.len();
         let mut flow = Flow::begin();
@@ -112,12 +120,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                     flow = Flow::begin();
                     let credit = flow.window.size();
                     self.tell(&ServerMsg::PutAt { req, offset, credit, likely: false }).await?;
-                    return self.take_pieces(req, &mut upload, flow, None).await;
+                    return self.take_pieces((req, transfer), &mut upload, flow, None).await;
                 }
-                other => return self.take_pieces(req, &mut upload, flow, Some(other)).await,
+                other => return self.take_pieces((req, transfer), &mut upload, flow, Some(other)).await,
             }
         }
-        self.take_pieces(req, &mut upload, flow, None).await
+        self.take_pieces((req, transfer), &mut upload, flow, None).await
     }
 
     /// The upload is complete already: only its hash is missing.
@@ -140,7 +148,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
     /// Takes pieces until the upload is complete or dropped.
     async fn take_pieces(
         &mut self,
-        req: Req,
+        (req, transfer): (Req, TransferId),
         upload: &mut Upload<F>,
         mut flow: Flow,
         mut first: Option<ClientMsg>,
@@ -162,6 +170,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                     if len > flow.window.outstanding() {
                         return Err(Stop::TooFast);
                     }
+                    let end = offset.saturating_add(u64::from(len));
+                    self.reserve(upload, transfer, end).await?;
                     let written = upload.write(offset, data.0).await;
                     written.map_err(|error| Stop::Failed(error, ty::CHUNK))?;
                     if let Some(bytes) = flow.window.arrive(len, flow.begun.elapsed()) {
@@ -179,6 +189,40 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                 other => self.answer_aside(&other).await?,
             }
         }
+    }
+
+    /// The size of a content, which its upload may not have told before.
+    fn size_of(&self, told: u64, hash: ContentHash) -> u64 {
+        if told == UNKNOWN_SIZE { self.shared.contents.size(hash).unwrap_or(told) } else { told }
+    }
+
+    /// Reserves space for what ends there of an upload whose size is not known: a step or, if so much is not left, what
+    /// is needed.
+    async fn reserve(&mut self, upload: &Upload<F>, transfer: TransferId, end: u64) -> Result<(), Stop> {
+        let missing = upload.missing(end);
+        if missing == 0 {
+            return Ok(());
+        }
+        if end > self.shared.max_file {
+            return Err(Stop::Full { left: self.shared.max_file });
+        }
+        for bytes in [missing.max(RESERVE_STEP), missing] {
+            let left = match upload.reserve(bytes) {
+                Ok(()) => match self.ask(|answer| Event::Reserve { transfer, bytes, answer }).await? {
+                    Ok(()) => return Ok(()),
+                    Err((Code::Quota, left)) => {
+                        upload.give_back(bytes);
+                        left
+                    }
+                    Err(_) => return Err(Stop::Failed(UploadError::Elsewhere, ty::CHUNK)),
+                },
+                Err(left) => left,
+            };
+            if bytes == missing {
+                return Err(Stop::Full { left });
+            }
+        }
+        Ok(())
     }
 
     /// Puts an upload on the disk. A large one takes a while, in which the client is shown that this side is alive.
