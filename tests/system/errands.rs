@@ -171,8 +171,13 @@ async fn of_two_equal_sends_at_the_same_time_one_goes_on_and_the_other_says_what
 async fn a_send_whose_file_is_new_since_it_was_killed_sends_the_new_one() {
     bounded(170, async {
         let world = World::new().await;
+        let onlooker = Home::new();
+        let mut eve = onlooker.natter_with(world.server.addr(), "eve", &["--no-receive"]);
+        eve.type_line("/join dev").await;
         let mut send = world.send();
         arrived(world.data.path(), LEN / 10).await;
+        // By its offer it is given up.
+        eve.shows("ci is sending 'big.bin'").await;
         send.kill().await;
         let new = vec![7; 3 << 20];
         fs::write(&world.file, &new).expect("the disk has room");
