@@ -166,6 +166,23 @@ async fn a_folder_without_its_database_is_not_taken_for_a_new_one() {
 }
 
 #[tokio::test]
+async fn a_database_that_came_back_alone_is_not_taken_for_all_there_was() {
+    bounded(90, async {
+        let served = Served::new().await;
+        let data = served.after("alone", |data| remove(data, &["natter.db-wal", "natter.db-shm", "witness"]));
+        check(&serve(&data, &[]).await, 3, &["neither its write-ahead log nor its witness", "--accept-loss"]);
+        check(&natterd(&data, &["verify"]).await, 3, &["neither its write-ahead log nor its witness"]);
+        // One that ended as it should has all in the database, and a witness that is gone is missed by nobody.
+        let data = served.after("stopped", |_| ());
+        let mut server = Server::start_in(&data).await;
+        assert_eq!(server.stop().await.code, Some(0));
+        remove(&data, &["witness"]);
+        served.is_whole(&data).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_loss_that_is_accepted_begins_a_new_history_and_deletes_nothing() {
     bounded(90, async {
         let served = Served::new().await;

@@ -232,6 +232,11 @@ pub(super) fn judge(folder: &Folder, record: &Record, tail: wal::Tail) -> Option
         let lost = acknowledged - record.commits;
         return Some(format!("its last {lost} commits, which were acknowledged, are gone"));
     }
+    // Whoever copies the database alone leaves both behind. The file of the witness is made before the row says that
+    // the log is in use, so a server that is killed as it starts has it.
+    if tail.is_absent && !record.clean && !folder.witness().exists() {
+        return Some("it was in use, and neither its write-ahead log nor its witness is there".to_owned());
+    }
     tail.is_damage(same_boot).then(|| "commits at the end of its write-ahead log can't be read".to_owned())
 }
 

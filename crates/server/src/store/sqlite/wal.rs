@@ -26,6 +26,8 @@ pub(super) struct Tail {
     pub frame_after_commit: bool,
     /// A commit mark behind the bad frame.
     pub commit_after_bad: bool,
+    /// There is no log, or nothing was written to it.
+    pub is_absent: bool,
 }
 
 impl Tail {
@@ -74,8 +76,11 @@ impl Sums {
 /// Looks at a log; one that is not there has no tail.
 pub(super) fn examine(path: &Path) -> io::Result<Tail> {
     match File::open(path) {
+        Ok(file) if file.metadata()?.len() == 0 => Ok(Tail { is_absent: true, ..Tail::default() }),
         Ok(file) => examine_from(BufReader::with_capacity(1 << 18, file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Tail::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Ok(Tail { is_absent: true, ..Tail::default() })
+        }
         Err(error) => Err(error),
     }
 }
