@@ -73,8 +73,14 @@ pub enum OpenError {
         /// The database.
         path: PathBuf,
     },
+    /// Another program has locked it.
+    #[error("'{}' is locked by another program", path.display())]
+    Locked {
+        /// The database.
+        path: PathBuf,
+    },
     /// It can't be read or written.
-    #[error("'{}' can't be opened: {source}", path.display())]
+    #[error("'{}' can't be opened: {}", path.display(), cause(source))]
     Store {
         /// The database.
         path: PathBuf,
@@ -100,6 +106,7 @@ impl OpenError {
                  begins a new history, and moves what is left of the old one into a folder beside it"
             }
             Self::Full { .. } => "make space there, then start again: what was stored is all there",
+            Self::Locked { .. } => "stop the program that has the database open, then start again",
             Self::Store { .. } => "check the disk, and who owns the folder",
         }
     }
@@ -255,9 +262,17 @@ fn begin(record: &Record, options: &Options, lost: Option<&str>) -> Record {
     Record { epoch, durability: options.durability.clone(), boot, clean: false, ..record.clone() }
 }
 
+/// What the system said, where it did.
+fn cause(error: &StoreError) -> String {
+    std::error::Error::source(error).map_or_else(|| error.to_string(), ToString::to_string)
+}
+
 fn explain(path: PathBuf, fault: Fault) -> OpenError {
     if fault.is_full() {
         return OpenError::Full { path };
+    }
+    if fault.is_busy() {
+        return OpenError::Locked { path };
     }
     match fault.while_it("opened the database") {
         StoreError::Damaged { what } => OpenError::Damaged { path, what },
