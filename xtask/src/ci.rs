@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::{
     crash, deny,
     failure::Failure,
-    faults::{eio, flips, log, order, pause, power, relogin},
+    faults::{accidents, eio, flips, log, order, pause, power, relogin},
     flood, picture, runner, sim, tidy,
     workspace::Workspace,
 };
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 18] = [
+const STEPS: [Step; 19] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -125,6 +125,12 @@ const STEPS: [Step; 18] = [
         proves: "a log that nobody reads, or that can't be written, stops nobody, and its dropped lines are counted",
         hint: "cargo xtask faults log --seconds 1",
         run: |workspace| passed(log::run(workspace, &log::Options::short())),
+    },
+    Step {
+        name: "accidents",
+        proves: "an accident with the data folder ends in service or in a refusal that says what to do",
+        hint: "cargo xtask faults accidents",
+        run: |workspace| passed(accidents::run(workspace, &accidents::Options::short())),
     },
     Step {
         name: "flood",

@@ -6,6 +6,7 @@
 
 mod original;
 
+use super::copy_folder;
 use crate::{
     failure::Failure,
     proof::{Chance, Scratch, Size, World, body::Bodies, natterd::Start, world::StoreKind},
@@ -233,22 +234,4 @@ impl fmt::Display for Fate {
             Self::Wrong => "SILENTLY WRONG",
         })
     }
-}
-
-/// Makes `to` a copy of `from`, whatever it was before.
-fn copy_folder(from: &Path, to: &Path) -> Result<(), Failure> {
-    if to.exists() {
-        fs::remove_dir_all(to).map_err(|source| failed(to, source))?;
-    }
-    fs::create_dir_all(to).map_err(|source| failed(to, source))?;
-    for entry in fs::read_dir(from).map_err(|source| failed(from, source))? {
-        let path = entry.map_err(|source| failed(from, source))?.path();
-        let target = to.join(path.file_name().unwrap_or_default());
-        if path.is_dir() {
-            copy_folder(&path, &target)?;
-        } else {
-            fs::copy(&path, &target).map_err(|source| failed(&path, source))?;
-        }
-    }
-    Ok(())
 }

@@ -1,5 +1,6 @@
 //! `cargo xtask faults`: what the server does when calls fail, disks fill and bits flip, and in which order it syncs.
 
+pub mod accidents;
 pub mod eio;
 pub mod flips;
 pub mod full;
@@ -12,6 +13,7 @@ mod strace;
 
 use crate::{failure::Failure, workspace::Workspace};
 use clap::Subcommand;
+use std::{fs, io, path::Path};
 
 /// Which fault.
 #[derive(Subcommand)]
@@ -32,6 +34,8 @@ pub enum Options {
     Pause(pause::Options),
     /// Let nobody read the server's log, or nobody keep it: its clients notice nothing, and dropped lines are counted.
     Log(log::Options),
+    /// Let accidents happen to the data folder: each ends in service or in a refusal, and nothing is lost silently.
+    Accidents(accidents::Options),
 }
 
 /// Runs it.
@@ -49,5 +53,28 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
         Options::Relogin(options) => relogin::run(workspace, options),
         Options::Pause(options) => pause::run(workspace, options),
         Options::Log(options) => log::run(workspace, options),
+        Options::Accidents(options) => accidents::run(workspace, options),
     }
+}
+
+/// Makes `to` a copy of `from`, whatever it was before.
+fn copy_folder(from: &Path, to: &Path) -> Result<(), Failure> {
+    if to.exists() {
+        fs::remove_dir_all(to).map_err(|source| unread(to, source))?;
+    }
+    fs::create_dir_all(to).map_err(|source| unread(to, source))?;
+    for entry in fs::read_dir(from).map_err(|source| unread(from, source))? {
+        let path = entry.map_err(|source| unread(from, source))?.path();
+        let target = to.join(path.file_name().unwrap_or_default());
+        if path.is_dir() {
+            copy_folder(&path, &target)?;
+        } else {
+            fs::copy(&path, &target).map_err(|source| unread(&path, source))?;
+        }
+    }
+    Ok(())
+}
+
+fn unread(path: &Path, source: io::Error) -> Failure {
+    Failure::Read { path: path.to_owned(), source }
 }

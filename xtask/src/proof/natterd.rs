@@ -71,6 +71,14 @@ impl Launch {
         })
     }
 
+    /// The same with its output in another folder, at another address.
+    ///
+    /// # Errors
+    /// Fails if no port is free.
+    pub fn beside(&self, folder: &Path) -> Result<Self, Failure> {
+        Ok(Self { folder: folder.to_owned(), address: free_address()?, ..self.clone() })
+    }
+
     /// Starts it and waits until it listens.
     ///
     /// # Errors

@@ -94,7 +94,7 @@ impl Person {
         let strange = |line: &&str| {
             line.contains("another client uses")
                 || line.contains("panicked")
-                || line.contains("resumed: ") && !line.contains("0 lost, 0 doubled")
+                || line.contains("-- back: ") && line.contains(" lost, ")
         };
         match said.lines().find(strange) {
             Some(line) => Err(format!("{} was told '{line}'", self.name)),
@@ -126,7 +126,7 @@ impl Person {
 
     /// How often it came back.
     pub fn reconnections(&self) -> usize {
-        fs::read_to_string(&self.err).unwrap_or_default().matches("resumed: ").count()
+        fs::read_to_string(&self.err).unwrap_or_default().matches("-- reconnected").count()
     }
 
     /// Ends the input.
