@@ -142,7 +142,7 @@ fn report(world: &World, options: &Options, tally: &Tally) {
         "crash: {kills} kills under {} writers ({} of them while some came back) and {} more at the start, \
          durability {}: 0 lost, 0 doubled, 0 gaps, 0 reordered; the true rate is below {:.3} at 95 %\n\
          {} posts acknowledged, {} entries read and compared, {repeats} posts sent again, \
-         slowest start {} ms",
+         slowest start {} ms, everybody back within {} ms",
         options.writers,
         tally.early,
         tally.at_start,
@@ -151,5 +151,6 @@ fn report(world: &World, options: &Options, tally: &Tally) {
         world.company.acked(),
         world.oracle.entries(),
         tally.slowest_start.as_millis(),
+        world.slowest_return.as_millis(),
     );
 }

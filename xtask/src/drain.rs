@@ -68,9 +68,10 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     times.sort_unstable();
     let [median, slowest] = [times[times.len() / 2], times[times.len() - 1]].map(|time| time.as_millis());
     println!(
-        "drain: {} stops under {clients} clients, median {median} ms, slowest {slowest} ms: 0 lost, 0 doubled; \
-         {} posts acknowledged, {} entries read and compared",
+        "drain: {} stops under {clients} clients, median {median} ms, slowest {slowest} ms: 0 lost, 0 doubled; all \
+         were back within {} ms; {} posts acknowledged, {} entries read and compared",
         options.cycles,
+        world.slowest_return.as_millis(),
         world.company.acked(),
         world.oracle.entries(),
     );

@@ -42,6 +42,10 @@ pub struct World {
     pub clock: Clock,
     /// The server's folder.
     pub data: PathBuf,
+    /// How long it took at most until all were in, apart from the first time, when they are new.
+    pub slowest_return: Duration,
+    /// How often all came in.
+    gathered: u32,
     size: Size,
     run: u64,
 }
@@ -67,7 +71,8 @@ impl World {
         let launch = Launch::new(&workspace.program("natterd"), folder, &args)?;
         let clock = Clock::start();
         let company = Company::new(size, launch.address, clock, run)?;
-        Ok(Self { launch, company, oracle: Oracle::default(), clock, data, size, run })
+        let (oracle, slowest_return, gathered) = (Oracle::default(), Duration::ZERO, 0);
+        Ok(Self { launch, company, oracle, clock, data, slowest_return, gathered, size, run })
     }
 
     /// Puts the server's folder elsewhere, before its first start.
@@ -83,9 +88,14 @@ impl World {
     /// # Errors
     /// Fails if that takes too long.
     pub fn gather(&mut self) -> Result<(), Failure> {
+        let begun = self.clock.now();
         self.company.call();
         let came =
             self.company.until(PATIENCE, |company| company.is_in() || !company.violations.is_empty())?;
+        if self.gathered > 0 {
+            self.slowest_return = self.slowest_return.max(self.clock.now() - begun);
+        }
+        self.gathered += 1;
         if came { Ok(()) } else { Err(late("everybody to come in")) }
     }
 
