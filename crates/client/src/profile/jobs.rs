@@ -25,6 +25,8 @@ struct StoredOpened {
     size: u64,
     stamp: u64,
     folder: bool,
+    #[serde(default)]
+    first: Option<String>,
 }
 
 impl StoredUp {
@@ -36,6 +38,7 @@ impl StoredUp {
             size: opened.size,
             stamp: opened.stamp,
             folder: opened.shape == Shape::Folder,
+            first: opened.first.map(|first| hex(&first.0)),
         });
         let offer = match job.offer {
             Offer::At(room, seq) => Some((room.value(), seq.value())),
@@ -55,6 +58,7 @@ impl StoredUp {
                 size: opened.size,
                 stamp: opened.stamp,
                 shape: shape(opened.folder),
+                first: opened.first.and_then(|first| unhex(&first)).map(ContentHash),
             }),
         };
         let offer = match self.offer {

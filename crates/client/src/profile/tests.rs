@@ -63,6 +63,7 @@ fn jobs() -> impl Iterator<Item = Record> {
         size: 9,
         stamp: u64::MAX,
         shape: Shape::File,
+        first: Some(protocol::id::ContentHash([9; 32])),
     };
     let offers = [Offer::None, Offer::Posted, Offer::At(RoomId::FIRST, Seq::FIRST)];
     let ups = offers.map(|offer| {

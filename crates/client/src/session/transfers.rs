@@ -86,7 +86,8 @@ impl Session {
         let Some(job) = self.outbox.jobs().up(id) else {
             return;
         };
-        let upload = Upload { id, path: job.path.clone(), target, opened: job.opened.clone() };
+        let offered = job.offer != Offer::None;
+        let upload = Upload { id, path: job.path.clone(), target, opened: job.opened.clone(), offered };
         if let Some(moving) = self.transfers.find(id) {
             moving.stage = Stage::Carried;
             self.transfers.uploads.push_back(Order::Begin(upload));

@@ -38,6 +38,8 @@ pub struct Upload {
     pub target: Target,
     /// What it was when an earlier process opened it: it must still be that.
     pub opened: Option<Opened>,
+    /// Whether others know of that: then its offer is taken back if it does not come.
+    pub offered: bool,
 }
 
 /// A source as it was when it was opened.
@@ -55,6 +57,15 @@ pub struct Opened {
     pub stamp: u64,
     /// What it is.
     pub shape: Shape,
+    /// The hash of its first block, by which the server knows it, too; `None` before it was read.
+    pub first: Option<ContentHash>,
+}
+
+impl Opened {
+    /// Whether this is the same, whatever was read of it.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Self { first: other.first, ..self.clone() } == *other
+    }
 }
 
 /// Where a content comes from. Invariant: one of both is there.

@@ -142,6 +142,7 @@ impl Source {
             size: self.size,
             stamp: self.stamp(),
             shape: self.shape(),
+            first: None,
         }
     }
 

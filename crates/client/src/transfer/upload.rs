@@ -61,6 +61,7 @@ impl<'a, F: Files> Outgoing<'a, F> {
         let mut buffer = vec![0; PIECE.max(probe)];
         source.read_at(0, &mut buffer[..probe])?;
         let first = hash_of_first(&buffer[..probe]);
+        let opened = Opened { first: Some(first), ..opened };
         hashed.feed(0, &buffer[..probe]);
         buffer.truncate(PIECE);
         let (wrong, again) = ((u64::MAX, 0), hashed.len() > BLOCK);
@@ -77,6 +78,11 @@ impl<'a, F: Files> Outgoing<'a, F> {
             again,
             grew: false,
         })
+    }
+
+    /// What it is.
+    pub(super) fn opened(&self) -> &Opened {
+        &self.opened
     }
 
     /// Sends the rest; it is on the server's disk then.
@@ -258,6 +264,12 @@ pub(super) async fn put_at<S: AsyncRead + AsyncWrite + Unpin>(link: &mut Link<S>
             return Ok(PutAt { offset, credit: u64::from(credit), likely });
         }
     }
+}
+
+/// What the server was told of an upload that an earlier process began; `None` if it was not told of it.
+pub(super) fn put_of(opened: &Opened, target: &Target) -> Option<ClientMsg> {
+    let Opened { transfer, name, size, .. } = opened.clone();
+    Some(ClientMsg::Put { req: REQ, transfer, target: target.clone(), size, name, first: opened.first? })
 }
 
 /// Tells the server that a file does not come.

@@ -60,7 +60,7 @@ impl Files {
         self.sending = true;
         // Classic frames have no numbers and no target: everybody gets them.
         let target = Target::Room { room: RoomId::FIRST };
-        Some(Upload { id: JobId(0), path: path.clone(), target, opened: None })
+        Some(Upload { id: JobId(0), path: path.clone(), target, opened: None, offered: false })
     }
 }
 

@@ -36,7 +36,15 @@ fn deletes(at: u64, line: u64, own: Option<u64>) -> Entry {
 
 fn opened() -> Step {
     let (path, name) = ("/cat.png".into(), "cat.png".into());
-    Step::Opened(Opened { transfer: TRANSFER, path, name, size: SIZE, stamp: 1, shape: Shape::File })
+    Step::Opened(Opened {
+        transfer: TRANSFER,
+        path,
+        name,
+        size: SIZE,
+        stamp: 1,
+        shape: Shape::File,
+        first: None,
+    })
 }
 
 fn uploaded() -> Step {

@@ -47,7 +47,7 @@ fn upload(client: &mut Scripted) -> Option<Upload> {
 fn opened(name: &str) -> Step {
     let transfer = protocol::id::TransferId([3; 16]);
     let (path, name) = (format!("/{name}"), name.to_owned());
-    Step::Opened(Opened { transfer, path, name, size: 9, stamp: 1, shape: Shape::File })
+    Step::Opened(Opened { transfer, path, name, size: 9, stamp: 1, shape: Shape::File, first: None })
 }
 
 fn uploaded() -> Step {

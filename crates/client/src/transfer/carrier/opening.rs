@@ -1,13 +1,14 @@
 //! Opening what is to be sent.
 
-use super::Job;
+use super::{FAREWELL, Job};
 use crate::drive::Connect;
 use crate::files::Files;
 use crate::transfer::hashed::Hashed;
-use crate::transfer::upload::Outgoing;
-use crate::transfer::{Opening, Source, Step, Upload, candidates, transfer_id};
+use crate::transfer::upload::{Outgoing, give_up, put_of};
+use crate::transfer::{Opened, Opening, Source, Step, Upload, candidates, transfer_id};
 use std::cell::RefCell;
 use std::path::PathBuf;
+use tokio::time::timeout;
 
 impl<C: Connect> Job<'_, C> {
     pub(super) async fn open<'f, F: Files>(
@@ -20,12 +21,26 @@ impl<C: Connect> Job<'_, C> {
         let transfer =
             upload.opened.as_ref().map_or_else(|| transfer_id(&mut self.rng), |known| known.transfer);
         let opened = source.opened(transfer);
-        self.tell(Step::Opened(opened.clone())).await;
-        if source.left_out() > 0 && upload.opened.is_none() {
-            self.tell(Step::LeftOut(source.left_out())).await;
-        }
+        let left_out = source.left_out();
         let hashed = Hashed::restore(files, &opened);
-        Ok(Outgoing::new(source, opened, upload.target.clone(), hashed)?)
+        let outgoing = Outgoing::new(source, opened, upload.target.clone(), hashed)?;
+        self.tell(Step::Opened(outgoing.opened().clone())).await;
+        if left_out > 0 && upload.opened.is_none() {
+            self.tell(Step::LeftOut(left_out)).await;
+        }
+        Ok(outgoing)
+    }
+
+    /// Gives up what an earlier process began to send, if that has no offer which is taken back: it holds space.
+    async fn give_up_earlier(&self, upload: &Upload, opened: &Opened) {
+        if let Some(put) = put_of(opened, &upload.target).filter(|_| !upload.offered) {
+            let told = async {
+                let (mut link, ..) = self.connect().await?;
+                give_up(&mut link, &put).await
+            };
+            // A server that can't be told forgets it when its time is over.
+            let _ = timeout(FAREWELL, told).await;
+        }
     }
 
     /// A folder may hold a whole disk: it is looked through a little at a time.
@@ -45,7 +60,10 @@ impl<C: Connect> Job<'_, C> {
             };
         };
         match &upload.opened {
-            Some(opened) if source.opened(opened.transfer) != *opened => Err(Step::Outdated),
+            Some(opened) if !source.opened(opened.transfer).is_same(opened) => {
+                self.give_up_earlier(upload, opened).await;
+                Err(Step::Outdated)
+            }
             _ => Ok(source),
         }
     }

@@ -26,7 +26,16 @@ impl<C: Connect> Job<'_, C> {
     pub(super) async fn stream<F: Files>(mut self, upload: Upload, piped: Piped, files: &RefCell<F>) -> Step {
         let (name, transfer) = (posted_name(&piped.name), transfer_id(&mut self.rng));
         let (path, size, stamp, shape) = (upload.path.clone(), 0, 0, Shape::File);
-        self.tell(Step::Opened(Opened { transfer, path, name: name.clone(), size, stamp, shape })).await;
+        self.tell(Step::Opened(Opened {
+            transfer,
+            path,
+            name: name.clone(),
+            size,
+            stamp,
+            shape,
+            first: None,
+        }))
+        .await;
         let mut stream = Stream::new(piped, name, transfer, upload.target.clone());
         let mut backoff = Backoff::default();
         loop {

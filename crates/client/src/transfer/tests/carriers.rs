@@ -36,7 +36,7 @@ async fn send(server: &FakeServer, path: &str) -> Vec<Step> {
     let (jobs, jobs_out) = mpsc::unbounded_channel();
     let (news_in, news) = mpsc::channel(1_000);
     let target = Target::Room { room: RoomId::FIRST };
-    let upload = Upload { id: JobId(1), path: path.to_owned(), target, opened: None };
+    let upload = Upload { id: JobId(1), path: path.to_owned(), target, opened: None, offered: false };
     jobs.send(Order::Begin(upload)).expect("open");
     drop(jobs);
     carrier(server, news_in).drive_uploads(jobs_out, None, MemoryFiles::default()).await;
@@ -168,7 +168,14 @@ async fn a_file_that_grows_while_it_is_sent_is_sent_as_it_was_and_that_is_told()
     let (jobs, jobs_out) = mpsc::unbounded_channel();
     let (news_in, mut news) = mpsc::channel(1_000);
     let target = Target::Room { room: RoomId::FIRST };
-    jobs.send(Order::Begin(Upload { id: JobId(1), path: path.clone(), target, opened: None })).expect("open");
+    jobs.send(Order::Begin(Upload {
+        id: JobId(1),
+        path: path.clone(),
+        target,
+        opened: None,
+        offered: false,
+    }))
+    .expect("open");
     drop(jobs);
     let grow = async {
         let mut steps = Vec::new();

@@ -21,7 +21,7 @@ const LEN: usize = 5 * BLOCK_LEN + 4_321;
 
 fn upload(path: &str, opened: Option<Opened>) -> Order<Upload> {
     let target = Target::Room { room: RoomId::FIRST };
-    Order::Begin(Upload { id: JobId(1), path: path.to_owned(), target, opened })
+    Order::Begin(Upload { id: JobId(1), path: path.to_owned(), target, opened, offered: false })
 }
 
 fn download(id: u64, origin: Origin, size: usize) -> Order<Download> {
@@ -192,6 +192,21 @@ async fn a_file_that_changed_between_two_processes_is_not_mixed() {
     fs::write(&path, content(101)).expect("written");
     let steps = sending(&server, &files, upload(&path, Some(opened(&steps))), quietly).await;
     assert_eq!(steps, [Step::Outdated]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_changed_since_and_nobody_was_offered_is_given_up_at_the_server() {
+    let server = FakeServer::new([Fault::Break(3_500_000)]);
+    let (_folder, path) = file(LEN);
+    let files = MemoryFiles::default();
+    let steps = sending(&server, &files, upload(&path, None), |step| {
+        (!matches!(step, Step::Broken(_))).then(Vec::new)
+    })
+    .await;
+    fs::write(&path, content(101)).expect("written");
+    let begun = opened(&steps);
+    let again = sending(&server, &files, upload(&path, Some(begun.clone())), quietly).await;
+    assert_eq!((again, server.dropped()), (vec![Step::Outdated], vec![begun.transfer]));
 }
 
 #[tokio::test(start_paused = true)]
