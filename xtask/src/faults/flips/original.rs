@@ -5,7 +5,7 @@ use crate::{
     proof::{World, company::room_name, natterd::Natterd, world::PATIENCE},
 };
 use load::{caller::Caller, fault::Fault, identity::Identity};
-use protocol::entry::Entry;
+use protocol::entry::{Entry, EntryKind};
 use protocol::id::{Counter, Epoch};
 use std::path::Path;
 
@@ -20,14 +20,27 @@ pub struct Original {
 /// What a damaged store says.
 #[derive(Debug)]
 pub enum Sight {
-    /// The same.
-    Same,
+    /// All entries that it has are right, or say that they are damaged.
+    Seen(Seen),
     /// Something was refused, or the server ended.
-    Refused(#[expect(dead_code, reason = "it is shown when the sight is printed")] Fault),
-    /// It says that this is another history.
-    NewHistory,
+    Refused(Fault),
     /// Something else: what.
     Other(String),
+}
+
+/// How much of what was there is there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Entries that are right.
+    pub right: usize,
+    /// Entries that say that they are damaged.
+    pub holes: usize,
+    /// Acknowledged entries that are missing at the ends of rooms.
+    pub gone: usize,
+    /// Devices that were told a smaller counter than was acknowledged to them.
+    pub forgotten: usize,
+    /// Whether it says that this is another history.
+    pub is_new_history: bool,
 }
 
 impl Original {
@@ -52,29 +65,55 @@ impl Original {
 
     /// Compares it with what this server says.
     pub fn compare(&self, world: &World, server: &Natterd) -> Sight {
-        let seen = match Self::read(world, server) {
-            Ok(seen) => seen,
+        let there = match Self::read(world, server) {
+            Ok(there) => there,
             Err(Fault::Gap { expected, got }) => {
                 return Sight::Other(format!("entry {got} instead of {expected}"));
             }
             Err(fault) => return Sight::Refused(fault),
         };
-        if seen.epoch != self.epoch {
-            return Sight::NewHistory;
+        match self.count(world, &there) {
+            Ok(seen) => Sight::Seen(seen),
+            Err(what) => Sight::Other(what),
         }
-        let rooms = self.rooms.iter().zip(&seen.rooms);
-        if let Some((whole, part)) = rooms.clone().find(|(whole, part)| whole.len() != part.len()) {
-            return Sight::Other(format!("{} entries of {}", part.len(), whole.len()));
-        }
-        let mut pairs = rooms.flat_map(|(ours, theirs)| ours.iter().zip(theirs));
-        if let Some((ours, theirs)) = pairs.find(|(ours, theirs)| ours != theirs) {
-            return Sight::Other(format!("{theirs:?} instead of {ours:?}"));
-        }
-        if seen.counters != self.counters {
-            return Sight::Other(format!("counters {:?} instead of {:?}", seen.counters, self.counters));
-        }
-        Sight::Same
     }
+
+    fn count(&self, world: &World, there: &Self) -> Result<Seen, String> {
+        let mut seen = Seen { is_new_history: there.epoch != self.epoch, ..Seen::default() };
+        for (ours, theirs) in self.rooms.iter().zip(&there.rooms) {
+            if theirs.len() > ours.len() {
+                return Err(format!("{} entries of {}", theirs.len(), ours.len()));
+            }
+            for (ours, theirs) in ours.iter().zip(theirs) {
+                match theirs {
+                    theirs if theirs == ours => seen.right += 1,
+                    theirs if is_hole(theirs) && theirs.seq == ours.seq => seen.holes += 1,
+                    theirs => return Err(format!("{theirs:?} instead of {ours:?}")),
+                }
+            }
+            // What was not acknowledged when the server was killed may be there or not.
+            seen.gone += ours[theirs.len()..].iter().filter(|entry| is_acknowledged(world, entry)).count();
+        }
+        let counters = world.company.writers.iter().zip(self.counters.iter().zip(&there.counters));
+        for (writer, (ours, theirs)) in counters {
+            if theirs > ours {
+                return Err(format!("the counter {theirs:?} instead of {ours:?}"));
+            }
+            seen.forgotten += usize::from(theirs.map_or(0, Counter::value) < writer.acked);
+        }
+        Ok(seen)
+    }
+}
+
+fn is_hole(entry: &Entry) -> bool {
+    entry.kind == EntryKind::System && entry.person.is_none() && entry.device.is_none()
+}
+
+/// Whether its author was told that it is stored.
+fn is_acknowledged(world: &World, entry: &Entry) -> bool {
+    let Some((device, counter)) = entry.device.zip(entry.counter) else { return true };
+    let mut writers = world.company.writers.iter();
+    writers.any(|writer| writer.device == Some(device) && counter.value() <= writer.acked)
 }
 
 /// A file or a folder that could not be used.
