@@ -368,7 +368,30 @@ fn a_backup_of_a_running_server_is_whole_and_makes_a_new_history() {
     let store = open(&restored, false).unwrap();
     let (mut snapshot, all) = before;
     snapshot.epoch = NEW;
+    // What is left is all, and the server is still the same one: its people find their profiles.
     assert!((block_on(store.load()).unwrap(), entries(&store, 1)) == (snapshot, all));
+}
+
+#[test]
+fn a_backup_and_a_folder_of_an_older_layout_are_verified_saved_and_restored_as_the_same_server() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");
+    let root = tempfile::tempdir().unwrap();
+    let older = root.path().join("older");
+    fs::create_dir(&older).unwrap();
+    fs::copy(fixtures.join("layout-2.db"), older.join("natter.db")).unwrap();
+    assert_eq!(verify(&older).findings, [""; 0]);
+    let saved = root.path().join("saved");
+    task(|task| backup(&Folder::look(&older).unwrap(), &saved, task)).unwrap();
+    let id = server::store::server_id(Epoch([7; 16]));
+    for (n, file) in [saved, fixtures.join("backup-2.db")].into_iter().enumerate() {
+        let restored = root.path().join(format!("restored-{n}"));
+        let report = task(|task| restore(&file, &Folder::create(&restored).unwrap(), NEW, task)).unwrap();
+        assert_eq!((report.people, report.findings.len()), (3, 0), "{report:?}");
+        let snapshot = block_on(open(&restored, false).unwrap().load()).unwrap();
+        assert_eq!((snapshot.epoch, snapshot.server), (NEW, id));
+    }
+    let snapshot = block_on(open(&older, false).unwrap().load()).unwrap();
+    assert_eq!(snapshot.server, id);
 }
 
 #[test]

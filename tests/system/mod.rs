@@ -36,6 +36,7 @@ mod piped;
 mod pipes;
 mod plug;
 mod presence;
+mod profiles;
 mod read_marks;
 mod restarts;
 mod resume;

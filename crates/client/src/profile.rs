@@ -1,21 +1,25 @@
 //! What a client is to one server under one name: its secret, its device, its cursors and its outbox.
 //!
 //! Three files: `identity` is written once, `journal` holds the outbox and is synced before anything is sent,
-//! `cursors` may lag behind a crash, which only shows lines again.
+//! `cursors` may lag behind a crash, which only shows lines again. Beside them `addresses` says where it was used, and
+//! `merged` which older profile of the same server has taken its lines over.
 
+mod addresses;
 mod identity;
 mod jobs;
 mod journal;
 mod kept;
 mod location;
+mod merge;
 
+pub use addresses::{keep_apart, remember};
 pub use identity::Identity;
-pub use location::{Located, folder, locate};
+pub use location::{Located, Maybe, folder, is_known, locate};
+pub use merge::{Merged, merge};
 
 use crate::files::Files;
 use crate::session::{Kept, Record, Save};
 use rand::Rng;
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use thiserror::Error;
 
@@ -194,27 +198,6 @@ fn identity_of(files: &mut impl Files, make: impl FnOnce() -> Identity) -> Resul
     }
     // Another one was faster, or it was removed again just now: then an empty one is damage, which is said.
     decode(files.read(IDENTITY).map_err(io)?.unwrap_or_default())
-}
-
-/// Whether the profile's journal holds something that waits to be sent or received; one that can't be read does.
-fn has_unsent(files: &impl Files) -> bool {
-    let Ok(content) = files.read(JOURNAL) else { return true };
-    let Ok(records) = journal::decode(&content.unwrap_or_default()) else { return true };
-    let (mut waiting, mut sent, mut jobs) = (BTreeSet::new(), BTreeMap::new(), BTreeSet::new());
-    for record in records {
-        match record {
-            Record::Post { serial, .. } => drop(waiting.insert(serial)),
-            Record::Sent { serial, counter, .. } => drop(sent.insert(serial, counter)),
-            Record::Acked { counter } => {
-                waiting.retain(|serial| sent.get(serial).is_none_or(|at| *at > counter));
-            }
-            Record::Gone { serial } | Record::Failed { serial, .. } => drop(waiting.remove(&serial)),
-            Record::Job { id, .. } => drop(jobs.insert(id)),
-            Record::JobGone { id } => drop(jobs.remove(&id)),
-            Record::Epoch { .. } | Record::Begun { .. } => {}
-        }
-    }
-    !waiting.is_empty() || !jobs.is_empty()
 }
 
 fn damaged(file: &'static str) -> impl Fn(usize) -> ProfileError {

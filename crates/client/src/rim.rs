@@ -7,6 +7,7 @@ mod end;
 mod errand;
 mod freight;
 mod last;
+mod lookup;
 mod own;
 mod plain;
 mod run;

@@ -47,7 +47,7 @@ mod unkept;
 mod view;
 
 pub use outbox::{
-    Content, DownJob, DownStage, Job, Offer, Outcome, Pending, Post, Record, UpJob, Whereabouts,
+    Content, DownJob, DownStage, Job, Offer, Outcome, Pending, Post, Record, Standing, UpJob, Whereabouts,
 };
 pub use place::Place;
 pub use resume::Tally;
@@ -210,6 +210,11 @@ pub struct Session {
     queued: u64,
     given: u64,
     shown: u64,
+}
+
+/// What a journal has that is not settled.
+pub fn standing(journal: &[Record]) -> Standing {
+    Outbox::restore(journal).standing()
 }
 
 impl Session {

@@ -32,8 +32,13 @@ impl Home {
 
     /// Starts `natter` here with more options.
     pub fn natter_with(&self, addr: SocketAddr, name: &str, more: &[&str]) -> Cli {
-        let (host, port) = (addr.ip().to_string(), addr.port().to_string());
-        let args = [&[host.as_str(), "-p", port.as_str(), "-u", name], more].concat();
+        self.natter_at(&addr.ip().to_string(), addr.port(), name, more)
+    }
+
+    /// Starts `natter` here, by this name of the server.
+    pub fn natter_at(&self, host: &str, port: u16, name: &str, more: &[&str]) -> Cli {
+        let port = port.to_string();
+        let args = [&[host, "-p", port.as_str(), "-u", name], more].concat();
         Cli(Process::start("natter", &args, self.0.path()))
     }
 

@@ -7,7 +7,7 @@ use super::raw::Frames;
 use super::{Identity, Refusal, View, wait_in};
 use bytes::Bytes;
 use protocol::entry::{Entry, EntryKind};
-use protocol::id::{Counter, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq};
+use protocol::id::{Counter, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, ServerId};
 use protocol::limits::PING_AFTER_MS;
 use protocol::message::{ClientMsg, Limits, OpenFrom, Question, Reply, RoomsChange, ServerMsg, Target, ty};
 use std::net::SocketAddr;
@@ -36,6 +36,8 @@ pub struct Native {
     pub device: DeviceNo,
     /// The history that the server has.
     pub epoch: Epoch,
+    /// Which server it is.
+    pub server: Option<ServerId>,
     /// What I must keep to.
     pub limits: Limits,
     /// What I was told about how long messages are kept.
@@ -80,14 +82,28 @@ impl Native {
         let _ = out.send(identity.hello().encode());
         let welcome = |msg: &ServerMsg| matches!(msg, ServerMsg::Welcome { .. });
         let msg = take(&state, "a welcome", |msg| welcome(msg).then(|| msg.clone())).await;
-        let ServerMsg::Welcome { person, name, device, epoch, limits, last_counter, storage, .. } = msg
+        let ServerMsg::Welcome { person, name, device, epoch, limits, last_counter, storage, server, .. } =
+            msg
         else {
             unreachable!("only a welcome was taken");
         };
         let last = last_counter.map_or(0, Counter::value);
         state.send_modify(|view| (view.posted, view.acked) = (last, last));
         take(&state, "the list of rooms", |msg| last_page_of_rooms(msg).then_some(())).await;
-        Self { state, out, reads, _tasks: tasks, next_req: 1, person, name, device, epoch, limits, storage }
+        Self {
+            state,
+            out,
+            reads,
+            _tasks: tasks,
+            next_req: 1,
+            person,
+            name,
+            device,
+            epoch,
+            server,
+            limits,
+            storage,
+        }
     }
 
     /// Looks at what has been heard.

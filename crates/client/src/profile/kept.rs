@@ -2,7 +2,7 @@
 
 use crate::hex::{hex, unhex};
 use crate::session::{Kept, KeptRoom, Place};
-use protocol::id::{Epoch, RoomId, Seq};
+use protocol::id::{Epoch, RoomId, Seq, ServerId};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -11,6 +11,8 @@ struct Stored {
     epoch: Option<String>,
     rooms: Vec<StoredRoom>,
     ignored: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -32,6 +34,7 @@ pub(super) fn encode(kept: &Kept) -> Vec<u8> {
         epoch: kept.epoch.map(|epoch| hex(&epoch.0)),
         rooms: rooms.collect(),
         ignored: kept.ignored.clone(),
+        server: kept.server.map(|server| hex(&server.0)),
     };
     let mut out =
         serde_json::to_vec_pretty(&stored).expect("a Vec takes everything, and all keys are strings");
@@ -55,5 +58,6 @@ pub(super) fn decode(content: &[u8]) -> Result<Kept, usize> {
         })
     });
     let rooms = rooms.collect::<Option<_>>().ok_or(1_usize)?;
-    Ok(Kept { name: stored.name, epoch, rooms, ignored: stored.ignored })
+    let server = stored.server.and_then(|server| unhex(&server)).map(ServerId);
+    Ok(Kept { name: stored.name, epoch, rooms, ignored: stored.ignored, server })
 }

@@ -1,17 +1,32 @@
-//! Where a profile lies: a folder for each server and name.
+//! Where a profile lies: a folder for each address that one was made at, and name; and which of them belong together.
+//!
+//! A profile belongs to a server, not to an address. But the server's id is public, so it proves nothing, and a login
+//! tells the secret before the id is known. So a secret goes to another address only if that is the same machine and
+//! port as one that it went to before, or if the user said that the same server is there.
 
-use super::IDENTITY;
-use crate::files::DiskFiles;
+use super::addresses::Addresses;
+use super::merge::{is_merged, standing_of};
+use super::{CURSORS, IDENTITY, kept};
+use crate::session::Standing;
+use protocol::id::ServerId;
 use protocol::name::{NameKey, PersonName};
 use std::fmt::Write;
 use std::fs::read_dir;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// The folder of the profile of this name at this server, below the folder of all state.
 pub fn folder(state: &Path, host: &str, port: u16, name: &PersonName) -> PathBuf {
-    let server = safe(&format!("{}_{port}", host.to_lowercase()));
-    state.join("natter").join(server).join(safe(NameKey::of(name.as_str()).as_str()))
+    state.join("natter").join(server_folder(host, port)).join(person_folder(name))
+}
+
+fn server_folder(host: &str, port: u16) -> String {
+    safe(&format!("{}_{port}", host.to_lowercase()))
+}
+
+fn person_folder(name: &PersonName) -> String {
+    safe(NameKey::of(name.as_str()).as_str())
 }
 
 /// Where the profile of this name at this server is, or will be.
@@ -19,41 +34,124 @@ pub fn folder(state: &Path, host: &str, port: u16, name: &PersonName) -> PathBuf
 pub struct Located {
     /// Its folder.
     pub folder: PathBuf,
-    /// Another profile of the same server, which is not used.
-    pub other: Option<PathBuf>,
+    /// Where its secret may go, if not everywhere that the address leads to.
+    pub only: Option<Vec<IpAddr>>,
+    /// An older profile of the same server, which is used once this one is settled.
+    pub older: Option<PathBuf>,
+    /// Younger profiles of the same server, which this one takes over.
+    pub younger: Vec<PathBuf>,
+    /// Profiles of this name that may be of the same server: only the user can tell.
+    pub maybe: Vec<Maybe>,
 }
 
-/// Finds the profile of this name at this server, by whatever name it was made.
+/// A profile that may be of the server that is sought.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Maybe {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The address that it was made at.
+    pub address: String,
+    /// The server that is sought claims to be this one.
+    pub claimed: Option<ServerId>,
+}
+
+/// A profile that there is.
+struct Known {
+    made: SystemTime,
+    folder: PathBuf,
+    host: String,
+    port: u16,
+    addresses: Addresses,
+    server: Option<ServerId>,
+}
+
+impl Known {
+    fn read(folder: PathBuf) -> Option<Self> {
+        let made = folder.join(IDENTITY).metadata().ok()?.modified().ok()?;
+        let server = folder.parent()?.file_name()?.to_str()?;
+        let (host, port) = server.rsplit_once('_')?;
+        let (host, port) = (unescaped(host), port.parse().ok()?);
+        let mut addresses = Addresses::read(&folder);
+        addresses.note(&host, port);
+        let server =
+            std::fs::read(folder.join(CURSORS)).ok().and_then(|content| kept::decode(&content).ok()?.server);
+        let known = Self { made, folder, host, port, addresses, server };
+        (!is_merged(&known.folder)).then_some(known)
+    }
+
+    /// Whether both are known to be of different servers. A server that keeps nothing is another one each time.
+    fn differs(&self, other: &Self) -> bool {
+        self.server.zip(other.server).is_some_and(|(one, two)| one != two)
+    }
+}
+
+/// Finds the profile of this name at this server, by whatever address it was made. `ips` are the numbers that the
+/// address has now, as far as that is known.
 ///
-/// All names of this machine are one server on each port, and the oldest profile of it is used. If the one of this very
-/// name still has something to send, it comes first, once more: nothing is lost with it, and nothing sent twice.
-pub fn locate(state: &Path, host: &str, port: u16, name: &PersonName) -> Located {
+/// Of several profiles of one server the oldest is used. If the one of this very address has something that only it can
+/// settle, it comes first, once more: nothing is lost with it, and nothing sent twice.
+pub fn locate(state: &Path, host: &str, port: u16, ips: &[IpAddr], name: &PersonName) -> Located {
     let exact = folder(state, host, port, name);
-    if !is_this_machine(host) {
-        return Located { folder: exact, other: None };
-    }
-    let person = safe(NameKey::of(name.as_str()).as_str());
+    let person = person_folder(name);
     let servers = read_dir(state.join("natter")).into_iter().flatten().flatten();
-    let same = servers.filter(|server| {
-        let server = server.file_name();
-        let parts = server.to_str().and_then(|server| server.rsplit_once('_'));
-        parts.is_some_and(|(host, of)| of == port.to_string() && is_this_machine(&unescaped(host)))
-    });
-    let folders = same.map(|server| server.path().join(&person));
-    let made = |folder: PathBuf| Some((folder.join(IDENTITY).metadata().ok()?.modified().ok()?, folder));
-    let mut found: Vec<_> = folders.filter_map(made).collect();
-    found.sort();
-    let mut found = found.into_iter().map(|(_, folder)| folder);
-    let Some(oldest) = found.next() else {
-        return Located { folder: exact, other: None };
+    let mut known: Vec<_> = servers.filter_map(|server| Known::read(server.path().join(&person))).collect();
+    known.sort_by(|a, b| (a.made, &a.folder).cmp(&(b.made, &b.folder)));
+    let own = known.iter().find(|known| known.folder == exact);
+    let mut numbers: Vec<IpAddr> = ips.iter().map(IpAddr::to_canonical).collect();
+    numbers.extend(own.into_iter().flat_map(|own| own.addresses.reached(port)));
+    let named = |one: &Known| {
+        let here = one.port == port && is_this_machine(host) && is_this_machine(&one.host);
+        here || one.addresses.names(host, port)
     };
-    if oldest != exact && exact.join(IDENTITY).exists() {
-        let errands = read_dir(exact.join("errands")).is_ok_and(|mut errands| errands.next().is_some());
-        let is_busy = errands || super::has_unsent(&DiskFiles::at(&exact));
-        let (folder, other) = if is_busy { (exact, oldest) } else { (oldest, exact) };
-        return Located { folder, other: Some(other) };
+    let reached = |one: &Known| one.addresses.reached(port).iter().any(|ip| numbers.contains(ip));
+    let is_same = |one: &&Known| match own {
+        Some(own) if one.folder == own.folder => true,
+        // A number is given to another machine one day: then only the server can say that it is the same.
+        Some(own) => {
+            !one.differs(own)
+                && (named(one) || (reached(one) && one.server.is_some() && own.server.is_some()))
+        }
+        None => named(one) || reached(one),
+    };
+    let (same, rest): (Vec<_>, Vec<_>) = known.iter().partition(is_same);
+    let is_busy = |own: &&Known| standing_of(&own.folder) == Standing::Unsettled;
+    let oldest = same.first().copied();
+    let used = own.filter(is_busy).or(oldest);
+    let maybe = |one: &Known| {
+        let claimed = own.and_then(|own| one.server.filter(|server| own.server == Some(*server)));
+        let asked = own.is_some_and(|own| {
+            claimed.is_none_or(|server| own.addresses.is_apart(server)) || own.made < one.made
+        });
+        let address = if one.host.contains(':') { format!("[{}]", one.host) } else { one.host.clone() };
+        let address = format!("{address}:{}", one.port);
+        (!asked).then(|| Maybe { folder: one.folder.clone(), address, claimed })
+    };
+    let questions = |rest: Vec<&Known>| -> Vec<Maybe> { rest.into_iter().filter_map(maybe).collect() };
+    let Some(used) = used else {
+        return Located {
+            folder: exact,
+            only: None,
+            older: None,
+            younger: Vec::new(),
+            maybe: questions(rest),
+        };
+    };
+    let mut others = same.into_iter().filter(|one| one.folder != used.folder).map(|one| one.folder.clone());
+    let is_oldest = oldest.is_some_and(|oldest| oldest.folder == used.folder);
+    let reached = used.addresses.reached(port).into_iter().filter(|ip| numbers.contains(ip));
+    Located {
+        folder: used.folder.clone(),
+        only: (used.folder != exact && !named(used)).then(|| reached.collect()),
+        older: if is_oldest { None } else { others.next() },
+        younger: if is_oldest { others.collect() } else { Vec::new() },
+        maybe: if own.is_some() { questions(rest) } else { Vec::new() },
     }
-    Located { folder: oldest, other: found.next() }
+}
+
+/// Whether it is known where the profile of this name at this address is, without asking which numbers it has.
+pub fn is_known(state: &Path, host: &str, port: u16, name: &PersonName) -> bool {
+    let Located { folder, .. } = locate(state, host, port, &[], name);
+    folder.join(IDENTITY).exists()
 }
 
 /// Whether this names the machine that it is said on, whoever else may be asked.
@@ -126,38 +224,122 @@ mod tests {
     }
 
     fn located(state: &Path, host: &str) -> Located {
-        locate(state, host, 12000, &PersonName::parse("Alice").unwrap())
+        locate(state, host, 12000, &[], &PersonName::parse("Alice").unwrap())
+    }
+
+    fn numbered(state: &Path, host: &str, ip: &str) -> Located {
+        locate(state, host, 12000, &[ip.parse().unwrap()], &PersonName::parse("Alice").unwrap())
+    }
+
+    /// A profile that is used, and nothing else to say.
+    fn alone(folder: &Path) -> Located {
+        Located { folder: folder.to_owned(), only: None, older: None, younger: Vec::new(), maybe: Vec::new() }
+    }
+
+    /// The profile was last at this server.
+    fn is_of(folder: &Path, server: u8) {
+        let id = format!("{server:02x}").repeat(16);
+        let kept = format!(r#"{{"name":"alice","epoch":null,"rooms":[],"ignored":[],"server":"{id}"}}"#);
+        std::fs::write(folder.join("cursors"), kept).unwrap();
     }
 
     #[test]
     fn whoever_was_here_by_one_name_is_the_same_person_by_another() {
         let root = tempfile::tempdir().unwrap();
         let folder = make(root.path(), "127.0.0.1", 1, "");
-        let mine = Located { folder, other: None };
+        let mine = alone(&folder);
         for host in ["127.0.0.1", "localhost", "LOCALHOST", "::1", "127.9.8.7", "::ffff:127.0.0.1"] {
             assert_eq!(located(root.path(), host), mine, "{host}");
         }
         // Another port, another host and another name may be another server or person.
         let name = PersonName::parse("alice").unwrap();
-        assert_ne!(locate(root.path(), "127.0.0.1", 12001, &name), mine);
-        assert_ne!(located(root.path(), "10.0.0.1"), mine);
-        assert_ne!(located(root.path(), "localhost.example"), mine);
-        assert_ne!(locate(root.path(), "localhost", 12000, &PersonName::parse("bob").unwrap()), mine);
+        assert_ne!(locate(root.path(), "127.0.0.1", 12001, &[], &name).folder, folder);
+        assert_ne!(located(root.path(), "10.0.0.1").folder, folder);
+        assert_ne!(located(root.path(), "localhost.example").folder, folder);
+        assert_ne!(
+            locate(root.path(), "localhost", 12000, &[], &PersonName::parse("bob").unwrap()).folder,
+            folder
+        );
     }
 
     #[test]
-    fn of_two_profiles_of_one_server_the_older_wins_once_the_younger_has_sent_all() {
+    fn a_secret_goes_to_another_spelling_only_where_it_went_before_or_the_user_sends_it() {
+        let root = tempfile::tempdir().unwrap();
+        let known = make(root.path(), "192.0.2.7", 1, "");
+        let maybe = Maybe { folder: known.clone(), address: "192.0.2.7:12000".into(), claimed: None };
+        let new = folder(root.path(), "chat.example", 12000, &PersonName::parse("alice").unwrap());
+        let stranger = Located { maybe: vec![maybe], ..alone(&new) };
+        assert_eq!(numbered(root.path(), "chat.example", "192.0.2.8"), stranger, "another machine");
+        assert_eq!(located(root.path(), "chat.example"), stranger, "its numbers are not known");
+        let same = "192.0.2.7".parse().unwrap();
+        let here = Located { only: Some(vec![same]), ..alone(&known) };
+        assert_eq!(numbered(root.path(), "chat.example", "::ffff:192.0.2.7"), here, "nowhere but there");
+        // Once it was sent there, or the user said that it may, the spelling leads there.
+        for ip in [None, Some(same)] {
+            let root = tempfile::tempdir().unwrap();
+            let known = make(root.path(), "192.0.2.7", 1, "");
+            super::super::remember(&known, "Chat.Example", 12000, ip);
+            assert_eq!(located(root.path(), "chat.example"), alone(&known));
+            assert_ne!(located(root.path(), "other.example").folder, known);
+        }
+    }
+
+    #[test]
+    fn a_server_that_claims_to_be_another_one_is_asked_about_once() {
+        let root = tempfile::tempdir().unwrap();
+        let older = make(root.path(), "lan.example", 1, "");
+        let younger = make(root.path(), "vpn.example", 2, "");
+        [&older, &younger].into_iter().for_each(|folder| is_of(folder, 7));
+        let claimed = Some(ServerId([7; 16]));
+        let maybe = Maybe { folder: older.clone(), address: "lan.example:12000".into(), claimed };
+        assert_eq!(located(root.path(), "vpn.example"), Located { maybe: vec![maybe], ..alone(&younger) });
+        assert_eq!(located(root.path(), "lan.example"), alone(&older), "the older one has nothing to ask");
+        // The user says no.
+        super::super::keep_apart(&younger, ServerId([7; 16]));
+        assert_eq!(located(root.path(), "vpn.example"), alone(&younger));
+        // The user says yes.
+        super::super::remember(&older, "vpn.example", 12000, None);
+        assert_eq!(located(root.path(), "vpn.example"), Located { younger: vec![younger], ..alone(&older) });
+    }
+
+    #[test]
+    fn two_servers_on_one_number_stay_two_people() {
+        let root = tempfile::tempdir().unwrap();
+        let [one, two] = ["a.example", "b.example"].map(|host| {
+            let folder = make(root.path(), host, u64::from(host == "b.example"), "");
+            super::super::remember(&folder, host, 12000, Some("192.0.2.7".parse().unwrap()));
+            folder
+        });
+        is_of(&one, 1);
+        assert_eq!(
+            numbered(root.path(), "b.example", "192.0.2.7"),
+            alone(&two),
+            "it is not known which it is"
+        );
+        is_of(&two, 2);
+        assert_eq!(numbered(root.path(), "b.example", "192.0.2.7"), alone(&two), "it is another one");
+        is_of(&two, 1);
+        assert_eq!(numbered(root.path(), "b.example", "192.0.2.7").younger, [two], "it is the same");
+    }
+
+    #[test]
+    fn of_two_profiles_of_one_server_the_older_wins_once_the_younger_is_settled() {
         let root = tempfile::tempdir().unwrap();
         let older = make(root.path(), "::1", 1, "");
         let post = r##"{"post":{"serial":0,"place":"#lobby","kind":1,"reply_to":0,"written":0,"body":"x"}}"##;
-        let younger = make(root.path(), "localhost", 2, &format!("{post}\n"));
-        let busy = Located { folder: younger.clone(), other: Some(older.clone()) };
+        let sent = r##"{"sent":{"serial":0,"counter":1,"target":{"room":1}}}"##;
+        let younger = make(root.path(), "localhost", 2, &format!("{post}\n{sent}\n"));
+        let busy = Located { older: Some(older.clone()), ..alone(&younger) };
         assert_eq!(located(root.path(), "localhost"), busy);
-        let wins = Located { folder: older, other: Some(younger.clone()) };
+        let wins = Located { younger: vec![younger.clone()], ..alone(&older) };
         assert_eq!(located(root.path(), "::1"), wins);
         assert_eq!(located(root.path(), "127.0.0.1"), wins);
-        std::fs::write(younger.join("journal"), format!("{post}\n{{\"gone\":{{\"serial\":0}}}}\n")).unwrap();
-        assert_eq!(located(root.path(), "localhost"), wins);
+        for journal in [format!("{post}\n{{\"gone\":{{\"serial\":0}}}}\n"), format!("{post}\n")] {
+            std::fs::write(younger.join("journal"), journal).unwrap();
+            assert_eq!(located(root.path(), "localhost"), wins, "nothing that only it can settle");
+        }
+        std::fs::write(younger.join("merged"), format!("{}\n", older.display())).unwrap();
+        assert_eq!(located(root.path(), "localhost"), alone(&older));
     }
 
     #[test]

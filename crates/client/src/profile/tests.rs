@@ -8,7 +8,7 @@ use crate::session::{
 };
 use crate::transfer::{Download, JobId, Keep, Opened, Origin, Shape};
 use protocol::entry::EntryKind;
-use protocol::id::{ContentHash, Counter, Epoch, Millis, RoomId, Seq, TransferId};
+use protocol::id::{ContentHash, Counter, Epoch, Millis, RoomId, Seq, ServerId, TransferId};
 use protocol::message::Target;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
@@ -131,6 +131,7 @@ fn cursors_read_back_as_they_were_kept() {
         epoch: Some(Epoch([3; 16])),
         rooms: vec![KeptRoom { room: RoomId::FIRST, place: Place::Room("lobby".into()), seen: Seq::new(4) }],
         ignored: vec!["Eve".into()],
+        server: Some(ServerId([5; 16])),
     };
     open(&files).save(&Save::Kept(kept.clone())).expect("writable");
     assert_eq!(*open(&files).kept(), kept);

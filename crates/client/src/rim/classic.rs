@@ -28,7 +28,7 @@ pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let _ = folder.clean(a_week_ago());
     let mut client = ClassicClient {
         session,
-        connect: Tcp { address: address.clone(), keepalive: true },
+        connect: Tcp { keepalive: true, ..Tcp::anywhere(address.clone()) },
         clock: SystemClock::start(),
         rng: seeded()?,
         ports,

@@ -5,7 +5,7 @@ use super::clock::a_week_ago;
 use super::end::{busy_failure, errand_failure, profile_failure};
 use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure};
-use crate::profile::Profile;
+use crate::profile::{Merged, Profile, merge};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::fs::{read_dir, remove_dir_all, rename};
@@ -41,12 +41,18 @@ pub(super) struct Own {
     /// The file of the line editor's history.
     pub(super) history: Option<PathBuf>,
     /// What to say about it.
-    pub(super) notice: Option<&'static str>,
+    pub(super) notices: Vec<String>,
 }
 
 impl Own {
     /// Opens the profile in `folder`, or that of the errand which has this key, if nobody else does that errand now.
-    pub(super) fn open(purpose: Purpose<'_>, folder: &Path, rng: &mut StdRng) -> Result<Self, Failure> {
+    /// Younger profiles of the same server give it what they never sent.
+    pub(super) fn open(
+        purpose: Purpose<'_>,
+        folder: &Path,
+        younger: &[PathBuf],
+        rng: &mut StdRng,
+    ) -> Result<Self, Failure> {
         if let Purpose::Errand(Some(key)) = purpose {
             return Self::open_errand(key, folder, rng);
         }
@@ -55,17 +61,17 @@ impl Own {
         let mine = chats && files.lock().map_err(failed(folder))?;
         if mine {
             let history = files.path("typed");
+            let notices = younger.iter().map(|younger| take_over(&mut files, folder, younger)).collect();
             let profile =
                 Profile::open(boxed(files), rng).map_err(|error| profile_failure(&error, folder))?;
             let (kept, history) = (Some(folder.to_owned()), Some(history));
-            return Ok(Self { profile, kept, history, notice: None });
+            return Ok(Self { profile, kept, history, notices });
         }
         let profile =
             Profile::open_beside(boxed(files), rng).map_err(|error| profile_failure(&error, folder))?;
-        let notice = chats.then_some(
-            "another natter uses this profile: this one is a device of its own, and keeps nothing when it ends",
-        );
-        Ok(Self { profile, kept: None, history: None, notice })
+        let notice = "another natter uses this profile: this one is a device of its own, and keeps nothing when it ends";
+        let notices = chats.then(|| notice.to_owned()).into_iter().collect();
+        Ok(Self { profile, kept: None, history: None, notices })
     }
 
     /// A profile of which nothing is kept: a new device of the person in `folder`, if there is one, else of a new one.
@@ -78,7 +84,7 @@ impl Own {
             None => Profile::open_beside(Box::new(MemoryFiles::default()) as ProfileFiles, rng)
                 .map_err(|error| profile_failure(&error, Path::new("memory")))?,
         };
-        Ok(Self { profile, kept: None, history: None, notice: None })
+        Ok(Self { profile, kept: None, history: None, notices: Vec::new() })
     }
 
     fn open_errand(key: &[u8], home: &Path, rng: &mut StdRng) -> Result<Self, Failure> {
@@ -94,7 +100,33 @@ impl Own {
         let files = take(&folder).map_err(failed(&folder))?.map_err(busy_failure)?;
         let profile =
             Profile::open_for(boxed(files), person, rng).map_err(|error| errand_failure(&error, &folder))?;
-        Ok(Self { profile, kept: Some(folder), history: None, notice: None })
+        Ok(Self { profile, kept: Some(folder), history: None, notices: Vec::new() })
+    }
+}
+
+/// What became of a younger profile of the same server, in words.
+fn take_over(files: &mut DiskFiles, folder: &Path, younger: &Path) -> String {
+    let (used, younger_name) = (folder.display(), younger.display());
+    match merge(files, folder, younger) {
+        Ok(Merged::Done { lines: 0 }) => {
+            format!(
+                "two profiles were of this server: '{used}' is used from now on, '{younger_name}' no more"
+            )
+        }
+        Ok(Merged::Done { lines }) => format!(
+            "two profiles were of this server: '{used}' is used from now on, and says the {lines} that '{younger_name}' \
+             never sent",
+            lines = if lines == 1 { "line".to_owned() } else { format!("{lines} lines") },
+        ),
+        Ok(Merged::Left) => format!(
+            "two profiles are of this server: '{used}' is used; '{younger_name}' has something that only it can settle, \
+             by a login at its own address"
+        ),
+        Err(error) => {
+            format!(
+                "two profiles are of this server: '{used}' is used; '{younger_name}' can't be read: {error}"
+            )
+        }
     }
 }
 
@@ -193,7 +225,7 @@ mod tests {
         Own::open_temporary(None, &mut rng()).expect("it needs none");
         let stranger = Own::open_temporary(Some(&folder), &mut rng()).expect("it needs none");
         assert!(std::fs::read_dir(root.path()).expect("readable").next().is_none(), "it leaves none");
-        let known = Own::open(Purpose::Chat, &folder, &mut rng()).expect("free");
+        let known = Own::open(Purpose::Chat, &folder, &[], &mut rng()).expect("free");
         let again = Own::open_temporary(Some(&folder), &mut StdRng::seed_from_u64(2)).expect("free");
         assert_eq!(again.profile.identity().secret, known.profile.identity().secret, "the person there is");
         assert_ne!(again.profile.identity().device, known.profile.identity().device);

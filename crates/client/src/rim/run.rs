@@ -4,6 +4,7 @@ use super::clock::SystemClock;
 use super::end::{drive_failure, end_failure, timeout_failure};
 use super::freight::Carriers;
 use super::last;
+use super::lookup;
 use super::own::{Own, Purpose, forget};
 use super::tcp::Tcp;
 use super::{classic, downloads, errand, plain, signals, terminal};
@@ -12,7 +13,7 @@ use crate::cli::{Cli, Color, Errand, Images, Mistake, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
 use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure, Look, Pictures, Renderer, Zone};
-use crate::profile::{Located, locate};
+use crate::profile::Located;
 use crate::session::event::Event;
 use crate::session::{Config, Session};
 use crate::transfer::{Login, Piped, Received};
@@ -115,13 +116,9 @@ pub(super) async fn hold(
     let address = cli.address().unwrap_or_else(|| last::read(state.as_deref()));
     let name = cli.name(&login())?;
     let mut rng = seeded()?;
-    let (folder, other) = located(state.as_deref(), &address, &name);
-    let own = match &folder {
-        folder if cli.temporary => Own::open_temporary(folder.as_deref(), &mut rng),
-        Some(folder) => Own::open(purpose, folder, &mut rng),
-        None => Err(homeless()),
-    };
-    let Own { profile, kept, history, notice } = own?;
+    let asks = interactive && matches!(purpose, Purpose::Chat);
+    let (own, connect) = open(cli, purpose, state.as_deref(), &address, &name, asks, &mut rng).await?;
+    let Own { profile, kept, history, notices } = own;
     let errand = matches!(purpose, Purpose::Errand(Some(_)));
     let login = Login {
         device: profile.identity().device,
@@ -131,12 +128,9 @@ pub(super) async fn hold(
     };
     let config = config(&login, RunId(rng.random()), cli.history, interactive);
     let mut session = Session::new(config, profile.kept().clone(), profile.records());
-    notice.into_iter().for_each(|text| session.notify(Event::Notice { text: text.to_owned() }));
-    let both = folder.as_ref().zip(other.as_ref()).map(|(folder, other)| two_profiles(folder, other));
-    both.into_iter().for_each(|text| session.notify(Event::Notice { text }));
+    notices.into_iter().for_each(|text| session.notify(Event::Notice { text }));
     prepare(&mut session, kept.is_some());
     let (ports, mut face) = ports(&session);
-    let connect = Tcp { address: address.clone(), keepalive: false };
     let carriers = face.freight.take().map(|freight| {
         Carriers::start(freight, &connect, &login, &mut rng, received(cli), hashed(kept.as_deref()), piped)
     });
@@ -266,20 +260,42 @@ fn state(cli: &Cli) -> Option<PathBuf> {
     cli.state.clone().or_else(xdg).or_else(home)
 }
 
-/// The profile's folder, and that of another of the same server, if there is a place for any.
-fn located(state: Option<&Path>, address: &Address, name: &PersonName) -> (Option<PathBuf>, Option<PathBuf>) {
-    match state.map(|state| locate(state, &address.host, address.port(), name)) {
-        Some(Located { folder, other }) => (Some(folder), other),
-        None => (None, None),
+/// Opens the profile of this name at this address, and says how to connect as it. Whoever `asks` sits at a prompt.
+async fn open(
+    cli: &Cli,
+    purpose: Purpose<'_>,
+    state: Option<&Path>,
+    address: &Address,
+    name: &PersonName,
+    asks: bool,
+    rng: &mut StdRng,
+) -> Result<(Own, Tcp), Failure> {
+    let Some(state) = state else {
+        let own = if cli.temporary { Own::open_temporary(None, rng) } else { Err(homeless()) };
+        return Ok((own?, Tcp::anywhere(address.clone())));
+    };
+    let found = lookup::find(state, address, name, asks && !cli.temporary).await;
+    let connect = Tcp { only: found.only.clone(), ..Tcp::anywhere(address.clone()) };
+    if cli.temporary {
+        return Ok((Own::open_temporary(Some(&found.folder), rng)?, connect));
     }
+    if let Some(text) = lookup::stranger(&found, address).filter(|_| !asks && !cli.quiet) {
+        // On stderr, where an errand's notices go, too.
+        let _ = writeln!(io::stderr(), "-- {text}");
+    }
+    let mut own = Own::open(purpose, &found.folder, &found.younger, rng)?;
+    own.notices.extend(two_profiles(&found));
+    Ok((own, Tcp { profile: Some(found.folder), ..connect }))
 }
 
-fn two_profiles(used: &Path, other: &Path) -> String {
-    format!(
-        "two profiles are of this server: '{}' is used, '{}' is not; whoever needs only one removes the other",
-        used.display(),
-        other.display()
-    )
+/// That an older profile of the same server is used once this one is settled.
+fn two_profiles(found: &Located) -> Option<String> {
+    let older = found.older.as_ref()?;
+    Some(format!(
+        "two profiles are of this server: '{}' has something that only it can settle; then '{}' is used, which is older",
+        found.folder.display(),
+        older.display()
+    ))
 }
 
 fn homeless() -> Failure {

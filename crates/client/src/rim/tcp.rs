@@ -2,10 +2,12 @@
 
 use crate::address::Address;
 use crate::drive::{Connect, Connecting};
+use crate::profile::remember;
 use socket2::{SockRef, TcpKeepalive};
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
@@ -23,6 +25,17 @@ pub(super) struct Tcp {
     pub(super) address: Address,
     /// Whether the system asks the other side whether it is there: a classic server is never heard otherwise.
     pub(super) keepalive: bool,
+    /// The only numbers that are connected to, if not all that the name has.
+    pub(super) only: Option<Vec<IpAddr>>,
+    /// The profile that remembers where it was connected to.
+    pub(super) profile: Option<PathBuf>,
+}
+
+impl Tcp {
+    /// Connects to all numbers of an address, and nobody remembers it.
+    pub(super) fn anywhere(address: Address) -> Self {
+        Self { address, keepalive: false, only: None, profile: None }
+    }
 }
 
 /// A name that no number belongs to; told apart from a number that does not answer.
@@ -34,13 +47,18 @@ impl Connect for Tcp {
     type Stream = TcpStream;
 
     fn connect(&self) -> Connecting<TcpStream> {
-        let keepalive = self.keepalive;
+        let Self { keepalive, only, profile, .. } = self.clone();
         let (host, port) = (self.address.host.clone(), self.address.port());
         Box::pin(async move {
             let unknown = |_| io::Error::new(io::ErrorKind::NotFound, UnknownHost);
-            let found = lookup_host((host.as_str(), port)).await.map_err(unknown)?.collect();
+            let mut found: Vec<_> = lookup_host((host.as_str(), port)).await.map_err(unknown)?.collect();
+            found.retain(|found| only.as_ref().is_none_or(|only| only.contains(&found.ip().to_canonical())));
             let stream = race(in_turn(found), TcpStream::connect).await?;
             stream.set_nodelay(true)?;
+            if let (Some(profile), Ok(peer)) = (profile, stream.peer_addr()) {
+                // The secret goes there next.
+                remember(&profile, &host, port, Some(peer.ip()));
+            }
             if keepalive {
                 SockRef::from(&stream).set_tcp_keepalive(&probes())?;
             }

@@ -42,6 +42,7 @@ impl Session {
             time,
             storage,
             motd,
+            server,
             ..
         } = message
         else {
@@ -56,6 +57,7 @@ impl Session {
         self.max_body = usize::try_from(limits.body).unwrap_or(usize::MAX);
         self.heartbeat.set_times(limits.ping_after_ms, limits.dead_after_ms);
         self.keeper.note_name(&name);
+        self.keeper.note_server(server);
         let wanted = self.config.name.clone();
         let welcome = Welcome { name: name.clone(), wanted, durability, storage, motd };
         let before = std::mem::replace(&mut self.name, name.clone());

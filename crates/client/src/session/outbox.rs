@@ -50,6 +50,17 @@ pub(crate) enum Verdict {
     Stale,
 }
 
+/// What a journal has that is not settled, to who might take it over.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// Nothing.
+    Settled,
+    /// Lines that were surely never sent, in order: anybody may say them.
+    Unsent(Vec<Post>),
+    /// Something that only its own person can settle: the server may know of it.
+    Unsettled,
+}
+
 /// What a login settled.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Settled {
@@ -102,6 +113,22 @@ impl Outbox {
         outbox.records.clear();
         (outbox.kept, outbox.offered) = (outbox.next_serial, outbox.next_serial);
         outbox
+    }
+
+    /// What it has that is not settled.
+    pub(crate) fn standing(&self) -> Standing {
+        let is_over = |job: &Job| matches!(job, Job::Down(DownJob { stage: DownStage::Settled, .. }));
+        let is_tied = |pending: &Pending| {
+            pending.counter.is_some() || pending.post.file.is_some() || pending.post.is_about_a_line()
+        };
+        let all_over = self.untold.is_empty() && self.jobs.iter().all(|(_, job)| is_over(job));
+        if !all_over || self.pending.iter().any(is_tied) {
+            Standing::Unsettled
+        } else if self.pending.is_empty() {
+            Standing::Settled
+        } else {
+            Standing::Unsent(self.pending.iter().map(|pending| pending.post.clone()).collect())
+        }
     }
 
     /// What the server has no space for waits until it has.

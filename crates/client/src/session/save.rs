@@ -3,7 +3,7 @@
 use super::outbox::{JournalSave, Record};
 use super::place::Place;
 use crate::clock::{after, since};
-use protocol::id::{Epoch, Millis, RoomId, Seq};
+use protocol::id::{Epoch, Millis, RoomId, Seq, ServerId};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Cursors are kept at most so often, in ms: being behind only shows lines again after a crash.
@@ -40,6 +40,8 @@ pub struct Kept {
     pub rooms: Vec<KeptRoom>,
     /// Names of the people that are hidden.
     pub ignored: Vec<String>,
+    /// The server that the last login was at, if it said so.
+    pub server: Option<ServerId>,
 }
 
 /// How far a room was read.
@@ -63,6 +65,7 @@ pub(super) struct Keeper {
     /// Rooms whose position was moved.
     moved: BTreeSet<RoomId>,
     name: String,
+    server: Option<ServerId>,
     dirty: bool,
     due: bool,
     kept_at: Option<Millis>,
@@ -71,7 +74,7 @@ pub(super) struct Keeper {
 impl Keeper {
     pub(super) fn new(kept: Kept) -> Self {
         let rooms = kept.rooms.into_iter().map(|room| (room.room, (room.place, room.seen)));
-        Self { rooms: rooms.collect(), name: kept.name, ..Self::default() }
+        Self { rooms: rooms.collect(), name: kept.name, server: kept.server, ..Self::default() }
     }
 
     /// How far this room was shown, if it ever was.
@@ -94,6 +97,11 @@ impl Keeper {
     pub(super) fn note_name(&mut self, name: &str) {
         self.dirty |= self.name != name;
         name.clone_into(&mut self.name);
+    }
+
+    pub(super) fn note_server(&mut self, server: Option<ServerId>) {
+        self.dirty |= self.server != server;
+        self.server = server;
     }
 
     pub(super) fn note_change(&mut self) {
@@ -166,6 +174,7 @@ impl Keeper {
             place: place.clone(),
             seen: *seen,
         });
-        Some(Kept { name: name.to_owned(), epoch, rooms: rooms.collect(), ignored })
+        let (name, server) = (name.to_owned(), self.server);
+        Some(Kept { name, epoch, rooms: rooms.collect(), ignored, server })
     }
 }

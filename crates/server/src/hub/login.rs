@@ -288,7 +288,7 @@ impl Hub {
             time: now.wall,
             storage: storage_sentence(&self.durability, &self.settings.keep),
             motd: self.settings.motd.clone(),
-            server: None,
+            server: Some(self.server),
         }
     }
 

@@ -45,7 +45,7 @@ use crate::shelf::Shelf;
 use crate::store::{Change, Commit, CredentialHash, Oldest, Reserved, RoomShape, Snapshot, StoredRoom};
 use crate::wall_clock::WallClock;
 use protocol::code::Code;
-use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId};
+use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId, ServerId};
 use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -97,6 +97,7 @@ pub struct Counts {
 pub struct Hub {
     settings: Settings,
     epoch: Epoch,
+    server: ServerId,
     durability: Durability,
     people: People,
     devices: Devices,
@@ -175,6 +176,7 @@ impl Hub {
         let mut hub = Self {
             settings,
             epoch: snapshot.epoch,
+            server: snapshot.server,
             durability,
             people,
             devices,

@@ -210,6 +210,7 @@ mod tests {
             });
             let snapshot = Snapshot {
                 epoch: Epoch([7; 16]),
+                server: crate::store::server_id(Epoch([7; 16])),
                 people: Vec::new(),
                 devices: Vec::new(),
                 rooms: stored.collect(),

@@ -61,6 +61,7 @@ impl Logs {
         let people = self.people.iter().map(|(id, (name, credential))| (*id, name.clone(), *credential));
         Snapshot {
             epoch,
+            server: super::server_id(epoch),
             people: people.collect(),
             devices: self.devices.values().copied().collect(),
             rooms: self.rooms.iter().filter_map(|(id, room)| room.stored(*id)).collect(),

@@ -3,6 +3,7 @@
 mod change;
 mod hiding;
 mod history;
+mod identity;
 mod logs;
 mod memory;
 mod query;
@@ -11,6 +12,7 @@ mod sqlite;
 
 pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, Reserved, RoomShape, weight};
 pub use hiding::Hiding;
+pub use identity::server_id;
 pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use protocol::search_terms::{Words, folded, searchable};

@@ -3,7 +3,7 @@
 use super::{CredentialHash, Reserved, RoomShape};
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{
-    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq, TransferId,
+    ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq, ServerId, TransferId,
 };
 use protocol::message::{FileBody, OfferBody};
 
@@ -12,6 +12,8 @@ use protocol::message::{FileBody, OfferBody};
 pub struct Snapshot {
     /// Which history this is.
     pub epoch: Epoch,
+    /// Which server this is.
+    pub server: ServerId,
     /// People, guests that had no end included: number, name, credential. By number.
     pub people: Vec<(PersonId, String, Option<CredentialHash>)>,
     /// Devices, by number.

@@ -216,7 +216,7 @@ fn what_was_read_and_not_told_is_told_at_the_end_and_after_a_cut() {
 /// elsewhere.
 fn returning(interactive: bool, seen: u64, read: u64) -> Scripted {
     let room = KeptRoom { room: LOBBY, place: lobby(), seen: Some(seq(seen)) };
-    let kept = Kept { name: "alice".into(), epoch: Some(EPOCH), rooms: vec![room], ignored: Vec::new() };
+    let kept = Kept { name: "alice".into(), epoch: Some(EPOCH), rooms: vec![room], ..Kept::default() };
     let mut client = Scripted::with(interactive, kept);
     client.connect();
     let rooms = vec![RoomInfo {

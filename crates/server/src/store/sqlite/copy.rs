@@ -12,6 +12,7 @@ use super::file;
 use super::head::Head;
 use super::load::Loaded;
 use super::number::int;
+use super::server;
 use super::slots::slots;
 use super::table::{DEVICE, EDIT, FETCHED, MEMBER, MENTION, PERSON, ROOM, Seal};
 use super::unique::Unique;
@@ -72,6 +73,7 @@ pub(super) fn copy(
     copy_people(&transaction, &mut seal, &loaded.snapshot)?;
     copy_rooms(&transaction, &mut seal, loaded)?;
     loaded.marks.write(&transaction, &mut seal)?;
+    server::write(&transaction, loaded.snapshot.server)?;
     loaded.record.seal = seal;
     loaded.record.write(&transaction)?;
     transaction.commit()?;

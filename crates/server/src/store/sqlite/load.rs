@@ -62,6 +62,7 @@ pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
     let last = last(&record, &marks, &rooms);
     let snapshot = Snapshot {
         epoch: record.epoch,
+        server: schema::server_of(db, &record)?,
         people,
         devices,
         rooms: assemble(rooms, &heads, members),

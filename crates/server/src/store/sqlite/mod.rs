@@ -49,6 +49,7 @@ mod revise;
 mod salvage;
 mod schema;
 mod search;
+mod server;
 mod slots;
 mod table;
 mod times;

@@ -7,9 +7,10 @@ use super::load::{Loaded, load};
 use super::number::{count, int, key_of, place_of};
 use super::record::Record;
 use super::schema;
+use super::server;
 use super::slots::first_sound;
 use super::table::{DEVICE, FETCHED, HEAD, MARK, MEMBER, MENTION, PERSON, ROOM, Seal, Table};
-use crate::store::Reserved;
+use crate::store::{Reserved, server_id};
 use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
@@ -49,6 +50,11 @@ pub(super) fn salvage(db: &Connection, epoch: Epoch) -> Result<Salvaged, Fault> 
         notes.push("the row that tells which history it is can't be read: it is a new one".to_owned());
         raise_numbers(db, &bench, &mut record)?;
     }
+    let server = unless_damaged(schema::server_of(db, &record))?.unwrap_or_else(|| {
+        notes.push("the row that tells which server this is can't be read: it is made anew".to_owned());
+        server_id(record.epoch)
+    });
+    server::write(&bench, server)?;
     let rooms: BTreeSet<_> = numbers(&bench, "SELECT room FROM room")?;
     is_new_history |= close_rooms(&bench, &mut seal, &rooms, &mut notes)?;
     let places = if is_new_history { 0 } else { record.places };

@@ -2,7 +2,9 @@
 
 use super::fault::Fault;
 use super::record::Record;
-use protocol::id::Epoch;
+use super::server;
+use crate::store::server_id;
+use protocol::id::{Epoch, ServerId};
 use rusqlite::Connection;
 
 /// Marks a log as ours in its header: "nttr".
@@ -12,8 +14,15 @@ pub(super) const APPLICATION: i32 = 0x6e74_7472;
 pub(super) const BACKUP: i32 = 0x6e74_7462;
 
 /// What makes each version out of the one before it. Forward only: a released step never changes.
-const STEPS: [&str; 3] =
-    [include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const STEPS: [&str; 4] = [
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
+
+/// The first layout that tells which server this is.
+const TELLS_SERVER: usize = 4;
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();
@@ -58,9 +67,21 @@ pub(super) fn migrate(db: &mut Connection, epoch: Epoch) -> Result<(), Unusable>
         if found == 0 {
             Record::new(epoch).write(&transaction)?;
         }
+        if found < TELLS_SERVER {
+            // Made of the epoch, so that a backup of an older layout is of the same server.
+            server::write(&transaction, server_id(Record::read(&transaction)?.epoch))?;
+        }
         transaction.commit()?;
     }
     Ok(check(db, Kind::Log)?)
+}
+
+/// Which server the log is of.
+pub(super) fn server_of(db: &Connection, record: &Record) -> Result<ServerId, Fault> {
+    if layout_of(db)? < TELLS_SERVER {
+        return Ok(server_id(record.epoch));
+    }
+    server::read(db)?.ok_or_else(|| Fault::damaged("the row that tells which server this is is gone"))
 }
 
 /// The version of a log; 0 if it is empty.
@@ -147,6 +168,18 @@ mod tests {
         let mut other = Connection::open_in_memory().unwrap();
         other.execute_batch("CREATE TABLE recipe (name TEXT)").unwrap();
         assert!(matches!(migrate(&mut other, EPOCH), Err(Unusable::Foreign)));
+    }
+
+    #[test]
+    fn a_row_of_the_server_that_is_gone_or_changed_is_damage() {
+        let mut db = Connection::open_in_memory().unwrap();
+        migrate(&mut db, EPOCH).unwrap();
+        let server = |db: &Connection| super::super::load::load(db).map(|loaded| loaded.snapshot.server);
+        assert_eq!(server(&db).unwrap(), server_id(EPOCH));
+        db.execute_batch("UPDATE server SET server = zeroblob(16)").unwrap();
+        assert!(server(&db).is_err());
+        db.execute_batch("DELETE FROM server").unwrap();
+        assert!(server(&db).is_err());
     }
 
     #[test]
