@@ -27,16 +27,18 @@ enum Part {
     Writer,
     /// `errand.rs`: gives the driver what is to be done.
     Feeder,
+    /// `errand/pipe.rs`: reads what is sent from stdin.
+    Piper,
     /// `freight.rs`: moves files.
     Carrier,
     /// What is no part of the client: the server, the terminal, a pipe, a disk.
     World,
 }
 
-use Part::{Carrier, Driver, End, Feeder, Inlet, Reader, Screen, Typist, World, Writer};
+use Part::{Carrier, Driver, End, Feeder, Inlet, Piper, Reader, Screen, Typist, World, Writer};
 
 /// Who waits for whom, and at what.
-const WAITS: [(Part, Part, &str); 19] = [
+const WAITS: [(Part, Part, &str); 21] = [
     (Driver, World, "its disk: the journal is synced before anything is sent"),
     (Inlet, Screen, "room for an event, which the screen takes before it looks for keys"),
     (Inlet, Driver, "the next event, which the driver sends if there is room and else keeps"),
@@ -48,7 +50,9 @@ const WAITS: [(Part, Part, &str); 19] = [
     (Writer, Driver, "the next event, which the driver sends if there is room and else keeps"),
     (Writer, World, "stdout and stderr take what is written"),
     (Carrier, Driver, "room for news, which the driver takes whatever else is full"),
-    (Carrier, World, "its disk, and the server"),
+    (Piper, Carrier, "room for a piece; the carrier waits for the next only if there is none"),
+    (Piper, World, "stdin"),
+    (Carrier, World, "its disk, the server, and what stdin gives"),
     (End, World, "a farewell on the wire: `FAREWELL` at most"),
     (End, Writer, "all is written: a pipe that nobody reads is waited for, as `cat` does"),
     (End, Screen, "the terminal is given back: `PATIENCE` at most"),
@@ -67,11 +71,12 @@ const GATES: [(Part, Part, &str); 3] = [
 ];
 
 /// Calls that stand still, for each file of the client that has some. A new one belongs into [`WAITS`], too.
-const CALLS: [(&str, usize); 10] = [
+const CALLS: [(&str, usize); 11] = [
     ("drive/ports.rs", 5),
     ("rim/classic.rs", 1),
     ("rim/errand.rs", 1),
     ("rim/errand/face.rs", 1),
+    ("rim/errand/pipe.rs", 1),
     ("rim/freight.rs", 2),
     ("rim/plain.rs", 2),
     ("rim/run.rs", 3),
