@@ -182,7 +182,7 @@ async fn nothing_of_a_classic_server_reaches_the_screen_or_the_disk_raw() {
         }
         peer.say(ClassicReply::Text("alice::the end")).await;
         bob.shows("alice: the end").await;
-        bob.says("'large': it is too large: 2.0 MiB, and you take at most 1.0 MiB").await;
+        bob.says("'large' not received from m: it is too large: 2.0 MiB, and you take at most 1.0 MiB").await;
         let files = fs::read_dir(home.received()).expect("there").count();
         assert_eq!(files, names.len());
         assert_eq!(fs::read_to_string(home.path().join("canary")).expect("there"), "canary");

@@ -47,6 +47,7 @@ impl Hub {
             }
             Some(ClockNews::Believed) => {
                 tracing::info!("the clock has run steadily for long enough: what is past its age is deleted");
+                self.trim_hidden();
             }
             None => {}
         }

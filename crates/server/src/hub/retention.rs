@@ -46,6 +46,15 @@ impl Hub {
         self.trim_next(now);
     }
 
+    /// What was hidden may be deleted now. Those rooms are trimmed though they show nothing that is past its age.
+    pub(super) fn trim_hidden(&mut self) {
+        for room in self.rooms.iter_mut() {
+            if std::mem::take(&mut room.kept.is_hidden) && !std::mem::replace(&mut room.kept.is_waiting, true) {
+                self.overfull.rooms.push_back(room.id);
+            }
+        }
+    }
+
     /// Asks for the next trims once those before are committed: rooms go on being trimmed with each batch until they
     /// are within their bounds, whether anybody posts or not.
     pub(super) fn trim_next(&mut self, now: Now) {

@@ -100,7 +100,11 @@ fn find_flip_from(mut log: impl Read) -> io::Result<Option<(u64, u8)>> {
         return Ok(None);
     }
     let Some((page, mut sums)) = begin(&header) else {
-        return Ok(flip_that(&mut header, |header| begin(header).is_some()).map(|(at, bit)| (at as u64, bit)));
+        // A bit of the second salt and one of the checksum can make up for each other: the first frame has the salts.
+        let mut frame = [0; FRAME_HEADER];
+        let has_frame = fill(&mut log, &mut frame)?;
+        let is_right = |header: &[u8]| begin(header).is_some() && (!has_frame || frame[8..16] == header[16..24]);
+        return Ok(flip_that(&mut header, is_right).map(|(at, bit)| (at as u64, bit)));
     };
     let salts = [field(&header, 16), field(&header, 20)];
     let mut buffer = vec![0; FRAME_HEADER + page];
@@ -108,8 +112,18 @@ fn find_flip_from(mut log: impl Read) -> io::Result<Option<(u64, u8)>> {
     while fill(&mut log, &mut buffer)? {
         let before = sums;
         if !next_frame(&buffer, salts, &mut sums).fits {
+            let mut next = vec![0; buffer.len()];
+            let has_next = fill(&mut log, &mut next)?;
             let fits = |frame: &[u8]| next_frame(frame, salts, &mut before.clone()).fits;
-            return Ok(flip_that(&mut buffer, fits).map(|(at, bit)| (offset + at as u64, bit)));
+            // A bit of the last word and one of the checksum can make up for each other: the next frame goes on from
+            // the sums of the right bytes. It may be torn itself.
+            let both_fit = |frame: &[u8]| {
+                let mut sums = before;
+                next_frame(frame, salts, &mut sums).fits && next_frame(&next, salts, &mut sums).fits
+            };
+            let found = if has_next { flip_that(&mut buffer, both_fit) } else { None };
+            let found = found.or_else(|| flip_that(&mut buffer, fits));
+            return Ok(found.map(|(at, bit)| (offset + at as u64, bit)));
         }
         offset += buffer.len() as u64;
     }
