@@ -75,7 +75,7 @@ pub const MAX_REMEMBERED: usize = WINDOW_POSTS as usize;
 
 /// Numbers of people and of devices that are reserved in the store at once before any of them is told: none is given
 /// out again after a crash, and on a full disk as many new devices are let in. A crash wastes as many.
-pub const NUMBERS_AHEAD: u64 = 1_000;
+pub const NUMBERS_AHEAD: u64 = 4_000;
 
 /// The same of rooms, of which fewer come.
 pub const ROOMS_AHEAD: u64 = 64;

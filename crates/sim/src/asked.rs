@@ -118,8 +118,9 @@ impl Asked {
 
     /// Nobody is told that a room begins later than it does.
     fn check_begin(&self, room: RoomId, first: Seq, pages: &mut Pages) {
-        let oldest = pages.truth.oldest(room.value());
-        if first.value() > oldest {
+        let last = pages.truth.last_beginning(room.value());
+        if first.value() > last {
+            let oldest = pages.truth.oldest(room.value());
             let what = format!("c{} is told that {room} begins at {first}, it does at {oldest}", self.client);
             pages.fail(Rule::BeginningTold, what);
         }
@@ -176,7 +177,7 @@ impl Asked {
         let everywhere = || self.rooms.keys().copied().collect();
         let rooms: Vec<RoomId> = question.room.map_or_else(everywhere, |room| vec![room]);
         for room in rooms.into_iter().filter(theirs) {
-            let oldest = pages.truth.oldest(room.value());
+            let oldest = pages.truth.last_beginning(room.value());
             let missed = pages.truth.room(room.value()).find(|(seq, line)| {
                 let is_sought = line.newest().is_some_and(|version| is_about(token, version.token));
                 let is_kept = *seq >= oldest && line.is_searched() && line.is_unchanged_since(question.at);

@@ -158,7 +158,12 @@ impl Driver {
                 world.disk.set_full(true);
                 self.later(now + ms, Deed::EndFull);
             }
-            Kind::Clock { by_ms } => world.net.skew(by_ms),
+            Kind::Clock { by_ms } => {
+                world.net.skew(by_ms);
+                if world.store.keeps().age_ms.is_some() {
+                    self.record.pages().truth.note_clock(by_ms);
+                }
+            }
         }
     }
 

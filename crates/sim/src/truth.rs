@@ -28,6 +28,8 @@ pub(crate) struct Truth {
     lines: BTreeMap<(u32, u64), Vec<Line>>,
     /// The oldest entry of a room that is kept, where that is not the first.
     oldest: BTreeMap<(u32, u64), u64>,
+    /// Whether the server's clock has jumped so far that it may hide what is past its age by that clock.
+    clock_jumped: bool,
     epoch: u32,
     /// What the server calls this history.
     id: Option<[u8; 16]>,
@@ -179,4 +181,18 @@ impl Truth {
     pub(crate) fn oldest(&self, room: u64) -> u64 {
         self.oldest.get(&(self.epoch, room)).copied().unwrap_or(1)
     }
+
+    /// The last number that a room may be said to begin at: where it does, but a clock that jumped hides all that is
+    /// past its age up to the newest entry. What is hidden then is not judged.
+    pub(crate) fn last_beginning(&self, room: u64) -> u64 {
+        if self.clock_jumped { self.head(room).max(1) } else { self.oldest(room) }
+    }
+
+    /// The wall clock of a server that forgets what is past its age is off by so many ms from now on.
+    pub(crate) fn note_clock(&mut self, off_ms: i64) {
+        self.clock_jumped |= off_ms.unsigned_abs() >= A_DAY_MS;
+    }
 }
+
+/// A clock that is off by less is taken as it is.
+const A_DAY_MS: u64 = 24 * 60 * 60 * 1_000;

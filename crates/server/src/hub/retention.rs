@@ -49,7 +49,8 @@ impl Hub {
     /// What was hidden may be deleted now. Those rooms are trimmed though they show nothing that is past its age.
     pub(super) fn trim_hidden(&mut self) {
         for room in self.rooms.iter_mut() {
-            if std::mem::take(&mut room.kept.is_hidden) && !std::mem::replace(&mut room.kept.is_waiting, true) {
+            if std::mem::take(&mut room.kept.is_hidden) && !std::mem::replace(&mut room.kept.is_waiting, true)
+            {
                 self.overfull.rooms.push_back(room.id);
             }
         }

@@ -203,7 +203,7 @@ impl Talk<'_> {
 
     /// Between two lines that are shown nothing may be left out but its own, and what is gone.
     fn check_order(&self, room: u64, last: u64, seq: u64, pages: &mut Pages) {
-        let oldest = pages.truth.oldest(room);
+        let oldest = pages.truth.last_beginning(room);
         let skipped = pages.truth.range(room, last, seq);
         let there = skipped.filter(|(seq, line)| *seq >= oldest && !line.is_deleted());
         let foreign = { there }.find_map(|(_, line)| {

@@ -250,7 +250,7 @@ pub(super) fn take_trimmed(id: u16, place: &Place, first: u64, pages: &mut Pages
     let sight = &pages.sights[usize::from(id)];
     let truth = &pages.truth;
     let rooms: Vec<_> =
-        sight.rooms_named(&place.to_string()).filter(|room| first <= truth.oldest(*room)).collect();
+        sight.rooms_named(&place.to_string()).filter(|room| first <= truth.last_beginning(*room)).collect();
     if rooms.is_empty() && truth.epoch() == 0 {
         let what = format!("c{id} is told that {place} begins at {first}, and it begins before that");
         pages.fail(Rule::BeginningTold, what);

@@ -103,7 +103,8 @@ fn find_flip_from(mut log: impl Read) -> io::Result<Option<(u64, u8)>> {
         // A bit of the second salt and one of the checksum can make up for each other: the first frame has the salts.
         let mut frame = [0; FRAME_HEADER];
         let has_frame = fill(&mut log, &mut frame)?;
-        let is_right = |header: &[u8]| begin(header).is_some() && (!has_frame || frame[8..16] == header[16..24]);
+        let is_right =
+            |header: &[u8]| begin(header).is_some() && (!has_frame || frame[8..16] == header[16..24]);
         return Ok(flip_that(&mut header, is_right).map(|(at, bit)| (at as u64, bit)));
     };
     let salts = [field(&header, 16), field(&header, 20)];
