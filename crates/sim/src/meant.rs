@@ -75,8 +75,11 @@ impl Pages {
 
     /// A later line of this client in the room: that would have been their last one.
     fn newer_of(&self, client: u16, post: &NewEntry, seq: u64) -> Option<String> {
-        let lines = self.truth.range(post.room.value(), target(post), seq);
-        let mut own = lines.filter(|(_, line)| line.is_text() && !line.is_deleted());
+        let room = post.room.value();
+        // One that is hidden is not known to somebody who came back since.
+        let first = if self.truth.may_hide() { self.truth.last_beginning(room) } else { 0 };
+        let lines = self.truth.range(room, target(post), seq);
+        let mut own = lines.filter(|(seq, line)| *seq >= first && line.is_text() && !line.is_deleted());
         let (newer, _) = own.find(|(_, line)| line.token().is_some_and(|token| token.client == client))?;
         let target = target(post);
         Some(format!("c{client} changes entry {target} as the last of its own, which was {newer}"))

@@ -188,6 +188,11 @@ impl Truth {
         if self.clock_jumped { self.head(room).max(1) } else { self.oldest(room) }
     }
 
+    /// Whether entries that are kept may be hidden.
+    pub(crate) fn may_hide(&self) -> bool {
+        self.clock_jumped
+    }
+
     /// The wall clock of a server that forgets what is past its age is off by so many ms from now on.
     pub(crate) fn note_clock(&mut self, off_ms: i64) {
         self.clock_jumped |= off_ms.unsigned_abs() >= A_DAY_MS;
