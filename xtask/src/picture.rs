@@ -66,8 +66,8 @@ fn converse(root: &Path) -> Result<String, Failure> {
     bob.wait_for("received 'cake.txt'")?;
     bob.say("/msg alice you are the best")?;
     alice.wait_for("you are the best")?;
+    bob.wait_for("you are the best")?;
     alice.say("/quit")?;
-    bob.wait_for("alice left")?;
     let seen = bob.screen()?;
     Ok(format!("\u{1b}[1m$ natter 127.0.0.1 -u bob\u{1b}[0m\n{}", settle(&seen)))
 }
