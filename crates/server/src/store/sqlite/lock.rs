@@ -117,7 +117,8 @@ fn lock_owner(path: &Path, writes: bool) -> Result<Option<File>, Refused> {
     Ok(Some(lock))
 }
 
-/// Whether there is nothing, or what a server wrote: the number of a process, or nothing when it was killed first.
+/// Whether there is nothing, or what a server wrote: the number of a process, nothing when it was killed first, or the
+/// zeros that a loss of power leaves of bytes that were never synced.
 fn may_be_ours(path: &Path) -> io::Result<bool> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
@@ -127,7 +128,7 @@ fn may_be_ours(path: &Path) -> io::Result<bool> {
         return Ok(false);
     }
     let text = fs::read(path)?;
-    Ok(text.trim_ascii().iter().all(u8::is_ascii_digit))
+    Ok(text.trim_ascii().iter().all(u8::is_ascii_digit) || text.iter().all(|byte| *byte == 0))
 }
 
 /// The process that wrote itself down; empty if that can't be told.
@@ -204,6 +205,7 @@ mod tests {
         check(true, |_| {});
         check(true, |lock| fs::write(lock, "").unwrap());
         check(true, |lock| fs::write(lock, "4194304\n").unwrap());
+        check(true, |lock| fs::write(lock, [0; 6]).unwrap());
         check(false, |lock| fs::write(lock, "the combination is 4 8 15").unwrap());
         check(false, |lock| fs::write(lock, "1".repeat(30)).unwrap());
         check(false, |lock| fs::create_dir(lock).unwrap());

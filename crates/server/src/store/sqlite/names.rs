@@ -66,10 +66,17 @@ fn has_form(path: &Path, magic: [u8; 8], len: usize) -> io::Result<bool> {
     Ok(bytes.len() <= len && (bytes.starts_with(&magic) || bytes.iter().all(|byte| *byte == 0)))
 }
 
+/// Whether nothing of a file reached the disk before the power was lost: it has its length, and zeros.
+fn begins_with_zeros(path: &Path) -> io::Result<bool> {
+    let mut begin = Vec::new();
+    File::open(path)?.take(4_096).read_to_end(&mut begin)?;
+    Ok(begin.iter().all(|byte| *byte == 0))
+}
+
 /// Whether a file is an index of words, or has nothing in it. It is not opened as one that may change: SQLite would
 /// write beside it.
 fn is_index(path: &Path) -> bool {
-    if fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+    if begins_with_zeros(path).unwrap_or(false) {
         return true;
     }
     let query =
@@ -104,7 +111,7 @@ pub(super) fn may_be_replaced(path: &Path) -> io::Result<bool> {
     match metadata(path)? {
         None => Ok(true),
         Some(found) if !found.is_file() => Ok(false),
-        Some(found) if found.len() == 0 => Ok(true),
+        Some(_) if begins_with_zeros(path)? => Ok(true),
         Some(_) => Ok(matches!(application(path)?, Some(0 | schema::APPLICATION | schema::BACKUP))),
     }
 }
@@ -216,6 +223,8 @@ mod tests {
             fs::create_dir(folder.join("lost+found")).unwrap();
         });
         check(None, write("witness", &[0; 40]));
+        check(None, write("search.db", &[0; 8_192]));
+        check(None, write("natter.db.part", &[0; 8_192]));
         check(None, write("witness", b"nttrack1 and so on"));
         check(None, |folder| database(&folder.join("natter.db.part"), "CREATE TABLE half (a)"));
     }
