@@ -178,10 +178,7 @@ fn judge_start(
         Found::Same(_) if accident.hides => {
             server.stop()?;
             undo()?;
-            let server = place.launch().start()?;
-            let back = place.look(&server)?;
-            server.stop()?;
-            Ok(match back {
+            Ok(match look_at_next_start(place)? {
                 Found::Same(back) if back == acknowledged => {
                     outcome(Fate::Service, acknowledged, back, &said)
                 }
@@ -196,10 +193,7 @@ fn judge_start(
         Found::NewHistory(found) => {
             server.stop()?;
             undo()?;
-            let server = place.launch().start()?;
-            let back = place.look(&server)?;
-            server.stop()?;
-            Ok(match back {
+            Ok(match look_at_next_start(place)? {
                 Found::Same(back) if back == acknowledged => {
                     outcome(Fate::NewHistory, acknowledged, found, &said)
                 }
@@ -212,16 +206,21 @@ fn judge_start(
     }
 }
 
+/// What is found once the server is started again.
+fn look_at_next_start(place: &Place) -> Result<Found, Failure> {
+    let server = place.launch().start()?;
+    let found = place.look(&server)?;
+    server.stop()?;
+    Ok(found)
+}
+
 /// A server in service takes another post, and has it after the next start.
 fn goes_on(place: &Place, server: Natterd, acknowledged: usize, said: &str) -> Result<Outcome, Failure> {
     if !place.post_one(&server, NOTICES_WITHIN)? {
         return Ok(wrong(acknowledged, acknowledged, "it serves, and takes no post".to_owned()));
     }
     server.stop()?;
-    let server = place.launch().start()?;
-    let found = place.look(&server)?;
-    server.stop()?;
-    Ok(match found {
+    Ok(match look_at_next_start(place)? {
         Found::Same(found) if found == acknowledged + 1 => {
             outcome(Fate::Service, acknowledged, found - 1, said)
         }
