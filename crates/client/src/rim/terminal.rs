@@ -22,12 +22,11 @@ use crate::editor::{Drawn, Editor, Effect, History, Keys, Layout, Submitted};
 use crate::line::{Candidates, Pictures, Renderer, complete, is_path, prompt, typing_notice};
 use crate::session::View;
 use inlet::Inlet;
+use nix::unistd::{Pid, getpgid, getpgrp, getppid, getsid};
 use protocol::text::is_blank;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use rustix::process::{
-    Signal, getpgid, getpgrp, getpid, getppid, getsid, kill_current_process_group, kill_process,
-};
+use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
 use screen::Screen;
 use std::env;
 use std::fs;
@@ -396,12 +395,13 @@ impl Seat {
 
 /// Whether somebody would continue this process if it stopped: a shell that started it as a job of its own. Without
 /// one it would be stopped for ever (POSIX calls that an orphaned process group).
+///
+/// In a container the parent, the session or the group may be of outside, and is then 0.
 fn can_be_continued() -> bool {
-    let Some(parent) = getppid() else {
-        return false;
-    };
-    let session = |process| getsid(process).ok();
-    session(Some(parent)).is_some_and(|its| Some(its) == session(None))
+    let parent = getppid();
+    let session = |process| getsid(Some(process)).ok();
+    parent.as_raw() > 0
+        && session(parent).is_some_and(|its| Some(its) == session(Pid::this()))
         && getpgid(Some(parent)).is_ok_and(|group| group != getpgrp())
 }
 
