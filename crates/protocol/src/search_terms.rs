@@ -233,7 +233,7 @@ impl Segment<'_> {
 }
 
 fn segments(text: &str) -> impl Iterator<Item = Segment<'_>> {
-    let is_part = |c: char| c.is_alphanumeric() || is_combining_mark(c);
+    let is_part = |c: char| c.is_alphanumeric() || is_mark(c);
     let mut at = 0;
     std::iter::from_fn(move || {
         loop {
@@ -242,7 +242,7 @@ fn segments(text: &str) -> impl Iterator<Item = Segment<'_>> {
             let first = rest.chars().next()?;
             let spaceless = is_spaceless(first);
             // A mark belongs to what it stands on.
-            let ends = |c: char| !is_part(c) || !is_combining_mark(c) && is_spaceless(c) != spaceless;
+            let ends = |c: char| !is_part(c) || !is_mark(c) && is_spaceless(c) != spaceless;
             let end = rest.find(ends).unwrap_or(rest.len());
             at = start + end;
             let text = &rest[..end];
@@ -252,6 +252,11 @@ fn segments(text: &str) -> impl Iterator<Item = Segment<'_>> {
             }
         }
     })
+}
+
+/// A combining mark. Most text has none, so the table is asked only where there can be one.
+fn is_mark(c: char) -> bool {
+    c >= '\u{300}' && is_combining_mark(c)
 }
 
 /// Without case and diacritics.
@@ -271,12 +276,15 @@ fn folded_run(run: &str) -> String {
 /// vowels and other letters.
 fn is_diacritic(c: char) -> bool {
     let general = matches!(c, '\u{1ab0}'..='\u{1aff}' | '\u{1dc0}'..='\u{1dff}' | '\u{20d0}'..='\u{20ff}' | '\u{fe20}'..='\u{fe2f}');
-    is_combining_mark(c) && (c < '\u{900}' || general)
+    is_mark(c) && (c < '\u{900}' || general)
 }
 
 /// Whether a character belongs to a script that is written without spaces between words (Unicode TR #29 leaves these to
 /// dictionaries).
 fn is_spaceless(c: char) -> bool {
+    if c < '\u{e00}' {
+        return false;
+    }
     // Thai and Lao, Myanmar, Khmer, Tai Le and New Tai Lue, Tai Tham, Balinese, Javanese, Tai Viet.
     let south_east = matches!(
         c,
