@@ -136,7 +136,7 @@ impl Here {
             keep,
             files: FileRules::default(),
             accept_clock: false,
-            run_key: [7; 16],
+            run_key: 7,
         };
         change(&mut settings);
         let (stop, stopped) = watch::channel(false);

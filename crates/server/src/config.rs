@@ -227,12 +227,12 @@ pub fn random_epoch() -> io::Result<Epoch> {
     random_key().map(Epoch)
 }
 
-/// 16 bytes that nobody can guess.
+/// Bytes that nobody can guess.
 ///
 /// # Errors
 /// If the system has no random numbers.
-pub fn random_key() -> io::Result<[u8; 16]> {
-    let mut key = [0; 16];
+pub fn random_key<const BYTES: usize>() -> io::Result<[u8; BYTES]> {
+    let mut key = [0; BYTES];
     #[expect(clippy::disallowed_methods, reason = "the edge of the program asks the system for randomness")]
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     Ok(key)

@@ -189,7 +189,7 @@ mod tests {
             keep: Retention::default(),
             files: FileRules::default(),
             accept_clock: false,
-            run_key: [0; 16],
+            run_key: 0,
         };
         let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));
         let snapshot = store.load().await.unwrap();

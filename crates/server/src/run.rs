@@ -282,7 +282,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
     let max_file = config.max_file_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20));
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
-    let run_key = random_key().map_err(|source| RunError::System { what: "random numbers", source })?;
+    let run_key = random_key::<8>().map_err(|source| RunError::System { what: "random numbers", source })?;
     Ok(Settings {
         max_clients,
         max_file,
@@ -291,7 +291,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         keep: config.keep.retention(),
         files: config.files.rules(),
         accept_clock: config.accept_clock,
-        run_key,
+        run_key: u64::from_le_bytes(run_key),
     })
 }
 

@@ -70,8 +70,8 @@ pub struct Settings {
     pub files: FileRules,
     /// The wall clock is right, although it jumped.
     pub accept_clock: bool,
-    /// Random bytes of this start, which nobody else knows.
-    pub run_key: [u8; 16],
+    /// A random number of this start, which nobody else knows.
+    pub run_key: u64,
 }
 
 /// The store has no room, and was not found to have any since.

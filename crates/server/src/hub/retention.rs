@@ -241,7 +241,7 @@ mod tests {
                 keep: Retention { default, rooms: BTreeMap::new() },
                 files: FileRules::default(),
                 accept_clock: false,
-                run_key: [0; 16],
+                run_key: 0,
             };
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
             let hub = Hub::new(
