@@ -20,6 +20,7 @@ mod proof;
 mod runner;
 mod scale;
 mod sim;
+mod stall;
 mod tidy;
 mod workspace;
 
@@ -66,6 +67,8 @@ enum Task {
     },
     /// Flood the server from hundreds of devices: people beside them are heard soon, and each device has its share.
     Flood(flood::Options),
+    /// Let readers stand still in a busy room: they cost little, and get everything later.
+    Stall(stall::Options),
     /// Send large files over links that break, measure them beside a bare copy, and chat meanwhile.
     Files(files::Options),
     /// Draw the conversation in the README anew, from what the real programs print.
@@ -109,6 +112,7 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::Drain(options) => drain::run(&workspace, &options),
         Task::Faults { fault } => faults::run(&workspace, &fault),
         Task::Flood(options) => flood::run(&workspace, &options),
+        Task::Stall(options) => stall::run(&workspace, &options),
         Task::Files(options) => files::run(&workspace, &options),
         Task::Picture { check } => picture::run(&workspace, check),
         Task::Sim(options) => sim::run(&workspace, &options),

@@ -80,7 +80,7 @@ impl Ledger {
         let slot = self.slot(Place { sender, number });
         self.missing[slot] = self.extent.receivers;
         let text = &mut self.texts[slot * self.extent.text..][..self.extent.text];
-        write_text(text, sender, number);
+        compose(text, Place { sender, number });
         Some(text)
     }
 
@@ -89,8 +89,7 @@ impl Ledger {
     /// # Errors
     /// [`Fault::StrangeText`] and [`Fault::WrongText`] if it was not this receiver's next of its sender.
     pub fn receive(&mut self, receiver: usize, text: &[u8]) -> Result<Place, Fault> {
-        let sender = sender_of(text).filter(|sender| *sender < self.extent.senders);
-        let sender = sender.ok_or_else(|| strange(receiver, text))?;
+        let sender = self.sender_of(receiver, text)?;
         let next = &mut self.next[receiver * self.extent.senders + sender];
         let place = Place { sender, number: *next };
         if place.number >= self.sent[sender] {
@@ -99,9 +98,7 @@ impl Ledger {
         *next += 1;
         let slot = self.slot(place);
         let expected = &self.texts[slot * self.extent.text..][..self.extent.text];
-        if text != expected {
-            return Err(Fault::WrongText { receiver, expected: beginning(expected), got: beginning(text) });
-        }
+        Self::compare(receiver, expected, text)?;
         self.deliveries += 1;
         self.missing[slot] -= 1;
         if self.missing[slot] == 0 {
@@ -109,6 +106,31 @@ impl Ledger {
             self.settled[sender] += 1;
         }
         Ok(place)
+    }
+
+    /// Who sent a text that arrived.
+    ///
+    /// # Errors
+    /// [`Fault::StrangeText`] if nobody did.
+    pub fn sender_of(&self, receiver: usize, text: &[u8]) -> Result<usize, Fault> {
+        let sender = sender_of(text).filter(|sender| *sender < self.extent.senders);
+        sender.ok_or_else(|| strange(receiver, text))
+    }
+
+    /// Holds a text that arrived against the one that had to come.
+    ///
+    /// # Errors
+    /// [`Fault::WrongText`] if it is another one.
+    pub fn compare(receiver: usize, expected: &[u8], text: &[u8]) -> Result<(), Fault> {
+        if text == expected {
+            return Ok(());
+        }
+        Err(Fault::WrongText { receiver, expected: beginning(expected), got: beginning(text) })
+    }
+
+    /// Texts of this sender so far.
+    pub fn sent(&self, sender: usize) -> usize {
+        self.sent[sender]
     }
 
     /// Texts that arrived so far, counted at each receiver.
@@ -126,8 +148,8 @@ impl Ledger {
     }
 }
 
-/// The sender, the number, and letters that differ from one text to the next.
-fn write_text(text: &mut [u8], sender: usize, number: usize) {
+/// Writes the text of this place: the sender, the number, and letters that differ from one text to the next.
+pub fn compose(text: &mut [u8], Place { sender, number }: Place) {
     const LETTERS: &[u8; 26] = b"abcdefghijklmnopqrstuvwxyz";
     let head = format!("{sender:04} {number:014} ");
     let head = &head.as_bytes()[..head.len().min(text.len())];

@@ -29,4 +29,5 @@ pub mod run;
 pub mod saturated;
 pub mod scratch;
 pub mod speaker;
+pub mod stalled;
 pub mod stored;

@@ -170,6 +170,10 @@ pub struct PacedOptions {
     /// Texts a second, of all senders together
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub rate: u32,
+
+    /// More connections in the room, which read nothing until the end, and everything then
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=5_000))]
+    pub stalled: u32,
 }
 
 /// Options of the stored workload.

@@ -11,6 +11,7 @@ use crate::process::Process;
 use crate::report::{Figures, Meter};
 use crate::saturated::Span;
 use crate::speaker::Speaker;
+use crate::stalled::Stalled;
 use hdrhistogram::Histogram;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ const DIGITS: u8 = 2;
 /// A run over a crowd whose first members are the receivers, and whose last are the senders.
 pub struct Paced<S> {
     crowd: Crowd<S>,
+    stalled: Stalled<S>,
     ledger: Ledger,
     extent: Extent,
     clock: Clock,
@@ -76,11 +78,19 @@ impl Schedule {
 }
 
 impl<S: Speaker> Paced<S> {
-    /// A run with so many texts a second that begins now.
-    pub fn new(crowd: Crowd<S>, extent: Extent, clock: Clock, span: Span, rate: u32) -> Self {
+    /// A run with so many texts a second that begins now, beside readers in the same room that stand still.
+    pub fn new(
+        crowd: Crowd<S>,
+        stalled: Stalled<S>,
+        extent: Extent,
+        clock: Clock,
+        span: Span,
+        rate: u32,
+    ) -> Self {
         let latencies = Histogram::new_with_max(LONGEST, DIGITS).expect("the two constants are in range");
         Self {
             crowd,
+            stalled,
             ledger: Ledger::new(extent),
             extent,
             clock,
@@ -94,9 +104,9 @@ impl<S: Speaker> Paced<S> {
     ///
     /// # Errors
     /// [`Fault`] if a delivery is wrong or missing, or if the server falls far behind.
-    pub fn run(mut self, server: Option<Process>) -> Result<Figures, Fault> {
+    pub fn run(mut self, server: Option<&Process>) -> Result<Figures, Fault> {
         self.send(0..self.schedule.warm_up)?;
-        let meter = Meter::start(self.clock, server, self.ledger.deliveries())?;
+        let meter = Meter::start(self.clock, server.cloned(), self.ledger.deliveries())?;
         self.send(self.schedule.warm_up..self.schedule.len())?;
         let last = self.schedule.due(self.schedule.len());
         while !self.ledger.is_settled() {
@@ -110,6 +120,13 @@ impl<S: Speaker> Paced<S> {
         }
         let mut figures = meter.stop(self.ledger.deliveries())?;
         figures.extend(self.latency_figures());
+        if let Some(server) = server {
+            figures.insert("resident_kib", server.resident_bytes()? / 1024.0);
+        }
+        if self.stalled.readers() > 0 {
+            let took = self.stalled.catch_up(&self.ledger, self.clock, self.span.patience)?;
+            figures.insert("caught_up_s", took.as_secs_f64());
+        }
         Ok(figures)
     }
 
@@ -132,7 +149,7 @@ impl<S: Speaker> Paced<S> {
     }
 
     fn turn(&mut self) -> Result<(), Fault> {
-        let Self { crowd, ledger, extent, clock, schedule, latencies, .. } = self;
+        let Self { crowd, stalled, ledger, extent, clock, schedule, latencies, .. } = self;
         crowd.turn(Wait::Never, |member, text| {
             if member < extent.receivers {
                 let read = clock.now();
@@ -144,6 +161,7 @@ impl<S: Speaker> Paced<S> {
             }
             Ok(())
         })?;
+        stalled.keep_alive(clock.now())?;
         crowd.keep_alive(clock.now())
     }
 

@@ -15,6 +15,7 @@ use crate::process::raise_socket_limit;
 use crate::report::Report;
 use crate::saturated::Saturated;
 use crate::speaker::{Classic, Limit, Native, Nats, Persona, Role, Speaker};
+use crate::stalled::Stalled;
 use crate::stored;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -110,11 +111,16 @@ fn saturated<S: Speaker>(options: &SaturatedOptions, clock: Clock) -> Result<Rep
 }
 
 fn paced<S: Speaker>(options: &PacedOptions, clock: Clock) -> Result<Report, Fault> {
-    let PacedOptions { target, room, rate } = options;
+    let PacedOptions { target, room, rate, stalled } = options;
     let personas = one_room(room.receivers, room.senders);
+    let others = room.receivers + room.senders..room.receivers + room.senders + stalled;
+    let standing = others.map(|number| persona(number, Role::Receiver, 0)).collect();
+    let standing = Crowd::<S>::join(target.server, standing, clock, target.patience())?;
     let crowd = Crowd::<S>::join(target.server, personas, clock, target.patience())?;
     let extent = room.extent(PACED_WINDOW);
-    let run = Paced::new(crowd, extent, clock, room.texts.span(target.patience()), *rate);
+    let readers = usize::try_from(*stalled).unwrap_or(usize::MAX);
+    let standing = Stalled::new(standing, readers, extent.senders, extent.text);
+    let run = Paced::new(crowd, standing, extent, clock, room.texts.span(target.patience()), *rate);
     Ok(Report {
         workload: "paced",
         dialect: S::DIALECT,
@@ -123,8 +129,9 @@ fn paced<S: Speaker>(options: &PacedOptions, clock: Clock) -> Result<Report, Fau
             ("senders", room.senders.into()),
             ("text", room.texts.text.into()),
             ("rate", (*rate).into()),
+            ("stalled", (*stalled).into()),
         ]),
-        figures: run.run(target.process())?,
+        figures: run.run(target.process().as_ref())?,
     })
 }
 

@@ -1,0 +1,106 @@
+//! `cargo xtask stall`: readers that stand still in a busy room cost little, nobody else notices them, and they get
+//! everything later.
+//!
+//! The same texts go by the same schedule to the same readers twice: first alone, then beside those that stand still.
+
+use crate::{
+    failure::Failure,
+    proof::{Scratch, natterd::Launch},
+    workspace::Workspace,
+};
+use clap::Args;
+use load::process::raise_socket_limit;
+use serde_json::Value;
+use std::process::{Command, Stdio};
+
+const CLAIM: &str = "readers that stand still cost little and hold up nobody";
+
+/// Memory that a reader which stands still may cost the server.
+const KIB_PER_READER: f64 = 64.0;
+
+/// By how much the others' p99 may grow.
+const SLOWER: f64 = 1.2;
+
+/// How many, how fast, and how long.
+#[derive(Args)]
+pub struct Options {
+    /// Readers that stand still.
+    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=5_000))]
+    readers: u32,
+    /// Readers beside them.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    others: u32,
+    /// Texts a second, of four senders together.
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rate: u32,
+    /// How long they stand still, each of two times.
+    #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+}
+
+/// One run.
+struct Run {
+    p99_us: f64,
+    resident_kib: f64,
+    caught_up_s: f64,
+}
+
+/// Runs it without them and with them, and compares.
+///
+/// # Errors
+/// [`Failure::Unproven`] with every bound that is broken, [`Failure::Unmeasured`] if a text was lost or doubled.
+pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
+    let cargo = workspace.cargo().args(["build", "--release", "--bins"]);
+    cargo.args(["-p", "server", "-p", "load"]).run()?;
+    raise_socket_limit()?;
+    let alone = measure(workspace, options, 0)?;
+    let beside = measure(workspace, options, options.readers)?;
+    let kib = (beside.resident_kib - alone.resident_kib) / f64::from(options.readers);
+    let slower = beside.p99_us / alone.p99_us;
+    println!(
+        "stall: {} readers stood still for {} s beside {} others at {} texts/s: {kib:.1} KiB of memory each; the \
+         others' p99 {:.0} µs, {slower:.2} times that without them; all had every text {:.1} s after they went on",
+        options.readers, options.seconds, options.others, options.rate, beside.p99_us, beside.caught_up_s,
+    );
+    let mut broken = Vec::new();
+    if kib > KIB_PER_READER {
+        broken.push(format!("{kib:.1} KiB for each of them, {KIB_PER_READER} are allowed"));
+    }
+    if slower > SLOWER {
+        broken.push(format!("the others' p99 is {slower:.2} times as long, {SLOWER} is allowed"));
+    }
+    if broken.is_empty() { Ok(()) } else { Err(Failure::Unproven { what: CLAIM, why: broken.join("; ") }) }
+}
+
+fn measure(workspace: &Workspace, options: &Options, stalled: u32) -> Result<Run, Failure> {
+    let programs = workspace.root.join("target/release");
+    let scratch = Scratch::create(workspace, "stall")?;
+    let data = scratch.path().join("data").display().to_string();
+    let mut launch = Launch::new(&programs.join("natterd"), scratch.path(), &["--data", &data])?;
+    launch.wrapper = ["taskset", "-c", "0"].map(str::to_owned).to_vec();
+    let server = launch.start()?;
+    let unmeasured = |why: String| Failure::Unmeasured { what: CLAIM.to_owned(), why };
+    let output = Command::new("taskset")
+        .args(["-c", "1"])
+        .arg(programs.join("natter-load"))
+        .args(["paced", "--server", &launch.address.to_string(), "--server-pid", &server.id().to_string()])
+        .args(["--receivers", &options.others.to_string(), "--rate", &options.rate.to_string()])
+        .args(["--seconds", &options.seconds.to_string(), "--stalled", &stalled.to_string()])
+        .args(["--patience", "60"])
+        .stderr(Stdio::inherit())
+        .output()
+        .map_err(|error| unmeasured(error.to_string()))?;
+    if !output.status.success() {
+        return Err(unmeasured(format!("the generator gave up with {stalled} readers that stand still")));
+    }
+    let report: Value =
+        serde_json::from_slice(&output.stdout).map_err(|error| unmeasured(error.to_string()))?;
+    server.stop()?;
+    scratch.discard();
+    let figure = |name: &str| report["figures"][name].as_f64().unwrap_or_default();
+    Ok(Run {
+        p99_us: figure("p99_us"),
+        resident_kib: figure("resident_kib"),
+        caught_up_s: figure("caught_up_s"),
+    })
+}
