@@ -137,6 +137,7 @@ impl Here {
             files: FileRules::default(),
             accept_clock: false,
             run_key: 7,
+            limits: server::limits::Limits::default(),
         };
         change(&mut settings);
         let (stop, stopped) = watch::channel(false);

@@ -5,6 +5,7 @@ use crate::inbound::{Login, Refusal};
 use crate::keep::{KeepRule, Retention, RoomRule, parse_age, parse_bytes, parse_count};
 use crate::logging::LogFormat;
 use crate::operate::Command;
+use crate::rate::LocalAddresses;
 use crate::voice;
 use bytes::Bytes;
 use clap::{Args, Parser, ValueEnum};
@@ -58,6 +59,10 @@ pub struct Config {
         value_name = "N"
     )]
     pub max_clients: u32,
+
+    /// Limit programs on this machine like all others: behind a tunnel or a proxy, strangers come from here too
+    #[arg(long, env = "NATTERD_LIMIT_LOCAL", hide_env_values = true, help_heading = "Network")]
+    pub limit_local: bool,
 
     /// From where unencrypted connections are taken
     #[arg(long, env = "NATTERD_PLAINTEXT", hide_env_values = true, help_heading = "Network", value_enum, default_value_t = Plaintext::Loopback)]
@@ -140,6 +145,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether programs on this machine are free of rates.
+    pub fn local_addresses(&self) -> LocalAddresses {
+        if self.limit_local { LocalAddresses::Limited } else { LocalAddresses::Exempt }
+    }
+
     /// What is on disk survives this; `None` if nothing is on disk.
     pub fn on_disk(&self) -> Option<Durability> {
         match (self.store, self.durability) {

@@ -6,6 +6,7 @@ use crate::conn::{BUNDLES, Conn, ConnId, Held};
 use crate::files::{ClassicFile, Contents, FileSystem, classic_head, receive_classic, serve_bulk};
 use crate::inbound::{Bundle, Dialect, Event, Login, Refusal};
 use crate::inbox::Inbox;
+use crate::limits::Limits;
 use crate::log::View;
 use crate::outlet::{Drained, Lag};
 use crate::store::Store;
@@ -54,6 +55,8 @@ pub struct Shared<St, F> {
     pub awaiting: Arc<Semaphore>,
     /// From where plaintext is taken.
     pub plaintext: Plaintext,
+    /// What is taken from clients.
+    pub limits: Arc<Limits>,
 }
 
 impl std::fmt::Debug for dyn Clock {

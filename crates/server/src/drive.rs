@@ -190,6 +190,7 @@ mod tests {
             files: FileRules::default(),
             accept_clock: false,
             run_key: 0,
+            limits: crate::limits::Limits::default(),
         };
         let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));
         let snapshot = store.load().await.unwrap();

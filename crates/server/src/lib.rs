@@ -18,6 +18,7 @@ pub mod hub;
 pub mod inbound;
 pub mod inbox;
 pub mod keep;
+pub mod limits;
 pub mod listener;
 pub mod log;
 pub mod logging;

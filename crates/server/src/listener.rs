@@ -5,6 +5,7 @@ use crate::connection::{Shared, serve};
 use crate::files::FileSystem;
 use crate::inbound::Refusal;
 use crate::inbox::Inbox;
+use crate::rate::{LocalAddresses, network};
 use crate::store::Store;
 use protocol::code::Code;
 use protocol::limits::{MAX_PER_ADDRESS, MAX_STRANGERS};
@@ -107,17 +108,23 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Open connections by address.
+/// Open connections by network.
 #[derive(Debug, Default)]
-struct Addresses(Mutex<BTreeMap<IpAddr, usize>>);
+struct Addresses {
+    open: Mutex<BTreeMap<IpAddr, usize>>,
+    local: LocalAddresses,
+}
 
 impl Addresses {
-    /// Counts a connection; false if the address has as many as it may.
+    fn new(local: LocalAddresses) -> Self {
+        Self { open: Mutex::default(), local }
+    }
+
+    /// Counts a connection; false if its network has as many as it may.
     fn enter(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_default();
-        if *count >= MAX_PER_ADDRESS && !address.is_loopback() {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(network(address)).or_default();
+        if *count >= MAX_PER_ADDRESS && !self.local.is_exempt(address) {
             return false;
         }
         *count += 1;
@@ -125,12 +132,12 @@ impl Addresses {
     }
 
     fn leave(&self, address: IpAddr) {
-        let address = address.to_canonical();
-        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&address) {
+        let network = network(address);
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = open.get_mut(&network) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&address);
+                open.remove(&network);
             }
         }
     }
@@ -143,7 +150,7 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
     max_clients: usize,
     mut stop: watch::Receiver<bool>,
 ) {
-    let addresses = Arc::new(Addresses::default());
+    let addresses = Arc::new(Addresses::new(shared.limits.local));
     let mut connections = JoinSet::new();
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
     let (mut last, mut refusals) = (0, 0_u64);
@@ -253,10 +260,13 @@ mod refusals {
     fn an_address_has_so_many_connections_and_this_machine_any_number() {
         let addresses = Addresses::default();
         let (far, near): (IpAddr, IpAddr) = ([192, 0, 2, 7].into(), [127, 0, 0, 1].into());
+        let (other, same): (IpAddr, IpAddr) =
+            ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
         for _ in 0..MAX_PER_ADDRESS {
-            assert!(addresses.enter(far) && addresses.enter(near));
+            assert!(addresses.enter(far) && addresses.enter(near) && addresses.enter(other));
         }
         assert!(!addresses.enter(far) && addresses.enter(near));
+        assert!(!addresses.enter(same), "of the same network");
         addresses.leave(far);
         assert!(addresses.enter(far), "one has left");
     }

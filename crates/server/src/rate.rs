@@ -4,15 +4,45 @@ use crate::clock::Steady;
 use protocol::id::PersonId;
 use protocol::limits::{POST_BURST, POST_EVERY_MS, SEARCH_BURST, SEARCH_EVERY_MS};
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Whether programs on this machine are free of rates and of counts per address. They are never free of windows and of
+/// bounds of memory and space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum LocalAddresses {
+    /// They are, if they come from 127.0.0.1 or ::1.
+    #[default]
+    Exempt,
+    /// They are limited like all others: behind a tunnel or a proxy, strangers come from this machine too.
+    Limited,
+}
+
+impl LocalAddresses {
+    /// Whether whoever comes from this address is free of rates and of counts per address.
+    ///
+    /// The rest of 127.0.0.0/8 is not: those addresses are local only where plaintext is concerned.
+    pub fn is_exempt(self, address: IpAddr) -> bool {
+        let own = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        self == Self::Exempt && own.contains(&address.to_canonical())
+    }
+}
+
+/// The network that rates and counts of an address are kept for: the address itself, or the /64 of an IPv6 address,
+/// since one customer usually has all of that.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64))),
+        v4 @ IpAddr::V4(_) => v4,
+    }
+}
 
 /// Whom a bucket is for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Payer {
     /// A person, whatever their address.
     Person(PersonId),
-    /// An address, whoever they say they are.
-    Address(IpAddr),
+    /// The [`network`] of an address, whoever they say they are.
+    Network(IpAddr),
 }
 
 /// A rate: so many at once, refilled one each so many ms.
@@ -74,12 +104,12 @@ impl Rates {
     }
 }
 
-/// Who pays for what comes from this address; this machine's own programs go free.
-pub fn payers(person: PersonId, address: IpAddr) -> Vec<Payer> {
-    if address.to_canonical().is_loopback() {
+/// Who pays for what comes from this address; nobody where it is exempt.
+pub fn payers(person: PersonId, address: IpAddr, local: LocalAddresses) -> Vec<Payer> {
+    if local.is_exempt(address) {
         return Vec::new();
     }
-    vec![Payer::Person(person), Payer::Address(address)]
+    vec![Payer::Person(person), Payer::Network(network(address))]
 }
 
 #[cfg(test)]
@@ -108,9 +138,24 @@ mod tests {
     }
 
     #[test]
-    fn loopback_goes_free() {
-        let free = |address: &str| payers(PersonId::FIRST, address.parse().unwrap()).is_empty();
-        assert!(free("127.0.0.1") && free("127.8.9.10") && free("::1") && free("::ffff:127.0.0.1"));
-        assert!(!free("192.0.2.7") && !free("2001:db8::1"));
+    fn programs_on_this_machine_are_exempt_unless_they_may_be_strangers_behind_a_tunnel() {
+        let exempt = |local: LocalAddresses, address: &str| local.is_exempt(address.parse().unwrap());
+        for own in ["127.0.0.1", "::1", "::ffff:127.0.0.1"] {
+            assert!(exempt(LocalAddresses::Exempt, own), "{own}");
+            assert!(!exempt(LocalAddresses::Limited, own), "{own}");
+        }
+        for stranger in
+            ["127.0.0.2", "127.8.9.10", "::ffff:127.0.0.2", "192.0.2.7", "2001:db8::1", "0.0.0.0", "::"]
+        {
+            assert!(!exempt(LocalAddresses::Exempt, stranger), "{stranger}");
+        }
+    }
+
+    #[test]
+    fn a_network_is_an_ipv4_address_or_an_ipv6_prefix_of_64_bits() {
+        let of = |address: &str| network(address.parse().unwrap()).to_string();
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(of("192.0.2.7"), "192.0.2.7");
+        assert_eq!(of("::ffff:192.0.2.7"), "192.0.2.7");
     }
 }

@@ -6,6 +6,7 @@ use crate::connection::Shared;
 use crate::drive::drive_hub;
 use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_folder};
 use crate::hub::{Hub, Settings, first_numbers};
+use crate::limits::Limits;
 use crate::listener::{Listen, accept_all};
 use crate::logging;
 use crate::output::Output;
@@ -245,6 +246,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     let store = Hiding::new(store);
     let snapshot = store.load().await?;
     let (max_clients, max_file) = (settings.max_clients, settings.max_file);
+    let limits = Arc::new(settings.limits.clone());
     let history = Arc::new(store.clone());
     let index = Arc::new(contents.clone());
     let reserved = reserve_first(&store, &snapshot).await?;
@@ -259,6 +261,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
         events,
         awaiting,
         plaintext,
+        limits,
     });
     let accepting = tokio::spawn(accept_all(listener, shared, max_clients, stop.clone()));
     let result = drive_hub(hub, store, clock, inbox, stop).await;
@@ -292,6 +295,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         files: config.files.rules(),
         accept_clock: config.accept_clock,
         run_key: u64::from_le_bytes(run_key),
+        limits: Limits { local: config.local_addresses() },
     })
 }
 

@@ -161,6 +161,7 @@ pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std
         files: server::hub::FileRules::default(),
         accept_clock: false,
         run_key: 0x5a5a,
+        limits: server::limits::Limits::default(),
     };
     let contents = open_contents(&net, &store, disk).await?;
     let clock = Arc::new(ServerClock(net.clone()));

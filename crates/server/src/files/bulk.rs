@@ -236,6 +236,7 @@ mod tests {
             events,
             awaiting: Arc::new(Semaphore::new(1)),
             plaintext: Plaintext::Loopback,
+            limits: Arc::default(),
         };
         let mut inbox = Inbox::new(read);
         let (inbox, write, begun) = (&mut inbox, &mut write, Instant::now());

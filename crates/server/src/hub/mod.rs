@@ -37,6 +37,7 @@ use crate::conn::{Conn, ConnId};
 use crate::devices::Devices;
 use crate::inbound::{Event, Inbound};
 use crate::keep::Retention;
+use crate::limits::Limits;
 use crate::people::People;
 use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
@@ -72,6 +73,8 @@ pub struct Settings {
     pub accept_clock: bool,
     /// A random number of this start, which nobody else knows.
     pub run_key: u64,
+    /// What is taken from clients.
+    pub limits: Limits,
 }
 
 /// The store has no room, and was not found to have any since.

@@ -130,7 +130,9 @@ impl Hub {
             kind => check_content(kind, &post.body).map(|()| None)?,
         };
         self.check_place(person, &post).map_err(|code| (code, 0))?;
-        self.rates.take(&payers(person, peer), now.steady).map_err(|wait| (Code::TooFast, wait))?;
+        self.rates
+            .take(&payers(person, peer, self.settings.limits.local), now.steady)
+            .map_err(|wait| (Code::TooFast, wait))?;
         let room = match post.target {
             Target::Room { room } => room,
             Target::Person { person: other } => {

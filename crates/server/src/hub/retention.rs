@@ -242,6 +242,7 @@ mod tests {
                 files: FileRules::default(),
                 accept_clock: false,
                 run_key: 0,
+                limits: crate::limits::Limits::default(),
             };
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
             let hub = Hub::new(

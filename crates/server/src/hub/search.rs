@@ -49,7 +49,7 @@ impl Hub {
         };
         before.map_or(Ok(()), |before| self.check_begin(person, before)).map_err(|code| (code, 0))?;
         self.searches
-            .take(&payers(person, conn.peer.ip()), now.steady)
+            .take(&payers(person, conn.peer.ip(), self.settings.limits.local), now.steady)
             .map_err(|wait| (Code::TooFast, wait))?;
         let limit = usize::from(limit.clamp(1, MAX_FETCH));
         let query = Query { rooms, words, before, limit, bytes: ANSWER };
