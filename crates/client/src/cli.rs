@@ -144,12 +144,13 @@ impl Cli {
     }
 }
 
-/// The failure of a command line, in our form; `None` for `--help` and `--version`, which clap prints itself.
-pub fn usage_failure(error: &clap::Error) -> Option<Failure> {
+/// The failure of a command line, in our form; `None` for `--help` and `--version`, which clap prints itself. `program`
+/// is what was started: `natter`, or `natter send`.
+pub fn usage_failure(error: &clap::Error, program: &str) -> Option<Failure> {
     if !error.use_stderr() {
         return None;
     }
-    let Usage { what, hint } = Usage::parse(&error.to_string(), "natter");
+    let Usage { what, hint } = Usage::parse(&error.to_string(), program);
     Some(Failure::new(ExitCode::Usage, what, hint))
 }
 
@@ -181,7 +182,7 @@ mod tests {
         ];
         let failures = lines.map(|args| {
             let error = Cli::try_parse_from(["natter"].iter().chain(args)).expect_err("a bad command line");
-            usage_failure(&error).expect("not help").to_string()
+            usage_failure(&error, "natter").expect("not help").to_string()
         });
         insta::assert_snapshot!("usage_failures", failures.join("\n"));
     }

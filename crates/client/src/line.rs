@@ -54,8 +54,11 @@ pub enum Channel {
 pub struct Renderer {
     look: Look,
     zone: Zone,
-    /// What is read is read by the caller of `natter send` or `natter get`, who has no commands.
-    errand: bool,
+    /// The server and the options of the caller of `natter send` or `natter get`, who reads what is shown and has no
+    /// commands.
+    errand: Option<String>,
+    /// Where files of others are put, as a person at a prompt is told when they come in.
+    received: Option<String>,
     /// The date and minute of the last line that showed one.
     day: Option<NaiveDate>,
     minute: Option<(u32, u32)>,
@@ -64,12 +67,18 @@ pub struct Renderer {
 impl Renderer {
     /// A renderer that has shown nothing yet.
     pub fn new(look: Look, zone: Zone) -> Self {
-        Self { look, zone, errand: false, day: None, minute: None }
+        Self { look, zone, errand: None, received: None, day: None, minute: None }
     }
 
-    /// A renderer for `natter send` and `natter get`: its hints name their options.
-    pub fn for_errands(look: Look, zone: Zone) -> Self {
-        Self { errand: true, ..Self::new(look, zone) }
+    /// The same, which also says where files of others are put.
+    pub fn receiving_into(self, folder: Option<String>) -> Self {
+        Self { received: folder, ..self }
+    }
+
+    /// A renderer for `natter send` and `natter get`: its hints name their options, and commands at the same server by
+    /// its address and the options that go there, `visit`.
+    pub fn for_errands(look: Look, zone: Zone, visit: String) -> Self {
+        Self { errand: Some(visit), ..Self::new(look, zone) }
     }
 
     /// The lines of an event, made safe for a terminal; `Clear` has none.

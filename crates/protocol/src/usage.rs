@@ -42,9 +42,13 @@ impl Usage {
         }
         // A tip that names the very value says more than the list.
         hints.sort_by_key(|hint| !hint.contains("exist"));
-        let hint = match hints.is_empty() {
-            true => format!("type {program} --help for all options"),
-            false => hints.join("; "),
+        let usage = text.lines().find_map(|line| line.strip_prefix("Usage: "));
+        let hint = match (hints.is_empty(), usage) {
+            (false, _) => hints.join("; "),
+            (true, Some(usage)) if !named.is_empty() => {
+                format!("write {usage}; {program} --help shows all options")
+            }
+            (true, _) => format!("type {program} --help for all options"),
         };
         let what = format!("{first} {}", named.join(" "));
         Self { what: what.trim_end().trim_end_matches(':').to_owned(), hint }
@@ -89,7 +93,7 @@ mod tests {
         check(
             "error: the following required arguments were not provided:\n  <HOST>\n\nUsage: natter <HOST>\n",
             "the following required arguments were not provided: <HOST>",
-            "type natter --help for all options",
+            "write natter <HOST>; natter --help shows all options",
         );
     }
 }

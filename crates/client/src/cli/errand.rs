@@ -201,6 +201,17 @@ impl Errand {
 }
 
 impl Visit {
+    /// The server and the name, as a shell takes them.
+    pub fn words(&self) -> String {
+        let address = Address { port: self.host.port.or(self.port), ..self.host.clone() };
+        let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || "-_.:".contains(c));
+        let quote = |text: &str| {
+            if plain(text) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+        };
+        let user = self.user.as_ref().map(|user| format!(" -u {}", quote(user))).unwrap_or_default();
+        format!("{}{user}", quote(&address.to_string()))
+    }
+
     /// The options that a chat with this server would have; what is not said comes from the environment.
     ///
     /// # Errors
@@ -261,6 +272,17 @@ mod tests {
         ] {
             assert!(Errand::parse(&["natter", server].map(OsString::from)).is_none(), "{server}");
         }
+    }
+
+    #[test]
+    fn a_visit_is_named_as_a_shell_takes_it() {
+        let words = |args: &[&str]| {
+            let args = [&["natter send"], args, &["x"]].concat();
+            Send::try_parse_from(args).expect("a good command line").visit.words()
+        };
+        assert_eq!(words(&["h", "-p", "4000"]), "h:4000");
+        assert_eq!(words(&["[::1]:4000", "-p", "5", "-u", "Zoë"]), "'[::1]:4000' -u Zoë");
+        assert_eq!(words(&["h", "-u", "o'b;x"]), r"h:12000 -u 'o'\''b;x'");
     }
 
     #[test]

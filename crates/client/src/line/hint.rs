@@ -18,10 +18,13 @@ pub(super) fn hint_of_change(code: Option<Code>) -> Option<&'static str> {
 impl Renderer {
     /// What to do about a refusal with this code, for whoever reads this.
     pub(super) fn hint(&self, code: Option<Code>, detail: u64) -> String {
-        match code.filter(|_| self.errand) {
+        let Some(visit) = &self.errand else {
+            return hint(code, detail);
+        };
+        match code {
             Some(Code::NoSuchRoom | Code::NotAMember) => "check the room: -r ROOM".into(),
             Some(Code::NoSuchPerson) => "check the name: --to NAME; names change".into(),
-            Some(Code::TooManyRooms) => "leave a room: natter HOST, then /part ROOM".into(),
+            Some(Code::TooManyRooms) => format!("leave a room: natter {visit}, then /part ROOM"),
             Some(Code::NoMoreRooms) => "name one that there is with -r ROOM".into(),
             Some(Code::NameTaken) => "choose another name with -u NAME".into(),
             _ => hint(code, detail),

@@ -83,6 +83,8 @@ impl Renderer {
                 self.refused("the server refused that", refusal, None)
             }
             Event::Error { about, refusal } => {
+                // Whoever has no commands has typed none.
+                let about = about.rsplit(' ').next().filter(|_| self.errand.is_some()).unwrap_or(about);
                 self.refused(&format!("refused '{}'", safe(about)), refusal, None)
             }
             Event::StillWaiting(awaited) => {
@@ -115,6 +117,9 @@ impl Renderer {
         }
         if !welcome.storage.is_empty() {
             out.push(self.info(&safe(&welcome.storage)));
+        }
+        if let Some(folder) = &self.received {
+            out.push(self.info(&format!("files that others send are put into {}", safe(folder))));
         }
         if !welcome.motd.is_empty() {
             out.extend(self.motd(&welcome.motd));

@@ -81,14 +81,9 @@ impl Renderer {
                 vec![self.info(&format!("received '{name}' ({size}) from {from}: {}", safe(path)))]
             }
             TransferStep::There { path } => {
-                let again =
-                    if self.errand { "-f".to_owned() } else { format!("/get -f {}", pointer(transfer)) };
-                vec![
-                    self.info(&format!(
-                        "'{name}' is here already: {}; {again} receives it again",
-                        safe(path)
-                    )),
-                ]
+                let again = self.again(transfer);
+                let text = format!("'{name}' is here already: {}; {again} receives it again", safe(path));
+                vec![self.info(&text)]
             }
             TransferStep::Failed(failure) => {
                 let not = match &transfer.way {
@@ -103,6 +98,14 @@ impl Renderer {
 }
 
 impl Renderer {
+    /// What receives it although it is here.
+    fn again(&self, transfer: &Transfer) -> String {
+        match self.errand {
+            Some(_) => "-f".to_owned(),
+            None => format!("/get -f {}", pointer(transfer)),
+        }
+    }
+
     /// Something about it that its user would not expect.
     fn unforeseen(&self, transfer: &Transfer) -> Vec<String> {
         let name = safe(&transfer.name);
@@ -335,22 +338,22 @@ fn what(failure: &Failure, way: &Way) -> String {
 impl Renderer {
     /// What to do about a failure, with the options that its reader has.
     fn advice(&self, failure: &Failure, transfer: &Transfer) -> String {
-        match failure {
-            Failure::NotFound if self.errand => "check the path".to_owned(),
-            Failure::NotPlain if self.errand => {
-                "send what is in it by way of stdin: natter send HOST - < FILE".to_owned()
+        match (failure, &self.errand) {
+            (Failure::NotFound, Some(_)) => "check the path".to_owned(),
+            (Failure::NotPlain, Some(visit)) => {
+                format!("send what is in it by way of stdin: natter send {visit} - < FILE")
             }
-            Failure::NoRoom { .. } | Failure::Unwritable(_) if self.errand => {
+            (Failure::NoRoom { .. } | Failure::Unwritable(_), Some(_)) => {
                 "make room there, or name another place with -o, and get it again".to_owned()
             }
-            Failure::NoRoom { .. } | Failure::Unwritable(_) => format!(
+            (Failure::NoRoom { .. } | Failure::Unwritable(_), None) => format!(
                 "make room there or start natter with --received DIR; then /get {} receives it",
                 pointer(transfer)
             ),
-            Failure::Refused(refusal) if refusal.known() != Some(Code::NoSuchFile) => {
+            (Failure::Refused(refusal), _) if refusal.known() != Some(Code::NoSuchFile) => {
                 self.hint(refusal.known(), refusal.detail)
             }
-            failure => advice(failure, &transfer.way),
+            (failure, _) => advice(failure, &transfer.way),
         }
     }
 }

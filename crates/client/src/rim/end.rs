@@ -11,6 +11,7 @@ use protocol::code::Code;
 use protocol::text::sanitize_line;
 use std::error::Error;
 use std::io;
+use std::net::Ipv6Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -66,7 +67,13 @@ fn connect_failure(error: &io::Error, address: &Address) -> Failure {
     let (what, hint) = match error.kind() {
         _ if unknown => (format!("unknown host '{}'", address.host), "check its spelling, or use its number"),
         io::ErrorKind::ConnectionRefused => {
-            (format!("{address} refused the connection"), "start natterd there, or name its port with -p")
+            let six = address.host.parse::<Ipv6Addr>().is_ok_and(|ip| ip.to_ipv4_mapped().is_none());
+            let hint = match six {
+                // Its default is every address of IPv4.
+                true => "start natterd there with --host ::, or name its port with -p",
+                false => "start natterd there, or name its port with -p",
+            };
+            (format!("{address} refused the connection"), hint)
         }
         io::ErrorKind::TimedOut => (
             format!("no answer from {address} within 10 s"),
@@ -159,6 +166,10 @@ mod tests {
         let mut failures = vec![
             drive_failure(&DriveError::Connect(unknown), &address),
             io_error(io::ErrorKind::ConnectionRefused),
+            drive_failure(
+                &DriveError::Connect(io::ErrorKind::ConnectionRefused.into()),
+                &"[::1]:4000".parse().expect("an address"),
+            ),
             io_error(io::ErrorKind::TimedOut),
             io_error(io::ErrorKind::PermissionDenied),
             profile_failure(&ProfileError::Damaged { file: "identity", line: 2 }, folder),

@@ -42,17 +42,17 @@ async fn run_send(send: &Send) -> Result<ExitCode, Failure> {
     for file in &send.files {
         match file.as_str() {
             PIPE if piped.is_some() => return Err(twice()),
-            PIPE if pipe::is_stdin_closed() => return Err(closed()),
+            PIPE if pipe::is_stdin_closed() => return Err(closed(&send.visit)),
             PIPE => {
                 let spool = spool.as_ref().map(|spool| spool.path(&send.name));
                 piped = Some(Piped { name: send.name.clone(), open: Box::new(pipe::read), spool });
             }
-            path if pipe::is_pipe(path) => return Err(piped_failure(path)),
+            path if pipe::is_pipe(path) => return Err(piped_failure(path, &send.visit)),
             _ => {}
         }
         files.push(Input::Order(Command::Send(file.clone())));
     }
-    let report = Report { json: send.visit.json, quiet: cli.quiet, paths: false };
+    let report = Report { visit: send.visit.words(), json: send.visit.json, quiet: cli.quiet, paths: false };
     // Stdin does not come again.
     let key = if piped.is_none() { key(&send.visit, &(&send.message, &send.files)) } else { None };
     let inputs = |session: &mut Session| {
@@ -99,7 +99,8 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
         session.keep_at(keep);
         if session.is_receiving() { vec![place] } else { vec![place, wish] }
     };
-    let report = Report { json: get.visit.json, quiet: cli.quiet, paths: temporary.is_none() };
+    let (visit, json) = (get.visit.words(), get.visit.json);
+    let report = Report { visit, json, quiet: cli.quiet, paths: temporary.is_none() };
     let (code, outcome) =
         do_all(&cli, key.as_deref(), Extras { limit: get.visit.timeout, piped: None }, report, inputs)
             .await?;
@@ -151,7 +152,7 @@ async fn do_all(
         let inputs = left.take();
         spawn(move || inputs.into_iter().for_each(|one| drop(input.blocking_send(one))));
         Ok(Threads::of(spawn(move || {
-            let (outcome, written) = face::write(face, report, watched);
+            let (outcome, written) = face::write(face, &report, watched);
             *told.lock().unwrap_or_else(PoisonError::into_inner) = outcome;
             written
         })))
@@ -163,13 +164,13 @@ async fn do_all(
 }
 
 /// `<(…)` and named pipes have no name that says anything, and come only once.
-fn piped_failure(path: &str) -> Failure {
-    let hint = "use - for what a pipe says: … | natter send HOST - --name NAME";
+fn piped_failure(path: &str, visit: &Visit) -> Failure {
+    let hint = format!("use - for what a pipe says: … | natter send {} - --name NAME", visit.words());
     Failure::new(ExitCode::Usage, format!("'{path}' is a pipe, not a file"), hint)
 }
 
-fn closed() -> Failure {
-    let hint = "use - with a pipe or a file behind it: … | natter send HOST -";
+fn closed(visit: &Visit) -> Failure {
+    let hint = format!("use - with a pipe or a file behind it: … | natter send {} -", visit.words());
     Failure::new(ExitCode::Usage, "there is nothing to read: stdin is closed", hint)
 }
 
@@ -180,7 +181,7 @@ fn twice() -> Failure {
 fn options(visit: &Visit) -> Result<Cli, Failure> {
     visit.cli().map_err(|error| {
         let other = || Failure::new(ExitCode::Usage, error.to_string(), "check the variables NATTER_…");
-        usage_failure(&error).unwrap_or_else(other)
+        usage_failure(&error, "natter").unwrap_or_else(other)
     })
 }
 

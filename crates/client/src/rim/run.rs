@@ -57,7 +57,9 @@ fn unread(error: &clap::Error, args: &[OsString]) -> Result<ExitCode, Failure> {
     {
         return Err(Failure::new(ExitCode::Usage, what, hint));
     }
-    match usage_failure(error) {
+    let verb = args.get(1).filter(|arg| ["send", "get"].iter().any(|verb| *arg == verb));
+    let program = verb.map_or("natter".to_owned(), |verb| format!("natter {}", verb.display()));
+    match usage_failure(error, &program) {
         Some(failure) => Err(failure),
         None => match error.print().and_then(|()| io::stdout().flush()) {
             Ok(()) => Ok(ExitCode::Fine),
@@ -351,6 +353,9 @@ pub(super) fn start_face(
 ) -> Result<Threads, Failure> {
     let renderer = Renderer::new(look(cli, interactive), Zone::Local);
     if interactive {
+        let folder = cli.received.clone().unwrap_or_else(downloads::folder);
+        let shown = (!cli.no_receive && !cli.classic).then(|| downloads::shown(&folder));
+        let renderer = renderer.receiving_into(shown);
         return start_terminal(face, renderer, pictures(cli), history);
     }
     let input: tokio::sync::mpsc::Sender<Input> = face.input.clone();

@@ -14,6 +14,9 @@ use protocol::name::{NameKey, RoomName};
 /// Files that `/files` shows unless all are wanted.
 const SHOWN: usize = 20;
 
+/// Files whose names a script is given instead of one that is not there.
+const OFFERED: usize = 5;
+
 /// Files that are looked through, or shown, at most.
 const MOST: usize = 1_000;
 
@@ -71,6 +74,10 @@ impl Session {
 
     fn list_files(&mut self, place: Place, purpose: Purpose) {
         let Some(room) = self.room_at(&place) else {
+            if self.errand && self.refusals > 0 {
+                // It was told already that there is no such place.
+                return;
+            }
             let hint = match &place {
                 Place::Room(name) => format!("type /join {name} first"),
                 Place::Person(_) => "nothing was sent there yet".to_owned(),
@@ -136,7 +143,7 @@ impl Session {
                 (None, Some(line)) => format!("no file at line #{line}"),
                 (None, None) => "no file".to_owned(),
             };
-            let hint = self.files_hint();
+            let hint = if self.errand { listing.offers() } else { "type /files to see what there is".into() };
             return self.mistake(format!("there is {what} in {place}"), hint);
         };
         if found.state == FileState::Gone {
@@ -167,15 +174,6 @@ impl Session {
         }
     }
 
-    /// How to see what files there are.
-    fn files_hint(&self) -> &'static str {
-        if self.errand {
-            "/files shows what there is: natter HOST"
-        } else {
-            "type /files to see what there is"
-        }
-    }
-
     /// Names of the files that were listed last, for completion.
     pub(super) fn shelf_names(&self) -> impl Iterator<Item = &str> {
         self.shelf.rows.iter().map(|(_, name)| name.as_str())
@@ -189,6 +187,23 @@ impl Listing {
             Purpose::Show { .. } => "/files".to_owned(),
             Purpose::Get { .. } => "/get".to_owned(),
             Purpose::Look { .. } => "/look".to_owned(),
+        }
+    }
+
+    /// What there is instead, for somebody who has no commands: the newest.
+    fn offers(&self) -> String {
+        let mut names: Vec<&str> = Vec::new();
+        for file in self.so_far.iter().filter(|file| file.state != FileState::Gone) {
+            if !names.contains(&file.name.as_str()) {
+                names.push(&file.name);
+            }
+        }
+        let quoted: Vec<_> = names.iter().take(OFFERED).map(|name| format!("'{name}'")).collect();
+        let more = names.len().saturating_sub(OFFERED);
+        match (quoted.join(", "), more) {
+            (none, _) if none.is_empty() => "no file is kept there; check the room: -r ROOM".to_owned(),
+            (some, 0) => format!("there is {some}"),
+            (some, more) => format!("there is {some}, and {more} more"),
         }
     }
 

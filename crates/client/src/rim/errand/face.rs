@@ -9,8 +9,10 @@ use serde_json::json;
 use std::io::{self, Write};
 
 /// What to say.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Report {
+    /// The server and the options that go there, for hints that name a command.
+    pub(super) visit: String,
     /// What was done, as JSON.
     pub(super) json: bool,
     /// Nothing but failures on stderr.
@@ -30,9 +32,10 @@ pub(super) struct Outcome {
 
 /// Writes events until they end. Runs in a thread of its own.
 /// The result says whether stdout took all.
-pub(super) fn write(mut face: Face, report: Report, screen: bool) -> (Outcome, io::Result<()>) {
+pub(super) fn write(mut face: Face, report: &Report, screen: bool) -> (Outcome, io::Result<()>) {
     let mut written = Ok(());
-    let mut renderer = Renderer::for_errands(Look { color: false, screen, bell: false }, Zone::Local);
+    let mut renderer =
+        Renderer::for_errands(Look { color: false, screen, bell: false }, Zone::Local, report.visit.clone());
     let (mut outcome, mut shown, mut bar) = (Outcome::default(), 0, false);
     while let Some(event) = face.events.blocking_recv() {
         note(&event, &mut outcome);
@@ -73,7 +76,7 @@ fn is_progress(event: &Event) -> bool {
     matches!(event, Event::Transfer(Transfer { step, .. }) if step.is_progress())
 }
 
-fn is_told(event: &Event, report: Report) -> bool {
+fn is_told(event: &Event, report: &Report) -> bool {
     match event {
         event if Renderer::channel(event) == Channel::Failures => true,
         _ if report.quiet => false,
@@ -89,7 +92,7 @@ fn is_told(event: &Event, report: Report) -> bool {
 }
 
 /// What was done, for stdout.
-fn data(event: &Event, report: Report) -> Option<String> {
+fn data(event: &Event, report: &Report) -> Option<String> {
     match event {
         Event::Said(Said { kind: EntryKind::File, mine: true, file: Some(file), place, seq, .. })
             if report.json =>
