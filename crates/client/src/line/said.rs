@@ -37,7 +37,9 @@ impl Renderer {
         // A file that was offered answers its offer, which need not be told.
         let answers =
             !is_change(said.kind) && said.kind != EntryKind::File && said.revision != Revision::Deleted;
-        if let Some(quote) = said.reply.as_ref().filter(|_| answers) {
+        // A reaction to what is not remembered names its number itself.
+        let known = |quote: &&Quote| said.kind != EntryKind::Reaction || quote.said.is_some();
+        if let Some(quote) = said.reply.as_ref().filter(|_| answers).filter(known) {
             out.push(format!("{head}{}", self.look.faint(&quoted(quote))));
         }
         let live = number == Number::Hidden;

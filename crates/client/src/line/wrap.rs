@@ -5,9 +5,10 @@ use super::width::{grapheme_width, graphemes};
 /// Where the rows after the first begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Hang {
-    /// Below the text behind the column of the times.
+    /// Below the text behind the column of the times, or a little behind what begins further right.
     Text,
-    /// Below the second column of a table: behind the first gap of two or more blanks.
+    /// Below the second column of a table: behind the first gap of two or more blanks. Where little is left for that
+    /// column, it goes below the first one.
     Table,
 }
 
@@ -18,12 +19,21 @@ struct Piece<'a> {
     blank: bool,
 }
 
+/// How much deeper a row begins than the indented one that it goes on from.
+const DEEPER: usize = 2;
+
 /// The line as rows of at most `columns` columns. Colours go on from row to row.
 pub fn wrap(line: &str, columns: usize, hang: Hang) -> Vec<String> {
     let pieces: Vec<_> = pieces(line).collect();
     let total: usize = pieces.iter().map(|piece| piece.width).sum();
     if columns == 0 || total <= columns {
         return vec![line.to_owned()];
+    }
+    if hang == Hang::Table
+        && let Some((first, second)) = columns_of(line).filter(|(first, _)| first.0 * 2 > columns)
+    {
+        let below = format!("{}{second}", " ".repeat(lead(first.1) + DEEPER));
+        return [first.1, &below].iter().flat_map(|part| wrap(part, columns, Hang::Text)).collect();
     }
     let prefix = prefix(&pieces, columns, hang);
     let mut rows = Rows { columns, prefix, rows: Vec::new(), row: String::new(), at: 0, bare: true };
@@ -101,9 +111,10 @@ fn prefix(pieces: &[Piece<'_>], columns: usize, hang: Hang) -> (String, usize) {
     let plain: String =
         pieces.iter().filter(|piece| !piece.text.starts_with('\x1b')).map(|piece| piece.text).collect();
     let text = super::style::BLANK.len();
-    let wanted = match hang {
-        Hang::Text => text,
-        Hang::Table => second_column(&plain).unwrap_or(text),
+    let wanted = match (hang, lead(&plain)) {
+        (Hang::Table, _) => columns_of(&plain).map_or(text, |((column, _), _)| column),
+        (Hang::Text, lead) if lead > text => lead + DEEPER,
+        (Hang::Text, _) => text,
     };
     // Where little is left, the rows need it for themselves.
     let indent = [wanted, text].into_iter().find(|indent| indent * 2 <= columns).unwrap_or(0);
@@ -114,11 +125,18 @@ fn prefix(pieces: &[Piece<'_>], columns: usize, hang: Hang) -> (String, usize) {
     }
 }
 
-fn second_column(plain: &str) -> Option<usize> {
-    let text = plain.trim_start_matches(' ');
-    let gap = text.find("  ")?;
-    let column = text[gap..].find(|c| c != ' ')? + gap + (plain.len() - text.len());
-    plain.is_char_boundary(column).then(|| super::width::width(&plain[..column]))
+/// Blanks that a line begins with.
+fn lead(line: &str) -> usize {
+    line.len() - line.trim_start_matches(' ').len()
+}
+
+/// Where the second column of a table's row begins, what is in front of it, and what is in it.
+fn columns_of(line: &str) -> Option<((usize, &str), &str)> {
+    let lead = lead(line);
+    let gap = line[lead..].find("  ")? + lead;
+    let (first, second) = (&line[..gap], line[gap..].trim_start_matches(' '));
+    let column = super::width::width(&line[..line.len() - second.len()]);
+    (!second.is_empty()).then_some(((column, first), second))
 }
 
 #[cfg(test)]
@@ -135,6 +153,7 @@ mod tests {
         check("short", 20, &["short"]);
         check("12:00 bob: one two three four", 20, &["12:00 bob: one two", "      three four"]);
         check("      │ one two three four", 20, &["      │ one two", "      │ three four"]);
+        check("         #dev: what is indented", 26, &["         #dev: what is", "           indented"]);
         check("12:00 bob: exactly20", 20, &["12:00 bob: exactly20"]);
         check("12:00 bob: exactly20 more", 20, &["12:00 bob: exactly20", "      more"]);
     }
@@ -161,7 +180,7 @@ mod tests {
     #[test]
     fn a_table_goes_on_in_its_second_column() {
         let rows = wrap("      /join ROOM  go to a room, and be in it", 30, Hang::Table);
-        assert_eq!(rows, ["      /join ROOM  go to a", "      room, and be in it"]);
+        assert_eq!(rows, ["      /join ROOM", "        go to a room, and be", "          in it"]);
         let rows = wrap("      /join ROOM  go to a room, and be in it", 40, Hang::Table);
         assert_eq!(rows, ["      /join ROOM  go to a room, and be", "                  in it"]);
     }
