@@ -21,14 +21,15 @@ impl Session {
             return;
         };
         let place = room.place();
+        let own = entry.device.is_some() && entry.device == self.device && entry.counter.is_some();
         match room.cursor.handle_entry(entry.seq) {
             Step::Double => {
                 self.resume.handle_double();
                 return;
             }
-            Step::Next => self.resume.handle_entry(id, entry.seq, 0),
+            Step::Next => self.resume.handle_entry(id, entry.seq, 0, own),
             Step::Gap(missing) => {
-                self.resume.handle_entry(id, entry.seq, missing);
+                self.resume.handle_entry(id, entry.seq, missing, own);
                 self.tell(Event::Gap { place: place.clone(), missing });
             }
         }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 /// How a connection caught up.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Tally {
-    /// Entries that came after the fact.
+    /// Entries that came after the fact, but for those of this device.
     pub missed: u64,
     /// Entries that the server left out without saying so.
     pub lost: u64,
@@ -52,14 +52,15 @@ impl Resume {
         self.behind.remove(&room);
     }
 
-    /// An entry came that was not a double; `gap` entries in front of it did not.
-    pub(crate) fn handle_entry(&mut self, room: RoomId, seq: Seq, gap: u64) {
+    /// An entry came that was not a double; `gap` entries in front of it did not. Whoever said it here, `own`, has missed
+    /// nothing.
+    pub(crate) fn handle_entry(&mut self, room: RoomId, seq: Seq, gap: u64, own: bool) {
         if !self.active {
             return;
         }
         self.tally.lost += gap;
         if let Some(newest) = self.behind.get(&room).copied() {
-            self.tally.missed += u64::from(seq <= newest);
+            self.tally.missed += u64::from(seq <= newest && !own);
             if seq >= newest {
                 self.behind.remove(&room);
             }
@@ -104,10 +105,11 @@ mod tests {
         resume.handle_opened(a, Some(seq(3)));
         assert_eq!(resume.close(), None);
         resume.handle_opened(b, None);
-        resume.handle_entry(a, seq(2), 0);
+        resume.handle_entry(a, seq(1), 0, true);
+        resume.handle_entry(a, seq(2), 0, false);
         resume.handle_double();
         assert_eq!(resume.close(), None);
-        resume.handle_entry(a, seq(3), 0);
+        resume.handle_entry(a, seq(3), 0, false);
         assert_eq!(resume.close(), Some(Some(Tally { missed: 2, lost: 0, doubled: 1 })));
         assert_eq!(resume.close(), None);
     }
@@ -118,7 +120,7 @@ mod tests {
         resume.begin();
         resume.handle_opening(true);
         resume.handle_opened(RoomId::FIRST, Some(seq(9)));
-        resume.handle_entry(RoomId::FIRST, seq(9), 4);
+        resume.handle_entry(RoomId::FIRST, seq(9), 4, false);
         assert_eq!(resume.close(), Some(Some(Tally { missed: 1, lost: 4, doubled: 0 })));
     }
 }
