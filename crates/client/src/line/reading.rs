@@ -10,6 +10,9 @@ use protocol::entry::EntryKind;
 use protocol::id::Seq;
 use protocol::search_terms::Words;
 
+/// What stands below what was remembered.
+const OFFLINE: &str = "not connected: only what came since natter began is shown";
+
 impl Renderer {
     /// The lines of an event about what was said before.
     pub(super) fn reading(&mut self, event: &Event) -> Vec<String> {
@@ -18,9 +21,9 @@ impl Renderer {
                 entries.iter().flat_map(|said| self.said(said, Number::Hidden)).collect()
             }
             Event::History { place, entries, rest } => self.history(place, entries, *rest),
-            Event::Around { place, seq, entries } => self.around(place, *seq, entries),
+            Event::Around { place, seq, entries, offline } => self.around(place, *seq, entries, *offline),
             Event::Found { place, words, first, hits, more, offline } => {
-                let found = self.found(place.as_ref(), words, *first, hits, *more, *offline);
+                let found = self.found(place.as_ref(), words, *first, hits, *more);
                 let text = "not connected: only what came since natter began was looked through";
                 offline.then(|| self.info(text)).into_iter().chain(found).collect()
             }
@@ -50,14 +53,15 @@ impl Renderer {
                 format!("the history begins here, with #{first}: what was said before is no longer kept")
             }
             Rest::Begins(_) => "the history begins here".to_owned(),
+            Rest::Offline => OFFLINE.to_owned(),
         }));
         out
     }
 
-    fn around(&mut self, place: &Place, line: Seq, entries: &[Said]) -> Vec<String> {
+    fn around(&mut self, place: &Place, line: Seq, entries: &[Said], offline: bool) -> Vec<String> {
         let title = format!("around #{line} in {}:", safe(&place.to_string()));
         let mut out = self.part(&title, entries, Some(line));
-        out.push(self.info("/history goes further back from here"));
+        out.push(self.info(if offline { OFFLINE } else { "/history goes further back from here" }));
         out
     }
 
@@ -82,7 +86,6 @@ impl Renderer {
         first: usize,
         hits: &[Said],
         more: bool,
-        offline: bool,
     ) -> Vec<String> {
         let at = place.map_or_else(|| "all rooms".to_owned(), |place| safe(&place.to_string()));
         let words = safe(words);
@@ -99,8 +102,7 @@ impl Renderer {
         let lines = hits.iter().enumerate().rev();
         out.extend(lines.map(|(at, said)| self.hit(first + at, said, &wanted, place.is_none())));
         let rest = if more { "/search again shows older ones" } else { "that is all" };
-        let jump = if offline { "" } else { "; /jump N shows what was said around a result" };
-        out.push(self.info(&format!("{rest}{jump}")));
+        out.push(self.info(&format!("{rest}; /jump N shows what was said around a result")));
         out
     }
 
@@ -122,6 +124,7 @@ impl Renderer {
 fn nothing(place: &str, rest: Rest) -> String {
     match rest {
         Rest::Now | Rest::Newer => format!("nothing was said in {place} in that time"),
+        Rest::Offline => format!("not connected: nothing came of {place} since natter began"),
         Rest::Older | Rest::Begins(_) => format!("nothing older is kept of {place}"),
     }
 }

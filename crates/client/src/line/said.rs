@@ -74,6 +74,8 @@ impl Renderer {
                     let what = if file.shape == Shape::Folder { "the folder " } else { "" };
                     format!("* {name} sends {what}'{}' ({})", safe(&file.name), human_size(file.size))
                 }
+                // Of what is only remembered the name is known.
+                None if !said.text.is_empty() => format!("* {name} sends '{}'", safe(&said.text)),
                 None => format!("* {name} sends a file that this version of natter can't read"),
             },
             EntryKind::System => format!("-- {body}"),

@@ -76,6 +76,7 @@ fn entries() -> Vec<Said> {
         (EntryKind::Reaction, "+1"),
         (EntryKind::FileOffer, "cat.jpg"),
         (EntryKind::File, "cat.jpg"),
+        (EntryKind::File, ""),
         (EntryKind::System, "the disk is nearly full"),
         (EntryKind::Opaque, "\u{0}\u{1}"),
         (EntryKind::Other(200), "?"),
@@ -358,7 +359,10 @@ fn readings() -> Vec<Event> {
         other => other,
     };
     vec![
-        Event::Around { place: dev(), seq: seq(13), entries },
+        Event::Around { place: dev(), seq: seq(13), entries: entries.clone(), offline: false },
+        Event::Around { place: dev(), seq: seq(13), entries: entries.clone(), offline: true },
+        Event::History { place: dev(), entries: entries.clone(), rest: Rest::Offline },
+        Event::History { place: dev(), entries: Vec::new(), rest: Rest::Offline },
         found(None, 1, &hits, true),
         found(Some(lobby()), 9, &hits[..2], false),
         found(Some(lobby()), 1, &[], false),

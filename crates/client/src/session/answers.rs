@@ -75,7 +75,7 @@ impl Session {
                 self.handle_whois(name, why, person, rooms, seen, agent);
             }
             (Asked::Files(listing), Reply::Files { files }) => self.handle_files(listing, files, more),
-            (Asked::Nick, Reply::Named { name }) => self.handle_named(name),
+            (Asked::Nick { .. }, Reply::Named { name }) => self.handle_named(name),
             (Asked::Away { on, text }, Reply::Done) => self.tell(Event::Away { on, text }),
             (Asked::Fetched { id }, _) => self.handle_fetched(id),
             // The topic comes as an entry, a closed room as `Rooms`.

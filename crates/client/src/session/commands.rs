@@ -95,7 +95,9 @@ impl Session {
             }
             Command::Topic(text) => self.topic(here, text),
             Command::Who(room) => self.who(room.as_ref()),
-            Command::Whois(name) if self.is_online() => self.whois(name.as_str().to_owned(), Why::Show),
+            Command::Whois(name) if self.is_online("/whois") => {
+                self.whois(name.as_str().to_owned(), Why::Show);
+            }
             Command::Whois(_) => {}
             Command::List => self.list(),
             Command::History(span) => self.history(here, span, now),
@@ -147,10 +149,11 @@ impl Session {
         }
     }
 
-    /// Whether a question can be asked now; tells if not.
-    pub(super) fn is_online(&mut self) -> bool {
+    /// Whether what a command asks can be asked now; tells if not.
+    pub(super) fn is_online(&mut self, command: &str) -> bool {
         if self.phase != Phase::Up {
-            self.mistake("not connected", "this works again when the connection is back");
+            let text = format!("not connected: {command} needs the server");
+            self.mistake(text, "it works again when the connection is back");
         }
         self.phase == Phase::Up
     }
@@ -173,7 +176,7 @@ impl Session {
             return self
                 .mistake(format!("you are not in {place}"), "type /list for the rooms that there are");
         };
-        if self.is_online() {
+        if self.is_online("/part") {
             self.ask(Asked::Part { room }, |req| ClientMsg::Part { req, room });
         }
     }
@@ -225,7 +228,12 @@ impl Session {
     }
 
     fn state(&mut self, asked: Asked, change: StateChange) {
-        if self.is_online() {
+        let command = match &asked {
+            Asked::Nick { .. } => "/nick",
+            Asked::Away { on: true, .. } => "/away",
+            _ => "/back",
+        };
+        if self.is_online(command) {
             self.ask(asked, |req| ClientMsg::State { req, change });
         }
     }
@@ -237,7 +245,8 @@ impl Session {
         {
             return self.mistake(error.sentence(name.as_str()), NAME_HINT);
         }
-        self.state(Asked::Nick, StateChange::Name { name: name.as_str().to_owned() });
+        let name = name.as_str().to_owned();
+        self.state(Asked::Nick { name: name.clone() }, StateChange::Name { name });
     }
 
     fn away(&mut self, text: String) {
@@ -259,7 +268,7 @@ impl Session {
         if text.len() > MAX_TOPIC {
             return self.mistake("that topic is too long", format!("say it in {MAX_TOPIC} bytes"));
         }
-        if self.is_online() {
+        if self.is_online("/topic") {
             self.ask(Asked::Topic, |req| ClientMsg::Do { req, room, action: Action::Topic { text } });
         }
     }
@@ -269,7 +278,7 @@ impl Session {
         let Some(room) = self.room_at(&place) else {
             return match place {
                 // Nothing was said there yet, so there is no room of two whose members could be asked for.
-                Place::Person(name) if self.is_online() => self.whois(name, Why::Show),
+                Place::Person(name) if self.is_online("/who") => self.whois(name, Why::Show),
                 Place::Person(_) => {}
                 Place::Room(name) => {
                     self.mistake(format!("you are not in #{name}"), format!("type /join {name} first"));
@@ -297,7 +306,7 @@ impl Session {
     }
 
     fn list(&mut self) {
-        if self.is_online() {
+        if self.is_online("/list") {
             let question = Question::Rooms { after: String::new() };
             self.ask(Asked::Rooms { so_far: Vec::new() }, |req| ClientMsg::Ask { req, question });
         }

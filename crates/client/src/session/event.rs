@@ -70,8 +70,8 @@ pub enum Event {
     /// The answer to `/search`, newest first; `first` is the number of the first. `place` is `None` for all rooms.
     /// Without a connection it is of what came since the program began.
     Found { place: Option<Place>, words: String, first: usize, hits: Vec<Said>, more: bool, offline: bool },
-    /// The answer to `/jump`.
-    Around { place: Place, seq: Seq, entries: Vec<Said> },
+    /// The answer to `/jump`. Without a connection it is of what came since the program began.
+    Around { place: Place, seq: Seq, entries: Vec<Said>, offline: bool },
     /// The answer to `/who`. Without a connection they are those who were there when it broke.
     People { place: Place, people: Vec<RosterItem>, offline: bool },
     /// The answer to `/list`.
@@ -249,6 +249,8 @@ pub enum Rest {
     Now,
     /// Nothing older is kept. It begins at this entry, if there is any.
     Begins(Option<Seq>),
+    /// There is no connection: it is the last of what came since the program began.
+    Offline,
 }
 
 /// A room that may be joined, and how far I have read it.

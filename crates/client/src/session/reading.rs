@@ -1,9 +1,10 @@
 //! Reading what was said before: `/history` and how it goes on, and the lines around one.
 
-use super::Session;
-use super::event::{Event, Rest};
+use super::event::{Event, Rest, Said};
 use super::place::Place;
+use super::recent::Line;
 use super::requests::Asked;
+use super::{Phase, Session};
 use crate::clock::{Now, since};
 use protocol::command::HistorySpan;
 use protocol::id::{Millis, RoomId, Seq};
@@ -42,8 +43,8 @@ impl Session {
         let Some(room) = self.room_at(&here) else {
             return self.mistake(format!("nothing was said in {here} yet"), "say something");
         };
-        if !self.is_online() {
-            return;
+        if self.phase != Phase::Up {
+            return self.history_from_memory(here, room, span, now);
         }
         let last = self.reading.take().filter(|reading| reading.place.is(&here));
         let (range, wanted) = match (span, last) {
@@ -52,9 +53,7 @@ impl Session {
             }
             (None, Some(Reading { first, .. })) => (Range::Before { seq: first }, self.last_count),
             (Some(HistorySpan::Ms(ms)), _) => {
-                let (told, at) = self.server_time;
-                let server_now = told.0 + since(now.steady, at);
-                (Range::SinceTime { time: Millis(server_now.saturating_sub(ms)) }, MAX_FETCH)
+                (Range::SinceTime { time: self.server_time_before(ms, now) }, MAX_FETCH)
             }
             (Some(HistorySpan::Count(count)), _) => {
                 self.last_count = count;
@@ -65,6 +64,33 @@ impl Session {
         let back = matches!(range, Range::Latest | Range::Before { .. });
         let gather = Gather { place: here, room, back, wanted, found: Vec::new() };
         self.fetch(gather, range, wanted);
+    }
+
+    /// The time that it was at the server so many ms ago.
+    fn server_time_before(&self, ms: u64, now: Now) -> Millis {
+        let (told, at) = self.server_time;
+        Millis((told.0 + since(now.steady, at)).saturating_sub(ms))
+    }
+
+    /// `/history` without a connection: the newest lines that came since the program began.
+    fn history_from_memory(&mut self, place: Place, room: RoomId, span: Option<HistorySpan>, now: Now) {
+        let (count, since) = match span {
+            Some(HistorySpan::Count(count)) => (count, Millis(0)),
+            Some(HistorySpan::Ms(ms)) => (MAX_FETCH, self.server_time_before(ms, now)),
+            None => (self.last_count, Millis(0)),
+        };
+        let known = self.rooms.find(room);
+        let lines = known.into_iter().flat_map(|room| room.recent.latest(usize::from(count), since));
+        let lines: Vec<_> = lines.cloned().collect();
+        let entries = self.said_from_memory(&place, &lines);
+        self.tell(Event::History { place, entries, rest: Rest::Offline });
+    }
+
+    /// Remembered lines, without those of hidden people.
+    fn said_from_memory(&mut self, place: &Place, lines: &[Line]) -> Vec<Said> {
+        let hides = |line: &&Line| !self.ignored.hides(Some(line.person), &line.quoted.name);
+        let shown: Vec<_> = lines.iter().filter(hides).collect();
+        shown.into_iter().map(|line| self.remembered(place, line)).collect()
     }
 
     fn fetch(&mut self, gather: Gather, range: Range, limit: u16) {
@@ -110,15 +136,24 @@ impl Session {
 
     /// Shows what was said around this line.
     pub(super) fn look_around(&mut self, room: RoomId, line: Seq) {
-        if self.is_online() {
-            let range = Range::Around { seq: line };
-            self.ask(Asked::Around { room, line }, |req| ClientMsg::Fetch {
-                req,
-                room,
-                range,
-                limit: AROUND,
-            });
+        if self.phase != Phase::Up {
+            return self.look_around_in_memory(room, line);
         }
+        let range = Range::Around { seq: line };
+        self.ask(Asked::Around { room, line }, |req| ClientMsg::Fetch { req, room, range, limit: AROUND });
+    }
+
+    /// Without a connection: what came around this line since the program began.
+    fn look_around_in_memory(&mut self, room: RoomId, line: Seq) {
+        let known = self.rooms.find(room);
+        let lines = known.into_iter().flat_map(|room| room.recent.around(line, usize::from(AROUND)));
+        let lines: Vec<_> = lines.cloned().collect();
+        let Some(place) = known.map(|room| room.place()).filter(|_| !lines.is_empty()) else {
+            let text = format!("not connected: line #{line} is not among what came since natter began");
+            return self.mistake(text, "it works again when the connection is back");
+        };
+        let entries = self.said_from_memory(&place, &lines);
+        self.tell(Event::Around { place, seq: line, entries, offline: true });
     }
 
     pub(super) fn handle_around(&mut self, room: RoomId, line: Seq, found: &[Found]) {
@@ -135,6 +170,6 @@ impl Session {
             newer_than: None,
         });
         let entries = self.shown(found);
-        self.tell(Event::Around { place, seq: line, entries });
+        self.tell(Event::Around { place, seq: line, entries, offline: false });
     }
 }

@@ -3,7 +3,7 @@
 
 use super::event::Quoted;
 use protocol::entry::{Entry, EntryKind, Revision};
-use protocol::id::{PersonId, Seq};
+use protocol::id::{Millis, PersonId, Seq};
 use protocol::search_terms::Words;
 use std::collections::VecDeque;
 
@@ -104,6 +104,19 @@ impl Recent {
         {
             self.bytes -= std::mem::take(&mut line.text).len();
         }
+    }
+
+    /// The lines around the one with this number, oldest first; none if that one is not remembered.
+    pub(crate) fn around(&self, seq: Seq, count: usize) -> impl Iterator<Item = &Line> {
+        let at = self.lines.iter().position(|line| line.seq == seq);
+        let first = at.unwrap_or(self.lines.len()).saturating_sub(count / 2);
+        self.lines.iter().skip(first).take(if at.is_some() { count } else { 0 })
+    }
+
+    /// The newest lines since this time, oldest first.
+    pub(crate) fn latest(&self, count: usize, since: Millis) -> impl Iterator<Item = &Line> {
+        let first = self.lines.len().saturating_sub(count);
+        self.lines.iter().skip(first).filter(move |line| line.quoted.time >= since)
     }
 
     /// The lines with all of these words, oldest first.

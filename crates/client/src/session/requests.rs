@@ -55,7 +55,9 @@ pub(crate) enum Asked {
         why: Why,
     },
     Topic,
-    Nick,
+    Nick {
+        name: String,
+    },
     Away {
         on: bool,
         text: String,
@@ -98,7 +100,7 @@ impl Asked {
             Self::Whois { name, why: Why::Show } => format!("/whois {name}"),
             Self::Whois { name, why: Why::Query } => format!("/query {name}"),
             Self::Topic => "/topic".into(),
-            Self::Nick => "/nick".into(),
+            Self::Nick { name } => format!("/nick {name}"),
             Self::Away { on: true, .. } => "/away".into(),
             Self::Away { on: false, .. } => "/back".into(),
         })

@@ -87,8 +87,8 @@ impl Session {
         self.tell_hits(&places, hits, true);
     }
 
-    /// A line as it was remembered.
-    fn remembered(&self, place: &Place, line: &Line) -> Said {
+    /// A line as it was remembered: of an old one only the beginning is.
+    pub(super) fn remembered(&self, place: &Place, line: &Line) -> Said {
         let mine = Some(line.person) == self.me;
         Said {
             place: place.clone(),
@@ -102,7 +102,7 @@ impl Session {
             kind: line.quoted.kind,
             revision: line.revision,
             reply: None,
-            text: line.text.clone(),
+            text: if line.text.is_empty() { line.quoted.text.clone() } else { line.text.clone() },
             file: None,
         }
     }

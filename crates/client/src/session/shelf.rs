@@ -84,8 +84,9 @@ impl Session {
             };
             return self.mistake(format!("there are no files of {place} to be seen"), hint);
         };
-        if self.is_online() {
-            self.ask_files(Listing { place, room, purpose, so_far: Vec::new() });
+        let listing = Listing { place, room, purpose, so_far: Vec::new() };
+        if self.is_online(&listing.command()) {
+            self.ask_files(listing);
         }
     }
 

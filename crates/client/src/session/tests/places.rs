@@ -2,7 +2,7 @@
 
 use super::scripted::{LOBBY, Scripted, entry, info, seq};
 use crate::session::Place;
-use crate::session::event::Event;
+use crate::session::event::{Event, Rest};
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{Millis, PersonId, Req, RoomId};
 use protocol::message::{ClientMsg, Presence, Question, RoomsChange, RosterItem, ServerMsg};
@@ -150,6 +150,43 @@ fn a_search_without_a_connection_sees_edits_and_deletes_and_goes_on() {
     assert_eq!(hits, expected);
     client.line("/search tea");
     assert_eq!(found(&mut client).expect("an answer").0, ["tea"]);
+}
+
+/// The lines of the last part that was shown, and whether it says that there is no connection.
+fn part(client: &mut Scripted) -> Option<(Vec<String>, bool)> {
+    client.events().into_iter().find_map(|event| {
+        let (entries, offline) = match event {
+            Event::Around { entries, offline, .. } => (entries, offline),
+            Event::History { entries, rest, .. } => (entries, rest == Rest::Offline),
+            _ => return None,
+        };
+        Some((entries.into_iter().map(|said| said.text).collect(), offline))
+    })
+}
+
+#[test]
+fn without_a_connection_a_jump_and_a_history_show_what_came() {
+    let mut client = Scripted::ready();
+    client.entries(LOBBY, 1..=30);
+    client.events();
+    client.disconnect();
+    let lines = |numbers: std::ops::RangeInclusive<u64>| {
+        Some((numbers.map(|n| format!("line {n}")).collect::<Vec<_>>(), true))
+    };
+    client.line("/search 12");
+    client.line("/jump 1");
+    assert_eq!(part(&mut client), lines(7..=17));
+    client.line("/jump #29");
+    assert_eq!(part(&mut client), lines(24..=30));
+    client.line("/history 3");
+    assert_eq!(part(&mut client), lines(28..=30));
+    client.line("/ignore eve");
+    client.line("/history");
+    assert_eq!(part(&mut client), Some((vec![], true)), "a hidden person is hidden here as well");
+    assert_eq!(client.session.mistakes(), 0);
+    client.line("/jump #31");
+    let events = client.events();
+    assert!(matches!(&events[..], [Event::Mistake { text, .. }] if text.contains("#31")), "{events:?}");
 }
 
 #[test]
