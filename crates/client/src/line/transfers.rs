@@ -111,7 +111,9 @@ impl Renderer {
         let name = safe(&transfer.name);
         match &transfer.step {
             TransferStep::LeftOut { count } => {
-                let text = format!("not sent from '{name}': links, devices and pipes ({count})");
+                let text = format!(
+                    "not sent from '{name}': links, devices, pipes, unreadable system files ({count})"
+                );
                 vec![self.info(&text)]
             }
             TransferStep::Resumed { at } => {

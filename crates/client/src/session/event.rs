@@ -324,7 +324,7 @@ pub enum TransferStep {
     Hashing(Pace),
     /// This is in the folder that is offered; all of it is to be shown, or only the beginning.
     Listed { index: Arc<Index>, all: bool },
-    /// So many links, devices and pipes in the folder are not sent.
+    /// So many links, devices, pipes and unreadable files of the system in the folder are not sent.
     LeftOut { count: usize },
     /// It is here, and is written to the files of the folder for a while.
     Unpacking(Pace),

@@ -142,7 +142,7 @@ pub enum Step {
     Waiting,
     /// This is in the folder, or it can't be read for this reason; it is not begun by that.
     Listed(Result<Arc<Index>, Failure>),
-    /// Links, devices and pipes in the folder are not sent.
+    /// Links, devices, pipes and unreadable files of the system in the folder are not sent.
     LeftOut(usize),
     /// Something was added to it while it was sent: what it had when it was opened is sent.
     Grew,

@@ -4,6 +4,7 @@ use super::tree::Tree;
 use super::walk::Walk;
 use super::{Failure, Opened, Shape, posted_name};
 use protocol::id::TransferId;
+use protocol::size::human_size;
 use rustix::fs::OFlags;
 use std::cmp::Ordering;
 use std::fs::{File, OpenOptions, metadata};
@@ -13,10 +14,10 @@ use std::path::{Path, PathBuf, absolute};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The largest size that says nothing, in bytes: files of /proc say 0, those of /sys a page.
-const UNTOLD: u64 = 4_096;
+pub(super) const UNTOLD: u64 = 4_096;
 
-/// Bytes that a file may have which says less: it is held in memory.
-const MAX_UNTOLD: usize = 64 * 1024 * 1024;
+/// Bytes that a file, or all files of a folder, may have which say less: they are held in memory.
+pub(super) const MAX_UNTOLD: usize = 64 * 1024 * 1024;
 
 /// A file or a folder that is open for reading, and what it was when it was opened.
 #[derive(Debug)]
@@ -126,7 +127,7 @@ impl Source {
         let now = file.metadata().map_err(|error| unreadable(&error))?;
         let path = absolute(path).unwrap_or_else(|_| path.to_owned());
         let (size, modified) = (now.len(), now.modified().ok());
-        let (size, content) = match read_if_untold(&file, size)? {
+        let (size, content) = match read_if_untold(&file, size, MAX_UNTOLD)? {
             Some(bytes) => (bytes.len() as u64, Content::Read { bytes, at: 0 }),
             None => (size, Content::File { file, modified }),
         };
@@ -164,7 +165,7 @@ impl Source {
         }
     }
 
-    /// Links, devices and pipes of a folder: they are not sent.
+    /// Links, devices, pipes and unreadable files of the system in a folder: they are not sent.
     pub fn left_out(&self) -> usize {
         match &self.content {
             Content::File { .. } | Content::Read { .. } => 0,
@@ -246,8 +247,9 @@ impl Source {
     }
 }
 
-/// All that is in a file whose size is not what it says; `None` for every other one. Only small sizes are wrong.
-fn read_if_untold(file: &File, size: u64) -> Result<Option<Vec<u8>>, Failure> {
+/// All that is in a file whose size is not what it says, at most so many bytes; `None` for every other one. Only small
+/// sizes are wrong.
+pub(super) fn read_if_untold(file: &File, size: u64, most: usize) -> Result<Option<Vec<u8>>, Failure> {
     if size > UNTOLD {
         return Ok(None);
     }
@@ -259,15 +261,15 @@ fn read_if_untold(file: &File, size: u64) -> Result<Option<Vec<u8>>, Failure> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(unreadable(&error)),
         }
-        if bytes.len() > MAX_UNTOLD {
-            let most = MAX_UNTOLD >> 20;
-            return Err(Failure::Unreadable(format!("it says {size} bytes, and has more than {most} MiB")));
+        if bytes.len() > most {
+            let most = human_size(most as u64);
+            return Err(Failure::Unreadable(format!("it says {size} bytes, and has more than {most}")));
         }
     }
     Ok((bytes.len() as u64 != size).then_some(bytes))
 }
 
-fn copy_from(bytes: &[u8], at: usize, buffer: &mut [u8]) -> usize {
+pub(super) fn copy_from(bytes: &[u8], at: usize, buffer: &mut [u8]) -> usize {
     let rest = bytes.get(at..).unwrap_or_default();
     let len = rest.len().min(buffer.len());
     buffer[..len].copy_from_slice(&rest[..len]);

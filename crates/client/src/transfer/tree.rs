@@ -1,7 +1,7 @@
 //! A folder that is to be sent: what is in it, and its bytes as one content, read from where they lie.
 
 use super::Failure;
-use super::source::plain_words;
+use super::source::{copy_from, plain_words};
 use super::walk::{Mark, Walk};
 use bytes::Bytes;
 use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
@@ -20,6 +20,8 @@ pub(super) struct Tree {
     front: Bytes,
     /// What each file of the index was.
     marks: BTreeMap<String, Mark>,
+    /// What those files have whose size does not tell it, as when they were looked at.
+    held: BTreeMap<String, Vec<u8>>,
     left_out: usize,
     /// The file that was read last, by its place in the index.
     open: Option<(usize, std::fs::File)>,
@@ -31,10 +33,10 @@ impl Tree {
     /// # Errors
     /// [`Failure`] if it can't be sent.
     pub(super) fn of(walk: Walk) -> Result<Self, Failure> {
-        let Walk { dir, items, marks, left_out, .. } = walk;
+        let Walk { dir, items, marks, held, left_out, .. } = walk;
         let index = Index::new(items).map_err(|error| Failure::BadFolder(error.to_string()))?;
         let front = index.encode();
-        Ok(Self { dir, index, front, marks, left_out, open: None })
+        Ok(Self { dir, index, front, marks, held, left_out, open: None })
     }
 
     /// Bytes of the content.
@@ -42,7 +44,7 @@ impl Tree {
         self.index.size()
     }
 
-    /// Links, devices and pipes in it, which are not sent.
+    /// Links, devices, pipes and unreadable files of the system in it, which are not sent.
     pub(super) fn left_out(&self) -> usize {
         self.left_out
     }
@@ -56,6 +58,9 @@ impl Tree {
             for number in [device, inode, size, s.cast_unsigned(), ns.cast_unsigned()] {
                 hasher.update(&number.to_be_bytes());
             }
+        }
+        for (path, bytes) in &self.held {
+            hasher.update(path.as_bytes()).update(blake3::hash(bytes).as_bytes());
         }
         let hash = hasher.finalize();
         u64::from_be_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
@@ -85,6 +90,10 @@ impl Tree {
     fn read_file(&mut self, at: u64, buffer: &mut [u8]) -> Result<usize, Failure> {
         let place = self.index.place(at).ok_or(Failure::Changed)?;
         let len = usize::try_from(place.len).unwrap_or(usize::MAX).min(buffer.len());
+        if let Some(bytes) = self.held.get(&self.index.items()[place.item].path) {
+            let from = usize::try_from(place.offset).unwrap_or(usize::MAX);
+            return Ok(copy_from(bytes, from, &mut buffer[..len]));
+        }
         let file = match self.open.take() {
             Some((item, file)) if item == place.item => file,
             _ => self.open_file(place.item)?,
@@ -101,10 +110,7 @@ impl Tree {
     /// Opens a file, if it is the one that was there. Whatever has taken its place is neither waited for nor read.
     fn open_file(&self, item: usize) -> Result<std::fs::File, Failure> {
         let path = &self.index.items()[item].path;
-        let mut options = OpenOptions::new();
-        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
-        options.read(true).custom_flags(flags.cast_signed());
-        let file = self.dir.open_with(path, &options).map_err(|error| gone_or(path, &error))?;
+        let file = open_quietly(&self.dir, path).map_err(|error| gone_or(path, &error))?;
         if self.is_same(path, &file)? { Ok(file.into_std()) } else { Err(Failure::Changed) }
     }
 
@@ -128,6 +134,12 @@ impl Tree {
         }
         Ok(grew)
     }
+}
+
+/// Opens a file for reading. Neither a link in its place is followed, nor a pipe waited for.
+pub(super) fn open_quietly(dir: &Dir, path: &str) -> io::Result<File> {
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    dir.open_with(path, OpenOptions::new().read(true).custom_flags(flags.cast_signed()))
 }
 
 fn gone_or(path: &str, error: &io::Error) -> Failure {

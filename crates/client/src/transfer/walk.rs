@@ -1,7 +1,8 @@
 //! A look through a folder that is to be sent, a little at a time, so that it can be given up.
 
 use super::Failure;
-use super::tree::unreadable;
+use super::source::{MAX_UNTOLD, UNTOLD, read_if_untold};
+use super::tree::{open_quietly, unreadable};
 use cap_std::ambient_authority;
 use cap_std::fs::{Dir, Metadata, MetadataExt, ReadDir};
 use protocol::bundle::{Item, Shape};
@@ -27,6 +28,8 @@ impl Mark {
     pub(super) fn is_grown(&self, now: &Self) -> Option<bool> {
         let same = (self.device, self.inode) == (now.device, now.inode);
         match now.size.cmp(&self.size) {
+            // Nothing was read of it. Files of /proc look different each time.
+            Ordering::Equal if self.size == 0 => Some(false),
             _ if !same => None,
             Ordering::Less => None,
             Ordering::Equal => (self.modified == now.modified).then_some(false),
@@ -46,6 +49,10 @@ pub(super) struct Walk {
     pub(super) dir: Dir,
     pub(super) items: Vec<Item>,
     pub(super) marks: BTreeMap<String, Mark>,
+    /// What files have whose size does not tell it.
+    pub(super) held: BTreeMap<String, Vec<u8>>,
+    /// Bytes that they may still have. Invariant: with those that they have, [`MAX_UNTOLD`].
+    room: usize,
     pub(super) left_out: usize,
     /// The folders that lead to what is next, the outermost first; none when all was looked at.
     open: Vec<Level>,
@@ -70,8 +77,9 @@ impl Walk {
     pub(super) fn begin(path: &Path) -> Result<Self, Failure> {
         let open =
             || Dir::open_ambient_dir(path, ambient_authority()).map_err(|error| unreadable("", &error));
-        let (items, marks) = (Vec::new(), BTreeMap::new());
-        let mut walk = Self { dir: open()?, items, marks, left_out: 0, open: Vec::new() };
+        let (items, marks, held) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let room = MAX_UNTOLD;
+        let mut walk = Self { dir: open()?, items, marks, held, room, left_out: 0, open: Vec::new() };
         walk.enter(open()?, String::new())?;
         Ok(walk)
     }
@@ -141,11 +149,38 @@ impl Walk {
             self.enter(inner, format!("{path}/"))?;
         } else if found.is_file() {
             let executable = found.mode() & 0o111 != 0;
-            self.marks.insert(path.clone(), Mark::of(&found));
-            self.items.push(Item { path, shape: Shape::File { size: found.len(), executable } });
+            let Ok(held) = self.read_if_untold(name, &found) else {
+                self.left_out += 1;
+                return Ok(());
+            };
+            let size = match held {
+                Some(bytes) => {
+                    let size = bytes.len() as u64;
+                    self.room -= bytes.len();
+                    self.held.insert(path.clone(), bytes);
+                    size
+                }
+                None => {
+                    self.marks.insert(path.clone(), Mark::of(&found));
+                    found.len()
+                }
+            };
+            self.items.push(Item { path, shape: Shape::File { size, executable } });
         } else {
             self.left_out += 1;
         }
         Ok(())
+    }
+
+    /// All that is in a file of the innermost folder whose size does not tell that, as those of /proc and /sys: such a
+    /// file takes no space on a disk. `None` for every other one.
+    fn read_if_untold(&self, name: &str, found: &Metadata) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(Level { dir, .. }) =
+            self.open.last().filter(|_| found.blocks() == 0 && found.len() <= UNTOLD)
+        else {
+            return Ok(None);
+        };
+        let file = open_quietly(dir, name).map_err(|error| unreadable(name, &error))?;
+        read_if_untold(&file.into_std(), found.len(), self.room)
     }
 }

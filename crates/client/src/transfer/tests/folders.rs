@@ -130,6 +130,40 @@ fn a_file_that_grows_in_a_folder_is_read_as_it_was() {
 }
 
 #[test]
+fn files_of_a_folder_that_do_not_tell_their_size_are_read_once_and_sent_with_all_that_they_have() {
+    for (folder, named) in [
+        ("/proc/sys/kernel/random", &["boot_id", "poolsize"][..]),
+        ("/sys/kernel/mm/transparent_hugepage", &["enabled", "defrag"][..]),
+    ] {
+        let path = std::path::Path::new(folder);
+        if !named.iter().all(|name| path.join(name).exists()) {
+            continue;
+        }
+        let mut source = Source::open_any(&[path]).expect("a folder");
+        let bytes = content(&mut source);
+        assert_eq!(content(&mut source), bytes, "{folder}: what is new each time is read once");
+        assert_eq!(source.check_whole(), Ok(false), "{folder}");
+        let to = tempfile::tempdir().expect("a temporary folder");
+        unpack(to.path(), "x", &bytes, false).expect("written");
+        for name in named {
+            let expected = fs::read(path.join(name)).expect("it can be read");
+            assert_ne!(expected.len() as u64, fs::metadata(path.join(name)).expect("there").len());
+            assert_eq!(fs::read(to.path().join("x").join(name)).expect("there"), expected, "{folder}/{name}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_file_that_is_empty_still_has_not_changed() {
+    let from = sent();
+    let mut source = Source::open_any(&[from.path()]).expect("a folder");
+    let before = content(&mut source);
+    fs::remove_file(from.path().join("a/nothing")).expect("removed");
+    fs::write(from.path().join("a/nothing"), "").expect("made anew");
+    assert_eq!((source.check_whole(), content(&mut source)), (Ok(false), before));
+}
+
+#[test]
 fn what_can_not_be_sent_says_what_it_is() {
     let root = tempfile::tempdir().expect("a temporary folder");
     fs::write(root.path().join("a\u{202e}b"), "").expect("a file");
