@@ -116,6 +116,10 @@ pub struct Cli {
     #[arg(long, env = "NATTER_NO_COMMANDS", hide_env_values = true)]
     pub no_commands: bool,
 
+    /// Tell nobody that you are typing, and do not show who is
+    #[arg(long, env = "NATTER_NO_TYPING", hide_env_values = true)]
+    pub no_typing: bool,
+
     /// Show only what people say
     #[arg(short, long, env = "NATTER_QUIET", hide_env_values = true)]
     pub quiet: bool,

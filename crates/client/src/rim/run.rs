@@ -88,11 +88,9 @@ async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
     let prepare = |session: &mut Session, kept: bool| {
         if !cli.no_receive {
             session.receive_up_to(cli.max_receive.saturating_mul(1 << 20));
-            if interactive {
-                let folder = cli.received.clone().unwrap_or_else(downloads::folder);
-                let text = format!("files that others send are put into {}", downloads::shown(&folder));
-                session.notify(Event::Notice { text });
-            }
+        }
+        if cli.no_typing {
+            session.turn_off_typing();
         }
         if kept {
             session.keep_transfers();

@@ -10,6 +10,8 @@ use protocol::message::{ClientMsg, StateChange};
 /// What others were told of my typing.
 #[derive(Debug, Default)]
 pub(super) struct Typing {
+    /// Nobody is told that I type, and I am not shown who does.
+    off: bool,
     /// The room that was told that I type there, until it is told otherwise.
     room: Option<RoomId>,
     /// When a room was told last that I type. Invariant: such notices are at least [`TYPING_EVERY_MS`] apart.
@@ -31,9 +33,14 @@ impl Typing {
 }
 
 impl Session {
+    /// Turns typing notices off, both ways.
+    pub fn turn_off_typing(&mut self) {
+        self.typing.off = true;
+    }
+
     /// The line that is typed has changed; `on` says whether there is something in it that would be said.
     pub fn handle_typing(&mut self, on: bool, now: Now) {
-        if self.phase != Phase::Up {
+        if self.phase != Phase::Up || self.typing.off {
             return;
         }
         let here = if on { self.room_at(&self.current) } else { None };
@@ -58,7 +65,8 @@ impl Session {
 
     /// Who types where I am has changed, or where I am.
     pub(super) fn collect_typing(&mut self) {
-        let here = self.rooms.by_place(&self.current).filter(|_| self.phase == Phase::Up);
+        let shown = self.phase == Phase::Up && !self.typing.off;
+        let here = self.rooms.by_place(&self.current).filter(|_| shown);
         let people = here.into_iter().flat_map(|room| room.roster.people());
         let typing = people.filter(|item| item.presence.typing && item.presence.online);
         let others = typing.filter(|item| Some(item.person) != self.me);

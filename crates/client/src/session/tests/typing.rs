@@ -95,6 +95,17 @@ fn typing_notices_go_to_where_one_is_and_to_no_place_that_is_no_room_yet() {
 }
 
 #[test]
+fn whoever_turns_typing_notices_off_neither_sends_nor_sees_them() {
+    let mut client = Scripted::ready();
+    client.session.turn_off_typing();
+    client.types(true);
+    client.types(false);
+    assert_eq!(client.notices(), []);
+    client.typists(LOBBY, &[(6, "eve", true)]);
+    assert_eq!(client.typing(), [""; 0]);
+}
+
+#[test]
 fn a_refused_typing_notice_is_told_to_nobody_and_keeps_nobody_from_leaving() {
     let mut client = Scripted::ready();
     client.types(true);
