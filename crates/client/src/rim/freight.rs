@@ -5,7 +5,7 @@ use super::run::spawn;
 use super::tcp::Tcp;
 use crate::drive::Freight;
 use crate::files::Files;
-use crate::transfer::{Carrier, Login, Piped, Received};
+use crate::transfer::{Carrier, JobId, Login, News, Piped, Received, Step};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::env;
@@ -13,6 +13,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use tokio::sync::mpsc::Sender;
 
 /// How long the end waits for them.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -47,11 +48,15 @@ impl Carriers {
         let home = env::var_os("HOME").map(PathBuf::from);
         let (running, ended) = channel();
         let also_running = running.clone();
+        let (up_stops, down_stops) =
+            (Stops { news: news.clone(), up: true }, Stops { news: news.clone(), up: false });
         spawn(move || {
+            let _stops = up_stops;
             let _running = running;
             drive(up.drive_uploads(uploads, home, files));
         });
         spawn(move || {
+            let _stops = down_stops;
             let _running = also_running;
             // What can't be cleaned can't be written either, and that is told when something comes.
             let _ = received.clean(a_week_ago());
@@ -64,6 +69,22 @@ impl Carriers {
     pub(super) fn join(self) {
         // A disk that does not answer must not hold up the end: the next start cleans up.
         let _ = self.ended.recv_timeout(PATIENCE);
+    }
+}
+
+/// Tells the session when the thread that has it panics: the chat goes on, and must know that its files do not.
+struct Stops {
+    news: Sender<News>,
+    up: bool,
+}
+
+impl Drop for Stops {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let step = Step::Stopped { up: self.up };
+            // Nobody to hear it is the end anyway.
+            let _ = self.news.blocking_send(News { id: JobId::default(), step });
+        }
     }
 }
 

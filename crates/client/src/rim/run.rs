@@ -33,6 +33,7 @@ use std::time::Duration;
 /// Runs the program with these arguments, and says on stderr why if it fails.
 pub fn run(args: impl Iterator<Item = OsString>) -> u8 {
     let args: Vec<_> = args.collect();
+    let _terminal = terminal::Borrowed;
     let result = match Errand::parse(&args) {
         Some(Ok(errand)) => start(errand::run(&errand)),
         Some(Err(Mistake::Clap(error))) => unread(&error, &args),

@@ -14,6 +14,8 @@ mod inlet;
 mod paths;
 mod raw;
 mod screen;
+#[cfg(test)]
+mod tests;
 mod typist;
 
 use super::run::spawn;
@@ -24,6 +26,7 @@ use crate::session::View;
 use inlet::Inlet;
 use nix::unistd::{Pid, getpgid, getpgrp, getppid, getsid};
 use protocol::text::is_blank;
+pub(super) use raw::Borrowed;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
@@ -196,8 +199,9 @@ impl Seat {
         }
         // No prompt before the first login: what fails until then is told in plain lines.
         let ready = self.drawn.is_some() || self.view.borrow_and_update().ready;
-        let erase = if continued && self.drawn.is_some() {
-            // The shell has written below what was drawn.
+        let lost = raw::was_lost();
+        let erase = if (continued || lost) && self.drawn.is_some() {
+            // The shell, or the report of a panic, stands below what was drawn.
             raw::enter();
             self.drawn = Some(Drawn::default());
             "\r\n".to_owned()

@@ -77,7 +77,7 @@ const CALLS: [(&str, usize); 11] = [
     ("rim/errand.rs", 1),
     ("rim/errand/face.rs", 1),
     ("rim/errand/pipe.rs", 1),
-    ("rim/freight.rs", 2),
+    ("rim/freight.rs", 3),
     ("rim/plain.rs", 2),
     ("rim/run.rs", 3),
     ("rim/terminal.rs", 1),

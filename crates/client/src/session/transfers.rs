@@ -174,7 +174,22 @@ impl Session {
 
     /// The session ends: what is not done goes on with the next one, if anything is kept.
     pub(super) fn abandon_transfers(&mut self) {
+        self.abandon(|_| true);
+    }
+
+    /// Nothing more is moved this way in this process.
+    fn handle_stopped(&mut self, up: bool) {
+        self.abandon(|moving| moving.is_up() == up && !matches!(moving.stage, Stage::Asked(_)));
+        let what = if up { "sent" } else { "received" };
+        let text = format!("no more files are {what} now: that part of natter has failed");
+        self.mistake(text, "start natter again: it goes on with what was not done");
+    }
+
+    fn abandon(&mut self, is_over: impl Fn(&Moving) -> bool) {
         for id in self.transfers.ids() {
+            if !self.transfers.find(id).is_some_and(|moving| is_over(moving)) {
+                continue;
+            }
             if !self.transfers.kept {
                 self.end_transfer(id, TransferStep::Failed(Failure::Left));
             } else if let Some(moving) = self.transfers.remove(id)

@@ -165,6 +165,11 @@ pub enum Step {
     Cancelled,
     /// It failed for good.
     Failed(Failure),
+    /// Of no job: nothing more is moved this way, because the thread that did it has panicked.
+    Stopped {
+        /// Whether files were sent by it, or received.
+        up: bool,
+    },
 }
 
 impl From<Failure> for Step {

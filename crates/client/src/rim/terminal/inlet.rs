@@ -49,6 +49,7 @@ impl Inlet {
         waker.set_nonblocking(true)?;
         let flags = Arc::new(Flags::default());
         listen(waker.try_clone()?, Arc::clone(&flags))?;
+        super::raw::wakes(waker.try_clone()?);
         let (events_in, events_out) = mpsc::sync_channel(WAITING);
         let runtime = Handle::current();
         spawn(move || {

@@ -5,16 +5,33 @@ use rustix::io::Errno;
 use rustix::termios::{
     InputModes, LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
 };
-use std::io;
+use std::io::{self, Write};
+use std::os::unix::net::UnixStream;
 use std::panic;
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 const BRACKETED_PASTE: &str = "\x1b[?2004h";
 const NO_BRACKETED_PASTE: &str = "\x1b[?2004l";
 
-/// The modes that the terminal had, while it has others. The whole process has one terminal, and a panic of any thread
-/// must find it.
-static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+/// What the terminal has been through. The whole process has one, and a panic of any thread must find it.
+struct State {
+    /// The modes that it had, while it has others.
+    before: Option<Termios>,
+    /// The program ends: nobody takes the terminal again.
+    over: bool,
+    /// Wakes the editor, which takes the terminal again if it outlives a panic.
+    waker: Option<UnixStream>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State { before: None, over: false, waker: None });
+
+/// A panic took the terminal from the editor.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+fn state() -> MutexGuard<'static, State> {
+    STATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Takes the terminal, or takes it anew after it was away: bytes come as they are typed, and are not shown.
 pub(super) fn enter() {
@@ -22,32 +39,65 @@ pub(super) fn enter() {
     HOOK.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |panic| {
-            leave();
+            let had = leave();
+            if had {
+                // Below the line that is typed.
+                say("\r\n");
+            }
             report(panic);
+            if had {
+                // The program may go on: a file's thread has panicked, or a task that only tried something.
+                LOST.store(true, Ordering::SeqCst);
+                if let Some(mut waker) = state().waker.as_ref() {
+                    let _ = waker.write(&[0]);
+                }
+            }
         }));
     });
-    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some(modes) = before.clone().or_else(|| tcgetattr(io::stdin()).ok()) else {
+    let mut state = state();
+    let before = if state.over { None } else { state.before.clone().or_else(|| tcgetattr(io::stdin()).ok()) };
+    let Some(modes) = before else {
         return;
     };
     let mut raw = modes.clone();
-    *before = Some(modes);
+    state.before = Some(modes);
     raw.input_modes -=
         InputModes::BRKINT | InputModes::ICRNL | InputModes::INPCK | InputModes::ISTRIP | InputModes::IXON;
     raw.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::IEXTEN | LocalModes::ISIG;
     raw.special_codes[SpecialCodeIndex::VMIN] = 1;
     raw.special_codes[SpecialCodeIndex::VTIME] = 0;
     set(&raw);
-    drop(before);
+    drop(state);
     say(BRACKETED_PASTE);
 }
 
-/// Gives the terminal back as it was.
-pub(super) fn leave() {
-    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
-    if let Some(before) = before {
+/// Who is woken when a panic took the terminal.
+pub(super) fn wakes(waker: UnixStream) {
+    state().waker = Some(waker);
+}
+
+/// Whether a panic took the terminal from the editor since this was asked last.
+pub(super) fn was_lost() -> bool {
+    LOST.swap(false, Ordering::SeqCst)
+}
+
+/// Gives the terminal back as it was; whether it was ours.
+pub(super) fn leave() -> bool {
+    let before = state().before.take();
+    if let Some(before) = &before {
         say(NO_BRACKETED_PASTE);
-        set(&before);
+        set(before);
+    }
+    before.is_some()
+}
+
+/// Gives the terminal back when it goes, for good: also if the main thread unwinds.
+pub(in crate::rim) struct Borrowed;
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        state().over = true;
+        leave();
     }
 }
 

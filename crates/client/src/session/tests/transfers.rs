@@ -200,3 +200,28 @@ fn trouble_is_told_once_until_the_file_moves_again() {
     news(&mut client, broken());
     assert_eq!(client.events().len(), 2);
 }
+
+#[test]
+fn what_a_failed_part_of_the_program_was_doing_goes_on_with_the_next_start_and_the_chat_goes_on() {
+    let mut client = receiving();
+    client.session.keep_transfers();
+    client.opened(LOBBY, None, 1);
+    client.line("/send a.txt");
+    show(&mut client, vec![sends(1, 1, None)]);
+    assert!(upload(&mut client).is_some());
+    news(&mut client, opened("a.txt"));
+    client.events();
+    client.session.handle_news(News { id: JobId::default(), step: Step::Stopped { up: true } }, client.now);
+    let events = client.events();
+    let paused = |event: &Event| match event {
+        Event::Transfer(Transfer { step: TransferStep::Paused { .. }, name, .. }) => Some(name.clone()),
+        _ => None,
+    };
+    assert_eq!(events.iter().filter_map(paused).collect::<Vec<_>>(), ["a.txt"], "and no download");
+    assert!(
+        matches!(events.last(), Some(Event::Mistake { text, .. }) if text.contains("sent")),
+        "{events:?}"
+    );
+    client.line("still here");
+    assert_eq!(client.posts(), [(1, "still here".to_owned())]);
+}

@@ -45,6 +45,7 @@ impl Session {
             Step::Grew => self.tell_of(id, TransferStep::Grew),
             Step::Cancelled => self.handle_cancelled(id),
             Step::Failed(failure) => self.handle_failed(id, failure, now),
+            Step::Stopped { up } => self.handle_stopped(up),
         }
         self.advance(now);
     }
