@@ -55,7 +55,7 @@ pub struct Cli {
     #[arg(short, long, env = "NATTER_PORT", hide_env_values = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: Option<u16>,
 
-    /// Your name [default: your name on this machine]
+    /// Your name [default: without HOST, the one that you had last; else your name on this machine]
     #[arg(short, long, env = "NATTER_USER", hide_env_values = true, value_name = "NAME")]
     pub user: Option<String>,
 

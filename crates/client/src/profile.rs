@@ -12,7 +12,7 @@ mod kept;
 mod location;
 mod merge;
 
-pub use addresses::{keep_apart, remember};
+pub use addresses::{keep_apart, remember, remember_server};
 pub use identity::Identity;
 pub use location::{Located, Maybe, folder, is_known, locate};
 pub use merge::{Merged, merge};

@@ -1,7 +1,8 @@
 //! Where a profile was used: the addresses that lead to it, and the numbers that its secret was sent to.
 //!
 //! A file of lines, which is only added to: `at HOST PORT IP` for each, where IP is `-` if the user said that the server
-//! is there, and `apart ID` for a server of which the user said that it is another one, whatever it claims.
+//! is there, `apart ID` for a server of which the user said that it is another one, whatever it claims, and `is ID` for
+//! the server that a login of a script found there; the last one counts.
 
 use crate::hex::{hex, unhex};
 use protocol::id::ServerId;
@@ -23,6 +24,8 @@ const MAX: usize = 64 * 1024;
 pub(super) struct Addresses {
     at: BTreeSet<(String, u16, Option<IpAddr>)>,
     apart: BTreeSet<ServerId>,
+    /// The server, as far as scripts know.
+    server: Option<ServerId>,
 }
 
 impl Addresses {
@@ -38,6 +41,7 @@ impl Addresses {
                     let port = port.parse().ok();
                     found.at.extend(port.map(|port| (host.to_lowercase(), port, ip.parse().ok())));
                 }
+                ["is", id] => found.server = unhex(id).map(ServerId).or(found.server),
                 ["apart", id] => found.apart.extend(unhex(id).map(ServerId)),
                 // A later version may know more.
                 _ => {}
@@ -59,6 +63,11 @@ impl Addresses {
     /// The numbers that the secret was sent to on this port.
     pub(super) fn reached(&self, port: u16) -> BTreeSet<IpAddr> {
         self.at.iter().filter(|(_, at, _)| *at == port).filter_map(|(_, _, ip)| *ip).collect()
+    }
+
+    /// The server that the last login of a script was at.
+    pub(super) fn server(&self) -> Option<ServerId> {
+        self.server
     }
 
     /// Whether the user said that this server is another one.
@@ -93,6 +102,16 @@ pub fn keep_apart(folder: &Path, server: ServerId) {
     let _ = append(folder, &format!("apart {}\n", hex(&server.0)));
 }
 
+/// A login of a script found this server. A chat keeps that with its cursors, which a script leaves alone: a chat may
+/// have them.
+pub fn remember_server(folder: &Path, server: ServerId) {
+    let len = folder.join(FILE).metadata().map_or(0, |found| found.len());
+    // A server that keeps nothing is another one each time: some of these lines are enough.
+    if len < (MAX / 2) as u64 && Addresses::read(folder).server != Some(server) {
+        let _ = append(folder, &format!("is {}\n", hex(&server.0)));
+    }
+}
+
 fn append(folder: &Path, line: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     #[cfg(unix)]
@@ -103,6 +122,22 @@ fn append(folder: &Path, line: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_remembers_which_server_it_was_at_and_the_last_one_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        for id in [7, 7, 8] {
+            remember_server(folder.path(), ServerId([id; 16]));
+        }
+        remember(folder.path(), "h", 1, None);
+        assert_eq!(Addresses::read(folder.path()).server(), Some(ServerId([8; 16])));
+        assert_eq!(std::fs::read_to_string(folder.path().join(FILE)).unwrap().lines().count(), 3);
+        for id in 0..=2_000_u16 {
+            remember_server(folder.path(), ServerId([u8::try_from(id % 251).unwrap(); 16]));
+        }
+        assert!(std::fs::read(folder.path().join(FILE)).unwrap().len() < MAX, "it does not grow for ever");
+        assert!(Addresses::read(folder.path()).names("h", 1));
+    }
 
     #[test]
     fn an_address_is_remembered_once_and_found_by_its_spelling_and_its_number() {

@@ -75,6 +75,8 @@ impl Known {
         addresses.note(&host, port);
         let server =
             std::fs::read(folder.join(CURSORS)).ok().and_then(|content| kept::decode(&content).ok()?.server);
+        // A chat that was here later knows better than a script.
+        let server = server.or(addresses.server());
         let known = Self { made, folder, host, port, addresses, server };
         (!is_merged(&known.folder)).then_some(known)
     }
@@ -300,6 +302,25 @@ mod tests {
         // The user says yes.
         super::super::remember(&older, "vpn.example", 12000, None);
         assert_eq!(located(root.path(), "vpn.example"), Located { younger: vec![younger], ..alone(&older) });
+    }
+
+    #[test]
+    fn what_only_scripts_used_is_known_by_the_server_that_they_found() {
+        let root = tempfile::tempdir().unwrap();
+        let older = make(root.path(), "lan.example", 1, "");
+        let younger = make(root.path(), "vpn.example", 2, "");
+        super::super::remember_server(&younger, ServerId([7; 16]));
+        is_of(&older, 7);
+        let maybe = |folder: &PathBuf, host: &str| Maybe {
+            folder: folder.clone(),
+            address: format!("{host}:12000"),
+            claimed: Some(ServerId([7; 16])),
+        };
+        let claims = vec![maybe(&older, "lan.example")];
+        assert_eq!(located(root.path(), "vpn.example"), Located { maybe: claims, ..alone(&younger) });
+        // A chat was there since.
+        is_of(&younger, 8);
+        assert_eq!(located(root.path(), "vpn.example"), alone(&younger), "it knows better");
     }
 
     #[test]

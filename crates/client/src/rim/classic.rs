@@ -15,7 +15,7 @@ use std::path::PathBuf;
 
 /// Chats on a classic server until the end.
 pub(super) async fn chat(cli: &Cli) -> Result<ExitCode, Failure> {
-    let address = cli.address().unwrap_or_else(|| last::read(None));
+    let address = cli.address().unwrap_or_else(|| last::read(None).address);
     let name = cli.name(&login())?;
     let interactive = terminal::is_there();
     let receive_up_to = if cli.no_receive { 0 } else { cli.max_receive.saturating_mul(1 << 20) };

@@ -3,8 +3,10 @@
 use crate::address::Address;
 use crate::profile::{Located, Maybe, is_known, keep_apart, locate, remember};
 use protocol::name::PersonName;
+use rustix::process::getpgrp;
+use rustix::termios::tcgetpgrp;
 use std::fmt::Write as _;
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, IsTerminal, Write};
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -37,6 +39,14 @@ pub(super) async fn find(state: &Path, address: &Address, name: &PersonName, ask
         }
         Answer::None => found,
     }
+}
+
+/// Whether somebody can be asked: they sit at the terminal, and what they type comes here.
+pub(super) fn can_ask() -> bool {
+    let stdin = io::stdin();
+    // Whoever reads in the background is stopped. A group that can't be named is another system's, as in a container.
+    let in_front = || tcgetpgrp(&stdin).map_or(true, |front| front == getpgrp());
+    stdin.is_terminal() && io::stderr().is_terminal() && in_front()
 }
 
 async fn numbers(host: &str, port: u16) -> Vec<IpAddr> {
@@ -76,35 +86,44 @@ fn ask<'a>(
     output: &mut impl Write,
 ) -> Answer<'a> {
     let claiming = maybe.iter().find(|maybe| maybe.claimed.is_some());
-    let mut text = match claiming {
-        Some(known) => format!(
-            "{address} says that it is the server that you know as {}, where you have an older profile.\n\
-             If you are sure, type yes: the older profile's secret is sent there from now on. Else type no: ",
+    let mut text = question(maybe, claiming, address);
+    loop {
+        let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
+        let mut line = String::new();
+        // A broken or ended input is no answer.
+        if !matches!(input.read_line(&mut line), Ok(read) if read > 0) {
+            return Answer::None;
+        }
+        match (claiming, line.trim()) {
+            (Some(known), "yes" | "y") => return Answer::Same(known),
+            (Some(_), "no" | "n" | "") | (None, "") => return Answer::Other,
+            (Some(_), _) => "Type yes or no: ".clone_into(&mut text),
+            (None, number) => {
+                let at = number.parse().ok().and_then(|number: usize| number.checked_sub(1));
+                match at.and_then(|at| maybe.iter().take(MOST).nth(at)) {
+                    Some(known) => return Answer::Same(known),
+                    None => "Type one of the numbers above, or press Enter: ".clone_into(&mut text),
+                }
+            }
+        }
+    }
+}
+
+/// In rows that fit a usual terminal, as long as the addresses are short.
+fn question(maybe: &[Maybe], claiming: Option<&Maybe>, address: &Address) -> String {
+    if let Some(known) = claiming {
+        return format!(
+            "{address} says that it is the server that you know as {}.\n\
+             You have an older profile there. If you are sure, type yes: the older profile's\n\
+             secret is sent to this address from now on. Else type no: ",
             known.address
-        ),
-        None => format!("{address} is new here. Is it a server that you know by another address?\n"),
-    };
-    if claiming.is_none() {
-        for (at, known) in maybe.iter().take(MOST).enumerate() {
-            let _ = writeln!(text, "  {}  {}", at + 1, known.address);
-        }
-        text += "If you are sure, type its number: your profile's secret is sent there. Else press Enter: ";
+        );
     }
-    let _ = output.write_all(text.as_bytes()).and_then(|()| output.flush());
-    let mut line = String::new();
-    // A broken or ended input is no answer.
-    if !matches!(input.read_line(&mut line), Ok(read) if read > 0) {
-        return Answer::None;
+    let mut text = format!("{address} is new here. Is it a server that you know by another address?\n");
+    for (at, known) in maybe.iter().take(MOST).enumerate() {
+        let _ = writeln!(text, "  {}  {}", at + 1, known.address);
     }
-    let chosen = match (claiming, line.trim()) {
-        (Some(known), "yes" | "y") => Some(known),
-        (Some(_), _) => None,
-        (None, number) => {
-            let at = number.parse().ok().and_then(|number: usize| number.checked_sub(1));
-            at.and_then(|at| maybe.iter().take(MOST).nth(at))
-        }
-    };
-    chosen.map_or(Answer::Other, Answer::Same)
+    text + "If you are sure, type its number: your profile's secret is sent there.\nElse press Enter: "
 }
 
 #[cfg(test)]
@@ -130,11 +149,12 @@ mod tests {
             let answer = ask(maybe, &address, &mut input.as_bytes(), &mut shown);
             format!("{answer:?}").split([' ', '(']).next().unwrap_or_default().to_owned()
         };
-        let answers = ["2\n", " 1 \n", "\n", "3\n", "0\n", "yes\n", ""].map(|input| answer(&two, input));
-        assert_eq!(answers, ["Same", "Same", "Other", "Other", "Other", "Other", "None"]);
+        let answers = ["2\n", " 1 \n", "\n", "3\n1\n", "0\n\n", "yes\n", ""].map(|input| answer(&two, input));
+        assert_eq!(answers, ["Same", "Same", "Other", "Same", "Other", "None", "None"]);
         let claims = [maybe("lan.example:4000", false), maybe("127.0.0.1:12000", true)];
-        let answers = ["yes\n", "y\n", "no\n", "2\n", ""].map(|input| answer(&claims, input));
-        assert_eq!(answers, ["Same", "Same", "Other", "Other", "None"]);
+        let answers = ["yes\n", "2\ny\n", "no\n", "\n", "2\n", ""].map(|input| answer(&claims, input));
+        assert_eq!(answers, ["Same", "Same", "Other", "Other", "None", "None"]);
+        assert!(shown.is_ascii() && String::from_utf8_lossy(&shown).lines().all(|row| row.len() < 80));
         let text = String::from_utf8(shown).expect("text");
         assert!(text.contains("says that it is the server that you know as 127.0.0.1:12000"), "{text}");
         assert!(ask(&two, &address, &mut &b"2\n"[..], &mut Vec::new()) == Answer::Same(&two[1]));

@@ -3,7 +3,7 @@
 use super::clock::SystemClock;
 use super::end::{drive_failure, end_failure, timeout_failure};
 use super::freight::Carriers;
-use super::last;
+use super::last::{self, Last};
 use super::lookup;
 use super::own::{Own, Purpose, forget};
 use super::tcp::Tcp;
@@ -13,7 +13,7 @@ use crate::cli::{Cli, Color, Errand, Images, Mistake, usage_failure};
 use crate::drive::{Client, Face, Input, ports};
 use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure, Look, Pictures, Renderer, Zone};
-use crate::profile::Located;
+use crate::profile::{Located, remember_server};
 use crate::session::event::Event;
 use crate::session::{Config, Session};
 use crate::transfer::{Login, Piped, Received};
@@ -114,11 +114,9 @@ pub(super) async fn hold(
 ) -> Result<ExitCode, Failure> {
     let Extras { limit, piped } = extras;
     let state = state(cli);
-    let address = cli.address().unwrap_or_else(|| last::read(state.as_deref()));
-    let name = cli.name(&login())?;
+    let (address, name) = whither(cli, state.as_deref())?;
     let mut rng = seeded()?;
-    let asks = interactive && matches!(purpose, Purpose::Chat);
-    let (own, connect) = open(cli, purpose, state.as_deref(), &address, &name, asks, &mut rng).await?;
+    let (own, connect) = open(cli, purpose, state.as_deref(), &address, &name, &mut rng).await?;
     let Own { profile, kept, history, notices } = own;
     let errand = matches!(purpose, Purpose::Errand(Some(_)));
     let login = Login {
@@ -145,10 +143,14 @@ pub(super) async fn hold(
         () = expired(limit) => Err(Stopped::Expired),
     };
     let awaited = client.session.awaited();
-    if let (Purpose::Chat, Some(state), false, 1..) =
-        (purpose, &state, cli.temporary, client.session.logins())
+    // What a script does is not where its user was.
+    if let (true, Some(state), false, 1..) = (interactive, &state, cli.temporary, client.session.logins()) {
+        last::write(state, &address, &name);
+    }
+    if let (Purpose::Errand(_), Some(folder), Some(server), 1..) =
+        (purpose, &client.connect.profile, client.session.server(), client.session.logins())
     {
-        last::write(state, &address);
+        remember_server(folder, server);
     }
     let (refusals, mistakes) = (client.session.refusals(), client.session.mistakes());
     let unfinished = client.session.is_unfinished();
@@ -175,6 +177,21 @@ pub(super) async fn hold(
         // A person has seen what went wrong; a script can only see it now.
         None if !interactive => written.map(|()| exit_code(refusals, mistakes)),
         None => written.map(|()| ExitCode::Fine),
+    }
+}
+
+/// The server and the name: as the user says, else as they were last.
+fn whither(cli: &Cli, state: Option<&Path>) -> Result<(Address, PersonName), Failure> {
+    let named = |name: Option<PersonName>| match name.filter(|_| cli.user.is_none()) {
+        Some(name) => Ok(name),
+        None => cli.name(&login()),
+    };
+    match cli.address() {
+        Some(address) => Ok((address, named(None)?)),
+        None => {
+            let Last { address, name } = last::read(state);
+            Ok((address, named(name)?))
+        }
     }
 }
 
@@ -261,20 +278,20 @@ fn state(cli: &Cli) -> Option<PathBuf> {
     cli.state.clone().or_else(xdg).or_else(home)
 }
 
-/// Opens the profile of this name at this address, and says how to connect as it. Whoever `asks` sits at a prompt.
+/// Opens the profile of this name at this address, and says how to connect as it.
 async fn open(
     cli: &Cli,
     purpose: Purpose<'_>,
     state: Option<&Path>,
     address: &Address,
     name: &PersonName,
-    asks: bool,
     rng: &mut StdRng,
 ) -> Result<(Own, Tcp), Failure> {
     let Some(state) = state else {
         let own = if cli.temporary { Own::open_temporary(None, rng) } else { Err(homeless()) };
         return Ok((own?, Tcp::anywhere(address.clone())));
     };
+    let asks = lookup::can_ask();
     let found = lookup::find(state, address, name, asks && !cli.temporary).await;
     let connect = Tcp { only: found.only.clone(), ..Tcp::anywhere(address.clone()) };
     if cli.temporary {

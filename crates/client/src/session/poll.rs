@@ -6,7 +6,7 @@ use super::requests::Asked;
 use super::save::Save;
 use super::{CATCH_UP_MS, LOGIN_MS, MAX_UNSHOWN, MAX_WAITING, Pending, Phase, Session, outbox};
 use crate::clock::{Now, after};
-use protocol::id::Millis;
+use protocol::id::{Millis, ServerId};
 use protocol::message::ClientMsg;
 
 impl Session {
@@ -102,6 +102,11 @@ impl Session {
     /// How many logins worked.
     pub fn logins(&self) -> u64 {
         self.logins
+    }
+
+    /// The server of the last login, if it said which it is.
+    pub fn server(&self) -> Option<ServerId> {
+        self.keeper.server()
     }
 
     /// How often another connection of this device took over.

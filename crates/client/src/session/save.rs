@@ -104,6 +104,11 @@ impl Keeper {
         self.server = server;
     }
 
+    /// The server of the last login.
+    pub(super) fn server(&self) -> Option<ServerId> {
+        self.server
+    }
+
     pub(super) fn note_change(&mut self) {
         self.dirty = true;
     }
