@@ -329,13 +329,13 @@ fn announce(local: SocketAddr, plaintext: Plaintext) {
         Plaintext::Loopback if only_here => Ok(()),
         Plaintext::Loopback => writeln!(
             text,
-            "Other machines can reach this port, but unencrypted connections are taken from this one only.\n\
+            "Other machines can reach this port, but only this one may connect unencrypted.\n\
              To let others in without encryption, start with: --plaintext anywhere\n"
         ),
         Plaintext::Anywhere => writeln!(
             text,
-            "WARNING: unencrypted connections are taken from EVERYWHERE. Whoever is on the way can read and\n\
-             change everything, names and messages alike.\n"
+            "WARNING: unencrypted connections are taken from EVERYWHERE. Whoever is on the\n\
+             way can read and change everything, names and messages alike.\n"
         ),
     };
     // Whoever reads this, or does not, is no reason not to serve.
