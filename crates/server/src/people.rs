@@ -67,7 +67,12 @@ pub struct People {
     by_id: BTreeMap<PersonId, Person>,
     by_name: BTreeMap<NameKey, PersonId>,
     by_credential: BTreeMap<CredentialHash, PersonId>,
+    /// Those whom others see. Invariant: as [`Person::is_online`] says, once [`People::settle_presence`] was called.
+    online: BTreeSet<PersonId>,
     last: Option<PersonId>,
+    /// How often somebody was looked at.
+    #[cfg(test)]
+    pub looks: std::sync::atomic::AtomicUsize,
 }
 
 impl People {
@@ -89,6 +94,8 @@ impl People {
 
     /// The person with this number.
     pub fn find(&self, id: PersonId) -> Option<&Person> {
+        #[cfg(test)]
+        self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.by_id.get(&id)
     }
 
@@ -112,6 +119,22 @@ impl People {
     /// Everybody, by number, after one of them.
     pub fn after(&self, after: Option<PersonId>) -> impl Iterator<Item = (PersonId, &Person)> {
         self.by_id.range(PersonId::after(after)..).map(|(id, person)| (*id, person))
+    }
+
+    /// Those whom others see, by number, after one of them.
+    pub fn online_after(&self, after: Option<PersonId>) -> impl Iterator<Item = PersonId> {
+        self.online.range(PersonId::after(after)..).copied()
+    }
+
+    /// Takes note of whether a person is online. Call it when a connection of theirs or their grace begins or ends.
+    pub fn settle_presence(&mut self, id: PersonId) {
+        let Some(person) = self.by_id.get_mut(&id) else { return };
+        let is_online = person.is_online();
+        if is_online {
+            self.online.insert(id);
+        } else {
+            self.online.remove(&id);
+        }
     }
 
     /// A new person who goes by this name, or by one made from it if it is taken.
@@ -161,6 +184,7 @@ impl People {
     /// Forgets a person, whose name is free again.
     pub fn remove(&mut self, id: PersonId) -> Option<Person> {
         let person = self.by_id.remove(&id)?;
+        self.online.remove(&id);
         for name in person.names() {
             self.by_name.remove(&name.key());
         }

@@ -132,6 +132,9 @@ pub struct Rooms {
     by_name: BTreeMap<NameKey, RoomId>,
     direct: BTreeMap<(PersonId, PersonId), RoomId>,
     last: Option<RoomId>,
+    /// How often one was looked at.
+    #[cfg(test)]
+    pub looks: std::sync::atomic::AtomicUsize,
 }
 
 impl Rooms {
@@ -176,6 +179,8 @@ impl Rooms {
 
     /// The room with this number.
     pub fn find(&self, id: RoomId) -> Option<&Room> {
+        #[cfg(test)]
+        self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         self.by_id.get(&id)
     }
 
@@ -203,6 +208,6 @@ impl Rooms {
     pub fn public_after<'a>(&'a self, after: &str) -> impl Iterator<Item = &'a Room> + use<'a> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = if after.is_empty() { Unbounded } else { Excluded(NameKey::of(after)) };
-        self.by_name.range((from, Unbounded)).filter_map(|(_, id)| self.by_id.get(id))
+        self.by_name.range((from, Unbounded)).filter_map(|(_, id)| self.find(*id))
     }
 }

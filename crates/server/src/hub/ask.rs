@@ -55,8 +55,7 @@ impl Hub {
                 page(online.map(item), size)
             }
             None => {
-                let online = self.people.after(after).filter(|(_, person)| person.is_online());
-                page(online.map(|(id, _)| self.people.item(id, false)), size)
+                page(self.people.online_after(after).map(|id| self.people.item(id, false)), size)
             }
         }
     }
@@ -79,4 +78,103 @@ impl Hub {
 
 fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Now;
+    use crate::files::{Contents, Disk};
+    use crate::hub::{FileRules, Settings, first_numbers};
+    use crate::keep::Retention;
+    use crate::store::{CredentialHash, MemoryLimits, MemoryStore, RoomShape, Store as _, StoredRoom};
+    use protocol::id::{Epoch, Millis};
+    use std::path::PathBuf;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+
+    /// Many of whatever a page could walk over.
+    const MANY: u64 = 100_000;
+
+    async fn crowded() -> Hub {
+        let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
+        let settings = Settings {
+            max_clients: 10,
+            max_file: 1 << 20,
+            motd: String::new(),
+            zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
+            keep: Retention::default(),
+            files: FileRules::default(),
+            accept_clock: false,
+            run_key: 0,
+            limits: crate::limits::Limits::default(),
+        };
+        let contents = Arc::new(Contents::new(Disk, PathBuf::new(), 1 << 20));
+        let mut snapshot = store.load().await.unwrap();
+        for n in 1..=MANY {
+            let mut credential = [0; 32];
+            credential[..8].copy_from_slice(&n.to_be_bytes());
+            let person = PersonId::new(n).unwrap();
+            snapshot.people.push((person, format!("person{n}"), Some(CredentialHash(credential))));
+            snapshot.rooms.push(StoredRoom {
+                room: RoomId::new(n).unwrap(),
+                shape: RoomShape::Public { name: format!("room{n:06}") },
+                topic: String::new(),
+                head: None,
+                time: Millis(0),
+                members: Vec::new(),
+            });
+        }
+        let (reserved, durability) = (first_numbers(&snapshot), store.durability());
+        Hub::new(settings, snapshot, reserved, durability, Arc::new(store), contents, Now::default())
+    }
+
+    #[tokio::test]
+    async fn a_page_looks_at_no_more_than_it_holds_however_many_there_are() {
+        let mut hub = crowded().await;
+        let online: Vec<_> = (1..=MANY).step_by(100).map(|n| PersonId::new(n).unwrap()).collect();
+        for id in &online {
+            hub.people.find_mut(*id).unwrap().connections = 1;
+            hub.people.settle_presence(*id);
+        }
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let before = hub.people.looks.load(Ordering::Relaxed);
+            let (people, more) = hub.list_people(None, after);
+            let looks = hub.people.looks.load(Ordering::Relaxed) - before;
+            assert!(looks <= MAX_PAGE + 1, "{looks} people were looked at after {after:?}");
+            listed.extend(people.iter().map(|item| item.person));
+            after = listed.last().copied();
+            if !more {
+                break;
+            }
+        }
+        assert_eq!(listed, online);
+        let (mut rooms, mut after) = (0, String::new());
+        loop {
+            let before = hub.rooms.looks.load(Ordering::Relaxed);
+            let (page, more) = hub.list_rooms(&after);
+            let looks = hub.rooms.looks.load(Ordering::Relaxed) - before;
+            assert!(looks <= MAX_PAGE + 1, "{looks} rooms were looked at after {after:?}");
+            rooms += page.len();
+            after = page.last().map(|room| room.name.clone()).unwrap_or_default();
+            if !more {
+                break;
+            }
+        }
+        // The lobby is among them.
+        assert_eq!(rooms as u64, MANY + 1);
+    }
+
+    #[tokio::test]
+    async fn who_goes_is_not_listed_any_more() {
+        let mut hub = crowded().await;
+        let id = PersonId::new(5).unwrap();
+        hub.people.find_mut(id).unwrap().connections = 1;
+        hub.people.settle_presence(id);
+        assert_eq!(hub.list_people(None, None).0.len(), 1);
+        hub.people.find_mut(id).unwrap().connections = 0;
+        hub.people.settle_presence(id);
+        assert_eq!(hub.list_people(None, None).0.len(), 0);
+    }
 }

@@ -262,6 +262,7 @@ impl Hub {
             agent.clone_into(&mut known.agent);
         }
         self.leaving.remove(&person);
+        self.people.settle_presence(person);
         self.stir(person, now);
         let name = self.name_of(person);
         tracing::info!(conn = %conn.id, peer = %conn.peer, person = %person, name, agent, "login");
@@ -343,6 +344,7 @@ impl Hub {
             known.leaving = Some(now.steady.after(PRESENCE_GRACE_MS));
             self.leaving.insert(person);
         } else {
+            self.people.settle_presence(person);
             self.stir(person, now);
         }
     }
@@ -373,6 +375,7 @@ impl Hub {
             if let Some(known) = self.people.find_mut(person) {
                 known.leaving = None;
             }
+            self.people.settle_presence(person);
             self.stir(person, now);
         }
     }
