@@ -4,7 +4,7 @@ use super::posts::{
     append, at, bodies, by, change, delete, device, edit, entries, file, found, from, in_room, naming, offer,
     person, post, room, seq, text,
 };
-use super::{StoreFactory, block_on};
+use super::{FOREVER, StoreFactory, block_on};
 use protocol::code::Code;
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Counter, DeviceId, Millis, Seq};
@@ -444,6 +444,18 @@ pub fn a_search_goes_on_where_it_stopped<F: StoreFactory>(factory: &mut F) {
     assert_eq!(query(&store, &nowhere), (Vec::new(), false));
 }
 
+pub fn a_search_whose_time_is_over_ends_and_says_so<F: StoreFactory>(factory: &mut F) {
+    let store = factory.create();
+    post(&store, (0..300).map(|n| text(&format!("word {n}"))).collect());
+    factory.settle(&store);
+    let search = |ms| block_on(store.search(Query { ms, ..words("word") })).unwrap();
+    let hits = search(0);
+    assert!(hits.cut && hits.more, "{hits:?}");
+    assert_eq!(hits.found, search(FOREVER).found[..hits.found.len()]);
+    let hits = search(FOREVER);
+    assert_eq!((hits.found.len(), hits.cut), (100, false), "the next one has its own time");
+}
+
 pub fn nothing_of_a_query_is_syntax<F: StoreFactory>(factory: &mut F) {
     let store = factory.create();
     append(
@@ -534,7 +546,14 @@ pub fn who_has_fetched_a_file_is_known_until_it_is_gone<F: StoreFactory>(factory
 
 /// A search of everything.
 fn words(words: &str) -> Query {
-    Query { rooms: vec![room(1), room(2)], words: words.to_owned(), before: None, limit: 100, bytes: ALL }
+    Query {
+        rooms: vec![room(1), room(2)],
+        words: words.to_owned(),
+        before: None,
+        limit: 100,
+        bytes: ALL,
+        ms: FOREVER,
+    }
 }
 
 /// What a search finds, as room and number.

@@ -4,7 +4,7 @@ use super::disk::{open, task, verify};
 use super::posts::{
     append, at, by, change, delete, edit, entries, file, found, from, in_room, offer, post, room, seq, text,
 };
-use super::{Sqlite, StoreFactory, block_on};
+use super::{FOREVER, Sqlite, StoreFactory, block_on};
 use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{Counter, Epoch, Millis};
@@ -112,6 +112,7 @@ fn a_hole_is_not_found_and_not_changed_and_its_counter_stays() {
         before: None,
         limit: 1_000,
         bytes: 1 << 20,
+        ms: FOREVER,
     };
     let find = |query| block_on(store.search(query)).unwrap().found.len();
     assert_eq!(find(words("100")), 0);

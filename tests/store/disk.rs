@@ -4,7 +4,7 @@ use super::damage::holes;
 use super::posts::{
     bodies, by, change, delete, edit, entries, file, found, from, in_room, post, room, seq, text,
 };
-use super::{Sqlite, StoreFactory, block_on};
+use super::{FOREVER, Sqlite, StoreFactory, block_on};
 use protocol::entry::EntryKind;
 use protocol::id::Epoch;
 use protocol::message::{Durability, Range};
@@ -156,7 +156,7 @@ fn the_index_of_the_build_before_is_made_anew_while_searches_go_on() {
     let store = sqlite.open();
     let found = |words: &str| {
         let (rooms, words) = (vec![room(1)], words.to_owned());
-        let query = Query { rooms, words, before: None, limit: 10, bytes: 1 << 20 };
+        let query = Query { rooms, words, before: None, limit: 10, bytes: 1 << 20, ms: FOREVER };
         block_on(store.search(query)).unwrap().found.iter().map(|found| found.entry.seq.value()).collect()
     };
     let all = || -> [Vec<u64>; 2] { [found("本語"), found("cak")] };
@@ -215,6 +215,7 @@ fn what_was_trimmed_makes_room_for_what_comes() {
         before: None,
         limit: 1_000,
         bytes: 1 << 30,
+        ms: FOREVER,
     }));
     assert_eq!(hits.unwrap().found.len(), 100, "nothing that is gone is found");
     crash(store);
@@ -330,6 +331,7 @@ fn a_damaged_index_of_words_is_made_anew() {
         before: None,
         limit,
         bytes: 1 << 20,
+        ms: FOREVER,
     };
     assert_eq!(block_on(store.search(query(1_000))).unwrap().found.len(), 100);
 }

@@ -2,7 +2,7 @@
 
 use super::model::{Model, rooms};
 use super::posts::{by, found, from, in_room, naming, person, room, seq, text};
-use super::{StoreFactory, block_on};
+use super::{FOREVER, StoreFactory, block_on};
 use bytes::Bytes;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -182,7 +182,14 @@ fn run<F: StoreFactory>(factory: &mut F, ops: &[Op]) {
             Op::Search { rooms, words, before, limit, bytes } => {
                 let rooms = (1..=2).filter(|n| rooms >> (n - 1) & 1 == 1).map(room).collect();
                 let before = before.map(|(n, to)| (room(n), seq(to)));
-                let query = Query { rooms, words: (*words).to_owned(), before, limit: *limit, bytes: *bytes };
+                let query = Query {
+                    rooms,
+                    words: (*words).to_owned(),
+                    before,
+                    limit: *limit,
+                    bytes: *bytes,
+                    ms: FOREVER,
+                };
                 factory.settle(&store);
                 assert_eq!(block_on(store.search(query.clone())).unwrap(), model.search(&query), "{query:?}");
             }

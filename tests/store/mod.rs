@@ -18,6 +18,9 @@ use protocol::message::Durability;
 use server::store::{Folder, MemoryLimits, MemoryStore, Options, SqliteStore, Store};
 use tempfile::TempDir;
 
+/// Time of a search that is to look at everything.
+const FOREVER: u64 = u64::MAX;
+
 /// How a store is made and made again.
 pub trait StoreFactory {
     /// The store.
@@ -61,6 +64,7 @@ macro_rules! contract_tests {
                 a_search_finds_whole_words_newest_first,
                 a_search_finds_any_two_characters_of_a_script_without_spaces,
                 a_search_goes_on_where_it_stopped,
+                a_search_whose_time_is_over_ends_and_says_so,
                 nothing_of_a_query_is_syntax,
                 files_are_known_while_an_entry_names_them,
                 an_offer_is_open_until_a_file_or_a_delete_ends_it,

@@ -206,7 +206,7 @@ impl Model {
         }
         let found =
             |stored: &&Stored| protocol::message::Found { room: stored.room, entry: stored.entry.clone() };
-        Hits { found: all[..taken].iter().map(found).collect(), more: taken < all.len() }
+        Hits { found: all[..taken].iter().map(found).collect(), more: taken < all.len(), cut: false }
     }
 }
 

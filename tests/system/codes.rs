@@ -18,7 +18,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Which test in which file provokes each code. The code stands in that file or in one of its modules.
-const PROVOKED: [(Code, &str, &str); 45] = [
+const PROVOKED: [(Code, &str, &str); 46] = [
     (Code::BadFirstByte, "bad_input", "before_the_login_everything_bad_closes_with_its_code"),
     (Code::EmptyFrame, "bad_input", "bad_frames_after_the_login_get_their_codes"),
     (Code::FrameTooLarge, "bad_input", "bad_frames_after_the_login_get_their_codes"),
@@ -61,6 +61,7 @@ const PROVOKED: [(Code, &str, &str); 45] = [
     (Code::BadKind, "bad_input", "bad_requests_are_refused_and_the_connection_goes_on"),
     (Code::TooFast, "codes", "who_says_or_seeks_too_much_at_once_is_told_how_long_to_wait"),
     (Code::NoSuchEntry, "offers", "a_file_does_not_end_the_offer_of_another"),
+    (Code::TooBroad, "bad_input", "bad_requests_are_refused_and_the_connection_goes_on"),
     (
         Code::OtherContent,
         "exactly_once",

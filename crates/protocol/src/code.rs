@@ -125,6 +125,9 @@ codes! {
     TooFast = 225, "too_fast", Keep, "that was too fast";
     /// A reply to or a mark at an entry that the room never had, or an edit, a delete or a search at one not kept.
     NoSuchEntry = 226, "no_such_entry", Keep, "no such message";
+    /// A search with more words than one may have, with too little in front of a `*`, or that took too long; `detail` is
+    /// how many words there may be, how much must be there, or 0.
+    TooBroad = 227, "too_broad", Keep, "that search would find too much";
     /// The post's counter belongs to a post with other content; `detail` is the expected counter.
     OtherContent = 229, "other_content", Keep, "that number belongs to another post";
     /// The disk is full: nothing was stored.

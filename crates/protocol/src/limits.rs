@@ -120,6 +120,15 @@ pub const MAX_QUERY: usize = 512;
 /// ever said.
 pub const MIN_PREFIX: usize = 3;
 
+/// Characters that a word of a script without spaces needs in front of its `*`: one begins much of what was ever said.
+pub const MIN_SPACELESS_PREFIX: usize = 2;
+
+/// Different words of one search: each is looked up and compared, and nobody types more.
+pub const MAX_WORDS: usize = 8;
+
+/// Parts of all words of one search, where punctuation or a script without spaces cuts words: a sentence of Japanese.
+pub const MAX_WORD_PARTS: usize = 64;
+
 /// People that one entry names for their counts: more is a shout, not an address.
 pub const MAX_MENTIONS: usize = 16;
 
@@ -229,6 +238,23 @@ pub const SEARCH_BURST: u32 = 20;
 
 /// Time after which one more search is allowed, in ms: each may look through all that was ever said.
 pub const SEARCH_EVERY_MS: u32 = 500;
+
+/// Time that one search may take, in ms: it ends with what was found by then.
+pub const SEARCH_MS: u64 = 250;
+
+/// Time that a search may take before it waits for its turn among the long ones, in ms: nearly all take less, and none
+/// of them waits behind one that takes more.
+pub const SHORT_SEARCH_MS: u64 = 5;
+
+/// Parts of the time of which one person, or one address, may search one without being put behind others: a person who
+/// searched for 20 ms is behind for 200.
+pub const SEARCH_SHARE: u64 = 10;
+
+/// Time by which a person, or an address, is behind others from which its searches are taken for long ones at once, in ms.
+pub const LONG_SEARCHES_MS: u64 = 1_000;
+
+/// Searches of one person that may wait for their turn.
+pub const MAX_SEARCHES_WAITING: usize = 16;
 
 /// Time without a transfer after which a connection for files is closed, in ms: pings alone are no reason to keep it.
 pub const BULK_IDLE_MS: u64 = 60_000;

@@ -13,7 +13,7 @@
 //! | `iPhone用` | `iphone` `用1` `用0` |
 
 use crate::entry::{Entry, EntryKind, Revision};
-use crate::limits::MIN_PREFIX;
+use crate::limits::{MAX_WORD_PARTS, MAX_WORDS, MIN_PREFIX, MIN_SPACELESS_PREFIX};
 use crate::message::FileBody;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -42,12 +42,23 @@ pub fn searchable(entry: &Entry) -> Option<Cow<'_, str>> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Words(Vec<Word>);
 
+/// Why a search would find too much, and cost as much.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum TooBroad {
+    /// It has more than [`MAX_WORDS`] words, or more than [`MAX_WORD_PARTS`] parts of words.
+    Words,
+    /// A word has fewer letters than this in front of its `*`.
+    Prefix(usize),
+}
+
 /// Invariant: `tokens` is not empty.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Word {
     tokens: Vec<String>,
     /// Whether the last token may be the beginning of one.
     open: bool,
+    /// The letters that it would need in front of its `*`, if it has fewer.
+    lacks: Option<usize>,
     /// Its segments as they are compared, and whether each has no spaces.
     segments: Vec<(String, bool)>,
 }
@@ -57,7 +68,26 @@ impl Words {
     pub fn parse(text: &str) -> Self {
         let words: Vec<_> = text.split_whitespace().filter(|word| segments(word).next().is_some()).collect();
         let last = words.len().saturating_sub(1);
-        Self(words.iter().enumerate().filter_map(|(at, word)| Word::parse(word, at == last)).collect())
+        let mut found = Vec::new();
+        for word in words.iter().enumerate().filter_map(|(at, word)| Word::parse(word, at == last)) {
+            // One that comes again is looked for once.
+            if !found.contains(&word) {
+                found.push(word);
+            }
+        }
+        Self(found)
+    }
+
+    /// Whether a server looks for them.
+    ///
+    /// # Errors
+    /// [`TooBroad`]
+    pub fn check(&self) -> Result<(), TooBroad> {
+        let parts: usize = self.0.iter().map(|word| word.tokens.len()).sum();
+        if self.0.len() > MAX_WORDS || parts > MAX_WORD_PARTS {
+            return Err(TooBroad::Words);
+        }
+        self.0.iter().find_map(|word| word.lacks).map_or(Ok(()), |least| Err(TooBroad::Prefix(least)))
     }
 
     /// Whether there is nothing to look for.
@@ -119,7 +149,10 @@ impl Word {
             .collect();
         let (last, spaceless) = segments.last()?;
         let star = text.ends_with('*');
-        let open = match (spaceless, last.chars().count()) {
+        let letters = last.chars().count();
+        let least = if *spaceless { MIN_SPACELESS_PREFIX } else { MIN_PREFIX };
+        let lacks = (star && letters < least).then_some(least);
+        let open = match (spaceless, letters) {
             (false, letters) => star || is_last_word && letters >= MIN_PREFIX,
             // One character behind something else begins a run; alone it is a whole one, unless it is said otherwise.
             (true, 1) => star || segments.len() > 1,
@@ -129,7 +162,7 @@ impl Word {
         let tokens = segments.iter().enumerate().flat_map(|(at, (text, spaceless))| {
             if *spaceless { wanted_tokens(text, at > 0, at == end, open) } else { vec![text.clone()] }
         });
-        Some(Self { tokens: tokens.collect(), open, segments: segments.clone() })
+        Some(Self { tokens: tokens.collect(), open, lacks, segments: segments.clone() })
     }
 
     fn is_in(&self, text: &[&str]) -> bool {
@@ -360,6 +393,40 @@ mod tests {
         check("ca*", "a cake", true);
         check("foo-b", "a foo bar", false);
         check("4", "42", false);
+    }
+
+    fn check_breadth(words: &str, expected: Result<(), TooBroad>) {
+        assert_eq!(Words::parse(words).check(), expected, "{words}");
+    }
+
+    #[test]
+    fn a_search_has_at_most_eight_different_words() {
+        let words = |n: usize| (0..n).map(|n| format!("word{n}")).collect::<Vec<_>>().join(" ");
+        check_breadth(&words(MAX_WORDS), Ok(()));
+        check_breadth(&words(MAX_WORDS + 1), Err(TooBroad::Words));
+        check_breadth(&"tea ".repeat(100), Ok(()));
+        check_breadth(&"a-".repeat(MAX_WORD_PARTS), Ok(()));
+        check_breadth(&"a-".repeat(MAX_WORD_PARTS + 1), Err(TooBroad::Words));
+        check_breadth(&"日".repeat(MAX_WORD_PARTS + 1), Ok(()));
+        check_breadth(&"日".repeat(MAX_WORD_PARTS + 2), Err(TooBroad::Words));
+        // Both forms of a word are words.
+        check_breadth("a b c d e f tea tea", Ok(()));
+        assert_eq!(Words::parse("tea tea tea").expression(), r#""tea" AND "tea" *"#);
+    }
+
+    #[test]
+    fn a_star_needs_three_letters_in_front_of_it_and_two_in_scripts_without_spaces() {
+        check_breadth("tea* ab", Ok(()));
+        check_breadth("te*", Err(TooBroad::Prefix(3)));
+        check_breadth("a* cake", Err(TooBroad::Prefix(3)));
+        check_breadth("foo-b*", Err(TooBroad::Prefix(3)));
+        check_breadth("foo-bar*", Ok(()));
+        check_breadth("te", Ok(()));
+        check_breadth("*", Ok(()));
+        check_breadth("日*", Err(TooBroad::Prefix(2)));
+        check_breadth("日本*", Ok(()));
+        check_breadth("iphone用", Ok(()));
+        check_breadth("iphone用*", Err(TooBroad::Prefix(2)));
     }
 
     #[test]

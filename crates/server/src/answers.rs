@@ -1,28 +1,32 @@
 //! Answers that are read from the store: pages of history and what was found, for clients of both dialects.
 
 use crate::hub::{Effect, FetchAnswer, FoundAnswer, ListedFile};
+use crate::inbound::Refusal;
+use crate::search_queue::{SearchQueue, Searched};
 use crate::store::{Hits, Read, Store, StoreError};
 use crate::voice;
 use bytes::Bytes;
+use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{RoomId, Seq};
-use protocol::limits::MAX_FRAME;
-use protocol::message::{FileBody, FileListing, Found, OfferBody, Range, Reply, ServerMsg};
+use protocol::limits::{MAX_FRAME, SEARCH_EVERY_MS};
+use protocol::message::{FileBody, FileListing, Found, OfferBody, Range, Reply, ServerMsg, ty};
 
 /// Bytes of entries in one page: one frame takes them with its head.
 const PAGE: usize = MAX_FRAME as usize - 8 * 1024;
 
 /// Reads what was asked for, and answers.
-pub async fn carry_out<St: Store>(effect: Effect, store: St) {
+pub async fn carry_out<St: Store>(effect: Effect, store: St, searches: SearchQueue) {
     // The permit is held until the answer is on its way: the connection asks for nothing more until then.
     let (conn, frames, _permit) = match effect {
         Effect::Fetch { conn, answer, room, range, limit, permit } => {
             let read = store.read(room, range, usize::from(limit), PAGE).await;
             (conn, read.map(|read| read_frames(read, answer, room)), permit)
         }
-        Effect::Search { conn, answer, query, permit } => {
-            let hits = store.search(query).await;
-            (conn, hits.map(|hits| found_frames(hits, &answer)), permit)
+        Effect::Search { conn, answer, person, payers, query, permit } => {
+            let is_wanted = || !conn.outlet().is_closing();
+            let searched = searches.search(&store, person, payers, query, is_wanted).await;
+            (conn, searched.map(|searched| searched_frames(searched, &answer)), permit)
         }
         Effect::Files { conn, req, room, listed, more, permit } => {
             let files = read_files(&store, room, listed).await;
@@ -100,6 +104,23 @@ fn read_frames(read: Read, answer: FetchAnswer, room: RoomId) -> Vec<Bytes> {
                 begins.then(|| voice::server_line("History begins here: what was said before is not kept."));
             let lines = read.entries.iter().filter_map(|entry| voice::history_line(entry, None, zone));
             begin.into_iter().chain(lines).collect()
+        }
+    }
+}
+
+fn searched_frames(searched: Searched, answer: &FoundAnswer) -> Vec<Bytes> {
+    let (code, detail) = match searched {
+        Searched::Done(hits) if hits.cut && hits.found.is_empty() => (Code::TooBroad, 0),
+        Searched::Done(hits) => return found_frames(hits, answer),
+        Searched::TooMany => (Code::TooFast, u64::from(SEARCH_EVERY_MS)),
+        Searched::Unwanted => return Vec::new(),
+    };
+    match answer {
+        FoundAnswer::Page(req) => {
+            vec![Refusal::about(code, ty::SEARCH, u64::from(req.0)).with(detail).encode()]
+        }
+        FoundAnswer::Lines { .. } => {
+            vec![voice::server_line(&format!("That did not work: {}.", code.text()))]
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::answers::carry_out;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::inbound::Event;
+use crate::search_queue::SearchQueue;
 use crate::sequencer::Turn;
 use crate::store::{Commit, Store, StoreError};
 use protocol::message::Durability;
@@ -36,6 +37,7 @@ pub async fn drive_hub<St: Store>(
     let mut committing: Option<Committing> = None;
     let mut batch = Vec::with_capacity(EVENTS);
     let mut stopping = false;
+    let searches = SearchQueue::new(clock.clone());
     let far = tokio::time::sleep(Duration::from_secs(86_400 * 365));
     tokio::pin!(far);
     loop {
@@ -86,7 +88,7 @@ pub async fn drive_hub<St: Store>(
             committing = Some(begin(commit(store.clone(), turn)).await);
         }
         for effect in hub.take_effects() {
-            drop(tokio::spawn(carry_out(effect, store.clone())));
+            drop(tokio::spawn(carry_out(effect, store.clone(), searches.clone())));
         }
         offer_news(&mut hub).await;
         let is_late = tokio::time::Instant::now() >= far.deadline();

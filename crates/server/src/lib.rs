@@ -33,6 +33,7 @@ pub mod revisions;
 pub mod room;
 pub mod roster;
 pub mod run;
+pub mod search_queue;
 pub mod sequencer;
 pub mod shelf;
 pub mod signals;

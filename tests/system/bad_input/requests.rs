@@ -56,10 +56,14 @@ fn search(room: Option<RoomId>, words: &str, before: Option<(RoomId, Seq)>) -> C
 fn searches() -> Vec<Case> {
     let too_long = Answer::KeepWith(Code::BodyTooLarge, MAX_QUERY as u64);
     let never = Some((LOBBY, Seq::new(1 << 40).expect("a number")));
+    let [words, letters, signs] = [8, 3, 2].map(|least| Answer::KeepWith(Code::TooBroad, least));
     vec![
         refused("a search for nothing", &search(None, "", None), Code::EmptyText),
         refused("a search for signs", &search(Some(LOBBY), " !? \"* - ", None), Code::EmptyText),
         case("a search for 513 bytes", search(None, &"x".repeat(MAX_QUERY + 1), None).encode(), too_long),
+        case("a search for nine words", search(None, "a b c d e f g h i", None).encode(), words),
+        case("a search for all that begins with te", search(None, "te*", None).encode(), letters),
+        case("a search for all with one sign", search(None, "日*", None).encode(), signs),
         refused("a search before what was never said", &search(None, "hi", never), Code::NoSuchEntry),
     ]
 }

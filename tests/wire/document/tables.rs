@@ -96,6 +96,9 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_AGENT,
         MAX_QUERY,
         MIN_PREFIX,
+        MIN_SPACELESS_PREFIX,
+        MAX_WORDS,
+        MAX_WORD_PARTS,
         MAX_MENTIONS,
         MAX_MENTION_WORDS,
         MAX_MENTION_LOOKUPS,
@@ -132,6 +135,11 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         POST_EVERY_MS,
         SEARCH_BURST,
         SEARCH_EVERY_MS,
+        SEARCH_MS,
+        SHORT_SEARCH_MS,
+        SEARCH_SHARE,
+        LONG_SEARCHES_MS,
+        MAX_SEARCHES_WAITING,
         BULK_IDLE_MS,
         UNKNOWN_SIZE,
         RESERVE_STEP,
@@ -205,7 +213,8 @@ const GIVEN: &str = "100 bad_first_byte 101 empty_frame 102 frame_too_large 103 
     119 stalled 125 busy 126 in_use 200 bad_name 201 name_taken 210 no_such_room \
     211 not_a_member 212 no_such_person 213 not_allowed \
     214 too_many_rooms 215 no_more_rooms 216 not_open 220 out_of_order 221 body_too_large 222 bad_text 223 empty_text \
-    224 bad_kind 225 too_fast 226 no_such_entry 229 other_content 240 disk_full 250 no_such_file 251 quota 252 wrong_content \
+    224 bad_kind 225 too_fast 226 no_such_entry \
+    227 too_broad 229 other_content 240 disk_full 250 no_such_file 251 quota 252 wrong_content \
     253 no_such_transfer 254 file_too_large";
 
 #[test]

@@ -83,6 +83,8 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         Code::BadKind => "this natter can't post that here".into(),
         Code::TooFast => format!("wait {} s", detail.div_ceil(1000).max(1)),
         Code::NoSuchEntry => "type /history to see the numbers".into(),
+        Code::TooBroad if detail == 0 => "add a word, or search in one room".into(),
+        Code::TooBroad => "search for fewer and longer words".into(),
         Code::DiskFull => "tell the operator; nothing was stored".into(),
         Code::NoSuchFile | Code::NoSuchTransfer => "it may have been removed".into(),
         Code::Quota if detail == 0 => "delete files, or ask the operator for more".into(),

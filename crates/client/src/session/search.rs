@@ -8,8 +8,9 @@ use super::{Phase, Session};
 use protocol::command::{Jump, Search};
 use protocol::entry::{EntryKind, Revision};
 use protocol::id::{Millis, RoomId, Seq};
+use protocol::limits::MAX_WORDS;
 use protocol::message::{ClientMsg, Found};
-use protocol::search_terms::Words;
+use protocol::search_terms::{TooBroad, Words};
 use std::cmp::Reverse;
 
 /// Lines that are shown of what was found, at once.
@@ -41,6 +42,9 @@ impl Session {
                 self.mistake(format!("there is no word in '{words}'"), "type /search WORDS");
             }
             Search::Words { everywhere, words } => {
+                if let Err(broad) = Words::parse(&words).check() {
+                    return self.refuse_broad(broad);
+                }
                 let room = self.room_at(here);
                 if room.is_none() && !everywhere {
                     let hint = "type /search -a WORDS to look in all rooms";
@@ -49,6 +53,18 @@ impl Session {
                 let room = room.filter(|_| !everywhere);
                 self.searched = Searched { room, words, ..Searched::default() };
                 self.look_for_more();
+            }
+        }
+    }
+
+    /// The server would refuse it as well, and the words that are typed here are looked for in the same way.
+    fn refuse_broad(&mut self, broad: TooBroad) {
+        match broad {
+            TooBroad::Words => {
+                self.mistake("these are too many words", format!("search for {MAX_WORDS} at most"));
+            }
+            TooBroad::Prefix(least) => {
+                self.mistake("that would find too much", format!("put {least} letters in front of a *"));
             }
         }
     }

@@ -54,9 +54,7 @@ impl Hub {
                 let item = |id: &PersonId| self.people.item(*id, room.typing.contains_key(id));
                 page(online.map(item), size)
             }
-            None => {
-                page(self.people.online_after(after).map(|id| self.people.item(id, false)), size)
-            }
+            None => page(self.people.online_after(after).map(|id| self.people.item(id, false)), size),
         }
     }
 

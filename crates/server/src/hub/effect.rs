@@ -3,8 +3,9 @@
 use super::ListedFile;
 use crate::clock::Zone;
 use crate::conn::Conn;
+use crate::rate::Payer;
 use crate::store::Query;
-use protocol::id::{Req, RoomId};
+use protocol::id::{PersonId, Req, RoomId};
 use protocol::message::Range;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,6 +35,10 @@ pub enum Effect {
         conn: Arc<Conn>,
         /// How to answer.
         answer: FoundAnswer,
+        /// Their person.
+        person: PersonId,
+        /// To whom its time is put down.
+        payers: Vec<Payer>,
         /// What is looked for.
         query: Query,
         /// Dropped when it is answered.

@@ -7,7 +7,8 @@ use crate::rate::payers;
 use crate::store::{Query, Words};
 use protocol::code::Code;
 use protocol::id::{PersonId, RoomId, Seq};
-use protocol::limits::{MAX_FETCH, MAX_FRAME, MAX_QUERY};
+use protocol::limits::{MAX_FETCH, MAX_FRAME, MAX_QUERY, MAX_WORDS, SEARCH_MS};
+use protocol::search_terms::TooBroad;
 
 /// Bytes of entries in one answer: what one frame takes with its head, and with the room in front of each entry.
 const ANSWER: usize = MAX_FRAME as usize - 8 * 1024;
@@ -40,20 +41,27 @@ impl Hub {
         if words.len() > MAX_QUERY {
             return Err((Code::BodyTooLarge, MAX_QUERY as u64));
         }
-        if Words::parse(&words).is_empty() {
+        let parsed = Words::parse(&words);
+        if parsed.is_empty() {
             return Err((Code::EmptyText, 0));
         }
+        parsed.check().map_err(|broad| {
+            let detail = match broad {
+                TooBroad::Words => MAX_WORDS,
+                TooBroad::Prefix(least) => least,
+            };
+            (Code::TooBroad, detail as u64)
+        })?;
         let rooms = match room {
             Some(room) => self.authorize(person, room).map(|()| vec![room]).map_err(|code| (code, 0))?,
             None => self.rooms_of(person),
         };
         before.map_or(Ok(()), |before| self.check_begin(person, before)).map_err(|code| (code, 0))?;
-        self.searches
-            .take(&payers(person, conn.peer.ip(), self.settings.limits.local), now.steady)
-            .map_err(|wait| (Code::TooFast, wait))?;
+        let payers = payers(person, conn.peer.ip(), self.settings.limits.local);
+        self.searches.take(&payers, now.steady).map_err(|wait| (Code::TooFast, wait))?;
         let limit = usize::from(limit.clamp(1, MAX_FETCH));
-        let query = Query { rooms, words, before, limit, bytes: ANSWER };
-        self.effects.push(Effect::Search { conn, answer, query, permit: self.permit.take() });
+        let query = Query { rooms, words, before, limit, bytes: ANSWER, ms: SEARCH_MS };
+        self.effects.push(Effect::Search { conn, answer, person, payers, query, permit: self.permit.take() });
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl<St: Store> Store for Hiding<St> {
             let last = hits.found.last().map(|hit| (hit.room, hit.entry.seq));
             hits.found.retain(|hit| hit.entry.seq >= self.first(hit.room));
             // A page of nothing would look like the end.
-            if !hits.found.is_empty() || !hits.more || last.is_none() {
+            if !hits.found.is_empty() || !hits.more || hits.cut || last.is_none() {
                 return Ok(hits);
             }
             query.before = last;
@@ -193,6 +193,7 @@ mod tests {
             before: None,
             limit,
             bytes: ALL,
+            ms: 1_000,
         };
         let hits = store.search(query(9)).await.unwrap();
         assert_eq!(hits.found.len(), 3);

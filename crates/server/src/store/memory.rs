@@ -85,10 +85,14 @@ impl Store for MemoryStore {
             return Ok(Hits::default());
         }
         let mut scan = self.logs().search(&query);
-        while scan.rest.is_some() {
+        // Each part takes about a millisecond.
+        for _ in 0..query.ms {
             self.logs().scan(&query, &words, &mut scan, SCAN);
             tokio::task::yield_now().await;
+            if scan.rest.is_none() {
+                return Ok(scan.hits);
+            }
         }
-        Ok(scan.hits)
+        Ok(scan.hits.cut())
     }
 }

@@ -63,6 +63,8 @@ pub struct Query {
     pub limit: usize,
     /// Of about at most so many bytes; at least one, if there is one.
     pub bytes: usize,
+    /// The search ends after about so many ms with what was found by then.
+    pub ms: u64,
 }
 
 /// What was found.
@@ -72,4 +74,14 @@ pub struct Hits {
     pub found: Vec<Found>,
     /// Whether there are more behind the last one.
     pub more: bool,
+    /// Whether the time was over: there may be more then. What was found comes before it, as always.
+    pub cut: bool,
+}
+
+impl Hits {
+    /// What was found when the time was over.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        Self { more: true, cut: true, ..self }
+    }
 }

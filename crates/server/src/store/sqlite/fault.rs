@@ -77,6 +77,18 @@ impl Fault {
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase)
     }
 
+    /// What SQLite says when its time is over.
+    pub fn interrupted() -> Self {
+        let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_INTERRUPT);
+        Self::Sql(rusqlite::Error::SqliteFailure(code, None))
+    }
+
+    /// Whether its time was over.
+    pub fn is_interrupted(&self) -> bool {
+        let Self::Sql(error) = self else { return false };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted)
+    }
+
     /// Whether somebody else holds what it needs.
     pub fn is_busy(&self) -> bool {
         let Self::Sql(error) = self else { return false };

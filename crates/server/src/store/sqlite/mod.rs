@@ -49,6 +49,7 @@ mod revise;
 mod salvage;
 mod schema;
 mod search;
+mod searcher;
 mod server;
 mod slots;
 mod table;
@@ -79,8 +80,10 @@ use head::Heads;
 use indexer::Indexing;
 use open::Opened;
 use protocol::id::{ContentHash, Epoch, RoomId, Seq};
+use protocol::limits::SHORT_SEARCH_MS;
 use protocol::message::{Durability, Range};
 use reader::Readers;
+use searcher::Searcher;
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -120,7 +123,10 @@ pub struct SqliteStore(Arc<Shared>);
 struct Shared {
     writer: Sender<Request>,
     readers: Readers,
-    searchers: Readers,
+    /// For searches of at most [`SHORT_SEARCH_MS`].
+    short: Readers<Searcher>,
+    /// For all others.
+    long: Readers<Searcher>,
     /// Ends the indexer.
     stop: Sender<()>,
     indexing: Arc<Indexing>,
@@ -151,9 +157,13 @@ impl SqliteStore {
         let indexing = writer.indexing.clone();
         let connections = (0..READERS).map(|_| reader::connect(&path)).collect::<Result<_, _>>();
         let (readers, mut threads) = Readers::start(connections.map_err(failed)?).map_err(failed)?;
-        let searcher = reader::connect_to_search(&path, &folder.index()).map_err(failed)?;
-        let (searchers, more) = Readers::start(vec![searcher]).map_err(failed)?;
-        threads.extend(more);
+        let mut searcher = || {
+            let connection = Searcher::connect(&path, &folder.index())?;
+            let (searcher, thread) = Readers::start(vec![connection])?;
+            threads.extend(thread);
+            Ok(searcher)
+        };
+        let (short, long) = (searcher().map_err(failed)?, searcher().map_err(failed)?);
         let (requests, waiting) = channel();
         let (fail, failure) = mpsc::unbounded_channel();
         let (stop, stopped) = channel();
@@ -168,7 +178,8 @@ impl SqliteStore {
         Ok(Self(Arc::new(Shared {
             writer: requests,
             readers,
-            searchers,
+            short,
+            long,
             stop,
             indexing,
             heads,
@@ -271,7 +282,7 @@ impl Drop for Shared {
         let (requests, _) = channel();
         self.writer = requests;
         self.readers = Readers::none();
-        self.searchers = Readers::none();
+        (self.short, self.long) = (Readers::none(), Readers::none());
         // If it has ended, there is nobody to tell.
         let _ = self.stop.send(());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -311,6 +322,7 @@ impl Store for SqliteStore {
     }
 
     async fn search(&self, query: Query) -> Result<Hits, StoreError> {
-        self.0.searchers.run("searched", move |db| search::search(db, &query)).await
+        let searcher = if query.ms <= SHORT_SEARCH_MS { &self.0.short } else { &self.0.long };
+        searcher.run("searched", move |searcher| search::search(searcher, &query)).await
     }
 }

@@ -11,18 +11,18 @@ use tokio::sync::{mpsc, oneshot};
 /// Requests that wait for a thread; more wait where they come from.
 const WAITING: usize = 64;
 
-type Job = Box<dyn FnOnce(&Connection) + Send>;
+type Job<C> = Box<dyn FnOnce(&C) + Send>;
 
 /// The way to the threads. They end when the last of these is gone.
 #[derive(Debug)]
-pub(super) struct Readers(mpsc::Sender<Job>);
+pub(super) struct Readers<C = Connection>(mpsc::Sender<Job<C>>);
 
-impl Readers {
+impl<C: Send + 'static> Readers<C> {
     /// Starts threads, one for each connection.
-    pub fn start(connections: Vec<Connection>) -> Result<(Self, Vec<JoinHandle<()>>), Fault> {
-        let (jobs, waiting) = mpsc::channel::<Job>(WAITING);
+    pub fn start(connections: Vec<C>) -> Result<(Self, Vec<JoinHandle<()>>), Fault> {
+        let (jobs, waiting) = mpsc::channel::<Job<C>>(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
-        let start = |db: Connection| {
+        let start = |db: C| {
             let waiting = waiting.clone();
             // The one that waits holds the lock; the others wait for that.
             let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
@@ -45,10 +45,10 @@ impl Readers {
     pub async fn run<T: Send + 'static>(
         &self,
         doing: &'static str,
-        job: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+        job: impl FnOnce(&C) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |db| {
+        let job: Job<C> = Box::new(move |db| {
             // Whoever asked may be gone.
             let _ = answer.send(job(db));
         });
@@ -116,11 +116,4 @@ pub(super) fn connect_to_unchanging(path: &Path) -> Result<Connection, Fault> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
     Ok(Connection::open_with_flags(uri, flags)?)
-}
-
-/// A connection that searches: it reads the index as well.
-pub(super) fn connect_to_search(path: &Path, index: &Path) -> Result<Connection, Fault> {
-    let db = connect(path)?;
-    db.execute("ATTACH ? AS search", [index.to_string_lossy()])?;
-    Ok(db)
 }

@@ -3,11 +3,15 @@
 //! Each room is a stream of hits, newest first; the streams are merged by the place of each entry among all. What the
 //! index of words does not have yet stands at the end of a room and is looked at entry by entry. Every hit is read
 //! from the log and compared with the words again, so an index that is behind or damaged hides entries at worst.
+//!
+//! Hits are found newest first, so what was found when the time is over is what comes first, and a search can go on
+//! behind it.
 
 use super::entry::{self, Kept};
 use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::number::{count, int, key_of, place_of};
+use super::searcher::{Deadline, Searcher};
 use super::slots::{first_sound, slots};
 use crate::store::{Hits, Query, Words, searchable, weight};
 use protocol::id::RoomId;
@@ -32,6 +36,7 @@ const HITS: &str = "SELECT rowid FROM search.word WHERE word MATCH ? AND rowid B
 /// A search under way.
 struct Search<'a> {
     db: &'a Connection,
+    deadline: &'a Deadline,
     words: Words,
     /// The words as the index is asked for them.
     expression: String,
@@ -53,16 +58,28 @@ struct Stream {
 }
 
 /// Finds entries, as [`Store::search`](crate::store::Store::search) says.
-pub(super) fn search(db: &Connection, query: &Query) -> Result<Hits, Fault> {
+pub(super) fn search(searcher: &Searcher, query: &Query) -> Result<Hits, Fault> {
+    let Searcher { db, deadline } = searcher;
     let words = Words::parse(&query.words);
     if words.is_empty() {
         return Ok(Hits::default());
     }
-    let transaction = db.unchecked_transaction()?;
-    let Some(before) = before(&transaction, query)? else { return Ok(Hits::default()) };
-    let expression = words.expression();
-    let mut search = Search { db: &transaction, words, expression, scan: SCAN };
-    search.merge(query, before)
+    let mut hits = Hits::default();
+    let found = {
+        let transaction = db.unchecked_transaction()?;
+        deadline.begin(query.ms);
+        let expression = words.expression();
+        let mut search = Search { db: &transaction, deadline, words, expression, scan: SCAN };
+        let found = search.find(query, &mut hits);
+        // What ends the transaction must not be interrupted.
+        deadline.end();
+        found
+    };
+    match found {
+        Ok(()) => Ok(hits),
+        Err(fault) if fault.is_interrupted() => Ok(hits.cut()),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// The place before which hits are wanted; `None` if that entry is not kept.
@@ -74,14 +91,20 @@ fn before(db: &Connection, query: &Query) -> Result<Option<u64>, Fault> {
 }
 
 impl Search<'_> {
-    fn merge(&mut self, query: &Query, before: u64) -> Result<Hits, Fault> {
+    fn find(&mut self, query: &Query, hits: &mut Hits) -> Result<(), Fault> {
+        match before(self.db, query)? {
+            Some(before) => self.merge(query, before, hits),
+            None => Ok(()),
+        }
+    }
+
+    fn merge(&mut self, query: &Query, before: u64, hits: &mut Hits) -> Result<(), Fault> {
         let mut heads = BTreeMap::new();
         for mut stream in self.streams(query, before)? {
             if let Some(hit) = self.next(&mut stream)? {
                 heads.insert(hit.place, (hit, stream));
             }
         }
-        let mut hits = Hits::default();
         let mut bytes = 0;
         while let Some((_, (hit, mut stream))) = heads.pop_last() {
             bytes += weight(&hit.entry);
@@ -94,7 +117,7 @@ impl Search<'_> {
                 heads.insert(hit.place, (hit, stream));
             }
         }
-        Ok(hits)
+        Ok(())
     }
 
     /// The rooms in which there may be hits.
@@ -103,6 +126,7 @@ impl Search<'_> {
         let hit = self.rooms_with_hits(&rooms)?;
         let mut streams = Vec::new();
         for room in rooms {
+            self.deadline.check()?;
             let Some(head) = Head::find(self.db, room)? else { continue };
             let (first, end) = (head.first.value(), head.first.value() + head.len());
             let indexed = self.indexed(room)?.clamp(first, end);
@@ -121,6 +145,7 @@ impl Search<'_> {
         let mut hit = BTreeSet::new();
         let mut next = rooms.last().copied();
         while let Some(room) = next {
+            self.deadline.check()?;
             let Some(key) = self.hits(0, key_of(room, u64::MAX), 1)?.pop() else { break };
             let (found, _) = place_of(key)?;
             if found == room {
@@ -140,6 +165,8 @@ impl Search<'_> {
             Ok(keys) => Ok(keys),
             // The entries themselves are whole, so what the index is good for is found without it, if it is new.
             Err(error) => match Fault::Sql(error) {
+                // What was given up half way may look like it.
+                fault if fault.is_damage() && self.deadline.check().is_err() => Err(Fault::interrupted()),
                 fault if fault.is_damage() => Ok(Vec::new()),
                 fault => Err(fault),
             },
@@ -170,6 +197,7 @@ impl Search<'_> {
     /// The next hit of a room.
     fn next(&mut self, stream: &mut Stream) -> Result<Option<Kept>, Fault> {
         while stream.ready.is_empty() && stream.below > stream.first {
+            self.deadline.check()?;
             if stream.below <= stream.indexed {
                 self.ask_index(stream)?;
             } else if self.scan > 0 {
