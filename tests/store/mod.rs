@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 mod claims;
+mod cut_histories;
 mod damage;
 mod disk;
 mod histories;

@@ -15,7 +15,7 @@ const OWN: &str = "the folder is the test's own";
 /// What somebody does to a data folder, and what the server says about it.
 type Accident = (&'static str, fn(&Path), &'static str);
 
-const ACCIDENTS: [Accident; 8] = [
+const ACCIDENTS: [Accident; 10] = [
     (
         "the database is deleted",
         |data| fs::remove_file(data.join("natter.db")).expect(OWN),
@@ -36,6 +36,12 @@ const ACCIDENTS: [Accident; 8] = [
         "natter.db' was deleted or moved",
     ),
     ("the folder is replaced", replace_folder, "natter.db' was deleted or moved"),
+    (
+        "the contents are deleted",
+        |data| fs::remove_dir_all(data.join("contents")).expect(OWN),
+        "contents' was deleted or moved",
+    ),
+    ("the contents are replaced", replace_contents, "contents' was replaced"),
 ];
 
 /// Leaves this part of a file.
@@ -60,6 +66,11 @@ fn write_over(path: &Path) {
 fn replace_folder(data: &Path) {
     fs::rename(data, data.with_extension("old")).expect(OWN);
     fs::create_dir(data).expect(OWN);
+}
+
+fn replace_contents(data: &Path) {
+    fs::rename(data.join("contents"), data.with_extension("contents")).expect(OWN);
+    fs::create_dir(data.join("contents")).expect(OWN);
 }
 
 fn check(name: &str, finished: &Finished, reason: &str) {
@@ -108,6 +119,29 @@ async fn an_idle_server_notices_within_five_seconds() {
             check(name, &server.ended().await, reason);
             assert!(begun.elapsed() < IDLE, "{name}: {:?}", begun.elapsed());
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_witness_that_is_deleted_is_written_anew_and_the_server_goes_on() {
+    bounded(60, async {
+        let parent = tempfile::tempdir().expect("a temporary folder can be made");
+        let data = parent.path().join("data");
+        let mut server = Server::start_in(&data).await;
+        let alice = Native::enter(server.addr(), "alice").await;
+        alice.say_all(alice.lobby(), (0..50).map(|n| format!("line {n}"))).await;
+        let witness = data.join("witness");
+        fs::remove_file(&witness).expect(OWN);
+        let begun = Instant::now();
+        eventually("a new witness", || witness.exists().then_some(())).await;
+        assert!(begun.elapsed() < IDLE, "an idle server notices: {:?}", begun.elapsed());
+        fs::remove_file(&witness).expect(OWN);
+        alice.say_all(alice.lobby(), (50..51).map(|n| format!("line {n}"))).await;
+        assert!(witness.exists(), "before the next acknowledgement");
+        let finished = server.stop().await;
+        assert_eq!(finished.code, Some(0));
+        assert!(finished.err.contains("it is written anew"), "{}", finished.err);
     })
     .await;
 }

@@ -80,6 +80,10 @@ pub const NUMBERS_AHEAD: u64 = 4_000;
 /// The same of rooms, of which fewer come.
 pub const ROOMS_AHEAD: u64 = 64;
 
+/// Numbers of people and of devices that a new history leaves out, since they may have been told in the part of the old
+/// one that is gone: a thousand guests in each second of seven weeks, and there is room for two billion of such gaps.
+pub const NUMBERS_LEFT_OUT: u64 = 1 << 32;
+
 /// By how much the wall clock may be ahead of or behind the time that the server knew, in ms: a server that was off
 /// for a week is nothing unusual, and a clock that is wrong by more would delete what is to be kept.
 pub const CLOCK_JUMP_MS: u64 = 7 * 86_400_000;

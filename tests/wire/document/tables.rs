@@ -84,6 +84,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_REMEMBERED,
         NUMBERS_AHEAD,
         ROOMS_AHEAD,
+        NUMBERS_LEFT_OUT,
         CLOCK_JUMP_MS,
         MIN_CLOCK_JUMP_MS,
         CLOCK_TRUST_MS,

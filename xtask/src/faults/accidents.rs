@@ -249,7 +249,9 @@ fn happen_during(place: &Place, accident: &Accident) -> Result<Outcome, Failure>
     }
     drop(server);
     let start = place.launch().try_start()?;
-    let mut outcome = judge_start(place, accident, start, acknowledged, || {
+    // What the first server said need not be said again by the next one.
+    let says = accident.says.filter(|words| !said.contains(words));
+    let mut outcome = judge_start(place, &Accident { says, ..*accident }, start, acknowledged, || {
         drop(guard);
         undo.undo()
     })?;

@@ -58,6 +58,7 @@ impl Drop for Guard {
 type Happens = fn(&Place) -> Result<Option<Guard>, Failure>;
 
 /// Something that befalls a data folder.
+#[derive(Clone, Copy)]
 pub struct Accident {
     /// What.
     pub what: &'static str,
@@ -111,7 +112,7 @@ const LOCK: &str = "lock";
 const DAY: i64 = 86_400;
 
 /// All of them.
-pub const HAPPENINGS: [Accident; 49] = [
+pub const HAPPENINGS: [Accident; 52] = [
     before("the database is deleted", &[DB], |place| take(place, DB)),
     before("the database is emptied", &[DB], |place| cut(place, DB, 0)),
     before("the database is cut in half", &[DB], |place| cut(place, DB, 2)),
@@ -171,8 +172,16 @@ pub const HAPPENINGS: [Accident; 49] = [
     during("the write-ahead log is emptied", &[WAL], |place| cut(place, WAL, 0)),
     during("the folder is renamed", &[""], rename),
     during("the folder is deleted", &[""], |place| take(place, "")),
-    during("the witness is deleted", &[WITNESS], |place| take(place, WITNESS)),
+    during("the witness is deleted", &[WITNESS], |place| take(place, WITNESS)).says("written anew"),
+    during("the witness is replaced by a text", &[WITNESS], |place| write(place, WITNESS))
+        .says("written anew"),
     during("the contents are deleted", &[CONTENTS], |place| take(place, CONTENTS)).says("content"),
+    during("the folder of contents is replaced by an empty one", &[CONTENTS], |place| {
+        become_folder(place, CONTENTS)
+    })
+    .says("content"),
+    during("the folder of contents is replaced by a text", &[CONTENTS], |place| write(place, CONTENTS))
+        .says("content"),
     during("the index of words is deleted", &[SEARCH], |place| take(place, SEARCH)),
     during("the lock is deleted", &[LOCK], |place| take(place, LOCK)),
     during("a second server is started", &[], second),

@@ -6,7 +6,7 @@ use super::folder::Folder;
 use super::load::{Loaded, load};
 use super::schema::{self, Unusable};
 use super::verify::{self, Report};
-use super::{Expiry, MissingFiles, OperateError, Task, names, number, reader, traces, writer};
+use super::{Expiry, MissingFiles, OperateError, Task, mark, names, number, reader, traces, writer};
 use crate::files::{open_folder, write_blocks};
 use protocol::id::{ContentHash, Epoch, Millis};
 use protocol::message::Durability;
@@ -206,6 +206,8 @@ fn fill(file: &Path, folder: &Folder, part: &Path, epoch: Epoch, task: &mut Task
     let mut loaded = load(&from)?;
     loaded.record.epoch = epoch;
     loaded.record.clean = true;
+    // What was told after the backup was made is known to others, and not to it.
+    loaded.marks.reserved = mark::leave_out(&loaded.snapshot.last, false);
     let mut to = Connection::open(part)?;
     writer::prepare(&to, &Durability::Process)?;
     schema::migrate(&mut to, epoch).map_err(|_| Fault::damaged("a new database is not what it should be"))?;

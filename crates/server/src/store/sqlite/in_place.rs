@@ -30,7 +30,7 @@ impl Identity {
     fn find(&self) -> Result<Metadata, Fault> {
         match fs::metadata(&self.path) {
             Ok(found) if (found.dev(), found.ino()) == (self.device, self.inode) => Ok(found),
-            Ok(_) => Err(self.changed("was replaced by another file")),
+            Ok(_) => Err(self.changed("was replaced by another one")),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
                 Err(self.changed("was deleted or moved"))
             }
@@ -64,6 +64,10 @@ pub(super) struct InPlace {
     log: Identity,
     /// The index of the log, which all who read the database share.
     log_index: Identity,
+    /// The folder of contents, once there is one.
+    files: Option<Identity>,
+    /// Where that folder is.
+    files_at: PathBuf,
     /// Those of the database since commits were last moved into it: only that writes to it.
     contents: Contents,
     /// Bytes of a page.
@@ -80,13 +84,15 @@ impl InPlace {
             database,
             log: Identity::of(folder.wal())?,
             log_index: Identity::of(log_index)?,
+            files: None,
+            files_at: folder.contents(),
             contents,
             page,
         })
     }
 
     /// Looks whether they are all there, with at least these many frames in the log.
-    pub fn check(&self, frames: i32) -> Result<(), Fault> {
+    pub fn check(&mut self, frames: i32) -> Result<(), Fault> {
         let found = Contents::of(&self.database.find()?);
         if found.bytes < self.contents.bytes {
             return Err(self.database.changed("was cut short"));
@@ -98,7 +104,20 @@ impl InPlace {
         if self.log.find()?.len() < least {
             return Err(self.log.changed("was cut short"));
         }
-        self.log_index.find().map(drop)
+        self.log_index.find()?;
+        self.check_contents()
+    }
+
+    /// What was uploaded to a folder that is gone would be acknowledged and lost, like what all entries name.
+    fn check_contents(&mut self) -> Result<(), Fault> {
+        match &self.files {
+            Some(files) => files.find().map(drop),
+            None => {
+                // It is made after the database was opened.
+                self.files = Identity::of(self.files_at.clone()).ok();
+                Ok(())
+            }
+        }
     }
 
     /// Takes note of the database after commits were moved into it.
@@ -139,7 +158,7 @@ mod tests {
             Self { folder, db, files, _parent: parent }
         }
 
-        fn check(&self) -> Result<(), String> {
+        fn check(&mut self) -> Result<(), String> {
             let frames = super::super::checkpoint::frames(&self.db).unwrap();
             assert!(frames > 0);
             self.files.check(frames).map_err(|fault| fault.words())
@@ -147,7 +166,8 @@ mod tests {
     }
 
     fn check_refused(change: impl FnOnce(&Folder), words: &str) {
-        let opened = Opened::new();
+        let mut opened = Opened::new();
+        fs::create_dir(opened.folder.contents()).unwrap();
         assert_eq!(opened.check(), Ok(()));
         change(&opened.folder);
         let found = opened.check().unwrap_err();
@@ -178,6 +198,12 @@ mod tests {
         let renamed =
             |folder: &Folder| fs::rename(folder.path(), folder.path().with_extension("old")).unwrap();
         check_refused(renamed, "natter.db' was deleted or moved");
+        check_refused(|folder| fs::remove_dir(folder.contents()).unwrap(), "contents' was deleted or moved");
+        let replaced = |folder: &Folder| {
+            fs::rename(folder.contents(), folder.path().join("moved")).unwrap();
+            fs::create_dir(folder.contents()).unwrap();
+        };
+        check_refused(replaced, "contents' was replaced");
     }
 
     #[test]

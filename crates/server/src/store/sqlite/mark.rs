@@ -5,6 +5,7 @@ use super::number::{count, int};
 use super::table::{MARK, Seal};
 use crate::store::{Reserved, StoredClock};
 use protocol::id::{DeviceNo, Millis, PersonId, RoomId};
+use protocol::limits::{MAX_NUMBER, MAX_ROOMS, NUMBERS_LEFT_OUT};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
@@ -64,6 +65,23 @@ pub(super) fn write_reserved(db: &Connection, seal: &mut Seal, numbers: &Reserve
     put(db, seal, Kind::Person, person.map_or(0, PersonId::value))?;
     put(db, seal, Kind::Device, device.map_or(0, DeviceNo::value))?;
     put(db, seal, Kind::Room, room.map_or(0, RoomId::value))
+}
+
+/// How many rooms a machine that crashes can have lost that were told: those of its last moments.
+const ROOMS_OF_A_CRASH: u64 = 1_000;
+
+/// The numbers that a new history leaves out behind these: they may have been told in the part of the old one that is
+/// gone, and direct messages would go to a stranger. Nobody knows how long that part was, unless it was lost in a
+/// crash.
+pub(super) fn leave_out(last: &Reserved, in_a_crash: bool) -> Reserved {
+    // Rooms have few numbers, but none of them ever ends: there were not more than a server may have.
+    let rooms = if in_a_crash { ROOMS_OF_A_CRASH } else { MAX_ROOMS as u64 };
+    let past = |last: u64, many: u64| last.saturating_add(many).min(MAX_NUMBER);
+    Reserved {
+        person: PersonId::new(past(last.person.map_or(0, PersonId::value), NUMBERS_LEFT_OUT)),
+        device: DeviceNo::new(past(last.device.map_or(0, DeviceNo::value), NUMBERS_LEFT_OUT)),
+        room: RoomId::new(past(last.room.map_or(0, RoomId::value), rooms)),
+    }
 }
 
 /// Writes what time it is.

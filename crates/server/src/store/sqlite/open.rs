@@ -7,6 +7,7 @@ use super::in_place::InPlace;
 use super::index::Index;
 use super::indexer::Indexing;
 use super::load::{Loaded, load};
+use super::mark;
 use super::number::{key, key_of};
 use super::reader;
 use super::record::Record;
@@ -152,6 +153,8 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     }
     *heads.write() = loaded.heads;
     let record = begin(&loaded.record, options, lost.as_deref());
+    let reserved =
+        (record.epoch != loaded.record.epoch).then(|| mark::leave_out(&loaded.snapshot.last, lost.is_none()));
     let witness = Witness::open(&folder.witness()).map_err(|error| failed(error.into()))?;
     let log = reader::connect(&path).map_err(failed)?;
     let index = Index::open(&folder.index(), log, record.epoch).map_err(failed)?;
@@ -160,7 +163,7 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     let page = page.map_err(|error| failed(error.into()))?;
     let files = InPlace::of(folder, page.into()).map_err(failed)?;
     let mut writer = Writer { db, record, heads, witness, files, indexing, dirty: false, is_full: false };
-    writer.write_record().and_then(|()| writer.truncate()).map_err(failed)?;
+    writer.write_record(reserved.as_ref()).and_then(|()| writer.truncate()).map_err(failed)?;
     sync(folder.path()).map_err(failed)?;
     Ok(Opened { writer, is_new })
 }

@@ -9,7 +9,9 @@ use super::folder::Folder;
 use super::salvage::{Salvaged, salvage};
 use super::schema::{self, Unusable};
 use super::verify::{self, Report};
-use super::{OperateError, Task, backup, checkpoint, first_page, index, open, reader, wal, witness, writer};
+use super::{
+    OperateError, Task, backup, checkpoint, first_page, index, mark, open, reader, wal, witness, writer,
+};
 use crate::files::{blocks_fit, write_blocks};
 use protocol::id::{ContentHash, Epoch};
 use protocol::message::Durability;
@@ -130,6 +132,7 @@ fn rebuild(folder: &Folder, epoch: Epoch, repaired: &mut Repaired, task: &mut Ta
     if !is_new_history && let Some(what) = open::judge(folder, &loaded.record, tail) {
         repaired.notes.push(format!("{what}: it is a new history"));
         loaded.record.epoch = epoch;
+        loaded.marks.reserved = mark::leave_out(&loaded.snapshot.last, false);
     }
     let acknowledged = witness::read(&folder.witness(), loaded.record.epoch);
     loaded.record.commits = loaded.record.commits.max(acknowledged) + 1;

@@ -4,22 +4,20 @@ use super::entry::{self, Kept};
 use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::load::{Loaded, load};
+use super::mark;
 use super::number::{count, int, key_of, place_of};
 use super::record::Record;
 use super::schema;
 use super::server;
 use super::slots::first_sound;
 use super::table::{DEVICE, FETCHED, HEAD, MARK, MEMBER, MENTION, PERSON, ROOM, Seal, Table};
-use crate::store::{Reserved, server_id};
+use crate::store::server_id;
 use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
 use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The tables that are not made anew from the entries.
 static TABLES: [&Table; 8] = [&PERSON, &DEVICE, &ROOM, &HEAD, &MEMBER, &MENTION, &FETCHED, &MARK];
-
-/// Numbers that are left out where it is lost which ones were told: more than are ever reserved at once.
-const PAST: u64 = 10_000;
 
 /// What was found.
 #[derive(Debug)]
@@ -65,15 +63,9 @@ pub(super) fn salvage(db: &Connection, epoch: Epoch) -> Result<Salvaged, Fault> 
     record.seal = seal;
     record.write(&bench)?;
     let mut loaded = load(&bench)?;
-    if !is_marked {
-        // How far numbers were told is lost: further than this they were not.
-        let Reserved { person, device, room } = loaded.snapshot.last;
-        let past = |last: u64| last.saturating_add(PAST);
-        loaded.marks.reserved = Reserved {
-            person: PersonId::new(past(person.map_or(0, PersonId::value))),
-            device: DeviceNo::new(past(device.map_or(0, DeviceNo::value))),
-            room: RoomId::new(past(room.map_or(0, RoomId::value))),
-        };
+    if !is_marked || is_new_history {
+        // How far numbers were told is lost.
+        loaded.marks.reserved = mark::leave_out(&loaded.snapshot.last, false);
     }
     Ok(Salvaged { loaded, is_new_history, notes })
 }

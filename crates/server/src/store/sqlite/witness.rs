@@ -4,30 +4,55 @@
 //! finished. The witness is written after each sync and before its acknowledgement, without a sync of its own: it
 //! survives the end of the program, and mostly that of the machine. One that is behind says nothing; one that is
 //! ahead of the database proves that commits were lost.
+//!
+//! Whoever deletes or overwrites it while the server runs takes nothing away: the server knows what was in it, says
+//! that it was gone, and writes it anew.
 
 use protocol::id::Epoch;
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 pub(super) const MAGIC: [u8; 8] = *b"nttrack1";
 pub(super) const LEN: usize = 40;
 
 /// The open file.
 #[derive(Debug)]
-pub(super) struct Witness(File);
+pub(super) struct Witness {
+    path: PathBuf,
+    file: File,
+    identity: (u64, u64),
+}
 
 impl Witness {
     /// Opens it, to write to it.
     pub fn open(path: &Path) -> io::Result<Self> {
-        OpenOptions::new().write(true).create(true).truncate(false).open(path).map(Self)
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let identity = identity(&file.metadata()?);
+        Ok(Self { path: path.to_owned(), file, identity })
     }
 
     /// Takes down that so many commits of a log are acknowledged.
-    pub fn write(&self, epoch: Epoch, commits: u64) -> io::Result<()> {
-        self.0.write_all_at(&encode(epoch, commits), 0)
+    pub fn write(&mut self, epoch: Epoch, commits: u64) -> io::Result<()> {
+        let is_in_place = std::fs::metadata(&self.path).is_ok_and(|found| identity(&found) == self.identity);
+        if !is_in_place {
+            *self = Self::open(&self.path)?;
+            let path = self.path.display();
+            tracing::warn!(%path, "the witness was deleted or replaced while the server ran: it is written anew");
+        }
+        self.file.write_all_at(&encode(epoch, commits), 0)
     }
+
+    /// Writes it anew if it does not say what was written to it last.
+    pub fn keep(&mut self, epoch: Epoch, commits: u64) -> io::Result<()> {
+        if read_any(&self.path) == Some((epoch, commits)) { Ok(()) } else { self.write(epoch, commits) }
+    }
+}
+
+fn identity(found: &Metadata) -> (u64, u64) {
+    (found.dev(), found.ino())
 }
 
 /// How many commits of this log were acknowledged at least.
@@ -68,7 +93,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("witness");
         assert_eq!(read(&path, Epoch([1; 16])), 0);
-        let witness = Witness::open(&path).unwrap();
+        let mut witness = Witness::open(&path).unwrap();
         witness.write(Epoch([1; 16]), 7).unwrap();
         witness.write(Epoch([1; 16]), 8).unwrap();
         assert_eq!(read(&path, Epoch([1; 16])), 8);
@@ -76,5 +101,26 @@ mod tests {
         assert_eq!(commits(&path), 8, "of whichever log");
         std::fs::write(&path, [0; LEN]).unwrap();
         assert_eq!((read(&path, Epoch([1; 16])), commits(&path)), (0, 0));
+    }
+
+    #[test]
+    fn a_witness_that_is_gone_or_overwritten_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("witness");
+        let epoch = Epoch([1; 16]);
+        let mut witness = Witness::open(&path).unwrap();
+        witness.write(epoch, 7).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        witness.write(epoch, 8).unwrap();
+        assert_eq!(commits(&path), 8, "with the next commit");
+        std::fs::remove_file(&path).unwrap();
+        witness.keep(epoch, 8).unwrap();
+        assert_eq!(commits(&path), 8, "and without one");
+        std::fs::write(&path, "what somebody wrote").unwrap();
+        witness.keep(epoch, 8).unwrap();
+        assert_eq!(commits(&path), 8);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(witness.keep(epoch, 8).is_err(), "what can't be written is no success");
     }
 }

@@ -6,10 +6,11 @@ use super::head::{Head, Heads};
 use super::in_place::InPlace;
 use super::index::{Index, Revised};
 use super::indexer::Indexing;
+use super::mark;
 use super::record::Record;
 use super::witness::Witness;
 use super::work::Work;
-use crate::store::{Batch, Commit, StoreError};
+use crate::store::{Batch, Commit, Reserved, StoreError};
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::RoomId;
@@ -156,19 +157,27 @@ impl Writer {
     fn settle(&mut self, done: Done) -> Result<Commit, Fault> {
         self.record = done.record;
         self.dirty = true;
-        self.witness.write(self.record.epoch, self.record.commits)?;
         self.heads.write().extend(done.heads);
         self.indexing.stir();
         if done.deletes {
             self.truncate()?;
         }
-        // What went to a file that is not in its place is lost, so nobody may be told that it is stored.
-        self.check_files()?;
+        self.count_commit()?;
         Ok(done.commit)
     }
 
+    /// Takes down outside of the database what is committed in it.
+    ///
+    /// What went to a file that is not in its place is lost: it must neither be acknowledged nor be counted, since a
+    /// count of what nobody was told would be taken for a loss. So the files are looked at between the sync and the
+    /// count, and the count comes before the acknowledgement.
+    fn count_commit(&mut self) -> Result<(), Fault> {
+        self.check_files()?;
+        Ok(self.witness.write(self.record.epoch, self.record.commits)?)
+    }
+
     /// Looks whether the files that are open are still in their places.
-    fn check_files(&self) -> Result<(), Fault> {
+    fn check_files(&mut self) -> Result<(), Fault> {
         self.files.check(checkpoint::frames(&self.db)?)
     }
 
@@ -206,24 +215,27 @@ impl Writer {
 
     fn rest(&mut self) -> Result<(), Fault> {
         self.check_files()?;
+        self.witness.keep(self.record.epoch, self.record.commits)?;
         if self.dirty { self.checkpoint_when(0) } else { Ok(()) }
     }
 
     fn close(&mut self) -> Result<(), Fault> {
         self.record.clean = true;
-        self.write_record()?;
+        self.write_record(None)?;
         self.truncate()?;
         self.check_files()
     }
 
-    /// Commits the log's own row alone.
-    pub fn write_record(&mut self) -> Result<(), Fault> {
+    /// Commits the log's own row alone, or with numbers that are not to be given out.
+    pub fn write_record(&mut self, reserved: Option<&Reserved>) -> Result<(), Fault> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.record.commits += 1;
+        if let Some(numbers) = reserved {
+            mark::write_reserved(&transaction, &mut self.record.seal, numbers)?;
+        }
         self.record.write(&transaction)?;
         transaction.commit()?;
-        self.witness.write(self.record.epoch, self.record.commits)?;
-        Ok(())
+        self.count_commit()
     }
 }
 
