@@ -8,6 +8,7 @@
 mod claims;
 mod cut_histories;
 mod damage;
+mod damaged_rows;
 mod disk;
 mod histories;
 mod layouts;

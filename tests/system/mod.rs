@@ -13,6 +13,7 @@ mod clocks;
 mod codes;
 mod conversation;
 mod copies;
+mod damaged_rows;
 mod data_of_others;
 mod document;
 mod drain;

@@ -132,6 +132,8 @@ codes! {
     OtherContent = 229, "other_content", Keep, "that number belongs to another post";
     /// The disk is full: nothing was stored.
     DiskFull = 240, "disk_full", Keep, "the server's disk is full";
+    /// What the server has stored of the room, the person or the device is damaged.
+    Damaged = 241, "damaged", Keep, "what the server has stored of that is damaged";
     /// No such file.
     NoSuchFile = 250, "no_such_file", Keep, "no such file";
     /// A storage quota is used up; `detail` is what is left, in bytes.

@@ -6,7 +6,7 @@
 use crate::store::{Change, StoredDevice};
 use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId};
 use protocol::limits::{DEVICE_DAYS, MAX_REMEMBERED};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// What a post's counter says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,12 +66,19 @@ pub struct Devices {
     by_no: BTreeMap<DeviceNo, Device>,
     by_id: BTreeMap<(PersonId, DeviceId), DeviceNo>,
     last: Option<DeviceNo>,
+    /// Devices of which what is stored is damaged: nobody knows what they have posted.
+    closed: BTreeSet<DeviceId>,
 }
 
 impl Devices {
-    /// None yet; numbers up to `last` were given out before.
-    pub fn new(last: Option<DeviceNo>) -> Self {
-        Self { last, ..Self::default() }
+    /// None yet; numbers up to `last` were given out before, and these devices are closed.
+    pub fn new(last: Option<DeviceNo>, closed: BTreeSet<DeviceId>) -> Self {
+        Self { last, closed, ..Self::default() }
+    }
+
+    /// Whether what is stored of a device is damaged.
+    pub fn is_closed(&self, id: DeviceId) -> bool {
+        self.closed.contains(&id)
     }
 
     /// The largest number that was given out.

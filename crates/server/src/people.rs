@@ -1,7 +1,7 @@
 //! People: numbers with credentials, names and rooms. A name is what a person goes by, never who they are.
 
 use crate::clock::Steady;
-use crate::store::CredentialHash;
+use crate::store::{ClosedPerson, CredentialHash};
 use protocol::id::{Millis, PersonId, RoomId};
 use protocol::message::{Presence, RosterItem};
 use protocol::name::{NameKey, PersonName};
@@ -70,6 +70,8 @@ pub struct People {
     /// Those whom others see. Invariant: as [`Person::is_online`] says, once [`People::settle_presence`] was called.
     online: BTreeSet<PersonId>,
     last: Option<PersonId>,
+    /// Credentials of people of whom what is stored is damaged.
+    closed: BTreeSet<CredentialHash>,
     /// How often somebody was looked at.
     #[cfg(test)]
     pub looks: std::sync::atomic::AtomicUsize,
@@ -90,6 +92,20 @@ impl People {
     pub fn restore(&mut self, id: PersonId, name: PersonName, credential: Option<CredentialHash>) {
         self.last = self.last.max(Some(id));
         self.insert(id, name, credential, Millis(0));
+    }
+
+    /// Takes in somebody of whom what is stored is damaged: they are not let in, and nobody else gets the name.
+    pub fn close(&mut self, damaged: ClosedPerson) {
+        self.closed.extend(damaged.credential);
+        if let Some((person, name)) = damaged.person.zip(damaged.name) {
+            self.last = self.last.max(Some(person));
+            self.by_name.entry(NameKey::of(&name)).or_insert(person);
+        }
+    }
+
+    /// Whether this proves somebody of whom what is stored is damaged.
+    pub fn is_closed(&self, credential: &CredentialHash) -> bool {
+        self.closed.contains(credential)
     }
 
     /// The person with this number.

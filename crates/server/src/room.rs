@@ -5,7 +5,7 @@ use crate::conn::{Conn, ConnId};
 use crate::log::RoomLog;
 use crate::mentions::Mentions;
 use crate::roster::Roster;
-use crate::store::{NewEntry, RoomShape, StoredMember, StoredRoom};
+use crate::store::{ClosedRoom, NewEntry, RoomShape, StoredMember, StoredRoom};
 use crate::voice::Label;
 use protocol::entry::EntryKind;
 use protocol::id::{Millis, PersonId, RoomId, Seq};
@@ -132,15 +132,37 @@ pub struct Rooms {
     by_name: BTreeMap<NameKey, RoomId>,
     direct: BTreeMap<(PersonId, PersonId), RoomId>,
     last: Option<RoomId>,
+    /// Rooms of which what is stored is damaged.
+    closed: BTreeMap<RoomId, ClosedRoom>,
     /// How often one was looked at.
     #[cfg(test)]
     pub looks: std::sync::atomic::AtomicUsize,
 }
 
 impl Rooms {
-    /// None yet; numbers up to `last` were given out before.
-    pub fn new(last: Option<RoomId>) -> Self {
-        Self { last, ..Self::default() }
+    /// None yet; numbers up to `last` were given out before, and these rooms are closed.
+    pub fn new(last: Option<RoomId>, closed: BTreeMap<RoomId, ClosedRoom>) -> Self {
+        Self { last, closed, ..Self::default() }
+    }
+
+    /// Whether a room is closed because it is damaged, for one of its members. Others are told nothing of it.
+    pub fn is_closed_to(&self, person: PersonId, room: RoomId) -> bool {
+        self.closed.get(&room).is_some_and(|closed| closed.members.contains(&person))
+    }
+
+    /// Whether a room that is closed has this name.
+    pub fn is_closed(&self, name: &RoomName) -> bool {
+        let is_it = |shape: &RoomShape| match shape {
+            RoomShape::Public { name: closed } => NameKey::of(closed) == name.key(),
+            RoomShape::Direct(..) => false,
+        };
+        self.closed.values().filter_map(|closed| closed.shape.as_ref()).any(is_it)
+    }
+
+    /// Whether the room of these two is closed.
+    pub fn is_direct_closed(&self, a: PersonId, b: PersonId) -> bool {
+        let shape = RoomShape::Direct(a.min(b), a.max(b));
+        self.closed.values().any(|closed| closed.shape.as_ref() == Some(&shape))
     }
 
     /// The largest number that was given out.

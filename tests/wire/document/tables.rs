@@ -215,7 +215,7 @@ const GIVEN: &str = "100 bad_first_byte 101 empty_frame 102 frame_too_large 103 
     211 not_a_member 212 no_such_person 213 not_allowed \
     214 too_many_rooms 215 no_more_rooms 216 not_open 220 out_of_order 221 body_too_large 222 bad_text 223 empty_text \
     224 bad_kind 225 too_fast 226 no_such_entry \
-    227 too_broad 229 other_content 240 disk_full 250 no_such_file 251 quota 252 wrong_content \
+    227 too_broad 229 other_content 240 disk_full 241 damaged 250 no_such_file 251 quota 252 wrong_content \
     253 no_such_transfer 254 file_too_large";
 
 #[test]

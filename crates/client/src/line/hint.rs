@@ -86,6 +86,7 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         Code::TooBroad if detail == 0 => "add a word, or search in one room".into(),
         Code::TooBroad => "search for fewer and longer words".into(),
         Code::DiskFull => "tell the operator; nothing was stored".into(),
+        Code::Damaged => "tell the operator, who can run natterd repair".into(),
         Code::NoSuchFile | Code::NoSuchTransfer => "it may have been removed".into(),
         Code::Quota if detail == 0 => "delete files, or ask the operator for more".into(),
         Code::Quota => format!("{} left: ask the operator for more", human_size(detail)),

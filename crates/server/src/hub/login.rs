@@ -59,6 +59,7 @@ impl Hub {
             }
             Proof::Secret { secret } => {
                 let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
+                self.check_closed(&credential, hello)?;
                 let person = match self.people.proved_by(&credential) {
                     Some(person) => {
                         self.take_over(conn, person, hello, now)?;
@@ -86,6 +87,12 @@ impl Hub {
         }
         self.welcome_if_settled(conn.id, now);
         Ok(())
+    }
+
+    /// Whoever is not known for certain must not be taken for somebody new: their rooms and their posts are another's.
+    pub(super) fn check_closed(&self, credential: &CredentialHash, hello: &Hello) -> Result<(), Code> {
+        let is_closed = self.people.is_closed(credential) || self.devices.is_closed(hello.device);
+        if is_closed { Err(Code::Damaged) } else { Ok(()) }
     }
 
     /// On a full disk, whoever is stored is let in, a new device only with a number that is reserved: so no more is

@@ -43,7 +43,9 @@ use crate::rate::{POSTS, Rates, SEARCHES};
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::shelf::Shelf;
-use crate::store::{Change, Commit, CredentialHash, Oldest, Reserved, RoomShape, Snapshot, StoredRoom};
+use crate::store::{
+    Change, ClosedRoom, Commit, CredentialHash, Oldest, Reserved, RoomShape, Snapshot, StoredRoom,
+};
 use crate::wall_clock::WallClock;
 use protocol::code::Code;
 use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId, ServerId};
@@ -166,8 +168,10 @@ impl Hub {
         now: Now,
     ) -> Self {
         let clock = clock::at_start(&settings, &snapshot, now);
-        let (people, mut rooms) = restored(snapshot.last, snapshot.people, snapshot.rooms);
-        let mut devices = Devices::new(snapshot.last.device);
+        let closed = snapshot.closed;
+        let (mut people, mut rooms) = restored(snapshot.last, snapshot.people, snapshot.rooms, closed.rooms);
+        closed.people.into_iter().for_each(|damaged| people.close(damaged));
+        let mut devices = Devices::new(snapshot.last.device, closed.devices);
         snapshot.devices.into_iter().for_each(|device| devices.restore(device));
         let mut sequencer = Sequencer::default();
         let lobby = rooms.named(&RoomName::lobby()).unwrap_or_else(|| {
@@ -468,8 +472,9 @@ fn restored(
     last: Reserved,
     stored_people: Vec<(PersonId, String, Option<CredentialHash>)>,
     stored_rooms: Vec<StoredRoom>,
+    closed: BTreeMap<RoomId, ClosedRoom>,
 ) -> (People, Rooms) {
-    let (mut people, mut rooms) = (People::new(last.person), Rooms::new(last.room));
+    let (mut people, mut rooms) = (People::new(last.person), Rooms::new(last.room, closed));
     for (person, name, credential) in stored_people {
         people.restore(person, PersonName::made_safe(&name), credential);
     }

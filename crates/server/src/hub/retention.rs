@@ -229,6 +229,7 @@ mod tests {
                 fetched: Vec::new(),
                 last: Reserved::default(),
                 clock: None,
+                closed: crate::store::Closed::default(),
             };
             let counts = entries.iter().enumerate().map(|(n, count)| (id(n), (1, *count)));
             let store = Arc::new(Counted(Mutex::new(counts.collect())));

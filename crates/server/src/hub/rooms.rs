@@ -20,6 +20,9 @@ impl Hub {
     pub(super) fn join_room(&mut self, person: PersonId, name: &RoomName, now: Now) -> Result<RoomId, Code> {
         let known = self.rooms.named(name);
         let is_member = |room| self.people.find(person).is_some_and(|known| known.rooms.contains(&room));
+        if known.is_none() && self.rooms.is_closed(name) {
+            return Err(Code::Damaged);
+        }
         if !known.is_some_and(is_member) {
             self.check_space()?;
         }
@@ -39,6 +42,9 @@ impl Hub {
     pub(super) fn direct_room(&mut self, me: PersonId, other: PersonId, now: Now) -> Result<RoomId, Code> {
         if let Some(room) = self.rooms.direct(me, other) {
             return Ok(room);
+        }
+        if self.rooms.is_direct_closed(me, other) {
+            return Err(Code::Damaged);
         }
         if self.people.find(other).is_none() {
             return Err(Code::NoSuchPerson);
@@ -119,7 +125,9 @@ impl Hub {
 
     /// The room, if this person may read it and post to it.
     pub(super) fn authorize(&self, person: PersonId, room: RoomId) -> Result<(), Code> {
-        let found = self.rooms.find(room).ok_or(Code::NoSuchRoom)?;
+        let Some(found) = self.rooms.find(room) else {
+            return Err(if self.rooms.is_closed_to(person, room) { Code::Damaged } else { Code::NoSuchRoom });
+        };
         if found.members.contains_key(&person) {
             return Ok(());
         }

@@ -2,8 +2,9 @@
 
 use super::history::History;
 use super::{
-    Batch, Change, Commit, CredentialHash, Hits, Keep, NewEntry, Query, Read, Reserved, RoomShape, Snapshot,
-    StoredClock, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom, Words, searchable, weight,
+    Batch, Change, Closed, Commit, CredentialHash, Hits, Keep, NewEntry, Query, Read, Reserved, RoomShape,
+    Snapshot, StoredClock, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom, Words,
+    searchable, weight,
 };
 use protocol::code::Code;
 use protocol::entry::EntryKind;
@@ -74,6 +75,7 @@ impl Logs {
                 room: self.rooms.keys().next_back().copied().max(self.reserved.room),
             },
             clock: self.clock,
+            closed: Closed::default(),
         }
     }
 

@@ -17,7 +17,10 @@ pub use logs::{Logs, Scan};
 pub use memory::{MemoryLimits, MemoryStore};
 pub use protocol::search_terms::{Words, folded, searchable};
 pub use query::{Hits, Query, Read, nearest};
-pub use snapshot::{Snapshot, StoredClock, StoredDevice, StoredFile, StoredMember, StoredOffer, StoredRoom};
+pub use snapshot::{
+    Closed, ClosedPerson, ClosedRoom, Snapshot, StoredClock, StoredDevice, StoredFile, StoredMember,
+    StoredOffer, StoredRoom,
+};
 pub use sqlite::{
     Compacted, Expiry, Exported, Folder, FolderError, MissingFiles, OpenError, OperateError, Options,
     Repaired, Report, SqliteStore, Stage, Task, backup, compact, export, mend_times, repair, restore,

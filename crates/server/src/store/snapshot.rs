@@ -6,6 +6,7 @@ use protocol::id::{
     ContentHash, Counter, DeviceId, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq, ServerId, TransferId,
 };
 use protocol::message::{FileBody, OfferBody};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// All that a server needs to know when it starts, except the entries.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -32,6 +33,39 @@ pub struct Snapshot {
     pub last: Reserved,
     /// What time it was when the server stored it last.
     pub clock: Option<StoredClock>,
+    /// What is closed because it is damaged.
+    pub closed: Closed,
+}
+
+/// What can't be used because what was stored of it is damaged, as far as that can be read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Closed {
+    /// Rooms.
+    pub rooms: BTreeMap<RoomId, ClosedRoom>,
+    /// People.
+    pub people: Vec<ClosedPerson>,
+    /// Devices.
+    pub devices: BTreeSet<DeviceId>,
+}
+
+/// A room that is closed.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ClosedRoom {
+    /// What it is, if that is known.
+    pub shape: Option<RoomShape>,
+    /// Who is in it.
+    pub members: BTreeSet<PersonId>,
+}
+
+/// A person who can't be let in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ClosedPerson {
+    /// Who.
+    pub person: Option<PersonId>,
+    /// The name.
+    pub name: Option<String>,
+    /// What proves them.
+    pub credential: Option<CredentialHash>,
 }
 
 /// What a server knew of the time.

@@ -1,6 +1,6 @@
 //! Changes beside the entries: people, devices, rooms, members, marks.
 
-use super::fault::Fault;
+use super::fault::{Fault, unless_damaged};
 use super::mark;
 use super::number::int;
 use super::table::{DEVICE, MEMBER, MENTION, PERSON, ROOM};
@@ -73,7 +73,8 @@ impl Work<'_> {
     fn add_member(&mut self, room: RoomId, person: PersonId) -> Result<(), Fault> {
         let (db, seal) = self.seal();
         let key = (int(room.value()), int(person.value()));
-        if MEMBER.find(db, &[&key.0, &key.1], |_| Ok(()))?.is_some() {
+        // Whoever joins takes the place of a damaged row.
+        if unless_damaged(MEMBER.find(db, &[&key.0, &key.1], |_| Ok(())))?.flatten().is_some() {
             return Ok(());
         }
         MEMBER.put(db, seal, &[&key.0, &key.1, &0])

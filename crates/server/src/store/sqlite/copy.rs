@@ -16,9 +16,9 @@ use super::server;
 use super::slots::slots;
 use super::table::{DEVICE, EDIT, FETCHED, MEMBER, MENTION, PERSON, ROOM, Seal};
 use super::unique::Unique;
-use crate::store::{RoomShape, Snapshot, weight};
+use crate::store::{RoomShape, Snapshot, StoredFile, weight};
 use protocol::entry::{EntryKind, Revision};
-use protocol::id::{Millis, RoomId, Seq};
+use protocol::id::{ContentHash, Millis, RoomId, Seq};
 use rusqlite::{Connection, params};
 use std::collections::BTreeSet;
 
@@ -44,15 +44,25 @@ pub(super) struct Copied {
     pub holes: Vec<(RoomId, Seq)>,
     /// Those that are in the copy what they were.
     pub corrected: Vec<(RoomId, Seq)>,
+    /// Those of files whose contents are lost: the copy says so in their places.
+    pub lost_files: Vec<(RoomId, Seq)>,
 }
 
-/// Copies everything that `loaded` knows, whose seal it makes anew. `progress` is told of each slice. With a `bench`,
-/// an empty log to try things in, damaged entries are corrected where that is possible.
+/// How damage is mended as it is copied.
+#[derive(Clone, Copy)]
+pub(super) struct Mending<'a> {
+    /// An empty log to try things in: damaged entries are corrected where that is possible.
+    pub bench: &'a Connection,
+    /// Contents that are damaged: entries of these files say so.
+    pub lost: &'a BTreeSet<ContentHash>,
+}
+
+/// Copies everything that `loaded` knows, whose seal it makes anew. `progress` is told of each slice.
 pub(super) fn copy(
     from: &Connection,
     to: &mut Connection,
     loaded: &mut Loaded,
-    bench: Option<&Connection>,
+    mending: Option<Mending<'_>>,
     mut progress: impl FnMut(u64),
 ) -> Result<Copied, Fault> {
     let mut seal = Seal::default();
@@ -62,9 +72,10 @@ pub(super) fn copy(
     for (room, head) in &mut loaded.heads {
         let end = loaded.record.places;
         let mut copier = Copier::new(from, &transaction, *room, *head, end, &mut places);
-        copier.bench = bench;
+        copier.mending = mending;
         *head = copier.copy(&mut seal, &mut progress)?;
         holes.append(&mut copier.holes);
+        result.lost_files.extend(copier.lost_files.iter().map(|seq| (*room, *seq)));
         result.corrected.extend(copier.corrected.iter().map(|seq| (*room, *seq)));
     }
     result.holes.extend(holes.iter().map(|hole| (hole.room, hole.seq)));
@@ -94,7 +105,9 @@ struct Copier<'a> {
     deleted: BTreeSet<Seq>,
     holes: Vec<Hole>,
     corrected: Vec<Seq>,
-    bench: Option<&'a Connection>,
+    mending: Option<Mending<'a>>,
+    /// Files whose contents are lost.
+    lost_files: Vec<Seq>,
     /// The place after that of the last sound entry, and its time.
     after: u64,
     time: Option<Millis>,
@@ -121,7 +134,8 @@ impl<'a> Copier<'a> {
             deleted: BTreeSet::new(),
             holes: Vec::new(),
             corrected: Vec::new(),
-            bench: None,
+            mending: None,
+            lost_files: Vec::new(),
             after: 0,
             time: None,
         }
@@ -141,7 +155,7 @@ impl<'a> Copier<'a> {
                 }
                 self.copied.last = Some(seq);
                 match slot {
-                    Some(kept) => self.take(&kept, seal)?,
+                    Some(kept) => self.take_sound(kept, seal)?,
                     None => self.take_damaged(seq, seal)?,
                 }
             }
@@ -156,6 +170,17 @@ impl<'a> Copier<'a> {
         }
         self.copied.write(self.to, seal, self.room)?;
         Ok(self.copied)
+    }
+
+    /// Takes an entry, or says in its place that its file is lost.
+    fn take_sound(&mut self, mut kept: Kept, seal: &mut Seal) -> Result<(), Fault> {
+        let hash = StoredFile::of(self.room, &kept.entry).map(|file| file.hash);
+        let is_lost = |hash| self.mending.is_some_and(|mending| mending.lost.contains(&hash));
+        if hash.is_some_and(is_lost) {
+            self.lost_files.push(kept.entry.seq);
+            kept.entry = entry::lost_file(&kept.entry);
+        }
+        self.take(&kept, seal)
     }
 
     fn take(&mut self, kept: &Kept, seal: &mut Seal) -> Result<(), Fault> {
@@ -177,11 +202,11 @@ impl<'a> Copier<'a> {
     }
 
     fn take_damaged(&mut self, seq: Seq, seal: &mut Seal) -> Result<(), Fault> {
-        if let Some(bench) = self.bench
+        if let Some(Mending { bench, .. }) = self.mending
             && let Some(kept) = entry::correct(self.from, bench, self.room, seq)?
         {
             self.corrected.push(seq);
-            return self.take(&kept, seal);
+            return self.take_sound(kept, seal);
         }
         let time = self.time.unwrap_or(self.head.time);
         self.copied.bytes += weight(&entry::hole(seq, time)) as u64;

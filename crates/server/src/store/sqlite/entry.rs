@@ -7,6 +7,7 @@ use super::raw::RawRow;
 use bytes::Bytes;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{Counter, DeviceNo, Millis, PersonId, RoomId, Seq};
+use protocol::message::FileBody;
 use rusqlite::{Connection, Row, params, params_from_iter};
 
 /// Sets the checksums apart from those of the tables.
@@ -63,6 +64,13 @@ pub(super) fn hole(seq: Seq, time: Millis) -> Entry {
         reply_to: None,
         body: Bytes::from_static(DAMAGED.as_bytes()),
     }
+}
+
+/// What stands in the place of a file whose content is damaged: the same, and which file it was.
+pub(super) fn lost_file(entry: &Entry) -> Entry {
+    let name = FileBody::decode(&entry.body).map(|file| file.name).unwrap_or_default();
+    let text = format!("The file '{name}' is damaged on the server and is lost");
+    Entry { body: text.into(), ..hole(entry.seq, entry.time) }
 }
 
 /// An entry as it is kept.

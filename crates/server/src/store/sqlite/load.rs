@@ -1,16 +1,18 @@
-//! What a start needs to know: read as a whole, and checked against the seal.
+//! What a start needs to know: read as a whole, and checked against the seal. Rows that are damaged are left out.
 
+use super::closed;
 use super::entry;
 use super::fault::{Fault, unless_damaged};
 use super::head::Head;
-use super::mark::Marks;
+use super::mark::{self, Marks};
 use super::number::{count, maybe, number};
 use super::record::Record;
 use super::schema;
-use super::table::{DEVICE, EDIT, FETCHED, FILE, HEAD, MEMBER, MENTION, OFFER, PERSON, ROOM, Seal};
+use super::survey::Survey;
+use super::table::{DEVICE, EDIT, FETCHED, FILE, HEAD, MARK, MEMBER, MENTION, OFFER, PERSON, ROOM, Table};
 use crate::store::{
-    CredentialHash, Reserved, RoomShape, Snapshot, StoredDevice, StoredFile, StoredMember, StoredOffer,
-    StoredRoom,
+    Closed, CredentialHash, Reserved, RoomShape, Snapshot, StoredDevice, StoredFile, StoredMember,
+    StoredOffer, StoredRoom,
 };
 use protocol::entry::Entry;
 use protocol::id::{ContentHash, Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
@@ -24,9 +26,11 @@ pub(super) struct Loaded {
     pub heads: BTreeMap<RoomId, Head>,
     pub marks: Marks,
     pub snapshot: Snapshot,
+    /// The rows of which this was made, and those that are damaged.
+    pub rows: Survey,
 }
 
-type Members = BTreeMap<RoomId, BTreeMap<PersonId, StoredMember>>;
+pub(super) type Members = BTreeMap<RoomId, BTreeMap<PersonId, StoredMember>>;
 
 /// Reads it in one transaction.
 pub(super) fn load(db: &Connection) -> Result<Loaded, Fault> {
@@ -35,53 +39,61 @@ pub(super) fn load(db: &Connection) -> Result<Loaded, Fault> {
 
 /// The same in a transaction that is open.
 pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
-    let record = Record::read(db)?;
-    let mut seal = Seal::default();
-    let people = read_all(&PERSON, db, &mut seal, person)?;
-    let devices = read_all(&DEVICE, db, &mut seal, device)?;
-    let rooms = read_all(&ROOM, db, &mut seal, room)?;
-    let heads: BTreeMap<_, _> = read_all(&HEAD, db, &mut seal, Head::parse)?.into_iter().collect();
-    let members = members(db, &mut seal)?;
-    let files = read_all(&FILE, db, &mut seal, file)?;
+    let mut rows = Survey::default();
+    let record = Record::read_or_correct(db, &mut rows)?;
+    let people = read_all(&PERSON, db, &mut rows, person)?;
+    let devices = read_all(&DEVICE, db, &mut rows, device)?;
+    let rooms = read_all(&ROOM, db, &mut rows, room)?;
+    let mut heads: BTreeMap<_, _> = read_all(&HEAD, db, &mut rows, Head::parse)?.into_iter().collect();
+    let mut members = members(db, &mut rows)?;
+    let files = read_all(&FILE, db, &mut rows, file)?;
     // A backup may have been written by an earlier version, without the newest tables.
     let layout = schema::layout_of(db)?;
     let (mut offers, mut fetches, mut marks) = (Vec::new(), Vec::new(), Marks::default());
     if layout >= 2 {
-        offers = read_all(&OFFER, db, &mut seal, place)?;
-        fetches = read_all(&FETCHED, db, &mut seal, fetched)?;
+        offers = read_all(&OFFER, db, &mut rows, place)?;
+        fetches = read_all(&FETCHED, db, &mut rows, fetched)?;
     }
     if layout >= 3 {
-        marks = Marks::load(db, &mut seal)?;
+        marks = Marks::load(db, &mut rows)?;
     }
-    EDIT.scan(db, &mut seal, |_| Ok(()))?;
-    if seal != record.seal {
+    EDIT.survey(db, &mut rows, |_| Ok(()))?;
+    if !rows.fits(record.seal) {
         return Err(Fault::damaged("rows are missing, or there are some that were never committed"));
     }
-    let files = entries(db, files, StoredFile::of)?;
-    let offers = entries(db, offers, StoredOffer::of)?;
-    let last = last(&record, &marks, &rooms);
+    let known: BTreeSet<_> = rooms.iter().map(|(room, ..)| *room).collect();
+    let mut closed = closed::find(&rows, &known, &heads, &members);
+    let unknown = closed::find_heads(db, &rows, &record, &known, &mut heads)?;
+    if rows.lacks(&MARK) {
+        marks.reserved = mark::leave_out(&last(&record, &marks, &known, &closed), false);
+    }
+    let last = last(&record, &marks, &known, &closed);
+    let mut assembled = assemble(rooms, &heads, &mut members);
+    closed::close_rooms(&mut closed, &mut assembled, &unknown);
     let snapshot = Snapshot {
         epoch: record.epoch,
-        server: schema::server_of(db, &record)?,
+        server: schema::server_of(db, &record, &mut rows)?,
         people,
         devices,
-        rooms: assemble(rooms, &heads, members),
-        files,
-        offers,
+        rooms: assembled,
+        files: entries(db, files, StoredFile::of)?,
+        offers: entries(db, offers, StoredOffer::of)?,
         fetched: fetches,
         last,
         clock: marks.clock,
+        closed,
     };
-    Ok(Loaded { record, heads, marks, snapshot })
+    Ok(Loaded { record, heads, marks, snapshot, rows })
 }
 
 /// The largest numbers that are in use or may have been told.
-fn last(record: &Record, marks: &Marks, rooms: &[(RoomId, RoomShape, String)]) -> Reserved {
+fn last(record: &Record, marks: &Marks, rooms: &BTreeSet<RoomId>, closed: &Closed) -> Reserved {
     let Reserved { person, device, room } = marks.reserved;
+    let closed = closed.rooms.keys().next_back().copied();
     Reserved {
         person: record.last_person.max(person),
         device: record.last_device.max(device),
-        room: rooms.last().map(|(room, ..)| *room).max(room),
+        room: rooms.last().copied().max(closed).max(room),
     }
 }
 
@@ -93,13 +105,13 @@ pub(super) fn contents(db: &Connection) -> Result<BTreeSet<ContentHash>, Fault> 
 }
 
 fn read_all<T>(
-    table: &super::table::Table,
+    table: &'static Table,
     db: &Connection,
-    seal: &mut Seal,
+    rows: &mut Survey,
     read: impl Fn(&Row<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
     let mut all = Vec::new();
-    table.scan(db, seal, |row| {
+    table.survey(db, rows, |row| {
         all.push(read(row)?);
         Ok(())
     })?;
@@ -163,15 +175,15 @@ fn entries<T: Ord>(
     Ok(said)
 }
 
-fn members(db: &Connection, seal: &mut Seal) -> Result<Members, Fault> {
+fn members(db: &Connection, rows: &mut Survey) -> Result<Members, Fault> {
     let mut members = Members::new();
-    MEMBER.scan(db, seal, |row| {
+    MEMBER.survey(db, rows, |row| {
         let (room, person) = (number(row, 0, RoomId::new)?, number(row, 1, PersonId::new)?);
         let member = StoredMember { person, read: maybe(row, 2, Seq::new)?, mentions: Vec::new() };
         members.entry(room).or_default().insert(person, member);
         Ok(())
     })?;
-    MENTION.scan(db, seal, |row| {
+    MENTION.survey(db, rows, |row| {
         let (room, person) = (number(row, 0, RoomId::new)?, number(row, 1, PersonId::new)?);
         let seq = number(row, 2, Seq::new)?;
         if let Some(member) = members.get_mut(&room).and_then(|members| members.get_mut(&person)) {
@@ -185,7 +197,7 @@ fn members(db: &Connection, seal: &mut Seal) -> Result<Members, Fault> {
 fn assemble(
     rooms: Vec<(RoomId, RoomShape, String)>,
     heads: &BTreeMap<RoomId, Head>,
-    mut members: Members,
+    members: &mut Members,
 ) -> Vec<StoredRoom> {
     let assemble = |(room, shape, topic)| {
         let head = heads.get(&room).copied().unwrap_or_default();

@@ -2,6 +2,7 @@
 
 use super::fault::Fault;
 use super::number::{count, int};
+use super::survey::Survey;
 use super::table::{MARK, Seal};
 use crate::store::{Reserved, StoredClock};
 use protocol::id::{DeviceNo, Millis, PersonId, RoomId};
@@ -31,10 +32,10 @@ pub(super) struct Marks {
 }
 
 impl Marks {
-    /// Reads them, and adds them to a seal.
-    pub fn load(db: &Connection, seal: &mut Seal) -> Result<Self, Fault> {
+    /// Reads them.
+    pub fn load(db: &Connection, rows: &mut Survey) -> Result<Self, Fault> {
         let mut values = BTreeMap::new();
-        MARK.scan(db, seal, |row| {
+        MARK.survey(db, rows, |row| {
             values.insert(row.get::<_, i64>(0)?, count(row, 1)?);
             Ok(())
         })?;
@@ -44,7 +45,9 @@ impl Marks {
             device: DeviceNo::new(value(Kind::Device)),
             room: RoomId::new(value(Kind::Room)),
         };
-        let clock = values.contains_key(&(Kind::Wall as i64)).then(|| StoredClock {
+        let has = |kind: Kind| values.contains_key(&(kind as i64));
+        let has_clock = has(Kind::Trusted) && has(Kind::Wall) && has(Kind::Doubted);
+        let clock = has_clock.then(|| StoredClock {
             trusted: Millis(value(Kind::Trusted)),
             wall: Millis(value(Kind::Wall)),
             doubted_ms: value(Kind::Doubted).checked_sub(1),

@@ -13,12 +13,13 @@
 //!
 //! Every row has a checksum over what it holds and where it stands; the numbers of a room have no gap, and its head
 //! tells where they begin and end; the small tables add up to a seal. So a row that changed, moved or went is found
-//! out when it is read, and nothing wrong is ever told.
+//! out when it is read, and nothing wrong is ever told. One that changed is left out, and the rest goes on.
 
 mod backup;
 mod change;
 mod checkpoint;
 mod checksum;
+mod closed;
 mod compact;
 mod copy;
 mod entry;
@@ -39,6 +40,7 @@ mod names;
 mod number;
 mod open;
 mod operate;
+mod page_flip;
 mod raw;
 mod read;
 mod reader;
@@ -52,6 +54,7 @@ mod search;
 mod searcher;
 mod server;
 mod slots;
+mod survey;
 mod table;
 mod times;
 mod traces;

@@ -21,7 +21,7 @@ use crate::store::StoreError;
 use protocol::id::RoomId;
 use protocol::message::Durability;
 use rusqlite::Connection;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -146,12 +146,14 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     }
     folder.lock_database().map_err(|error| failed(std::io::Error::other(error).into()))?;
     let (loaded, unfit) = load_or_reseal(&db, folder, options)?;
-    check_ends(&db, &loaded.heads).map_err(failed)?;
+    let mut closed = find_closed_ends(&db, &loaded.heads).map_err(failed)?;
+    report_damage(&loaded, &closed);
+    closed.extend(loaded.snapshot.closed.rooms.keys());
     let lost = unfit.or_else(|| judge(folder, &loaded.record, tail));
     if let (Some(what), false) = (&lost, options.accept_loss) {
         return Err(OpenError::Lost { path, what: what.clone() });
     }
-    *heads.write() = loaded.heads;
+    heads.write().clone_from(&loaded.heads);
     let record = begin(&loaded.record, options, lost.as_deref());
     let reserved =
         (record.epoch != loaded.record.epoch).then(|| mark::leave_out(&loaded.snapshot.last, lost.is_none()));
@@ -162,8 +164,9 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     let page = db.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
     let page = page.map_err(|error| failed(error.into()))?;
     let files = InPlace::of(folder, page.into()).map_err(failed)?;
-    let mut writer = Writer { db, record, heads, witness, files, indexing, dirty: false, is_full: false };
-    writer.write_record(reserved.as_ref()).and_then(|()| writer.truncate()).map_err(failed)?;
+    let mut writer =
+        Writer { db, record, heads, closed, witness, files, indexing, dirty: false, is_full: false };
+    writer.write_first_record(&loaded, reserved.as_ref()).and_then(|()| writer.truncate()).map_err(failed)?;
     sync(folder.path()).map_err(failed)?;
     Ok(Opened { writer, is_new })
 }
@@ -213,20 +216,35 @@ fn sync(folder: &Path) -> Result<(), Fault> {
     Ok(File::open(folder)?.sync_all()?)
 }
 
-/// New entries must find their places: behind the last one of each room, on pages that can be read.
-fn check_ends(db: &Connection, heads: &BTreeMap<RoomId, Head>) -> Result<(), Fault> {
+/// Says what is damaged, and that the rest goes on.
+fn report_damage(loaded: &Loaded, closed: &BTreeSet<RoomId>) {
+    for what in loaded.rows.words() {
+        tracing::error!("damaged: {what}");
+    }
+    for room in closed {
+        tracing::error!(%room, "damaged: nothing can be stored behind the last message of this room, and it takes none");
+    }
+    for room in loaded.snapshot.closed.rooms.keys() {
+        tracing::error!(%room, "this room is closed, because what is stored of it is damaged");
+    }
+    if !loaded.rows.damaged.is_empty() || !closed.is_empty() {
+        tracing::error!("going on without what is damaged: stop the server, then run natterd repair");
+    }
+}
+
+/// Rooms in which new entries would not find their places: behind the last one, on pages that can be read.
+fn find_closed_ends(db: &Connection, heads: &BTreeMap<RoomId, Head>) -> Result<BTreeSet<RoomId>, Fault> {
     let mut find = db.prepare("SELECT key FROM entry WHERE key <= ? ORDER BY key DESC LIMIT 1")?;
+    let mut closed = BTreeSet::new();
     for (room, head) in heads {
         let Some(last) = head.last.filter(|_| head.len() > 0) else { continue };
         let found = find.query_row([key_of(*room, u64::MAX)], |row| row.get::<_, i64>(0));
         let found = unless_damaged(found.map_err(Fault::from))?;
         if found != Some(key(*room, last)) {
-            return Err(Fault::damaged(format!(
-                "nothing can be stored behind the last message of room {room}"
-            )));
+            closed.insert(*room);
         }
     }
-    Ok(())
+    Ok(closed)
 }
 
 /// How it is known that commits are gone, if they are.

@@ -6,7 +6,7 @@
 use super::checksum::Fields;
 use super::fault::{Fault, unless_damaged};
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, Params, Row, ToSql};
+use rusqlite::{Connection, Params, Row, ToSql, params_from_iter};
 
 /// A value of any kind: unlike SQLite's own, a text need not be one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -106,6 +106,21 @@ impl RawRow {
         let (_, values) = self.columns.split_last().expect("a row has a checksum");
         values.iter().for_each(|value| fields.value(value.value()));
         fields.sum()
+    }
+
+    /// The checksum that it bears, if that is a number.
+    pub fn stored_sum(&self) -> Option<i64> {
+        match self.columns.last() {
+            Some(Raw::Int(sum)) => Some(*sum),
+            _ => None,
+        }
+    }
+
+    /// Reads it as a row of its table.
+    pub fn parse<T>(&self, read: impl FnOnce(&Row<'_>) -> Result<T, Fault>) -> Result<T, Fault> {
+        let bench = Connection::open_in_memory()?;
+        let sql = format!("SELECT {}", vec!["?"; self.columns.len()].join(", "));
+        bench.query_row_and_then(&sql, params_from_iter(&self.columns), read)
     }
 
     /// Whether it is what was written.

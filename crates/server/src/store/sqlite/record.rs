@@ -4,10 +4,11 @@ use super::checksum::Fields;
 use super::fault::{Fault, unless_damaged};
 use super::number::{count, int, maybe};
 use super::raw::RawRow;
+use super::survey::Survey;
 use super::table::Seal;
 use protocol::id::{DeviceNo, Epoch, PersonId};
 use protocol::message::Durability;
-use rusqlite::{Connection, Row, ToSql, params_from_iter};
+use rusqlite::{Connection, Row, ToSql};
 
 /// Sets the row's checksum apart from those of [`super::table`].
 const NUMBER: u8 = 0;
@@ -77,6 +78,18 @@ impl Record {
         Ok(record)
     }
 
+    /// Reads it, also where one bit of it is turned around.
+    pub fn read_or_correct(db: &Connection, rows: &mut Survey) -> Result<Self, Fault> {
+        let fault = match Self::read(db) {
+            Err(fault) if fault.is_damage() => fault,
+            result => return result,
+        };
+        let record = Self::salvage(db)?.ok_or(fault)?;
+        rows.others
+            .push("the row that tells how much was committed has a bit turned around, and is read as it was");
+        Ok(record)
+    }
+
     /// Reads it, if it is sound or was but for one bit.
     pub fn salvage(db: &Connection) -> Result<Option<Self>, Fault> {
         if let Some(record) = unless_damaged(Self::read(db))? {
@@ -86,9 +99,7 @@ impl Record {
         if !row.correct() {
             return Ok(None);
         }
-        let bench = Connection::open_in_memory()?;
-        let sql = format!("SELECT {}", vec!["?"; row.columns.len()].join(", "));
-        Ok(Some(bench.query_row_and_then(&sql, params_from_iter(&row.columns), Self::parse)?))
+        row.parse(Self::parse).map(Some)
     }
 
     /// Writes it.

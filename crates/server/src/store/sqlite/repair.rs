@@ -3,23 +3,28 @@
 //! What was there is kept as it was, in a folder of its own. Then a database is made anew beside the old one, from all
 //! that is sound in it, or was but for one bit; and it takes the old one's place at once, or not at all.
 
-use super::copy::copy;
+use super::copy::{Mending, copy};
 use super::fault::Fault;
 use super::folder::Folder;
 use super::salvage::{Salvaged, salvage};
 use super::schema::{self, Unusable};
 use super::verify::{self, Report};
 use super::{
-    OperateError, Task, backup, checkpoint, first_page, index, mark, open, reader, wal, witness, writer,
+    OperateError, Task, backup, checkpoint, first_page, index, mark, open, page_flip, reader, wal, witness,
+    writer,
 };
 use crate::files::{blocks_fit, write_blocks};
 use protocol::id::{ContentHash, Epoch};
 use protocol::message::Durability;
 use rusqlite::Connection;
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
+
+/// How the names of folders begin that have what was there before a repair.
+const BEFORE: &str = "damaged-";
 
 /// What a repair did.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -67,7 +72,7 @@ pub fn repair(folder: &Folder, epoch: Epoch, task: &mut Task<'_>) -> Result<Repa
 fn keep(folder: &Folder) -> io::Result<PathBuf> {
     let mut number = 1;
     let before = loop {
-        let before = folder.path().join(format!("damaged-{number}"));
+        let before = folder.path().join(format!("{BEFORE}{number}"));
         match DirBuilder::new().mode(0o700).create(&before) {
             Ok(()) => break before,
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
@@ -120,12 +125,43 @@ fn mend_contents(
     Ok(())
 }
 
+/// Contents that this repair or an earlier one put away, and that did not come back. One that is only missing may: it is
+/// for the operator to put back, or to accept its loss.
+fn lost_contents(folder: &Folder) -> io::Result<BTreeSet<ContentHash>> {
+    let mut lost = BTreeSet::new();
+    for entry in fs::read_dir(folder.path())? {
+        let entry = entry?;
+        if !entry.file_name().to_string_lossy().starts_with(BEFORE) {
+            continue;
+        }
+        let away = match fs::read_dir(entry.path().join("contents")) {
+            Ok(away) => away,
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        for content in away {
+            let name = content?.file_name();
+            let hash = name.to_str().and_then(|name| blake3::Hash::from_hex(name).ok());
+            let is_gone = !folder.contents().join(&name).exists();
+            lost.extend(hash.filter(|_| is_gone).map(|hash| ContentHash(*hash.as_bytes())));
+        }
+    }
+    Ok(lost)
+}
+
 /// Makes the database anew from what is left of it, in its place.
 fn rebuild(folder: &Folder, epoch: Epoch, repaired: &mut Repaired, task: &mut Task<'_>) -> Result<(), Fault> {
     let path = folder.database();
     mend_bits(folder, repaired)?;
     let tail = wal::examine(&folder.wal())?;
-    let from = reader::connect(&path)?;
+    let trial = backup::with_suffix(&path, ".page");
+    let is_mended = page_flip::mend_in_copy(&path, &trial)?;
+    if is_mended {
+        repaired.notes.push("a page of the database is what it was again".to_owned());
+    }
+    let from = reader::connect(if is_mended { &trial } else { &path })?;
     schema::check(&from, schema::Kind::Log)?;
     let Salvaged { mut loaded, is_new_history, notes } = salvage(&from, epoch)?;
     repaired.notes.extend(notes);
@@ -146,16 +182,24 @@ fn rebuild(folder: &Folder, epoch: Epoch, repaired: &mut Repaired, task: &mut Ta
     schema::migrate(&mut bench, epoch).map_err(unusable)?;
     let entries = loaded.heads.values().map(super::head::Head::len).sum();
     task.begin("repairing", "messages", entries);
-    let copied = copy(&from, &mut to, &mut loaded, Some(&bench), |n| task.advance(n))?;
+    let lost = lost_contents(folder)?;
+    let mending = Mending { bench: &bench, lost: &lost };
+    let copied = copy(&from, &mut to, &mut loaded, Some(mending), |n| task.advance(n))?;
     repaired.holes = copied.holes.len() as u64;
     for (room, seq) in copied.corrected {
         repaired.notes.push(format!("message {seq} of room {room} is what it was again"));
+    }
+    for (room, seq) in copied.lost_files {
+        repaired
+            .notes
+            .push(format!("the file of message {seq} of room {room} is lost, and the message says so"));
     }
     for (room, seq) in copied.holes {
         repaired.notes.push(format!("message {seq} of room {room} is lost"));
     }
     checkpoint::truncate(&to)?;
     drop((to, from));
+    backup::remove_database(&trial)?;
     backup::remove_all(&part, &["-wal", "-shm"])?;
     File::open(&part)?.sync_all()?;
     index::remove(&folder.index())?;

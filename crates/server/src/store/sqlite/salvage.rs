@@ -1,19 +1,20 @@
 //! What is left of the small tables of a damaged database, and what of the rest can be found out.
 
+use super::closed::head_of;
 use super::entry::{self, Kept};
 use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::load::{Loaded, load};
 use super::mark;
-use super::number::{count, int, key_of, place_of};
+use super::number::{count, int};
 use super::record::Record;
 use super::schema;
 use super::server;
-use super::slots::first_sound;
+use super::survey::Survey;
 use super::table::{DEVICE, FETCHED, HEAD, MARK, MEMBER, MENTION, PERSON, ROOM, Seal, Table};
 use crate::store::server_id;
-use protocol::id::{DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
-use rusqlite::{Connection, params};
+use protocol::id::{DeviceNo, Epoch, PersonId, RoomId, Seq};
+use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The tables that are not made anew from the entries.
@@ -48,10 +49,11 @@ pub(super) fn salvage(db: &Connection, epoch: Epoch) -> Result<Salvaged, Fault> 
         notes.push("the row that tells which history it is can't be read: it is a new one".to_owned());
         raise_numbers(db, &bench, &mut record)?;
     }
-    let server = unless_damaged(schema::server_of(db, &record))?.unwrap_or_else(|| {
-        notes.push("the row that tells which server this is can't be read: it is made anew".to_owned());
-        server_id(record.epoch)
-    });
+    let server =
+        unless_damaged(schema::server_of(db, &record, &mut Survey::default()))?.unwrap_or_else(|| {
+            notes.push("the row that tells which server this is can't be read: it is made anew".to_owned());
+            server_id(record.epoch)
+        });
     server::write(&bench, server)?;
     let rooms: BTreeSet<_> = numbers(&bench, "SELECT room FROM room")?;
     is_new_history |= close_rooms(&bench, &mut seal, &rooms, &mut notes)?;
@@ -154,22 +156,6 @@ fn rebuild_heads(
         notes.push(format!("{left} messages at the ends of rooms may be gone"));
     }
     Ok(left > 0)
-}
-
-/// Where a room's log begins and ends by its entries.
-fn head_of(db: &Connection, room: RoomId) -> Result<Option<Head>, Fault> {
-    let end = |sql: &str| {
-        let range = params![key_of(room, 1), key_of(room, u64::MAX)];
-        let key = db.query_row(sql, range, |row| row.get::<_, Option<i64>>(0)).map_err(Fault::from);
-        let key = unless_damaged(key)?.flatten();
-        Ok::<_, Fault>(key.and_then(|key| place_of(key).ok()).map(|(_, seq)| seq))
-    };
-    let first = end("SELECT min(key) FROM entry WHERE key BETWEEN ? AND ?")?;
-    let last = end("SELECT max(key) FROM entry WHERE key BETWEEN ? AND ?")?;
-    let Some((first, last)) = first.zip(last) else { return Ok(None) };
-    let newest = first_sound(db, room, last.value(), last.value() + 1)?;
-    let time = newest.map_or(Millis(0), |kept| kept.entry.time);
-    Ok(Some(Head { first, last: Some(last), time, bytes: 0 }))
 }
 
 /// Numbers that were given out must not be given out again: they are at least those that something bears.

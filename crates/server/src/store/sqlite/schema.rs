@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::record::Record;
 use super::server;
+use super::survey::Survey;
 use crate::store::server_id;
 use protocol::id::{Epoch, ServerId};
 use rusqlite::Connection;
@@ -77,11 +78,11 @@ pub(super) fn migrate(db: &mut Connection, epoch: Epoch) -> Result<(), Unusable>
 }
 
 /// Which server the log is of.
-pub(super) fn server_of(db: &Connection, record: &Record) -> Result<ServerId, Fault> {
+pub(super) fn server_of(db: &Connection, record: &Record, rows: &mut Survey) -> Result<ServerId, Fault> {
     if layout_of(db)? < TELLS_SERVER {
         return Ok(server_id(record.epoch));
     }
-    server::read(db)?.ok_or_else(|| Fault::damaged("the row that tells which server this is is gone"))
+    server::read(db, rows)?.ok_or_else(|| Fault::damaged("the row that tells which server this is is gone"))
 }
 
 /// The version of a log; 0 if it is empty.

@@ -2,8 +2,10 @@
 
 use super::checksum::Fields;
 use super::fault::Fault;
+use super::raw::RawRow;
+use super::survey::Survey;
 use protocol::id::ServerId;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 /// Sets the row's checksum apart from those of other tables.
 const NUMBER: u8 = 11;
@@ -15,16 +17,20 @@ pub(super) fn write(db: &Connection, server: ServerId) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Reads it; `None` if there is none.
-pub(super) fn read(db: &Connection) -> Result<Option<ServerId>, Fault> {
+/// Reads it, also where one bit of it is turned around; `None` if there is none.
+pub(super) fn read(db: &Connection, rows: &mut Survey) -> Result<Option<ServerId>, Fault> {
     let mut statement = db.prepare_cached("SELECT server, sum FROM server WHERE id = 1")?;
-    let found = statement.query_row([], |row| Ok((row.get(0).map(ServerId)?, row.get::<_, i64>(1)?)));
-    match found.optional()? {
-        Some((server, found)) if found != sum(server) => {
-            Err(Fault::damaged("the row that tells which server this is does not fit its checksum"))
+    let mut found = statement.query([])?;
+    let Some(row) = found.next()? else { return Ok(None) };
+    let mut raw = RawRow::of(NUMBER, row)?;
+    if !raw.is_sound() {
+        if !raw.correct() {
+            return Err(Fault::damaged("the row that tells which server this is does not fit its checksum"));
         }
-        found => Ok(found.map(|(server, _)| server)),
+        rows.others
+            .push("the row that tells which server this is has a bit turned around, and is read as it was");
     }
+    raw.parse(|row| Ok(Some(ServerId(row.get(0)?))))
 }
 
 fn sum(server: ServerId) -> i64 {

@@ -10,7 +10,7 @@ use crate::store::{Keep, weight};
 use bytes::Bytes;
 use protocol::entry::Entry;
 use protocol::id::{RoomId, Seq};
-use rusqlite::params;
+use rusqlite::{Connection, params};
 
 /// Entries that one change lets go: a few milliseconds of everybody's time. The rest goes with the next ones.
 const SLICE: u64 = 1_000;
@@ -58,25 +58,12 @@ impl Work<'_> {
         self.forget_mentions(room, Seq::FIRST, last)?;
         if !all_sound {
             // How much a damaged one weighed is not known, only what is left.
-            head.bytes = self.weigh(room, &head)?.unwrap_or(head.bytes);
+            head.bytes = weigh(self.db, room, &head)?.unwrap_or(head.bytes);
         }
         self.let_go += head.first.value() - before.value();
         self.heads.insert(room, head);
         self.trimmed.insert(room, head.first);
         Ok(())
-    }
-
-    /// What the entries of a room weigh together; `None` if some can't be read.
-    fn weigh(&self, room: RoomId, head: &Head) -> Result<Option<u64>, Fault> {
-        let empty = Entry { body: Bytes::new(), ..hole(head.first, head.time) };
-        let (first, last) = head.keys(room, 0, head.len());
-        let mut statement = self.db.prepare_cached(
-            "SELECT coalesce(sum(? + length(body) + length(CAST(name AS BLOB))), 0) FROM entry \
-             WHERE key BETWEEN ? AND ?",
-        )?;
-        let sum =
-            statement.query_row(params![int(weight(&empty) as u64), first, last], |row| Ok(count(row, 0)));
-        unless_damaged(sum.map_err(Fault::from).flatten())
     }
 
     /// The oldest entry of a room, or a hole if it is damaged, which goes with those of its time.
@@ -89,4 +76,16 @@ impl Work<'_> {
         let time = next.map_or(head.time, |kept| kept.entry.time);
         Ok((Kept { room, place: 0, entry: hole(head.first, time) }, false))
     }
+}
+
+/// What the entries of a room weigh together; `None` if some can't be read.
+pub(super) fn weigh(db: &Connection, room: RoomId, head: &Head) -> Result<Option<u64>, Fault> {
+    let empty = Entry { body: Bytes::new(), ..hole(head.first, head.time) };
+    let (first, last) = head.keys(room, 0, head.len());
+    let mut statement = db.prepare_cached(
+        "SELECT coalesce(sum(? + length(body) + length(CAST(name AS BLOB))), 0) FROM entry \
+         WHERE key BETWEEN ? AND ?",
+    )?;
+    let sum = statement.query_row(params![int(weight(&empty) as u64), first, last], |row| Ok(count(row, 0)));
+    unless_damaged(sum.map_err(Fault::from).flatten())
 }

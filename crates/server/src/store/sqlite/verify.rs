@@ -96,6 +96,7 @@ pub fn verify_folder(folder: &Folder, is_live: bool, task: &mut Task<'_>) -> Res
     let Some(db) = open_to_verify(&path, Kind::Log, &mut report)? else { return Ok(report) };
     let mut verify = || {
         let Some(loaded) = report.take(load(&db))? else { return Ok(()) };
+        loaded.rows.words().into_iter().for_each(|what| report.find(what));
         if is_live {
             let note = "a server is running: the ends of its logs, its pages and its index were not checked";
             report.notes.push(note.to_owned());
@@ -129,6 +130,7 @@ pub fn verify_backup(path: &Path, task: &mut Task<'_>) -> Result<Report, Operate
     let Some(db) = open_to_verify(path, Kind::Backup, &mut report)? else { return Ok(report) };
     let mut verify = || {
         let Some(loaded) = report.take(load(&db))? else { return Ok(()) };
+        loaded.rows.words().into_iter().for_each(|what| report.find(what));
         verify_pages(&db, &mut report, task)?;
         verify_log(&db, &loaded, false, &mut report, task)?;
         verify_contents(&loaded, &Contents::Pieces(&db), &mut report, task)

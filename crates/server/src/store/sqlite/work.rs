@@ -16,7 +16,7 @@ use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A batch in the making.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Work<'a> {
     pub db: &'a Connection,
     /// The log's own row as it will be.
@@ -24,6 +24,8 @@ pub(super) struct Work<'a> {
     /// Heads that changed.
     pub heads: BTreeMap<RoomId, Head>,
     committed: &'a Heads,
+    /// Rooms that take no entries.
+    closed: &'a BTreeSet<RoomId>,
     counters: BTreeMap<DeviceNo, Counter>,
     pub trimmed: BTreeMap<RoomId, Seq>,
     /// Rooms that still have more than they are to keep.
@@ -36,12 +38,18 @@ pub(super) struct Work<'a> {
 
 impl<'a> Work<'a> {
     /// Nothing yet.
-    pub fn new(db: &'a Connection, record: Record, committed: &'a Heads) -> Self {
+    pub fn new(
+        db: &'a Connection,
+        record: Record,
+        committed: &'a Heads,
+        closed: &'a BTreeSet<RoomId>,
+    ) -> Self {
         Self {
             db,
             record,
             heads: BTreeMap::new(),
             committed,
+            closed,
             counters: BTreeMap::new(),
             trimmed: BTreeMap::new(),
             untrimmed: BTreeSet::new(),
@@ -52,19 +60,71 @@ impl<'a> Work<'a> {
 
     /// Does all of a batch: its changes, then its posts.
     pub fn apply(&mut self, batch: &Batch) -> Result<Commit, Fault> {
+        batch.changes.iter().try_for_each(|change| self.make(change))?;
+        self.apply_posts(batch, Self::post)
+    }
+
+    /// The same where there may be damage: what it is in the way of is left out or refused, and the rest is done.
+    pub fn apply_past_damage(&mut self, batch: &Batch) -> Result<Commit, Fault> {
         for change in &batch.changes {
-            match change {
-                Change::Trim { room, keep } => self.trim(*room, keep)?,
-                change => self.change(change)?,
+            if self.attempt(|work| work.make(change).map(Some))?.is_none() {
+                tracing::error!(?change, "a change is not stored: what it changes is damaged");
             }
         }
+        self.apply_posts(batch, |work, post| {
+            let done = work.attempt(|work| {
+                if let Some((device, _)) = post.origin {
+                    // Its counter could not be stored with the post, which would be stored again when it is sent again.
+                    DEVICE.find(work.db, &[&int(device.value())], |_| Ok(()))?;
+                }
+                work.post(post).map(Some)
+            })?;
+            Ok(done.unwrap_or_else(|| {
+                tracing::error!(room = %post.room, "a post is refused: what is stored of it or its device is damaged");
+                Err(Code::Damaged)
+            }))
+        })
+    }
+
+    /// Does something, or nothing of it if it comes upon damage.
+    fn attempt<T>(
+        &mut self,
+        act: impl FnOnce(&mut Self) -> Result<Option<T>, Fault>,
+    ) -> Result<Option<T>, Fault> {
+        let before = self.clone();
+        self.db.execute_batch("SAVEPOINT part")?;
+        match act(self) {
+            Err(fault) if fault.is_damage() => {
+                self.db.execute_batch("ROLLBACK TO part; RELEASE part")?;
+                *self = before;
+                Ok(None)
+            }
+            done => {
+                self.db.execute_batch("RELEASE part")?;
+                done
+            }
+        }
+    }
+
+    fn make(&mut self, change: &Change) -> Result<(), Fault> {
+        match change {
+            Change::Trim { room, keep } => self.trim(*room, keep),
+            change => self.change(change),
+        }
+    }
+
+    fn apply_posts(
+        &mut self,
+        batch: &Batch,
+        apply: impl Fn(&mut Self, &NewEntry) -> Result<Result<Seq, Code>, Fault>,
+    ) -> Result<Commit, Fault> {
         let mut refused: Vec<DeviceNo> = Vec::new();
         let mut posts = Vec::with_capacity(batch.posts.len());
         for post in &batch.posts {
             let device = post.origin.map(|(device, _)| device);
             let done = match device {
                 Some(device) if refused.contains(&device) => Err(Code::OutOfOrder),
-                _ => self.post(post)?,
+                _ => apply(self, post)?,
             };
             if done.is_err() {
                 refused.extend(device);
@@ -101,6 +161,9 @@ impl<'a> Work<'a> {
     fn post(&mut self, post: &NewEntry) -> Result<Result<Seq, Code>, Fault> {
         if !fits(post.room) {
             return Ok(Err(Code::NoMoreRooms));
+        }
+        if self.closed.contains(&post.room) {
+            return Ok(Err(Code::Damaged));
         }
         if post.revises()
             && let Err(code) = self.revise(post)?

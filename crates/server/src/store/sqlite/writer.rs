@@ -6,8 +6,10 @@ use super::head::{Head, Heads};
 use super::in_place::InPlace;
 use super::index::{Index, Revised};
 use super::indexer::Indexing;
+use super::load::Loaded;
 use super::mark;
 use super::record::Record;
+use super::server;
 use super::witness::Witness;
 use super::work::Work;
 use crate::store::{Batch, Commit, Reserved, StoreError};
@@ -16,7 +18,7 @@ use protocol::entry::EntryKind;
 use protocol::id::RoomId;
 use protocol::message::Durability;
 use rusqlite::{Connection, TransactionBehavior};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, MutexGuard};
@@ -52,6 +54,8 @@ pub(super) struct Writer {
     pub db: Connection,
     pub record: Record,
     pub heads: Arc<Heads>,
+    /// Rooms that take no entries: these would not be found.
+    pub closed: BTreeSet<RoomId>,
     pub witness: Witness,
     /// The files that it writes to.
     pub files: InPlace,
@@ -61,6 +65,9 @@ pub(super) struct Writer {
     /// Whether the last batch was refused for want of space.
     pub is_full: bool,
 }
+
+/// Does what is in a batch.
+type Apply = fn(&mut Work<'_>, &Batch) -> Result<Commit, Fault>;
 
 /// A batch that is committed, and what is to be done about it.
 #[derive(Debug)]
@@ -135,12 +142,24 @@ impl Writer {
         if checkpoint::frames(&self.db)? >= MOST_FRAMES {
             self.checkpoint()?;
         }
+        match self.commit_in(batch, deletes, |work, batch| work.apply(batch)) {
+            Err(fault) if fault.is_damage() => {
+                // Nothing of the batch was done. What is in it is done one by one, but what the damage is in the way of.
+                tracing::error!(what = fault.words(), "damage in the database: run natterd verify");
+                self.commit_in(batch, deletes, |work, batch| work.apply_past_damage(batch))
+            }
+            result => result,
+        }
+    }
+
+    /// Commits what `apply` does of a batch.
+    fn commit_in(&mut self, batch: &Batch, deletes: bool, apply: Apply) -> Result<Done, Fault> {
         // Another program may hold the database for a moment: somebody who looks into it.
         self.db.busy_timeout(LOCKED)?;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         transaction.busy_timeout(super::BUSY)?;
-        let mut work = Work::new(&transaction, self.record.clone(), &self.heads);
-        let commit = work.apply(batch)?;
+        let mut work = Work::new(&transaction, self.record.clone(), &self.heads, &self.closed);
+        let commit = apply(&mut work, batch)?;
         work.finish()?;
         let Work { record, heads, revised, .. } = work;
         let unindexed = unindex(&self.indexing, &revised, deletes)?;
@@ -221,18 +240,32 @@ impl Writer {
 
     fn close(&mut self) -> Result<(), Fault> {
         self.record.clean = true;
-        self.write_record(None)?;
+        self.write_record()?;
         self.truncate()?;
         self.check_files()
     }
 
-    /// Commits the log's own row alone, or with numbers that are not to be given out.
-    pub fn write_record(&mut self, reserved: Option<&Reserved>) -> Result<(), Fault> {
+    /// Commits the log's own row for a run that begins, rows that are right again, and numbers that are not to be
+    /// given out.
+    pub fn write_first_record(&mut self, loaded: &Loaded, left_out: Option<&Reserved>) -> Result<(), Fault> {
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
         self.record.commits += 1;
-        if let Some(numbers) = reserved {
+        loaded.rows.write_back(&transaction)?;
+        if !loaded.rows.others.is_empty() {
+            server::write(&transaction, loaded.snapshot.server)?;
+        }
+        if let Some(numbers) = left_out {
             mark::write_reserved(&transaction, &mut self.record.seal, numbers)?;
         }
+        self.record.write(&transaction)?;
+        transaction.commit()?;
+        self.count_commit()
+    }
+
+    /// Commits the log's own row alone.
+    fn write_record(&mut self) -> Result<(), Fault> {
+        let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        self.record.commits += 1;
         self.record.write(&transaction)?;
         transaction.commit()?;
         self.count_commit()
