@@ -9,8 +9,8 @@ use protocol::entry::EntryKind;
 use protocol::id::Epoch;
 use protocol::message::{Durability, Range};
 use server::store::{
-    Change, Folder, Keep, OpenError, OperateError, Options, Query, Report, SqliteStore, Stage, Store, Task,
-    backup, compact, export, restore, verify_backup, verify_folder,
+    Batch, Change, Folder, Keep, OpenError, OperateError, Options, Query, Report, SqliteStore, Stage, Store,
+    Task, backup, compact, export, restore, verify_backup, verify_folder,
 };
 use std::fs;
 use std::path::Path;
@@ -93,6 +93,71 @@ fn what_was_deleted_is_in_no_file() {
     crash(store);
     assert!(!holds(&path, "walrusbay"));
     assert_eq!(verify(&path).findings, [""; 0]);
+}
+
+/// Another program that reads the database.
+fn read_on(folder: &Path) -> rusqlite::Connection {
+    let reader = rusqlite::Connection::open(folder.join("natter.db")).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    reader.query_row("SELECT count(*) FROM entry", [], |row| row.get::<_, i64>(0)).unwrap();
+    reader
+}
+
+#[test]
+fn a_delete_waits_for_who_reads_its_text_and_nobody_else_does() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    change(&store, found());
+    post(&store, vec![text("zebracrossing")]);
+    let reader = read_on(&path);
+    let batch = Batch { posts: vec![delete(1)], changes: Vec::new() };
+    let erasure = block_on(store.append(batch)).unwrap().erasure.unwrap();
+    post(&store, vec![text("this does not wait")]);
+    assert!(holds(&path, "zebracrossing"));
+    reader.execute_batch("COMMIT").unwrap();
+    block_on(store.erased(erasure));
+    assert!(!holds(&path, "zebracrossing"));
+    crash(store);
+    assert_eq!(verify(&path).notes, [""; 0]);
+}
+
+/// Deletes an entry while this reads the store, as soon as it has begun to read entries.
+fn check_erased_beside(read: impl FnOnce(&Path, &mut Task<'_>)) {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    change(&store, found());
+    post(&store, vec![text("zebracrossing")]);
+    for _ in 0..3 {
+        post(&store, (0..2_000).map(|n| text(&n.to_string())).collect());
+    }
+    let mut is_erased = false;
+    let mut tell = |stage: &Stage| {
+        if stage.done > 0 && !is_erased {
+            post(&store, vec![delete(1)]);
+            assert!(!holds(&path, "zebracrossing") && !path.join("unerased").exists());
+            is_erased = true;
+        }
+    };
+    read(&path, &mut Task::new(&mut tell));
+    assert!(is_erased);
+}
+
+#[test]
+fn a_backup_a_verification_and_an_export_keep_no_deleted_text_in_the_files() {
+    check_erased_beside(|path, task| {
+        let folder = tempfile::tempdir().unwrap();
+        let report = backup(&Folder::look(path).unwrap(), &folder.path().join("saved"), task).unwrap();
+        assert_eq!(report.findings, [""; 0]);
+    });
+    check_erased_beside(|path, task| {
+        let report = verify_folder(&Folder::look(path).unwrap(), true, task).unwrap();
+        assert_eq!(report.findings, [""; 0]);
+    });
+    check_erased_beside(|path, task| {
+        export(&Folder::look(path).unwrap(), "r1", &mut Vec::new(), task).unwrap();
+    });
 }
 
 #[test]

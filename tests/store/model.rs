@@ -33,7 +33,7 @@ impl Model {
         let trimmed = trimmed.map(|room| (room, self.oldest(room))).collect();
         let mut refused = BTreeSet::new();
         let posts = batch.posts.iter().map(|post| self.post(post, &mut refused)).collect();
-        Commit { posts, changes: Ok(()), trimmed, untrimmed: Vec::new() }
+        Commit { trimmed, ..Commit::of(posts) }
     }
 
     fn change(&mut self, change: &Change) {

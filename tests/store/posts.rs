@@ -108,7 +108,10 @@ pub fn change<S: Store>(store: &S, changes: Vec<Change>) -> Commit {
 pub fn append<S: Store>(store: &S, posts: Vec<NewEntry>, changes: Vec<Change>) -> Commit {
     let commit = super::block_on(store.append(Batch { posts, changes })).unwrap();
     assert_eq!(commit.changes, Ok(()), "there is space");
-    commit
+    if let Some(erasure) = commit.erasure {
+        super::block_on(store.erased(erasure));
+    }
+    Commit { erasure: None, ..commit }
 }
 
 /// All entries of a room.

@@ -56,8 +56,7 @@ impl Store for Disk {
             return self.store.append(batch).await;
         }
         self.most.fetch_max(batch.changes.len(), Ordering::Relaxed);
-        let posts = vec![Err(Code::DiskFull); batch.posts.len()];
-        Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new(), untrimmed: Vec::new() })
+        Ok(Commit::disk_full(batch.posts.len()))
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {

@@ -17,6 +17,7 @@ mod damaged_rows;
 mod data_of_others;
 mod document;
 mod drain;
+mod erasures;
 mod errand_waits;
 mod errands;
 mod exactly_once;

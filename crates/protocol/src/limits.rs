@@ -69,6 +69,10 @@ pub const ARRIVAL_MS: u64 = 8_000;
 /// When a client may come back whose earlier posts are still being stored, in ms.
 pub const BUSY_MS: u32 = 2_000;
 
+/// Time that the acknowledgement of a delete waits at most for other programs that read the server's files, in ms: less
+/// than a login waits for it.
+pub const ERASE_MS: u64 = 5_000;
+
 /// Posts of one device whose contents are remembered, to tell a repetition from another post with the same counter:
 /// all that a client may have on its way.
 pub const MAX_REMEMBERED: usize = WINDOW_POSTS as usize;

@@ -6,7 +6,7 @@ use crate::hub::Hub;
 use crate::inbound::Event;
 use crate::search_queue::SearchQueue;
 use crate::sequencer::Turn;
-use crate::store::{Commit, Store, StoreError};
+use crate::store::{Commit, ErasureId, Store, StoreError};
 use protocol::message::Durability;
 use std::future::{poll_fn, ready};
 use std::pin::Pin;
@@ -21,7 +21,9 @@ const EVENTS: usize = 1_024;
 /// How long a drain may take before connections are closed all the same.
 const DRAIN: Duration = Duration::from_millis(1_500);
 
-type Committing = Pin<Box<dyn Future<Output = (Turn, Result<Commit, StoreError>)> + Send>>;
+type UnderWay<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+type Committing = UnderWay<(Turn, Result<Commit, StoreError>)>;
 
 /// Drives the hub until `stop` turns true and everything that was accepted is committed.
 ///
@@ -35,6 +37,7 @@ pub async fn drive_hub<St: Store>(
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), StoreError> {
     let mut committing: Option<Committing> = None;
+    let mut erasing: Option<UnderWay<ErasureId>> = None;
     let mut batch = Vec::with_capacity(EVENTS);
     let mut stopping = false;
     let searches = SearchQueue::new(clock.clone());
@@ -50,9 +53,13 @@ pub async fn drive_hub<St: Store>(
         let tick = Duration::from_millis(hub.next_tick().since(now.steady).max(1));
         tokio::select! {
             biased;
-            (turn, commit) = poll_committing(&mut committing), if committing.is_some() => {
+            (turn, commit) = end_of(&mut committing), if committing.is_some() => {
                 committing = None;
                 hub.handle_commit(turn, commit?, clock.now());
+            }
+            erasure = end_of(&mut erasing), if erasing.is_some() => {
+                erasing = None;
+                hub.handle_erased(erasure, clock.now());
             }
             _ = stop.changed(), if !stopping => {
                 stopping = true;
@@ -87,6 +94,9 @@ pub async fn drive_hub<St: Store>(
         {
             committing = Some(begin(commit(store.clone(), turn)).await);
         }
+        if erasing.is_none() {
+            erasing = hub.next_erasure().map(|erasure| erase(store.clone(), erasure));
+        }
         for effect in hub.take_effects() {
             drop(tokio::spawn(carry_out(effect, store.clone(), searches.clone())));
         }
@@ -116,20 +126,26 @@ fn take_events(hub: &mut Hub, batch: &mut Vec<Event>, clock: &dyn Clock) {
     batch.drain(..).for_each(|event| hub.handle_event(event, now));
 }
 
-async fn poll_committing(committing: &mut Option<Committing>) -> (Turn, Result<Commit, StoreError>) {
-    match committing {
+/// What comes of something that is under way; never, if nothing is.
+async fn end_of<T>(under_way: &mut Option<UnderWay<T>>) -> T {
+    match under_way {
         Some(future) => future.as_mut().await,
         None => std::future::pending().await,
     }
 }
 
+/// Waits for the end of an erasure.
+fn erase<St: Store>(store: St, erasure: ErasureId) -> UnderWay<ErasureId> {
+    Box::pin(async move {
+        store.erased(erasure).await;
+        erasure
+    })
+}
+
 fn commit<St: Store>(store: St, turn: Turn) -> Committing {
     Box::pin(async move {
         if !turn.needs_store() {
-            return (
-                turn,
-                Ok(Commit { posts: Vec::new(), changes: Ok(()), trimmed: Vec::new(), untrimmed: Vec::new() }),
-            );
+            return (turn, Ok(Commit::of(Vec::new())));
         }
         let batch = turn.batch();
         let commit = store.append(batch).await;

@@ -199,6 +199,10 @@ impl Asked {
                 let what = format!("c{}: entry {seq} of {room} was deleted, and is there", self.client);
                 pages.fail(Rule::Durable, what);
             }
+            if pages.truth.is_unerased(room.value(), seq.value()) {
+                let what = format!("c{}: the text of entry {seq} of {room} is not erased", self.client);
+                pages.fail(Rule::Durable, what);
+            }
         }
     }
 }

@@ -7,12 +7,15 @@ use crate::record::Record;
 use crate::rule::Rule;
 use crate::seed::stream;
 use crate::trace::Who;
-use protocol::code::Code;
+use protocol::entry::EntryKind;
 use protocol::id::{Epoch, RoomId, Seq};
+use protocol::limits::ERASE_MS;
 use protocol::message::{Durability, Range};
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use server::store::{Batch, Commit, Hits, Logs, Oldest, Query, Read, Snapshot, Store, StoreError, Words};
+use server::store::{
+    Batch, Commit, ErasureId, Hits, Logs, Oldest, Query, Read, Snapshot, Store, StoreError, Words,
+};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,6 +24,9 @@ const REFUSAL: u64 = 1;
 
 /// How long it takes until the server hears that a batch is stored, in ms.
 const UNHEARD_MS: std::ops::RangeInclusive<u64> = 0..=4;
+
+/// How long it takes until a deleted text has left the disk, in ms: mostly; else up to [`ERASE_MS`].
+const ERASED_MS: std::ops::RangeInclusive<u64> = 0..=10;
 
 /// Batches that a full disk may be offered in a second.
 const MAX_REFUSALS: u64 = 400;
@@ -50,6 +56,9 @@ struct Platter {
     fails: bool,
     failed: bool,
     rng: SmallRng,
+    /// The newest erasure, and what it takes.
+    erasure: u64,
+    erasing: SmallRng,
 }
 
 /// The batch at which the server is to crash.
@@ -83,6 +92,8 @@ impl SimStore {
             fails: false,
             failed: false,
             rng: stream(seed, "store", 0),
+            erasure: 0,
+            erasing: stream(seed, "erasure", 0),
         };
         Self { record, plan, platter: Arc::new(Mutex::new(platter)) }
     }
@@ -183,15 +194,21 @@ impl SimStore {
 
     /// The batch is durable.
     fn apply(&self, platter: &mut Platter, batch: &Batch) -> Commit {
-        let commit = platter.logs.append(batch);
+        let mut commit = platter.logs.append(batch);
         let mut pages = self.record.pages();
         // Rooms are trimmed before the entries come.
         for (room, first) in &commit.trimmed {
             pages.note(Who::Server, "keeps from here on", None, first.value());
             pages.truth.trim(room.value(), first.value());
         }
+        let erasure = ErasureId(platter.erasure + 1);
         for (post, outcome) in batch.posts.iter().zip(&commit.posts) {
             let Ok(seq) = outcome else { continue };
+            if let (EntryKind::Delete, Some(target), false) = (post.kind, post.reply_to, self.plan.memory) {
+                platter.erasure = erasure.0;
+                commit.erasure = Some(erasure);
+                pages.truth.begin_erasure(erasure, post.room.value(), target.value());
+            }
             let token = token_of(&post.body);
             pages.note(Who::Server, "has in its log", token, seq.value());
             let now = pages.now();
@@ -235,6 +252,7 @@ impl Store for SimStore {
         platter.starts += 1;
         let epoch = if self.plan.memory { Epoch([platter.starts; 16]) } else { Epoch([1; 16]) };
         self.record.pages().truth.begin(epoch.0);
+        self.record.pages().truth.end_erasures(ErasureId(platter.erasure));
         Ok(platter.logs.snapshot(epoch))
     }
 
@@ -246,9 +264,7 @@ impl Store for SimStore {
         }
         if full {
             self.record.hit(Sometimes::DiskFull);
-            let posts = batch.posts.iter().map(|_| Err(Code::DiskFull)).collect();
-            let changes = Err(Code::DiskFull);
-            return Ok(Commit { posts, changes, trimmed: Vec::new(), untrimmed: Vec::new() });
+            return Ok(Commit::disk_full(batch.posts.len()));
         }
         if fails {
             self.record.hit(Sometimes::StoreFailed);
@@ -271,6 +287,15 @@ impl Store for SimStore {
         // Threads take their time, too: who reads now is given what the server does not know to be stored.
         tokio::time::sleep(Duration::from_millis(unheard_ms)).await;
         Ok(commit)
+    }
+
+    async fn erased(&self, erasure: ErasureId) {
+        let ms = {
+            let rng = &mut self.platter().erasing;
+            if rng.random_ratio(1, 8) { rng.random_range(0..=ERASE_MS) } else { rng.random_range(ERASED_MS) }
+        };
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+        self.record.pages().truth.end_erasures(erasure);
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {

@@ -6,7 +6,7 @@ pub(crate) use line::{Line, Version};
 
 use crate::trace::Token;
 use protocol::entry::{EntryKind, Revision};
-use server::store::NewEntry;
+use server::store::{ErasureId, NewEntry};
 use std::collections::BTreeMap;
 
 /// The place of a line.
@@ -28,6 +28,8 @@ pub(crate) struct Truth {
     lines: BTreeMap<(u32, u64), Vec<Line>>,
     /// The oldest entry of a room that is kept, where that is not the first.
     oldest: BTreeMap<(u32, u64), u64>,
+    /// Deleted entries, by room and number, whose texts have not left the disk.
+    unerased: BTreeMap<(u64, u64), ErasureId>,
     /// Whether the server's clock has jumped so far that it may hide what is past its age by that clock.
     clock_jumped: bool,
     epoch: u32,
@@ -90,6 +92,21 @@ impl Truth {
             return Some(format!("changes entry {target} of room {room}, which somebody else wrote"));
         }
         line.is_deleted().then(|| format!("changes entry {target} of room {room}, which is deleted"))
+    }
+
+    /// An entry was deleted, and its text leaves the disk with this erasure.
+    pub(crate) fn begin_erasure(&mut self, erasure: ErasureId, room: u64, seq: u64) {
+        self.unerased.insert((room, seq), erasure);
+    }
+
+    /// These deleted texts have left the disk, and all before them.
+    pub(crate) fn end_erasures(&mut self, last: ErasureId) {
+        self.unerased.retain(|_, erasure| *erasure > last);
+    }
+
+    /// Whether the text of a deleted entry is still on the disk.
+    pub(crate) fn is_unerased(&self, room: u64, seq: u64) -> bool {
+        self.unerased.contains_key(&(room, seq))
     }
 
     /// A room begins later from here on.

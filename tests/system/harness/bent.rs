@@ -1,11 +1,11 @@
 //! A store in memory that does what a test wants to see.
 
-use protocol::code::Code;
+use protocol::entry::EntryKind;
 use protocol::id::{Epoch, Millis, RoomId, Seq};
 use protocol::message::{Durability, Range};
 use server::store::{
-    Batch, Commit, Hits, MemoryLimits, MemoryStore, Oldest, Query, Read, RoomShape, Snapshot, Store,
-    StoreError, StoredRoom,
+    Batch, Commit, ErasureId, Hits, MemoryLimits, MemoryStore, Oldest, Query, Read, RoomShape, Snapshot,
+    Store, StoreError, StoredRoom,
 };
 use tokio::sync::watch;
 
@@ -15,6 +15,8 @@ pub struct Bent {
     store: MemoryStore,
     /// Commits wait while this is false.
     pub open: watch::Sender<bool>,
+    /// Deleted texts leave its files only while this is true.
+    pub erases: watch::Sender<bool>,
     /// It has no room while this is true.
     pub full: watch::Sender<bool>,
     /// Public rooms that it says it has: `lobby`, and others beside it.
@@ -25,7 +27,8 @@ impl Bent {
     /// One that does nothing unusual yet.
     pub fn new() -> Self {
         let store = MemoryStore::new(Epoch([1; 16]), MemoryLimits::default());
-        Self { store, open: watch::Sender::new(true), full: watch::Sender::new(false), rooms: 0 }
+        let [open, erases] = [true; 2].map(watch::Sender::new);
+        Self { store, open, erases, full: watch::Sender::new(false), rooms: 0 }
     }
 
     /// One that has so many public rooms.
@@ -63,10 +66,15 @@ impl Store for Bent {
     async fn append(&self, batch: Batch) -> Result<Commit, StoreError> {
         let _ = self.open.subscribe().wait_for(|open| *open).await;
         if !*self.full.borrow() {
-            return self.store.append(batch).await;
+            let deletes = batch.posts.iter().any(|post| post.kind == EntryKind::Delete);
+            let erasure = deletes.then_some(ErasureId(1));
+            return Ok(Commit { erasure, ..self.store.append(batch).await? });
         }
-        let posts = batch.posts.iter().map(|_| Err(Code::DiskFull)).collect();
-        Ok(Commit { posts, changes: Err(Code::DiskFull), trimmed: Vec::new(), untrimmed: Vec::new() })
+        Ok(Commit::disk_full(batch.posts.len()))
+    }
+
+    async fn erased(&self, _: ErasureId) {
+        let _ = self.erases.subscribe().wait_for(|erases| *erases).await;
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {

@@ -81,6 +81,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         SMALL_QUEUE,
         ARRIVAL_MS,
         BUSY_MS,
+        ERASE_MS,
         MAX_REMEMBERED,
         NUMBERS_AHEAD,
         ROOMS_AHEAD,

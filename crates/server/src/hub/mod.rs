@@ -8,6 +8,7 @@ mod ask;
 mod classic;
 mod classic_lines;
 mod clock;
+mod delayed_acks;
 mod devices;
 mod effect;
 mod files;
@@ -29,6 +30,7 @@ pub use numbers::first_numbers;
 use numbers::Numbers;
 
 use clock::FIRST_CLOCK_MS;
+use delayed_acks::DelayedAcks;
 use retention::Overfull;
 use sessions::{Early, Session, Voice};
 
@@ -119,6 +121,7 @@ pub struct Hub {
     /// Connections that wait for their `Welcome`. Invariant: each session with an arrival, and no other.
     arriving: BTreeSet<ConnId>,
     numbers: Numbers,
+    delayed_acks: DelayedAcks,
     clock: WallClock,
     next_clock: Steady,
     next_clock_line: Steady,
@@ -197,6 +200,7 @@ impl Hub {
             stirred: BTreeSet::new(),
             arriving: BTreeSet::new(),
             numbers: Numbers::new(reserved),
+            delayed_acks: DelayedAcks::default(),
             clock,
             next_clock: now.steady.after(FIRST_CLOCK_MS),
             next_clock_line: now.steady,
@@ -391,7 +395,7 @@ impl Hub {
         if self.full.is_none() {
             self.note_hidden(hidden);
         }
-        self.publish(posts, commit.posts, now);
+        self.publish(posts, commit.posts, commit.erasure, now);
         if !trims.is_empty() && self.full.is_none() {
             self.overfull.is_asked = false;
             self.trim_next(now);
@@ -444,9 +448,9 @@ impl Hub {
         }
     }
 
-    /// Whether everything that was accepted is committed.
+    /// Whether everything that was accepted is committed, and acknowledged.
     pub fn is_settled(&self) -> bool {
-        self.sequencer.is_empty()
+        self.sequencer.is_empty() && self.delayed_acks.is_empty()
     }
 
     /// Ends all sessions once they have been told everything.

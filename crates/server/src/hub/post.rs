@@ -7,7 +7,7 @@ use crate::devices::{Fingerprint, Verdict};
 use crate::inbound::Refusal;
 use crate::rate::payers;
 use crate::sequencer::Waiting;
-use crate::store::NewEntry;
+use crate::store::{ErasureId, NewEntry};
 use bytes::Bytes;
 use foldhash::quality::FixedState;
 use protocol::code::Code;
@@ -53,6 +53,7 @@ impl Post {
 }
 
 /// The last stored post of a device.
+#[derive(Debug)]
 pub(super) struct Stored {
     pub counter: Counter,
     pub room: RoomId,
@@ -95,6 +96,7 @@ impl Hub {
         }
         let refused = match verdict {
             // A duplicate is acknowledged before rights and rate are looked at: it was allowed once.
+            Verdict::Stored if self.delayed_acks.has(device, counter) => return,
             Verdict::Stored => {
                 return self.send(conn, &ServerMsg::Ack { counter, room: None, seq: None });
             }
@@ -229,8 +231,15 @@ impl Hub {
         self.sequencer.push(Waiting { entry, held: None });
     }
 
-    /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it.
-    pub(super) fn publish(&mut self, posts: Vec<Waiting>, outcomes: Vec<Result<Seq, Code>>, now: Now) {
+    /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it: deletes behind it,
+    /// once this erasure has ended.
+    pub(super) fn publish(
+        &mut self,
+        posts: Vec<Waiting>,
+        outcomes: Vec<Result<Seq, Code>>,
+        erasure: Option<ErasureId>,
+        now: Now,
+    ) {
         let mut rooms: BTreeMap<RoomId, News> = BTreeMap::new();
         let mut acks: BTreeMap<DeviceNo, Stored> = BTreeMap::new();
         let mut refused: BTreeMap<DeviceNo, Vec<(Waiting, Code)>> = BTreeMap::new();
@@ -240,7 +249,10 @@ impl Hub {
                 (Ok(seq), origin) => {
                     if let Some((device, counter)) = origin {
                         self.devices.store(device, counter);
-                        acks.insert(device, Stored { counter, room: entry.room, seq, kind: entry.kind });
+                        let stored = Stored { counter, room: entry.room, seq, kind: entry.kind };
+                        let erasure = erasure.filter(|_| self.waits_for_erasure(device, entry.kind));
+                        let at_once = self.delayed_acks.delay(device, stored, erasure);
+                        acks.extend(at_once.map(|stored| (device, stored)));
                     }
                     self.note_stored(seq, &entry);
                     self.note_files(seq, &entry, now);
@@ -287,7 +299,13 @@ impl Hub {
         self.news.extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
     }
 
-    fn acknowledge(&mut self, device: DeviceNo, last: &Stored) {
+    /// Whether the acknowledgement of a post waits until what it deleted is erased. Classic clients get none.
+    fn waits_for_erasure(&self, device: DeviceNo, kind: EntryKind) -> bool {
+        let session = self.by_device.get(&device).and_then(|conn| self.sessions.get(conn));
+        kind == EntryKind::Delete && session.is_none_or(|session| session.voice == Voice::Native)
+    }
+
+    pub(super) fn acknowledge(&mut self, device: DeviceNo, last: &Stored) {
         let Some(conn) = self.told_of_posts(device) else { return };
         match self.sessions.get(&conn).map(|session| session.voice) {
             Some(Voice::Native) => {

@@ -191,7 +191,7 @@ mod tests {
                 Ok(Seq::new(*last).unwrap())
             };
             let posts = turn.posts.iter().map(post).collect();
-            Commit { posts, changes: Ok(()), trimmed, untrimmed }
+            Commit { trimmed, untrimmed, ..Commit::of(posts) }
         }
 
         fn kept(&self) -> Vec<u64> {

@@ -78,16 +78,18 @@ impl Hub {
     /// Sends `Welcome` unless something must be stored or refused first: it tells the last counter that is stored.
     pub(super) fn welcome_if_settled(&mut self, conn: ConnId, now: Now) {
         let (stored, is_full) = (self.changes_stored, self.full.is_some());
-        let Some(session) = self.sessions.get_mut(&conn) else { return };
+        let Some(session) = self.sessions.get(&conn) else { return };
         let (person, device) = (session.person, session.device);
-        let settled = self.devices.is_settled(device);
+        let settled = self.is_settled_device(device);
         let known_after = self.people.find(person).map_or(0, |known| known.after);
         // On a full disk, who is stored already is let in: a new device has a number that is reserved.
         let may_tell = is_full && self.numbers.may_tell_device(device);
         let is_stored = |after| after <= stored || may_tell && known_after <= stored;
-        let Some(arrival) = session.arrival.take_if(|arrival| settled && is_stored(arrival.after)) else {
-            return;
-        };
+        let arrival = self
+            .sessions
+            .get_mut(&conn)
+            .and_then(|session| session.arrival.take_if(|arrival| settled && is_stored(arrival.after)));
+        let Some(arrival) = arrival else { return };
         self.arriving.remove(&conn);
         self.welcome(conn, person, device, now);
         for Early { inbound, permit } in arrival.early {
@@ -160,7 +162,7 @@ impl Hub {
             let _ = waiter.send(Err(code));
         }
         let waits_for_room = |conn: &ConnId| {
-            self.sessions.get(conn).is_some_and(|session| self.devices.is_settled(session.device))
+            self.sessions.get(conn).is_some_and(|session| self.is_settled_device(session.device))
         };
         let waiting: Vec<_> = self.arriving.iter().copied().filter(waits_for_room).collect();
         for conn in waiting {

@@ -283,4 +283,23 @@ pub struct Commit {
     /// Rooms that a [`Change::Trim`] left with more than they are to keep: a batch lets go of so much only, and the
     /// same change goes on with it. Each once.
     pub untrimmed: Vec<RoomId>,
+    /// The texts that the batch deleted are still in the store's files until this erasure has ended, see
+    /// [`Store::erased`](super::Store::erased). Nobody may be told before that they are gone.
+    pub erasure: Option<ErasureId>,
 }
+
+impl Commit {
+    /// What became of these posts, in a batch that did nothing else.
+    pub fn of(posts: Vec<Result<Seq, Code>>) -> Self {
+        Self { posts, changes: Ok(()), trimmed: Vec::new(), untrimmed: Vec::new(), erasure: None }
+    }
+
+    /// There is no space for a batch with this many posts.
+    pub fn disk_full(posts: usize) -> Self {
+        Self { changes: Err(Code::DiskFull), ..Self::of(vec![Err(Code::DiskFull); posts]) }
+    }
+}
+
+/// Deleted texts that leave the files of a store. Those of one store are numbered in their order.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct ErasureId(pub u64);

@@ -1,6 +1,6 @@
 //! A store that keeps some of its oldest entries and does not show them.
 
-use super::{Batch, Change, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
+use super::{Batch, Change, Commit, ErasureId, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
 use protocol::id::{Millis, RoomId, Seq};
 use protocol::message::{Durability, Range};
 use std::collections::BTreeMap;
@@ -67,7 +67,7 @@ impl<St: Store> Store for Hiding<St> {
         let is_all = batch.is_empty() && !hides.is_empty();
         let commit = match is_all {
             // Nothing of that is stored, so it costs no sync.
-            true => Commit { posts: Vec::new(), changes: Ok(()), trimmed: Vec::new(), untrimmed: Vec::new() },
+            true => Commit::of(Vec::new()),
             false => self.store.append(batch).await?,
         };
         if commit.changes.is_ok() {
@@ -78,6 +78,10 @@ impl<St: Store> Store for Hiding<St> {
             }
         }
         Ok(commit)
+    }
+
+    async fn erased(&self, erasure: ErasureId) {
+        self.store.erased(erasure).await;
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {

@@ -102,7 +102,7 @@ impl Logs {
             }
             posts.push(done);
         }
-        Commit { posts, changes: Ok(()), trimmed: trimmed.into_iter().collect(), untrimmed: Vec::new() }
+        Commit { trimmed: trimmed.into_iter().collect(), ..Commit::of(posts) }
     }
 
     /// Keeps a room within these bounds; tells where it begins now if that is later than before.

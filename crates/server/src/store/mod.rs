@@ -10,7 +10,9 @@ mod query;
 mod snapshot;
 mod sqlite;
 
-pub use change::{Batch, Change, Commit, CredentialHash, Keep, NewEntry, Reserved, RoomShape, weight};
+pub use change::{
+    Batch, Change, Commit, CredentialHash, ErasureId, Keep, NewEntry, Reserved, RoomShape, weight,
+};
 pub use hiding::Hiding;
 pub use identity::server_id;
 pub use logs::{Logs, Scan};
@@ -76,7 +78,7 @@ pub trait Oldest: Send + Sync + std::fmt::Debug {
 /// room (else [`Code::NoSuchEntry`](protocol::code::Code::NoSuchEntry)) and [`NewEntry::check_target`] allows it:
 /// what changes is told by [`NewEntry::revise`]. The target's mentions are then those of the edit, or none after
 /// a delete, and searches see only what is there now. Once `append` returns, nothing that was deleted is in the
-/// store's files any more.
+/// store's files any more, unless the commit names an erasure.
 ///
 /// A refusal does not move a device's counter: when a post is refused, the later ones of its device in the
 /// batch are refused as [`Code::OutOfOrder`](protocol::code::Code::OutOfOrder).
@@ -89,6 +91,12 @@ pub trait Store: Oldest + Clone + 'static {
 
     /// Commits a batch; it is as durable as [`Store::durability`] says when this returns.
     fn append(&self, batch: Batch) -> impl Future<Output = Result<Commit, StoreError>> + Send;
+
+    /// Returns when an erasure has ended, and all before it: the deleted texts have left the store's files. If somebody
+    /// reads these for too long, that is not so; then the operator was told.
+    fn erased(&self, _erasure: ErasureId) -> impl Future<Output = ()> + Send {
+        std::future::ready(())
+    }
 
     /// Reads at most `limit` entries, whose [`weight`]s are at most `bytes` (at least one, if there is one).
     ///

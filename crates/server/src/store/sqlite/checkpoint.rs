@@ -5,6 +5,7 @@
 use super::fault::Fault;
 use rusqlite::Connection;
 use rusqlite::wal::CheckpointMode;
+use std::time::Duration;
 
 /// How often a checkpoint that must be complete waits for readers, each time as long as a connection is patient.
 const PATIENCE: u32 = 20;
@@ -20,17 +21,25 @@ pub(super) fn advance(db: &Connection) -> Result<bool, Fault> {
     Ok(frames == moved)
 }
 
-/// Moves everything and leaves nothing of it in the log: not a deleted word either.
+/// Moves everything and leaves nothing of it in the log: not a deleted word either. False if somebody reads what is in
+/// it for longer than `patience`, in which all else that this connection does waits.
+pub(super) fn truncate_within(db: &Connection, patience: Duration) -> Result<bool, Fault> {
+    db.busy_timeout(patience)?;
+    let moved = db.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).map_err(Fault::from);
+    db.busy_timeout(super::BUSY)?;
+    match moved {
+        Err(fault) if fault.is_busy() => Ok(false),
+        result => result.map(|_| true),
+    }
+}
+
+/// The same, for whoever can wait as long as another program may read.
 pub(super) fn truncate(db: &Connection) -> Result<(), Fault> {
     for _ in 0..PATIENCE {
-        match db.wal_checkpoint_v2(None::<&str>, CheckpointMode::TRUNCATE).map_err(Fault::from) {
-            // Our own readers take milliseconds.
-            Err(fault) if fault.is_busy() => {
-                tracing::warn!("another program reads the database: what was deleted waits for it to end");
-            }
-            result => return result.map(drop),
+        if truncate_within(db, super::BUSY)? {
+            return Ok(());
         }
+        tracing::warn!("another program reads the database: its write-ahead log can't be emptied yet");
     }
-    tracing::error!("what was deleted is still in the log of the database, as long as somebody reads it");
     Ok(())
 }

@@ -204,13 +204,18 @@ impl Folder {
         let logs = databases
             .iter()
             .flat_map(|name| ["", "-wal", "-shm", "-journal"].map(|end| format!("{name}{end}")));
-        let others = ["witness", "expiry", "lock", "contents"].map(str::to_owned);
+        let others = ["witness", "expiry", "unerased", "lock", "contents"].map(str::to_owned);
         logs.chain(others).map(|name| self.path.join(name)).collect()
     }
 
     /// What tells which contents may be gone.
     pub fn expiry(&self) -> PathBuf {
         self.path.join("expiry")
+    }
+
+    /// It is there while deleted texts are in a write-ahead log and nobody waits for them to leave it.
+    pub fn unerased(&self) -> PathBuf {
+        self.path.join("unerased")
     }
 
     /// File contents, by their hashes.

@@ -23,6 +23,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Entries that go into the index at once: a few milliseconds in which an edit has to wait, and for which a sync keeps
 /// the log's own waiting.
@@ -144,9 +145,9 @@ impl Index {
         Ok(())
     }
 
-    /// Leaves nothing in the index's own log.
-    pub fn truncate(&self) -> Result<(), Fault> {
-        self.db.as_ref().map_or(Ok(()), checkpoint::truncate)
+    /// Leaves nothing in the index's own log; false if somebody reads what is in it for longer than this.
+    pub fn truncate_within(&self, patience: Duration) -> Result<bool, Fault> {
+        self.db.as_ref().map_or(Ok(true), |db| checkpoint::truncate_within(db, patience))
     }
 
     /// Gives the index up: its file is removed, and searches do without until the next start.

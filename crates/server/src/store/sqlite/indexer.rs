@@ -46,6 +46,18 @@ impl Indexing {
         Ok(())
     }
 
+    /// Leaves nothing in the index's own log; false if somebody reads what is in it for longer than this.
+    pub fn truncate_within(&self, patience: Duration) -> Result<bool, Fault> {
+        let mut index = self.lock();
+        match index.truncate_within(patience) {
+            Err(fault) if fault.is_damage() => {
+                index.give_up();
+                Ok(true)
+            }
+            result => result,
+        }
+    }
+
     fn advance(&self) -> Result<bool, Fault> {
         let heads = self.heads.read().clone();
         let mut index = self.lock();

@@ -6,6 +6,7 @@
 //! DIR/contents/HASH            contents of files
 //! DIR/witness                  how much was acknowledged
 //! DIR/expiry                   how long contents are kept that entries name
+//! DIR/unerased                 there while another program keeps deleted texts in a write-ahead log
 //! DIR/lock                     locked by the one program that writes, as are the folder and the database
 //! DIR/natter.db.part           the database of a restore that is not finished
 //! DIR/set-aside-1, -2 …        what was left of a history that has no database any more
@@ -23,6 +24,7 @@ mod closed;
 mod compact;
 mod copy;
 mod entry;
+mod erasure;
 mod expiry;
 mod export;
 mod fault;
@@ -77,7 +79,7 @@ pub use repair::{Repaired, repair};
 pub use times::mend_times;
 pub use verify::{Report, verify_backup, verify_folder};
 
-use super::{Batch, Commit, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
+use super::{Batch, Commit, ErasureId, Hits, Oldest, Query, Read, Snapshot, Store, StoreError};
 use fault::Fault;
 use head::Heads;
 use indexer::Indexing;
@@ -92,7 +94,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use writer::Request;
 
 /// How long a connection waits for another one.
@@ -136,6 +138,8 @@ struct Shared {
     heads: Arc<Heads>,
     durability: Durability,
     is_new: bool,
+    /// Nobody waits for erasures up to this one any more.
+    erased: watch::Receiver<u64>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     failure: Mutex<mpsc::UnboundedReceiver<StoreError>>,
     /// Damaged entries that the log was told of: at most [`REPORTED`].
@@ -157,7 +161,7 @@ impl SqliteStore {
         };
         let heads = Arc::new(Heads::default());
         let Opened { writer, is_new } = open::open(&folder, options, heads.clone())?;
-        let indexing = writer.indexing.clone();
+        let (indexing, erased) = (writer.indexing.clone(), writer.erasure.ended());
         let connections = (0..READERS).map(|_| reader::connect(&path)).collect::<Result<_, _>>();
         let (readers, mut threads) = Readers::start(connections.map_err(failed)?).map_err(failed)?;
         let mut searcher = || {
@@ -188,6 +192,7 @@ impl SqliteStore {
             heads,
             durability: options.durability.clone(),
             is_new,
+            erased,
             threads: Mutex::new(threads),
             failure: Mutex::new(failure),
             reported: Mutex::default(),
@@ -315,6 +320,11 @@ impl Store for SqliteStore {
         let (answer, answered) = oneshot::channel();
         self.0.writer.send(Request::Append(batch, answer)).map_err(|_| gone())?;
         answered.await.map_err(|_| gone())?
+    }
+
+    async fn erased(&self, erasure: ErasureId) {
+        // If the writer has ended, nobody is told anything any more.
+        let _ = self.0.erased.clone().wait_for(|ended| *ended >= erasure.0).await;
     }
 
     async fn read(&self, room: RoomId, range: Range, limit: usize, bytes: usize) -> Result<Read, StoreError> {

@@ -6,7 +6,7 @@
 //! operator's) is no reason for anything.
 
 use super::Folder;
-use super::{expiry, reader, schema, witness};
+use super::{erasure, expiry, reader, schema, witness};
 use crate::files::is_content_file;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _};
@@ -27,7 +27,7 @@ const OTHERS: u32 = 0o077;
 pub(super) fn find_foreign(folder: &Folder) -> io::Result<Option<PathBuf>> {
     let has_log = is_log(&folder.database());
     let files = [folder.database(), folder.wal(), folder.index(), folder.witness(), folder.expiry()];
-    for path in files.into_iter().chain([folder.half_restored()]) {
+    for path in files.into_iter().chain([folder.unerased(), folder.half_restored()]) {
         let Some(found) = metadata(&path)? else { continue };
         // Beside a log of ours all of them are: a damaged one is not taken for somebody else's.
         if !found.is_file() || !has_log && !is_ours(folder, &path)? {
@@ -49,6 +49,8 @@ fn is_ours(folder: &Folder, path: &Path) -> io::Result<bool> {
         has_form(path, witness::MAGIC, witness::LEN)
     } else if path == folder.expiry() {
         has_form(path, expiry::MAGIC, expiry::LEN)
+    } else if path == folder.unerased() {
+        has_form(path, erasure::MAGIC, erasure::MAGIC.len())
     } else if path == folder.index() {
         Ok(is_index(path))
     } else if path == folder.half_restored() {
@@ -198,6 +200,7 @@ mod tests {
         check(Some("witness"), write("witness", b"I saw it all"));
         check(Some("witness"), write("witness", &[0; 41]));
         check(Some("expiry"), write("expiry", b"2027-01-01"));
+        check(Some("unerased"), write("unerased", b"the tape of 1974"));
         check(Some("search.db"), write("search.db", b"a list"));
         check(Some("search.db"), |folder| database(&folder.join("search.db"), "CREATE TABLE mine (a)"));
         check(Some("natter.db.part"), write("natter.db.part", b"half a thought"));

@@ -1,5 +1,6 @@
 //! Opening a log: what is there is judged before anything is written.
 
+use super::erasure::Erasure;
 use super::fault::{Fault, unless_damaged};
 use super::folder::{Folder, boot};
 use super::head::Head;
@@ -164,9 +165,12 @@ pub(super) fn open(folder: &Folder, options: &Options, heads: Arc<Heads>) -> Res
     let page = db.pragma_query_value(None, "page_size", |row| row.get::<_, u32>(0));
     let page = page.map_err(|error| failed(error.into()))?;
     let files = InPlace::of(folder, page.into()).map_err(failed)?;
-    let mut writer =
-        Writer { db, record, heads, closed, witness, files, indexing, dirty: false, is_full: false };
+    let erasure = Erasure::new(folder);
+    let (dirty, is_full) = (false, false);
+    let mut writer = Writer { db, record, heads, closed, witness, files, indexing, erasure, dirty, is_full };
     writer.write_first_record(&loaded, reserved.as_ref()).and_then(|()| writer.truncate()).map_err(failed)?;
+    // What a server deleted that was killed before it was erased.
+    writer.erase_now().map_err(failed)?;
     sync(folder.path()).map_err(failed)?;
     Ok(Opened { writer, is_new })
 }

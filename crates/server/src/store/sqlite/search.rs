@@ -17,7 +17,10 @@ use crate::store::{Hits, Query, Words, searchable, weight};
 use protocol::id::RoomId;
 use protocol::message::Found;
 use rusqlite::{Connection, params};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Entries that are looked at without the index, for one search: a tenth of a second. More are skipped, when the
 /// index is that far behind.
@@ -25,6 +28,10 @@ const SCAN: u64 = 20_000;
 
 /// Entries that are read at once.
 const CHUNK: u64 = 256;
+
+/// How long a search sees the log as it was before it goes on from its numbers in the log as it is: while it is seen,
+/// nothing that is deleted leaves the write-ahead log. A look at the index comes on top of it.
+const SNAPSHOT: Duration = Duration::from_millis(100);
 
 /// Hits that the index is asked for at once.
 const ASKED: i64 = 64;
@@ -42,6 +49,8 @@ struct Search<'a> {
     expression: String,
     /// Entries that may still be looked at without the index.
     scan: u64,
+    /// Since when it sees the log as it sees it.
+    since: Cell<Instant>,
 }
 
 /// The hits of one room.
@@ -69,7 +78,8 @@ pub(super) fn search(searcher: &Searcher, query: &Query) -> Result<Hits, Fault> 
         let transaction = db.unchecked_transaction()?;
         deadline.begin(query.ms);
         let expression = words.expression();
-        let mut search = Search { db: &transaction, deadline, words, expression, scan: SCAN };
+        let since = Cell::new(Instant::now());
+        let mut search = Search { db: &transaction, deadline, words, expression, scan: SCAN, since };
         let found = search.find(query, &mut hits);
         // What ends the transaction must not be interrupted.
         deadline.end();
@@ -127,6 +137,7 @@ impl Search<'_> {
         let mut streams = Vec::new();
         for room in rooms {
             self.deadline.check()?;
+            self.look_anew()?;
             let Some(head) = Head::find(self.db, room)? else { continue };
             let (first, end) = (head.first.value(), head.first.value() + head.len());
             let indexed = self.indexed(room)?.clamp(first, end);
@@ -146,6 +157,7 @@ impl Search<'_> {
         let mut next = rooms.last().copied();
         while let Some(room) = next {
             self.deadline.check()?;
+            self.look_anew()?;
             let Some(key) = self.hits(0, key_of(room, u64::MAX), 1)?.pop() else { break };
             let (found, _) = place_of(key)?;
             if found == room {
@@ -198,6 +210,7 @@ impl Search<'_> {
     fn next(&mut self, stream: &mut Stream) -> Result<Option<Kept>, Fault> {
         while stream.ready.is_empty() && stream.below > stream.first {
             self.deadline.check()?;
+            self.look_anew()?;
             if stream.below <= stream.indexed {
                 self.ask_index(stream)?;
             } else if self.scan > 0 {
@@ -207,6 +220,16 @@ impl Search<'_> {
             }
         }
         Ok(stream.ready.pop_front())
+    }
+
+    /// Sees the log as it is now, if this search has seen it as it was for long enough. Entries keep their numbers, and
+    /// what was trimmed or deleted meanwhile is not found.
+    fn look_anew(&self) -> Result<(), Fault> {
+        if self.since.get().elapsed() >= SNAPSHOT {
+            self.db.execute_batch("COMMIT; BEGIN")?;
+            self.since.set(Instant::now());
+        }
+        Ok(())
     }
 
     fn ask_index(&self, stream: &mut Stream) -> Result<(), Fault> {

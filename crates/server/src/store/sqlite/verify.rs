@@ -10,7 +10,7 @@ use super::number::int;
 use super::schema::{self, Kind};
 use super::slots::slots;
 use super::unique::Unique;
-use super::{Expiry, MissingFiles, OperateError, Task, index, open, reader, wal};
+use super::{Expiry, MissingFiles, OperateError, Task, erasure, index, open, reader, wal};
 use crate::files::blocks_fit;
 use crate::store::{RoomShape, StoredClock, StoredFile, StoredOffer, StoredRoom, weight};
 use protocol::entry::{Entry, EntryKind};
@@ -97,6 +97,11 @@ pub fn verify_folder(folder: &Folder, is_live: bool, task: &mut Task<'_>) -> Res
     let mut verify = || {
         let Some(loaded) = report.take(load(&db))? else { return Ok(()) };
         loaded.rows.words().into_iter().for_each(|what| report.find(what));
+        if erasure::is_unerased(folder) {
+            let until = if is_live { "as long as another program reads it" } else { "until the next start" };
+            let note = format!("deleted messages are still in the write-ahead log of the database, {until}");
+            report.notes.push(note);
+        }
         if is_live {
             let note = "a server is running: the ends of its logs, its pages and its index were not checked";
             report.notes.push(note.to_owned());

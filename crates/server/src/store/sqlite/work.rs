@@ -133,7 +133,7 @@ impl<'a> Work<'a> {
         }
         let trimmed = self.trimmed.iter().map(|(room, first)| (*room, *first)).collect();
         let untrimmed = self.untrimmed.iter().copied().collect();
-        Ok(Commit { posts, changes: Ok(()), trimmed, untrimmed })
+        Ok(Commit { trimmed, untrimmed, ..Commit::of(posts) })
     }
 
     /// Writes heads, counters and the log's own row: once for the whole batch.

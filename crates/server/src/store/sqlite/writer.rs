@@ -1,6 +1,7 @@
 //! The writer: one thread that commits batches, one transaction and one sync for each.
 
 use super::checkpoint;
+use super::erasure::Erasure;
 use super::fault::Fault;
 use super::head::{Head, Heads};
 use super::in_place::InPlace;
@@ -13,7 +14,6 @@ use super::server;
 use super::witness::Witness;
 use super::work::Work;
 use crate::store::{Batch, Commit, Reserved, StoreError};
-use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::RoomId;
 use protocol::message::Durability;
@@ -60,6 +60,7 @@ pub(super) struct Writer {
     /// The files that it writes to.
     pub files: InPlace,
     pub indexing: Arc<Indexing>,
+    pub erasure: Erasure,
     /// Whether commits were made since the log was last moved.
     pub dirty: bool,
     /// Whether the last batch was refused for want of space.
@@ -83,7 +84,7 @@ impl Writer {
     /// is known about what is on the disk, so nothing more is written, and `failed` is told.
     pub fn run(mut self, requests: &Receiver<Request>, failed: &UnboundedSender<StoreError>) {
         loop {
-            let result = match requests.recv_timeout(IDLE) {
+            let result = match requests.recv_timeout(self.erasure.wait().min(IDLE)) {
                 Ok(Request::Append(batch, answer)) => {
                     let done = self.append(&batch);
                     let went_wrong = done.is_err();
@@ -92,13 +93,13 @@ impl Writer {
                     if went_wrong {
                         return;
                     }
-                    self.checkpoint_when(FRAMES)
+                    self.erase_when_due().and_then(|()| self.checkpoint_when(FRAMES))
                 }
                 Ok(Request::Close(answer)) => {
                     let _ = answer.send(self.close().map_err(|fault| fault.while_it("closed its files")));
                     return;
                 }
-                Err(RecvTimeoutError::Timeout) => self.rest(),
+                Err(RecvTimeoutError::Timeout) => self.erase_when_due().and_then(|()| self.rest()),
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             if let Err(fault) = result {
@@ -110,7 +111,7 @@ impl Writer {
     }
 
     /// Commits a batch, or refuses it whole where there is no space for it.
-    fn append(&mut self, batch: &Batch) -> Result<Commit, StoreError> {
+    pub fn append(&mut self, batch: &Batch) -> Result<Commit, StoreError> {
         let done = match self.commit(batch) {
             Ok(done) => done,
             Err(fault) if fault.is_full() => {
@@ -118,9 +119,7 @@ impl Writer {
                     tracing::warn!("the disk is full: nothing is stored until there is space");
                 }
                 self.is_full = true;
-                let posts = vec![Err(Code::DiskFull); batch.posts.len()];
-                let changes = Err(Code::DiskFull);
-                return Ok(Commit { posts, changes, trimmed: Vec::new(), untrimmed: Vec::new() });
+                return Ok(Commit::disk_full(batch.posts.len()));
             }
             Err(fault) => return Err(fault.while_it("committed a batch")),
         };
@@ -133,27 +132,21 @@ impl Writer {
 
     fn commit(&mut self, batch: &Batch) -> Result<Done, Fault> {
         self.check_files()?;
-        let deletes = batch.posts.iter().any(|post| post.kind == EntryKind::Delete);
-        if deletes {
-            // What was deleted has to leave the log before this returns, so let all else leave it now: if there
-            // is no space for that, it can still be refused.
-            self.truncate()?;
-        }
         if checkpoint::frames(&self.db)? >= MOST_FRAMES {
             self.checkpoint()?;
         }
-        match self.commit_in(batch, deletes, |work, batch| work.apply(batch)) {
+        match self.commit_in(batch, |work, batch| work.apply(batch)) {
             Err(fault) if fault.is_damage() => {
                 // Nothing of the batch was done. What is in it is done one by one, but what the damage is in the way of.
                 tracing::error!(what = fault.words(), "damage in the database: run natterd verify");
-                self.commit_in(batch, deletes, |work, batch| work.apply_past_damage(batch))
+                self.commit_in(batch, |work, batch| work.apply_past_damage(batch))
             }
             result => result,
         }
     }
 
     /// Commits what `apply` does of a batch.
-    fn commit_in(&mut self, batch: &Batch, deletes: bool, apply: Apply) -> Result<Done, Fault> {
+    fn commit_in(&mut self, batch: &Batch, apply: Apply) -> Result<Done, Fault> {
         // Another program may hold the database for a moment: somebody who looks into it.
         self.db.busy_timeout(LOCKED)?;
         let transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -162,13 +155,15 @@ impl Writer {
         let commit = apply(&mut work, batch)?;
         work.finish()?;
         let Work { record, heads, revised, .. } = work;
-        let unindexed = unindex(&self.indexing, &revised, deletes)?;
+        let unindexed = unindex(&self.indexing, &revised)?;
         let committed = transaction.commit();
         if let Some(mut index) = unindexed.filter(|_| committed.is_err()) {
             // If the index can't follow, entries are harder to find, and no more than that.
             let _ = index.restore(&revised);
         }
         committed?;
+        let mut outcomes = batch.posts.iter().zip(&commit.posts);
+        let deletes = outcomes.any(|(post, outcome)| post.kind == EntryKind::Delete && outcome.is_ok());
         Ok(Done { commit, record, heads, deletes })
     }
 
@@ -178,11 +173,9 @@ impl Writer {
         self.dirty = true;
         self.heads.write().extend(done.heads);
         self.indexing.stir();
-        if done.deletes {
-            self.truncate()?;
-        }
         self.count_commit()?;
-        Ok(done.commit)
+        let erasure = done.deletes.then(|| self.erasure.begin());
+        Ok(Commit { erasure, ..done.commit })
     }
 
     /// Takes down outside of the database what is committed in it.
@@ -208,7 +201,7 @@ impl Writer {
     }
 
     /// Writes to the database itself. What others did to it before that would not be seen any more afterwards.
-    fn move_commits<T>(&mut self, how: fn(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
+    pub fn move_commits<T>(&mut self, how: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         self.check_files()?;
         let moved = how(&self.db);
         // One that failed may have written a part.
@@ -242,6 +235,9 @@ impl Writer {
         self.record.clean = true;
         self.write_record()?;
         self.truncate()?;
+        if self.erasure.is_pending() {
+            self.erase_now()?;
+        }
         self.check_files()
     }
 
@@ -273,16 +269,12 @@ impl Writer {
 }
 
 /// Takes texts that go out of the index, which is then held until they have gone.
-fn unindex<'a>(
-    indexing: &'a Indexing,
-    revised: &[Revised],
-    deletes: bool,
-) -> Result<Option<MutexGuard<'a, Index>>, Fault> {
+fn unindex<'a>(indexing: &'a Indexing, revised: &[Revised]) -> Result<Option<MutexGuard<'a, Index>>, Fault> {
     if revised.is_empty() {
         return Ok(None);
     }
     let mut index = indexing.lock();
-    match index.revise(revised).and_then(|()| if deletes { index.truncate() } else { Ok(()) }) {
+    match index.revise(revised) {
         Err(fault) if fault.is_damage() => index.give_up(),
         result => result?,
     }
