@@ -6,14 +6,15 @@
 //! that floods delays nobody else. Everything that is queued has a ticket, and a reply waits for what it confirms:
 //! the posts of its device and the changes with older tickets, and the earlier replies to its connection.
 
+mod queues;
+
 use crate::conn::{Conn, ConnId, Held};
 use crate::store::{Batch, Change, NewEntry};
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::DeviceNo;
-use protocol::limits::{BATCH_QUANTUM, MAX_BATCH, SMALL_QUEUE};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound::{Excluded, Unbounded};
+use queues::{Queues, Sender};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -91,49 +92,10 @@ impl Turn {
     }
 }
 
-/// The posts of one device.
-#[derive(Debug, Default)]
-struct Queue {
-    posts: VecDeque<(Ticket, Waiting)>,
-    /// Invariant: the sum of their weights.
-    bytes: usize,
-    /// Bytes of its rounds that it has not used yet. Invariant: less than the weight of its first post between turns.
-    credit: usize,
-}
-
-impl Queue {
-    fn push(&mut self, ticket: Ticket, waiting: Waiting) {
-        self.bytes += waiting.entry.weight();
-        self.posts.push_back((ticket, waiting));
-    }
-
-    fn pop(&mut self) -> Option<Waiting> {
-        let (_, waiting) = self.posts.pop_front()?;
-        self.bytes -= waiting.entry.weight();
-        Some(waiting)
-    }
-
-    fn first_weight(&self) -> Option<usize> {
-        self.posts.front().map(|(_, waiting)| waiting.entry.weight())
-    }
-
-    fn has_older(&self, ticket: Ticket) -> bool {
-        self.posts.front().is_some_and(|(first, _)| *first <= ticket)
-    }
-}
-
-/// The device of a queue; `None` for the server's own entries.
-type Sender = Option<DeviceNo>;
-
 /// What waits for the next turn.
 #[derive(Debug, Default)]
 pub struct Sequencer {
-    /// Posts by who sent them. No queue is empty.
-    queues: BTreeMap<Sender, Queue>,
-    /// Whose small queue was taken last: the next batch goes on behind it.
-    last_small: Sender,
-    /// Who was served last in the rounds of all.
-    last: Sender,
+    queues: Queues,
     /// In the order of their tickets.
     changes: VecDeque<(Ticket, Change)>,
     replies: VecDeque<Reply>,
@@ -142,20 +104,6 @@ pub struct Sequencer {
     changes_added: u64,
     /// The newest ticket.
     ticket: Ticket,
-}
-
-/// The posts of a turn as they are gathered.
-#[derive(Debug, Default)]
-struct Gathered {
-    posts: Vec<Waiting>,
-    bytes: usize,
-}
-
-impl Gathered {
-    fn push(&mut self, waiting: Waiting) {
-        self.bytes += waiting.entry.weight();
-        self.posts.push(waiting);
-    }
 }
 
 impl Sequencer {
@@ -169,9 +117,8 @@ impl Sequencer {
 
     /// Adds a post behind the others of its device.
     pub fn push(&mut self, waiting: Waiting) {
-        let device = waiting.entry.origin.map(|(device, _)| device);
         let ticket = self.next_ticket();
-        self.queues.entry(device).or_default().push(ticket, waiting);
+        self.queues.push(ticket, waiting);
     }
 
     /// Adds a change.
@@ -232,26 +179,18 @@ impl Sequencer {
 
     /// Puts back entries of the server's own that the store could not take, in front of its others.
     pub fn put_back_own(&mut self, own: Vec<Waiting>) {
-        if own.is_empty() {
-            return;
-        }
-        let later = self.queues.remove(&None).unwrap_or_default();
-        let mut queue = Queue::default();
-        own.into_iter().for_each(|waiting| queue.push(PUT_BACK, waiting));
-        later.posts.into_iter().for_each(|(ticket, waiting)| queue.push(ticket, waiting));
-        self.queues.insert(None, queue);
+        self.queues.put_back_own(own);
     }
 
     /// Takes away what a device has waiting: something before it was refused.
     pub fn drop_device(&mut self, device: DeviceNo) -> VecDeque<Waiting> {
-        let queue = self.queues.remove(&Some(device)).unwrap_or_default();
-        queue.posts.into_iter().map(|(_, waiting)| waiting).collect()
+        self.queues.remove(device)
     }
 
-    /// The next turn: at most about [`MAX_BATCH`] bytes of posts, in turns by device, and all changes.
+    /// The next turn: at most about [`MAX_BATCH`](protocol::limits::MAX_BATCH) bytes of posts, in turns by device, and all changes.
     pub fn take(&mut self) -> Turn {
         let changes = self.changes.drain(..).map(|(_, change)| change).collect();
-        let posts = self.take_posts();
+        let posts = self.queues.take();
         Turn { posts, changes, replies: self.take_replies(), waiters: self.take_waiters(), is_probe: false }
     }
 
@@ -261,7 +200,7 @@ impl Sequencer {
         let few = self.changes.len().min(PROBE);
         let changes = self.changes.drain(..few).map(|(_, change)| change).collect();
         // A post may need a change that was made before it.
-        let posts = if self.changes.is_empty() { self.take_posts() } else { Vec::new() };
+        let posts = if self.changes.is_empty() { self.queues.take() } else { Vec::new() };
         Turn { posts, changes, replies: self.take_replies(), waiters: self.take_waiters(), is_probe: true }
     }
 
@@ -276,72 +215,12 @@ impl Sequencer {
         self.ticket
     }
 
-    fn take_posts(&mut self) -> Vec<Waiting> {
-        let mut gathered = Gathered::default();
-        self.take_small(&mut gathered);
-        self.take_rounds(&mut gathered);
-        gathered.posts
-    }
-
-    /// Takes small queues whole, and the server's own entries. They get at most half of the batch: many of them must
-    /// not keep out those with more.
-    fn take_small(&mut self, gathered: &mut Gathered) {
-        if self.queues.is_empty() {
-            return;
-        }
-        let mut small = vec![None];
-        small.extend(ring(&self.queues, self.last_small));
-        for sender in small {
-            if gathered.bytes >= MAX_BATCH / 2 {
-                return;
-            }
-            let Some(queue) = self.queues.get_mut(&sender) else { continue };
-            if sender.is_some() && queue.bytes > SMALL_QUEUE {
-                continue;
-            }
-            while gathered.bytes < MAX_BATCH / 2
-                && let Some(waiting) = queue.pop()
-            {
-                gathered.push(waiting);
-            }
-            if queue.posts.is_empty() {
-                self.queues.remove(&sender);
-            }
-            if sender.is_some() {
-                self.last_small = sender;
-            }
-        }
-    }
-
-    /// Takes from all in rounds, a quantum of bytes of each, until the batch is full.
-    fn take_rounds(&mut self, gathered: &mut Gathered) {
-        while gathered.bytes < MAX_BATCH && !self.queues.is_empty() {
-            for sender in ring(&self.queues, self.last).collect::<Vec<_>>() {
-                if gathered.bytes >= MAX_BATCH {
-                    return;
-                }
-                let Some(queue) = self.queues.get_mut(&sender) else { continue };
-                queue.credit += BATCH_QUANTUM;
-                while let Some(weight) = queue.first_weight().filter(|weight| *weight <= queue.credit)
-                    && let Some(waiting) = queue.pop()
-                {
-                    queue.credit -= weight;
-                    gathered.push(waiting);
-                }
-                if queue.posts.is_empty() {
-                    self.queues.remove(&sender);
-                }
-                self.last = sender;
-            }
-        }
-    }
-
     /// Replies to what is in this turn or was in an earlier one. Those to one connection stay in their order.
     fn take_replies(&mut self) -> Vec<Reply> {
         let mut behind: BTreeSet<ConnId> = BTreeSet::new();
         let (mut free, mut waiting) = (Vec::new(), VecDeque::new());
         for reply in self.replies.drain(..) {
-            let older = |sender: Sender| self.queues.get(&sender).is_some_and(|q| q.has_older(reply.ticket));
+            let older = |sender: Sender| self.queues.has_older(sender, reply.ticket);
             let change = self.changes.front().is_some_and(|(first, _)| *first <= reply.ticket);
             let waits = behind.contains(&reply.conn.id)
                 || older(Some(reply.device))
@@ -362,12 +241,6 @@ impl Sequencer {
         let is_free = |waiter: &mut (Ticket, Waiter)| first.is_none_or(|first| first > waiter.0);
         self.waiters.extract_if(.., is_free).map(|(_, waiter)| waiter).collect()
     }
-}
-
-/// Who has posts waiting, beginning behind `last`.
-fn ring(queues: &BTreeMap<Sender, Queue>, last: Sender) -> impl Iterator<Item = Sender> {
-    let behind = queues.range((Excluded(last), Unbounded));
-    behind.chain(queues.range(..=last)).map(|(sender, _)| *sender)
 }
 
 #[cfg(test)]
@@ -411,7 +284,7 @@ mod tests {
         assert!(sequencer.is_empty());
     }
 
-    fn post(device: u64, counter: u64, bytes: usize) -> Waiting {
+    pub(super) fn post(device: u64, counter: u64, bytes: usize) -> Waiting {
         let mut waiting = topic("");
         waiting.entry.kind = EntryKind::Text;
         waiting.entry.body = Bytes::from(vec![b'x'; bytes]);
@@ -419,7 +292,7 @@ mod tests {
         waiting
     }
 
-    fn number(device: u64) -> DeviceNo {
+    pub(super) fn number(device: u64) -> DeviceNo {
         DeviceNo::new(device).unwrap()
     }
 
@@ -428,40 +301,8 @@ mod tests {
         Arc::new(Conn::new(ConnId(id), peer, Box::pin(tokio::io::sink()), crate::clock::Steady(0)))
     }
 
-    fn devices(turn: &Turn) -> Vec<u64> {
-        let origins = turn.posts.iter().filter_map(|waiting| waiting.entry.origin);
-        origins.map(|(device, _)| device.value()).collect()
-    }
-
     fn replies(turn: &Turn) -> Vec<&[u8]> {
         turn.replies.iter().map(|reply| &*reply.bytes).collect()
-    }
-
-    #[test]
-    fn with_more_large_posts_than_a_batch_holds_the_newest_devices_are_served() {
-        let mut sequencer = Sequencer::default();
-        let mut served = BTreeMap::<u64, usize>::new();
-        for turn in 0..13 {
-            for device in 1..=65 {
-                sequencer.push(post(device, turn + 1, MAX_BODY));
-            }
-            devices(&sequencer.take()).into_iter().for_each(|device| *served.entry(device).or_default() += 1);
-        }
-        let counts = served.values().copied();
-        assert_eq!(served.len(), 65);
-        assert!(counts.clone().max().unwrap() - counts.min().unwrap() <= 1, "{served:?}");
-    }
-
-    #[test]
-    fn a_device_with_little_waiting_is_in_the_next_batch() {
-        let mut sequencer = Sequencer::default();
-        for counter in 1..=16 {
-            (1..=300).for_each(|device| sequencer.push(post(device, counter, MAX_BODY)));
-        }
-        (301..=400).for_each(|device| sequencer.push(post(device, 1, 100)));
-        let first = devices(&sequencer.take());
-        assert!((301..=400).all(|device| first.contains(&device)), "{first:?}");
-        assert!(first.iter().filter(|device| **device <= 300).count() > 50, "and the others go on");
     }
 
     #[test]
@@ -513,62 +354,5 @@ mod tests {
         drop(last);
         assert!(waited.try_recv().is_err());
         assert!(sequencer.is_empty());
-    }
-
-    /// What each device has waiting, and how often it was passed over.
-    #[derive(Default)]
-    struct Naive {
-        waiting: BTreeMap<u64, VecDeque<(u64, usize)>>,
-        served: BTreeMap<u64, usize>,
-    }
-
-    proptest::proptest! {
-        /// Random queues against a naive model: nothing is lost, doubled or overtaken, and of devices that always have
-        /// much waiting none gets ahead of another by more than two quanta.
-        #[test]
-        fn devices_share_batches_fairly_and_in_their_order(
-            rounds in proptest::collection::vec(
-                proptest::collection::vec((1_u64..30, 1_usize..MAX_BODY, 1_u64..40), 0..20), 1..12,
-            )
-        ) {
-            let (mut sequencer, mut naive) = (Sequencer::default(), Naive::default());
-            let mut counters = BTreeMap::<u64, u64>::new();
-            let mut push = |sequencer: &mut Sequencer, naive: &mut Naive, device: u64, bytes: usize| {
-                let counter = counters.entry(device).or_default();
-                *counter += 1;
-                let waiting = post(device, *counter, bytes);
-                naive.waiting.entry(device).or_default().push_back((*counter, waiting.entry.weight()));
-                sequencer.push(waiting);
-            };
-            for pushes in rounds {
-                for (device, bytes, times) in pushes {
-                    (0..times).for_each(|_| push(&mut sequencer, &mut naive, device, bytes));
-                }
-                for device in 100..=102 {
-                    while naive.waiting.get(&device).map_or(0, |q| q.iter().map(|(_, weight)| weight).sum()) < 2 * MAX_BATCH {
-                        push(&mut sequencer, &mut naive, device, MAX_BODY - usize::try_from(device - 100).unwrap() * 5_000);
-                    }
-                }
-                let turn = sequencer.take();
-                let bytes: usize = turn.posts.iter().map(|waiting| waiting.entry.weight()).sum();
-                proptest::prop_assert!((MAX_BATCH..MAX_BATCH + 2 * BATCH_QUANTUM).contains(&bytes));
-                for waiting in turn.posts {
-                    let (device, counter) = waiting.entry.origin.unwrap();
-                    let queue = naive.waiting.get_mut(&device.value()).unwrap();
-                    let expected = queue.pop_front().unwrap();
-                    proptest::prop_assert_eq!((counter.value(), waiting.entry.weight()), expected);
-                    *naive.served.entry(device.value()).or_default() += waiting.entry.weight();
-                }
-                let much = || (100..=102).map(|device| naive.served.get(&device).copied().unwrap_or(0));
-                proptest::prop_assert!(much().max().unwrap() - much().min().unwrap() <= 2 * BATCH_QUANTUM);
-            }
-            let mut left = naive.waiting.values().map(VecDeque::len).sum::<usize>();
-            while left > 0 {
-                let turn = sequencer.take();
-                proptest::prop_assert!(!turn.posts.is_empty());
-                left -= turn.posts.len();
-            }
-            proptest::prop_assert!(sequencer.is_empty());
-        }
     }
 }
