@@ -12,7 +12,8 @@ use crate::conn::{Conn, ConnId, Held};
 use crate::store::{Batch, Change, NewEntry};
 use bytes::Bytes;
 use protocol::code::Code;
-use protocol::id::DeviceNo;
+use protocol::id::{DeviceNo, Req};
+use protocol::message::ServerMsg;
 use queues::{Queues, Sender};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -43,22 +44,22 @@ pub struct Reply {
     pub conn: Arc<Conn>,
     /// The frame.
     pub bytes: Bytes,
-    /// It waits for older posts of this device, and of the server.
+    /// It waits for older posts of this device, for those of the server, and for older changes.
     device: DeviceNo,
     ticket: Ticket,
-    /// Whether it waits for older changes too.
-    after_changes: bool,
-    /// What is answered to a request in its place when the store has no room.
-    refusal: Option<Refused>,
+    /// What it answers, which is refused when the store has no room.
+    request: Option<Request>,
 }
 
-/// What is said in the place of a reply when the store has no room for what it confirms.
+/// A request whose answer waits for the store.
 #[derive(Debug)]
-pub struct Refused {
-    /// At once.
-    pub now: Bytes,
-    /// When there was room after all, if there is anything to tell then.
-    pub later: Option<Bytes>,
+pub struct Request {
+    /// The type of its message.
+    pub ty: u8,
+    /// Its id.
+    pub req: Req,
+    /// What is said instead of the answer when there was room after all, if there is anything to tell then.
+    pub later: Option<ServerMsg>,
 }
 
 /// What is committed at once, and what follows from it.
@@ -135,15 +136,9 @@ impl Sequencer {
 
     /// Adds a reply to a session of this device: it confirms all its posts, the server's entries and all changes
     /// that were added before.
-    pub fn reply(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes, refusal: Option<Refused>) {
+    pub fn reply(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes, request: Option<Request>) {
         let ticket = self.ticket;
-        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: true, refusal });
-    }
-
-    /// Adds a reply that confirms no change, only posts.
-    pub fn reply_to_posts(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes) {
-        let ticket = self.ticket;
-        self.replies.push_back(Reply { conn, bytes, device, ticket, after_changes: false, refusal: None });
+        self.replies.push_back(Reply { conn, bytes, device, ticket, request });
     }
 
     /// Tells somebody when all changes that were added before are committed.
@@ -159,14 +154,14 @@ impl Sequencer {
         self.waiters.splice(0..0, waiters.into_iter().map(|waiter| (PUT_BACK, waiter)));
     }
 
-    /// Refuses all requests whose replies wait for changes: nobody knows when there will be room for them.
-    pub fn refuse_requests(&mut self) -> Vec<(Arc<Conn>, Bytes)> {
+    /// Takes all requests whose answers wait, to be refused: nobody knows when there will be room for them.
+    pub fn refuse_requests(&mut self) -> Vec<(Arc<Conn>, u8, Req)> {
         let mut refused = Vec::new();
         self.replies.retain_mut(|reply| {
-            let Some(Refused { now, later }) = reply.refusal.take() else { return true };
-            refused.push((reply.conn.clone(), now));
+            let Some(Request { ty, req, later }) = reply.request.take() else { return true };
+            refused.push((reply.conn.clone(), ty, req));
             let is_told = later.is_some();
-            later.into_iter().for_each(|later| reply.bytes = later);
+            later.into_iter().for_each(|later| reply.bytes = later.encode());
             is_told
         });
         refused
@@ -222,9 +217,7 @@ impl Sequencer {
         for reply in self.replies.drain(..) {
             let older = |sender: Sender| self.queues.has_older(sender, reply.ticket);
             let change = self.changes.front().is_some_and(|(first, _)| *first <= reply.ticket);
-            let waits = behind.contains(&reply.conn.id)
-                || older(Some(reply.device))
-                || reply.after_changes && (change || older(None));
+            let waits = behind.contains(&reply.conn.id) || older(Some(reply.device)) || older(None) || change;
             if waits {
                 behind.insert(reply.conn.id);
                 waiting.push_back(reply);
@@ -329,9 +322,19 @@ mod tests {
         let conn = conn(1);
         (1..=100).for_each(|counter| sequencer.push(post(1, counter, MAX_BODY)));
         sequencer.reply(conn.clone(), number(1), Bytes::from_static(b"a"), None);
-        sequencer.reply_to_posts(conn.clone(), number(2), Bytes::from_static(b"b"));
+        sequencer.reply(conn.clone(), number(2), Bytes::from_static(b"b"), None);
         assert!(replies(&sequencer.take()).is_empty());
         assert_eq!(replies(&sequencer.take()), [b"a", b"b"]);
+    }
+
+    #[test]
+    fn while_the_store_takes_nothing_only_replies_that_wait_for_nothing_leave() {
+        let mut sequencer = Sequencer::default();
+        sequencer.push(post(1, 1, 100));
+        sequencer.reply(conn(1), number(1), Bytes::from_static(b"one"), None);
+        sequencer.reply(conn(2), number(2), Bytes::from_static(b"two"), None);
+        assert_eq!(replies(&sequencer.take_free_replies().unwrap()), [b"two"]);
+        assert!(sequencer.take_free_replies().is_none());
     }
 
     #[test]
@@ -343,8 +346,7 @@ mod tests {
         sequencer.wait(waiter);
         let Turn { changes, replies: refused, waiters, .. } = sequencer.take();
         sequencer.put_back(changes, refused, waiters);
-        sequencer.reply_to_posts(conn(2), number(2), Bytes::from_static(b"none"));
-        assert_eq!(replies(&sequencer.take_free_replies().unwrap()), [b"none"]);
+        assert!(sequencer.take_free_replies().is_none());
         for changes in [16, 16] {
             let turn = sequencer.take_probe();
             assert_eq!((turn.changes.len(), turn.replies.len(), turn.waiters.len()), (changes, 0, 0));

@@ -6,9 +6,8 @@ use super::{Effect, FetchAnswer, FoundAnswer, Hub};
 use crate::clock::Now;
 use crate::conn::{ConnId, Held};
 use crate::inbound::Refusal;
-use crate::sequencer::Refused;
+use crate::sequencer::Request;
 use crate::store::Change;
-use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{Millis, PersonId, Req, RoomId, Seq};
@@ -78,9 +77,8 @@ impl Hub {
 
     /// Answers a request of this type once what was asked for is committed.
     fn answer_durably(&mut self, conn: ConnId, ty: u8, req: Req, reply: Reply) {
-        let refused = Refused { now: no_space(ty, req), later: None };
         let answer = ServerMsg::Answer { req, more: false, reply };
-        self.reply_after_commit(conn, answer.encode(), Some(refused));
+        self.reply_after_commit(conn, answer.encode(), Some(Request { ty, req, later: None }));
     }
 
     fn pong(&mut self, conn: ConnId, nonce: u64, time: Millis) {
@@ -225,9 +223,4 @@ impl Hub {
         self.append(room, person, EntryKind::Topic, text, now);
         Ok(())
     }
-}
-
-/// The answer to a request for which the store has no room.
-pub(super) fn no_space(ty: u8, req: Req) -> Bytes {
-    Refusal::about(Code::DiskFull, ty, u64::from(req.0)).encode()
 }

@@ -1,13 +1,11 @@
 //! Membership and cursors: joining, parting, opening and closing rooms, and what is told of them.
 
-use super::native::no_space;
 use super::{Hub, Voice};
 use crate::clock::Now;
 use crate::conn::{Conn, ConnId};
 use crate::log::View;
-use crate::sequencer::Refused;
+use crate::sequencer::Request;
 use crate::store::{Change, RoomShape};
-use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::{Epoch, PersonId, Req, RoomId, Seq};
 use protocol::limits::{MAX_FETCH, MAX_ROOMS, MAX_ROOMS_PER_PERSON};
@@ -174,7 +172,7 @@ impl Hub {
 
     /// Tells a connection what changed about a room of its person, without being asked.
     pub(super) fn tell_room(&mut self, conn: ConnId, change: RoomsChange, room: RoomId, person: PersonId) {
-        let bytes = self.room_change(Req(0), change, room, person);
+        let bytes = room_change(Req(0), change, self.room_info(room, person)).encode();
         self.send_after_commit(conn, bytes);
     }
 
@@ -188,15 +186,11 @@ impl Hub {
         room: RoomId,
         person: PersonId,
     ) {
-        let bytes = self.room_change(req, change.clone(), room, person);
+        let info = self.room_info(room, person);
+        let bytes = room_change(req, change.clone(), info.clone()).encode();
         // It is done when there is room again, and told then as it is told to the others.
-        let later = Some(self.room_change(Req(0), change, room, person));
-        self.reply_after_commit(conn, bytes, Some(Refused { now: no_space(ty, req), later }));
-    }
-
-    fn room_change(&self, req: Req, change: RoomsChange, room: RoomId, person: PersonId) -> Bytes {
-        let rooms = self.room_info(room, person).into_iter().collect();
-        ServerMsg::Rooms { req, change, more: false, rooms }.encode()
+        let later = Some(room_change(Req(0), change, info));
+        self.reply_after_commit(conn, bytes, Some(Request { ty, req, later }));
     }
 
     /// Lets a classic connection read a room from here on.
@@ -260,6 +254,10 @@ impl Hub {
         reader.outlet().close_room(room);
         Ok(())
     }
+}
+
+fn room_change(req: Req, change: RoomsChange, room: Option<RoomInfo>) -> ServerMsg {
+    ServerMsg::Rooms { req, change, more: false, rooms: room.into_iter().collect() }
 }
 
 /// Where a cursor begins, and whether that is not where it was asked to.

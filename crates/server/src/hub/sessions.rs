@@ -4,7 +4,7 @@ use super::Hub;
 use crate::clock::{Now, Steady};
 use crate::conn::{Conn, ConnId};
 use crate::inbound::{Inbound, Refusal};
-use crate::sequencer::Refused;
+use crate::sequencer::Request;
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
 use protocol::id::{DeviceNo, Millis, PersonId, RoomId, Seq};
@@ -146,16 +146,16 @@ impl Hub {
     }
 
     /// The same for the answer to a request, which is refused if the store has no room.
-    pub(super) fn reply_after_commit(&mut self, conn: ConnId, bytes: Bytes, refusal: Option<Refused>) {
+    pub(super) fn reply_after_commit(&mut self, conn: ConnId, bytes: Bytes, request: Option<Request>) {
         if let Some(session) = self.sessions.get(&conn).filter(|session| session.arrival.is_none()) {
-            self.sequencer.reply(session.conn.clone(), session.device, bytes, refusal);
+            self.sequencer.reply(session.conn.clone(), session.device, bytes, request);
         }
     }
 
     /// The store had no room: whoever waits for it is told so, and does not wait until there is.
     pub(super) fn refuse_waiting(&mut self, code: Code, now: Now) {
-        for (conn, bytes) in self.sequencer.refuse_requests() {
-            self.send_to(&conn, bytes);
+        for (conn, ty, req) in self.sequencer.refuse_requests() {
+            self.send_to(&conn, Refusal::about(code, ty, u64::from(req.0)).encode());
         }
         for waiter in self.sequencer.take_all_waiters() {
             // Whoever waited may be gone.
