@@ -8,12 +8,14 @@ use crate::operate::Command;
 use crate::rate::LocalAddresses;
 use crate::voice;
 use bytes::Bytes;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, ValueEnum};
 use protocol::code::Code;
 use protocol::id::Epoch;
 use protocol::limits::DEFAULT_PORT;
 use protocol::message::Durability;
 use protocol::usage::Usage;
+use std::ffi::OsString;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -248,9 +250,14 @@ pub fn random_key<const BYTES: usize>() -> io::Result<[u8; BYTES]> {
     Ok(key)
 }
 
-/// What is wrong with a command line, on one line, and what to do about it.
-pub fn usage_line(error: &clap::Error) -> String {
-    let Usage { what, hint } = Usage::parse(&error.to_string(), "natterd");
+/// What is wrong with a command line of these arguments, on one line, and what to do about it.
+pub fn usage_line(error: &clap::Error, args: &[OsString]) -> String {
+    let Usage { mut what, hint } = Usage::parse(&error.to_string(), "natterd");
+    if error.kind() == ErrorKind::InvalidUtf8
+        && let Some(named) = Usage::not_utf8(args.iter().map(OsString::as_os_str))
+    {
+        what = named.what;
+    }
     format!("natterd: {what}\nhint: {hint}")
 }
 
@@ -324,10 +331,21 @@ mod tests {
                 "possible values: sqlite, memory",
             ),
         ] {
-            let error = Config::try_parse_from(["natterd"].iter().chain(args)).unwrap_err();
+            let args: Vec<OsString> = ["natterd"].iter().chain(args).map(OsString::from).collect();
+            let error = Config::try_parse_from(&args).unwrap_err();
             let expected = format!("natterd: {what}\nhint: {hint}");
-            assert_eq!(usage_line(&error), expected);
+            assert_eq!(usage_line(&error, &args), expected);
         }
+    }
+
+    #[test]
+    fn an_argument_that_is_not_utf_8_is_named() {
+        let bad = std::os::unix::ffi::OsStringExt::from_vec(b"caf\xe9".to_vec());
+        let args: [OsString; 3] = ["natterd".into(), "--host".into(), bad];
+        let error = Config::try_parse_from(&args).unwrap_err();
+        let expected =
+            "natterd: the argument 'caf\\xE9' is not UTF-8\nhint: type natterd --help for all options";
+        assert_eq!(usage_line(&error, &args), expected);
     }
 
     #[test]
