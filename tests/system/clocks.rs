@@ -1,7 +1,10 @@
 //! Clocks that jump: nothing is deleted because of one until somebody had the time to see it.
 
 use super::harness::{Identity, Native, Refusal, Server, bounded, eventually, run};
+use super::revisions::revise;
 use super::slow_store::Here;
+use protocol::code::Code;
+use protocol::entry::EntryKind;
 use protocol::id::{Epoch, Millis, RoomId, Seq};
 use protocol::message::{ClientMsg, Durability, OpenFrom, Range, ServerMsg};
 use server::clock::{Clock, Now, SystemClock};
@@ -46,13 +49,13 @@ impl Clock for Watch {
     }
 }
 
-fn thirty_days() -> Retention {
-    let age = KeepRule { age_ms: Some((30 * DAY).unsigned_abs()), ..KeepRule::default() };
+fn keep_days(days: i64) -> Retention {
+    let age = KeepRule { age_ms: Some((days * DAY).unsigned_abs()), ..KeepRule::default() };
     Retention { default: age, ..Retention::default() }
 }
 
 async fn start(store: impl Store, clock: &Arc<Watch>) -> Here {
-    Here::start_with(store, clock.clone(), |settings| settings.keep = thirty_days()).await
+    Here::start_with(store, clock.clone(), |settings| settings.keep = keep_days(30)).await
 }
 
 /// Says some lines in the lobby.
@@ -119,6 +122,55 @@ async fn a_clock_that_jumps_while_the_server_runs_hides_and_does_not_delete() {
         clock.pass(2 * HOUR);
         eventually("the end of the doubt", || (store.oldest(RoomId::FIRST).value() == LINES).then_some(()))
             .await;
+        server.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_shown_again_and_is_past_its_age_by_now_is_deleted_by_the_next_pass() {
+    bounded(60, async {
+        let store = MemoryStore::new(Epoch([1; 16]), MemoryLimits::default());
+        let clock = Watch::new(0);
+        let server =
+            Here::start_with(store.clone(), clock.clone(), |settings| settings.keep = keep_days(3)).await;
+        let mut alice = Native::login(server.addr, &Identity::new("alice")).await;
+        say_lines(&alice).await;
+        clock.set(90 * DAY);
+        until_shown_from(&mut alice, LINES).await;
+        // Four days later it is set right.
+        clock.pass(4 * DAY);
+        clock.set(-90 * DAY);
+        eventually("a pass", || (store.oldest(RoomId::FIRST).value() == LINES).then_some(())).await;
+        server.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_hidden_can_not_be_changed() {
+    bounded(60, async {
+        let store = MemoryStore::new(Epoch([1; 16]), MemoryLimits::default());
+        let clock = Watch::new(0);
+        let server = start(store.clone(), &clock).await;
+        let mut alice = Native::login(server.addr, &Identity::new("alice")).await;
+        say_lines(&alice).await;
+        clock.set(90 * DAY);
+        until_shown_from(&mut alice, LINES).await;
+        let room = alice.lobby();
+        for kind in [EntryKind::Edit, EntryKind::Delete] {
+            let text = if kind == EntryKind::Edit { "other words" } else { "" };
+            revise(&alice, room, kind, 1, text);
+            assert_eq!(alice.refusal().await.code, Code::NoSuchEntry);
+            alice.forget_posts(1);
+            let counter = revise(&alice, room, kind, LINES, text);
+            alice.acked(counter.value()).await;
+        }
+        clock.set(-90 * DAY);
+        until_shown_from(&mut alice, 1).await;
+        let fetched = alice.ask(|req| ClientMsg::Fetch { req, room, range: Range::Latest, limit: 100 }).await;
+        let Ok(ServerMsg::Page { found, .. }) = fetched else { panic!("not a page: {fetched:?}") };
+        assert_eq!(found[0].entry.text(), "line 1");
         server.stop().await;
     })
     .await;

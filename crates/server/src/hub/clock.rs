@@ -28,9 +28,9 @@ pub(super) fn at_start(settings: &Settings, snapshot: &Snapshot, now: Now) -> Wa
     clock
 }
 
-/// The room of which something is to be hidden or shown.
-pub(super) fn hidden_room(change: &Change) -> Option<RoomId> {
-    if let Change::Hide { room, .. } = change { Some(*room) } else { None }
+/// The room of which something is to be hidden or shown, and whether all of it is shown.
+pub(super) fn hidden_room(change: &Change) -> Option<(RoomId, bool)> {
+    if let Change::Hide { room, since } = change { Some((*room, since.is_none())) } else { None }
 }
 
 impl Hub {
@@ -94,10 +94,14 @@ impl Hub {
     }
 
     /// Some rooms show less now, or all again.
-    pub(super) fn note_hidden(&mut self, rooms: Vec<RoomId>) {
-        for room in rooms {
+    pub(super) fn note_hidden(&mut self, rooms: Vec<(RoomId, bool)>) {
+        for (room, is_shown) in rooms {
             let first = self.history.oldest(room);
             let Some(found) = self.rooms.find_mut(room) else { continue };
+            if is_shown {
+                // What is past its age is seen by the next pass only now.
+                found.kept.due = Steady(0);
+            }
             found.log.trim(first);
             self.news.extend(found.readers.iter().map(|(id, conn)| (*id, conn.clone())));
             self.trimmed.insert(room);

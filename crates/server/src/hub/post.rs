@@ -191,7 +191,9 @@ impl Hub {
             Target::Person { .. } => return Ok(()),
         };
         let head = self.rooms.find(room).and_then(|found| found.log.head());
-        if post.revises() && post.reply_to.is_none() || post.reply_to > head {
+        // What is hidden is still in the store, which would change it.
+        let is_gone = || post.reply_to.is_none_or(|target| target < self.history.oldest(room));
+        if post.revises() && is_gone() || post.reply_to > head {
             return Err(Code::NoSuchEntry);
         }
         Ok(())
