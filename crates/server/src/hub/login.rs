@@ -155,13 +155,13 @@ impl Hub {
 
     fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Code> {
         let name = PersonName::made_safe_new(wanted);
-        let person = self.add_person(&name, None, now)?;
-        let device = self.device_of_guest(person, now);
-        if !(self.numbers.may_tell_person(person) && self.numbers.may_tell_device(device)) {
-            // Others would see the number at once.
-            self.end_guest(person, device, now);
+        self.check_space()?;
+        if !self.has_guest_numbers() {
+            // Others would see the number at once, before it is reserved.
             return Err(Code::Busy);
         }
+        let person = self.add_person(&name, None, now)?;
+        let device = self.device_of_guest(person, now);
         let current = self.lobby;
         self.begin_session(conn, person, device, Voice::Classic { current }, "classic", now);
         self.send_to(conn, voice::text_frame(protocol::classic::WELCOME));

@@ -88,6 +88,11 @@ impl Hub {
         self.numbers.may_tell_device(DeviceNo::after(self.devices.last()))
     }
 
+    /// Whether the next guest can have numbers that are reserved. If not, more of them are on their way to the store.
+    pub(super) fn has_guest_numbers(&self) -> bool {
+        self.numbers.may_tell_person(PersonId::after(self.people.last())) && self.has_device_number()
+    }
+
     /// What was reserved is stored.
     pub(super) fn note_reserved(&mut self, changes: &[Change]) {
         for change in changes {
@@ -108,6 +113,16 @@ impl Hub {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Now;
+    use crate::conn::{Conn, ConnId};
+    use crate::files::{Contents, Disk};
+    use crate::hub::{FileRules, Settings};
+    use crate::inbound::Login;
+    use crate::keep::Retention;
+    use crate::sequencer::Turn;
+    use crate::store::{Commit, MemoryLimits, MemoryStore, Store};
+    use protocol::id::Epoch;
+    use std::sync::Arc;
 
     fn numbers(n: u64) -> Reserved {
         Reserved { person: PersonId::new(n), device: DeviceNo::new(n), room: RoomId::new(n) }
@@ -128,5 +143,87 @@ mod tests {
         let more = given.ask(&numbers(ROOMS_AHEAD / 2 + 1)).unwrap();
         assert_eq!(more.room, RoomId::new(ROOMS_AHEAD / 2 + 1 + ROOMS_AHEAD));
         assert!(more.person > first.person);
+    }
+
+    /// A server whose store takes one batch at a time, for as long as the test says.
+    struct World {
+        hub: Hub,
+        store: MemoryStore,
+        committing: Option<(Turn, Commit)>,
+        logins: u64,
+    }
+
+    impl World {
+        async fn new() -> Self {
+            let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
+            let settings = Settings {
+                max_clients: 20_000,
+                max_file: 0,
+                motd: String::new(),
+                zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
+                keep: Retention::default(),
+                files: FileRules::default(),
+                accept_clock: false,
+                run_key: 0,
+                limits: crate::limits::Limits::default(),
+            };
+            let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
+            let snapshot = store.load().await.unwrap();
+            let (durability, history) = (store.durability(), Arc::new(store.clone()));
+            let reserved = first_numbers(&snapshot);
+            let hub = Hub::new(settings, snapshot, reserved, durability, history, contents, Now::default());
+            Self { hub, store, committing: None, logins: 0 }
+        }
+
+        /// Has these many guests come, and tells how many are let in.
+        fn log_in(&mut self, count: u64) -> usize {
+            let before = self.hub.sessions.len();
+            for _ in 0..count {
+                self.logins += 1;
+                let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+                let sink = Box::pin(tokio::io::sink());
+                let conn = Arc::new(Conn::new(ConnId(self.logins), peer, sink, Now::default().steady));
+                let login = Login::Classic(format!("guest-{}", self.logins));
+                self.hub.handle_login(&conn, &login, Now::default());
+            }
+            self.hub.sessions.len() - before
+        }
+
+        /// The store is done with its batch, and takes the next one.
+        async fn commit(&mut self) {
+            if let Some((turn, commit)) = self.committing.take() {
+                self.hub.handle_commit(turn, commit, Now::default());
+            }
+            if let Some(turn) = self.hub.next_turn(Now::default()) {
+                let commit = self.store.append(turn.batch()).await.unwrap();
+                self.committing = Some((turn, commit));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn ten_thousand_guests_come_in_while_each_commit_takes_as_long_as_a_thousand_of_their_logins() {
+        let mut world = World::new().await;
+        for _ in 0..10 {
+            assert_eq!(world.log_in(1_000), 1_000);
+            world.commit().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn guests_who_come_too_fast_for_a_slow_store_use_up_no_number_and_come_in_when_it_has_caught_up() {
+        let mut world = World::new().await;
+        let ahead = usize::try_from(NUMBERS_AHEAD).unwrap();
+        assert_eq!(world.log_in(10_000), ahead);
+        assert_eq!(world.hub.people.last(), PersonId::new(NUMBERS_AHEAD));
+        let mut let_in = ahead;
+        for _ in 0..6 {
+            world.commit().await;
+            let_in += world.log_in(2_000);
+        }
+        assert!(let_in >= 10_000, "{let_in}");
+        world.commit().await;
+        world.commit().await;
+        assert_eq!(world.log_in(2_000), 2_000);
     }
 }
