@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 /// The file's name, in the folder of the profile.
-const FILE: &str = "addresses";
+pub(super) const FILE: &str = "addresses";
 
 /// The largest file that is read, in bytes: some thousand addresses.
 const MAX: usize = 64 * 1024;

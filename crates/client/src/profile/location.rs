@@ -4,7 +4,7 @@
 //! tells the secret before the id is known. So a secret goes to another address only if that is the same machine and
 //! port as one that it went to before, or if the user said that the same server is there.
 
-use super::addresses::Addresses;
+use super::addresses::{Addresses, FILE};
 use super::merge::{is_merged, standing_of};
 use super::{CURSORS, IDENTITY, kept};
 use crate::session::Standing;
@@ -63,6 +63,8 @@ struct Known {
     port: u16,
     addresses: Addresses,
     server: Option<ServerId>,
+    /// Whether somebody logged in with it, as far as can be told. A mistyped address leaves a profile that never was.
+    used: bool,
 }
 
 impl Known {
@@ -71,13 +73,15 @@ impl Known {
         let server = folder.parent()?.file_name()?.to_str()?;
         let (host, port) = server.rsplit_once('_')?;
         let (host, port) = (unescaped(host), port.parse().ok()?);
+        let traces = [CURSORS, FILE, "errands"];
+        let used = traces.iter().any(|trace| folder.join(trace).exists());
         let mut addresses = Addresses::read(&folder);
         addresses.note(&host, port);
         let server =
             std::fs::read(folder.join(CURSORS)).ok().and_then(|content| kept::decode(&content).ok()?.server);
         // A chat that was here later knows better than a script.
         let server = server.or(addresses.server());
-        let known = Self { made, folder, host, port, addresses, server };
+        let known = Self { made, folder, host, port, addresses, server, used };
         (!is_merged(&known.folder)).then_some(known)
     }
 
@@ -126,7 +130,7 @@ pub fn locate(state: &Path, host: &str, port: u16, ips: &[IpAddr], name: &Person
         });
         let address = if one.host.contains(':') { format!("[{}]", one.host) } else { one.host.clone() };
         let address = format!("{address}:{}", one.port);
-        (!asked).then(|| Maybe { folder: one.folder.clone(), address, claimed })
+        (!asked && one.used).then(|| Maybe { folder: one.folder.clone(), address, claimed })
     };
     let questions = |rest: Vec<&Known>| -> Vec<Maybe> { rest.into_iter().filter_map(maybe).collect() };
     let Some(used) = used else {
@@ -220,6 +224,7 @@ mod tests {
         let folder = folder(state, host, 12000, &PersonName::parse("alice").unwrap());
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join("journal"), journal).unwrap();
+        std::fs::write(folder.join("cursors"), "").unwrap();
         let file = std::fs::File::create(folder.join(IDENTITY)).unwrap();
         file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(age)).unwrap();
         folder
@@ -284,6 +289,18 @@ mod tests {
             assert_eq!(located(root.path(), "chat.example"), alone(&known));
             assert_ne!(located(root.path(), "other.example").folder, known);
         }
+    }
+
+    #[test]
+    fn an_address_where_nobody_ever_logged_in_is_not_asked_about() {
+        let root = tempfile::tempdir().unwrap();
+        let known = make(root.path(), "lan.example", 1, "");
+        assert_eq!(located(root.path(), "chat.example").maybe.len(), 1);
+        std::fs::remove_file(known.join("cursors")).unwrap();
+        assert_eq!(located(root.path(), "chat.example").maybe.len(), 0);
+        assert_eq!(located(root.path(), "lan.example"), alone(&known));
+        super::super::remember(&known, "lan.example", 12000, Some("192.0.2.7".parse().unwrap()));
+        assert_eq!(located(root.path(), "chat.example").maybe.len(), 1);
     }
 
     #[test]
