@@ -63,7 +63,7 @@ impl Screen {
 
 fn hang(event: &Event) -> Hang {
     match event {
-        Event::Help { .. } | Event::Classic(Classic::Help) => Hang::Table,
+        Event::Help { .. } | Event::Files { .. } | Event::Classic(Classic::Help) => Hang::Table,
         _ => Hang::Text,
     }
 }
