@@ -385,6 +385,7 @@ impl Session {
 
     /// What everything that happened leads to.
     fn advance(&mut self, now: Now) {
+        self.out.extend(self.requests.poll_again(now.steady));
         self.advance_transfers(now);
         let recalling = self.requests.any(|asked| matches!(asked, Asked::Context { .. }));
         if self.phase == Phase::Up
@@ -416,6 +417,6 @@ impl Session {
 
     fn ask(&mut self, asked: Asked, message: impl FnOnce(protocol::id::Req) -> ClientMsg) {
         let req = self.requests.ask(asked);
-        self.out.push_back(message(req));
+        self.out.extend(self.requests.send(req, message(req)));
     }
 }

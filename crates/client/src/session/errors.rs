@@ -16,6 +16,9 @@ const FENCED_MS: u32 = 30_000;
 /// After so many doublings the wait stays as it is: 8 minutes.
 const MAX_FENCED_DOUBLINGS: u32 = 4;
 
+/// A wait that somebody is told of, in ms.
+const LONG_WAIT_MS: u64 = 1_000;
+
 /// Bounds of the wait that a busy server may ask for, in ms.
 const MIN_BUSY_MS: u32 = 250;
 const MAX_BUSY_MS: u32 = 60_000;
@@ -50,6 +53,9 @@ impl Session {
         }
         if about == ty::POST {
             return self.handle_post_refused(Counter::new(req), refusal, now);
+        }
+        if refusal.known() == Some(Code::TooFast) && self.ask_again(req, refusal.detail, now) {
+            return;
         }
         match u32::try_from(req).ok().and_then(|req| self.requests.take(Req(req))) {
             Some(asked) => self.handle_request_refused(&asked, refusal),
@@ -87,6 +93,17 @@ impl Session {
             let text = "the server's disk is full: what you say waits here, and is sent when there is space";
             self.tell(Event::Notice { text: text.into() });
         }
+    }
+
+    /// A request came too fast: it is sent again after the pause that the server asks for. Whoever waits for long is told.
+    fn ask_again(&mut self, req: u64, ms: u64, now: Now) -> bool {
+        let Ok(req) = u32::try_from(req) else { return false };
+        let Some(asked) = self.requests.slow_down(Req(req), ms, now.steady) else { return false };
+        if let Some(command) = asked.command().filter(|_| ms >= LONG_WAIT_MS) {
+            let text = format!("the server asks to go slower: {command} follows in {} s", ms.div_ceil(1_000));
+            self.tell(Event::Notice { text });
+        }
+        true
     }
 
     fn handle_request_refused(&mut self, asked: &Asked, refusal: Refusal) {

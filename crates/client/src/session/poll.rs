@@ -41,6 +41,7 @@ impl Session {
             self.leaving.timeout(),
             self.marks.timeout(),
             self.unkept.timeout(),
+            self.requests.timeout(),
             self.comings_timeout(),
         ];
         let typed = self.deferred.as_ref().filter(|_| self.config.interactive).map(Deferred::timeout);

@@ -3,9 +3,10 @@
 use super::place::Place;
 use super::reading::Gather;
 use super::shelf::Listing;
+use crate::clock::after;
 use crate::transfer::JobId;
-use protocol::id::{PersonId, Req, RoomId, Seq};
-use protocol::message::{RoomListing, RosterItem};
+use protocol::id::{Millis, PersonId, Req, RoomId, Seq};
+use protocol::message::{ClientMsg, RoomListing, RosterItem};
 use std::collections::BTreeMap;
 
 /// What was asked.
@@ -118,11 +119,20 @@ impl Asked {
     }
 }
 
+/// The shortest wait before a question that came too fast is asked again, in ms.
+const MIN_WAIT_MS: u64 = 50;
+
 /// The open questions of one connection, by number.
 #[derive(Debug, Default)]
 pub(crate) struct Requests {
     last: u32,
     open: BTreeMap<Req, Asked>,
+    /// Those of the open ones that may be asked again. Invariant: all of them are open.
+    sent: BTreeMap<Req, ClientMsg>,
+    /// Open ones that the server found too fast, and all behind them, so that they stay in their order.
+    slowed: BTreeMap<Req, ClientMsg>,
+    /// When those are asked again.
+    go_on_at: Option<Millis>,
 }
 
 impl Requests {
@@ -134,8 +144,42 @@ impl Requests {
         req
     }
 
+    /// Takes the message of an open question. Gives it back if it may be sent now.
+    pub(crate) fn send(&mut self, req: Req, message: ClientMsg) -> Option<ClientMsg> {
+        self.sent.insert(req, message.clone());
+        if self.go_on_at.is_some() {
+            self.slowed.insert(req, message);
+            return None;
+        }
+        Some(message)
+    }
+
+    /// The server found this question too fast: it is asked again after so many ms. Gives what was asked, or `None` if
+    /// it can't be asked again.
+    pub(crate) fn slow_down(&mut self, req: Req, ms: u64, now: Millis) -> Option<&Asked> {
+        let message = self.sent.get(&req)?.clone();
+        self.slowed.insert(req, message);
+        self.go_on_at = self.go_on_at.max(Some(after(now, ms.max(MIN_WAIT_MS))));
+        self.open.get(&req)
+    }
+
+    /// What is to be asked again now.
+    pub(crate) fn poll_again(&mut self, now: Millis) -> impl Iterator<Item = ClientMsg> + use<> {
+        let is_time = self.go_on_at.is_some_and(|at| at <= now);
+        let again = if is_time { std::mem::take(&mut self.slowed) } else { BTreeMap::new() };
+        self.go_on_at = self.go_on_at.filter(|_| !is_time);
+        again.into_values()
+    }
+
+    /// When something is to be asked again.
+    pub(crate) fn timeout(&self) -> Option<Millis> {
+        self.go_on_at
+    }
+
     /// The question with this number, which is settled by that.
     pub(crate) fn take(&mut self, req: Req) -> Option<Asked> {
+        self.sent.remove(&req);
+        self.slowed.remove(&req);
         self.open.remove(&req)
     }
 
@@ -146,7 +190,8 @@ impl Requests {
 
     /// Forgets all; gives those that were open.
     pub(crate) fn clear(&mut self) -> impl Iterator<Item = Asked> + use<> {
-        std::mem::take(&mut self.open).into_values()
+        let Self { open, .. } = std::mem::replace(self, Self { last: self.last, ..Self::default() });
+        open.into_values()
     }
 }
 

@@ -1,6 +1,7 @@
 //! The session against a server that says what a test wants.
 
 mod again;
+mod again_later;
 mod awaited;
 mod changes;
 mod comings;
