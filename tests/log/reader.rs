@@ -5,6 +5,7 @@ use super::{Line, Said, What};
 use protocol::classic::ClassicReply;
 use protocol::frame::{Deframer, Item};
 use protocol::id::{PersonId, Seq};
+use protocol::limits::MAX_UNASKED;
 use protocol::message::{ServerMsg, TrimReason};
 use server::connection::read_lagging;
 use server::log::{RoomLog, View};
@@ -42,7 +43,7 @@ impl Reader {
         // The classic one is the author 1, whose own lines it is not given.
         let view = if classic { View::Classic { me: PersonId::FIRST, current: true } } else { View::Native };
         let pipe = Pipe::default();
-        let outlet = Outlet::new(Box::pin(pipe.clone()));
+        let outlet = Outlet::new(Box::pin(pipe.clone()), MAX_UNASKED);
         let deframer = Deframer::new(u32::MAX);
         let mut reader = Self { view, outlet, pipe, deframer, got: Vec::new(), from: 1 };
         reader.connect(log, 1);
@@ -51,7 +52,7 @@ impl Reader {
 
     fn connect(&mut self, log: &Arc<RoomLog>, from: u64) {
         self.pipe = Pipe::default();
-        self.outlet = Outlet::new(Box::pin(self.pipe.clone()));
+        self.outlet = Outlet::new(Box::pin(self.pipe.clone()), MAX_UNASKED);
         self.deframer = Deframer::new(u32::MAX);
         self.got = Vec::new();
         self.from = from;

@@ -39,6 +39,7 @@ mod pipes;
 mod plug;
 mod presence;
 mod profiles;
+mod rates;
 mod read_marks;
 mod restarts;
 mod resume;

@@ -88,7 +88,8 @@ codes! {
     WrongPurpose = 118, "wrong_purpose", Keep, "this kind of connection does not carry that";
     /// A frame stopped arriving half way.
     Stalled = 119, "stalled", Close, "a frame stopped arriving half way";
-    /// Earlier posts of the device are still being stored; `detail` is the wait in ms.
+    /// The login can't be taken yet: earlier posts of the device are still being stored, or too many came from its address;
+    /// `detail` is the wait in ms.
     Busy = 125, "busy", Close, "the server is still storing what this device sent: come back in a moment";
     /// The device is connected elsewhere, and the login asked only for a free one.
     InUse = 126, "in_use", Close, "this device is connected elsewhere";

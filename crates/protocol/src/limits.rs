@@ -1,5 +1,8 @@
 //! Every limit of the protocol, each with its reason. The ones that a client must obey are told in `Welcome`.
 
+pub mod rates;
+pub mod requests;
+
 /// The version of the native dialect that this crate speaks.
 pub const VERSION: u16 = 1;
 
@@ -102,6 +105,10 @@ pub const CLOCK_TRUST_MS: u64 = 7 * 86_400_000;
 /// Bytes of answers that may wait for one connection; beyond that it is not read.
 pub const MAX_CONTROL: usize = 64 * 1024;
 
+/// Bytes of what a connection is told without having asked that may wait for it; beyond that it is ended, and learns all
+/// of it when it comes again. As many rooms as another device of its person may have on its way into at once.
+pub const MAX_UNASKED: usize = 256 * 1024;
+
 /// Characters of a name of a person or a room.
 pub const MAX_NAME_CHARS: usize = 32;
 
@@ -192,6 +199,23 @@ pub const STEADY_MS: u64 = 5_000;
 /// Time that presence is gathered before it is told, in ms: a burst of joins becomes one frame.
 pub const PRESENCE_GATHER_MS: u64 = 100;
 
+/// Bytes of presence that the readers of one room are told in a second, all of them together: what changes while they had
+/// more is gathered for longer. A thousand readers hear of counts as fast as ever.
+pub const PRESENCE_BYTES_PER_S: u64 = 256 * 1024;
+
+/// Longest time that presence is gathered because of that, in ms.
+pub const MAX_PRESENCE_REST_MS: u64 = 10_000;
+
+/// Time that each change of a person costs them for each of their rooms, in ms. Whoever has used up
+/// [`PRESENCE_BURST_MS`] of it is told later, with the changes of others or by itself.
+pub const PRESENCE_COST_MS: u64 = 10;
+
+/// How much of that anybody may use up at once, in ms: somebody in 500 rooms who comes, is away, and goes.
+pub const PRESENCE_BURST_MS: u64 = 15_000;
+
+/// Longest time for which a person's changes are told later because of that, in ms.
+pub const MAX_PRESENCE_DELAY_MS: u64 = 5_000;
+
 /// Time that a person whose link broke stays present, in ms: a flapping link prints no leave and join lines.
 pub const PRESENCE_GRACE_MS: u64 = 5_000;
 
@@ -234,18 +258,6 @@ pub const MAX_STRANGERS: usize = 1_024;
 
 /// Connections of one address other than this machine's own: an office behind one router, not a flood.
 pub const MAX_PER_ADDRESS: usize = 256;
-
-/// Posts of one person, or of one address, that may come at once: a client that comes back with what it held.
-pub const POST_BURST: u32 = 200;
-
-/// Time after which one more post is allowed, in ms: faster than anybody types.
-pub const POST_EVERY_MS: u32 = 20;
-
-/// Searches of one person, or of one address, that may come at once.
-pub const SEARCH_BURST: u32 = 20;
-
-/// Time after which one more search is allowed, in ms: each may look through all that was ever said.
-pub const SEARCH_EVERY_MS: u32 = 500;
 
 /// Time that one search may take, in ms: it ends with what was found by then.
 pub const SEARCH_MS: u64 = 250;

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{RoomId, Seq};
-use protocol::limits::{MAX_FRAME, SEARCH_EVERY_MS};
+use protocol::limits::MAX_FRAME;
+use protocol::limits::rates::Bucket;
 use protocol::message::{FileBody, FileListing, Found, OfferBody, Range, Reply, ServerMsg, ty};
 
 /// Bytes of entries in one page: one frame takes them with its head.
@@ -112,7 +113,7 @@ fn searched_frames(searched: Searched, answer: &FoundAnswer) -> Vec<Bytes> {
     let (code, detail) = match searched {
         Searched::Done(hits) if hits.cut && hits.found.is_empty() => (Code::TooBroad, 0),
         Searched::Done(hits) => return found_frames(hits, answer),
-        Searched::TooMany => (Code::TooFast, u64::from(SEARCH_EVERY_MS)),
+        Searched::TooMany => (Code::TooFast, u64::from(Bucket::Searches.of_person().every_ms)),
         Searched::Unwanted => return Vec::new(),
     };
     match answer {

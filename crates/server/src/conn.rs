@@ -1,11 +1,12 @@
 //! A connection as the hub and its own task share it.
 
 use crate::clock::Steady;
+use crate::limits::Limits;
 use crate::outlet::{Outlet, Sink};
-use protocol::limits::{MAX_CONTROL, SMALL_QUEUE, WINDOW_BYTES, WINDOW_POSTS};
+use protocol::limits::SMALL_QUEUE;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, Semaphore};
 
@@ -37,13 +38,33 @@ pub struct Conn {
     pub closing: Notify,
     /// Bytes of posts that may still be accepted; a small post counts as a full share of the window.
     pub window: Arc<Semaphore>,
+    /// All of it.
+    window_bytes: u32,
+    /// What the smallest post takes of it.
+    least_share: u32,
+    /// Bytes of answers beyond which it is not read.
+    max_control: usize,
     /// Bundles that may still be handed to the hub.
     pub bundles: Arc<Semaphore>,
+    /// Nothing more of it is taken before this time.
+    held_until: AtomicU64,
     heard: AtomicU64,
     mid_frame: AtomicBool,
-    /// Whether it is not read because the server has not caught up with it.
-    paused: AtomicBool,
+    /// Why it is not read; [`READ`] if it is.
+    pause: AtomicU8,
 }
+
+/// Why a connection is not read for a while. Its silence then says nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Pause {
+    /// The server has not caught up with it, or its sender is to go slower.
+    Server,
+    /// Its peer does not take the answers that it has asked for.
+    Answers,
+}
+
+/// It is read.
+const READ: u8 = 0;
 
 impl fmt::Debug for Conn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,19 +74,23 @@ impl fmt::Debug for Conn {
 
 impl Conn {
     /// A connection that writes to this socket.
-    pub fn new(id: ConnId, peer: SocketAddr, socket: Sink, now: Steady) -> Self {
+    pub fn new(id: ConnId, peer: SocketAddr, socket: Sink, limits: &Limits, now: Steady) -> Self {
         Self {
             id,
             peer,
-            outlet: Mutex::new(Outlet::new(socket)),
+            outlet: Mutex::new(Outlet::new(socket, limits.max_unasked)),
             kick: Notify::new(),
             drained: Notify::new(),
             closing: Notify::new(),
-            window: Arc::new(Semaphore::new(WINDOW_BYTES as usize)),
+            window: Arc::new(Semaphore::new(limits.window_bytes as usize)),
+            window_bytes: limits.window_bytes,
+            least_share: (limits.window_bytes / u32::from(limits.window_posts)).max(1),
+            max_control: limits.max_control,
             bundles: Arc::new(Semaphore::new(BUNDLES as usize)),
+            held_until: AtomicU64::new(0),
             heard: AtomicU64::new(now.0),
             mid_frame: AtomicBool::new(false),
-            paused: AtomicBool::new(false),
+            pause: AtomicU8::new(READ),
         }
     }
 
@@ -78,9 +103,9 @@ impl Conn {
     /// Writes what is new if the socket takes it, else leaves it to the connection's own task.
     pub fn offer(&self) {
         let mut outlet = self.outlet();
-        let was_full = outlet.control_bytes() >= MAX_CONTROL;
+        let was_full = outlet.control_bytes() >= self.max_control;
         let is_busy = outlet.offer();
-        let drained = was_full && outlet.control_bytes() < MAX_CONTROL;
+        let drained = was_full && outlet.control_bytes() < self.max_control;
         drop(outlet);
         if is_busy {
             self.kick.notify_one();
@@ -101,7 +126,25 @@ impl Conn {
 
     /// Whether there is room for more answers.
     pub fn takes_answers(&self) -> bool {
-        self.outlet().control_bytes() < MAX_CONTROL
+        self.outlet().control_bytes() < self.max_control
+    }
+
+    /// Whether there is room for more answers in its outlet, which is locked.
+    pub fn takes_more(&self, outlet: &Outlet) -> bool {
+        outlet.control_bytes() < self.max_control
+    }
+
+    /// Its sender was too fast: nothing more of it is taken before this time.
+    pub fn hold_until(&self, until: Steady) {
+        self.held_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// Until when nothing more of it is taken; `None` if it was never too fast.
+    pub fn held_until(&self) -> Option<Steady> {
+        match self.held_until.load(Ordering::Relaxed) {
+            0 => None,
+            until => Some(Steady(until)),
+        }
     }
 
     /// Notes that bytes came, and whether a frame is only half there.
@@ -115,20 +158,29 @@ impl Conn {
         Steady(self.heard.load(Ordering::Relaxed))
     }
 
-    /// Notes whether the connection is not read for a while: its silence then says nothing.
-    pub fn set_paused(&self, paused: bool, now: Steady) {
-        self.paused.store(paused, Ordering::Relaxed);
+    /// Notes that the connection is not read for a while.
+    pub fn set_paused(&self, pause: Pause, now: Steady) {
+        let pause = match pause {
+            Pause::Server => 1,
+            Pause::Answers => 2,
+        };
+        self.pause.store(pause, Ordering::Relaxed);
         self.heard.store(now.0, Ordering::Relaxed);
     }
 
-    /// Notes that the connection is read again: its silence counts.
+    /// Notes that the connection is read again: its silence counts from here on.
     pub fn set_reading(&self, now: Steady) {
-        self.set_paused(false, now);
+        self.pause.store(READ, Ordering::Relaxed);
+        self.heard.store(now.0, Ordering::Relaxed);
     }
 
-    /// Whether it is not read.
-    pub fn is_paused(&self) -> bool {
-        self.paused.load(Ordering::Relaxed)
+    /// Why it is not read, if it is not.
+    pub fn pause(&self) -> Option<Pause> {
+        match self.pause.load(Ordering::Relaxed) {
+            READ => None,
+            1 => Some(Pause::Server),
+            _ => Some(Pause::Answers),
+        }
     }
 
     /// Whether a frame is only half there.
@@ -159,18 +211,17 @@ impl Held {
         server: &Arc<Semaphore>,
         posts: impl Iterator<Item = usize>,
     ) -> Option<Arc<Self>> {
-        let least = WINDOW_BYTES / u32::from(WINDOW_POSTS);
         let (share, bytes) = posts.fold((0, 0), |(share, bytes): (u32, u32), post| {
             let post = u32::try_from(post).unwrap_or(u32::MAX);
-            (share.saturating_add(post.max(least)), bytes.saturating_add(post))
+            (share.saturating_add(post.max(conn.least_share)), bytes.saturating_add(post))
         });
         if bytes == 0 {
             return None;
         }
-        let share = share.min(WINDOW_BYTES);
+        let share = share.min(conn.window_bytes);
         // Neither semaphore is ever closed. Who stops to wait gives back what they had.
         let window = conn.window.acquire_many(share).await;
-        let under_way = (WINDOW_BYTES as usize).saturating_sub(conn.window.available_permits());
+        let under_way = (conn.window_bytes as usize).saturating_sub(conn.window.available_permits());
         let bytes = if under_way <= SMALL_QUEUE { 0 } else { bytes };
         let server_window = server.acquire_many(bytes).await;
         for permit in [window, server_window].into_iter().flatten() {
@@ -191,6 +242,7 @@ impl Drop for Held {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use protocol::limits::MAX_CONTROL;
     use std::future::Future;
     use std::pin::pin;
     use std::task::{Context, Poll, Waker};
@@ -198,7 +250,7 @@ mod tests {
     #[test]
     fn a_connection_with_little_under_way_waits_for_no_room_in_the_server() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), Steady(0));
+        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), &Limits::default(), Steady(0));
         let server = Arc::new(Semaphore::new(0));
         let acquire = |posts: Vec<usize>| {
             let mut acquired = pin!(Held::acquire(&conn, &server, posts.into_iter()));
@@ -215,7 +267,7 @@ mod tests {
     #[test]
     fn a_reader_that_found_no_room_is_woken_when_the_hub_writes_all() {
         let peer = SocketAddr::from(([127, 0, 0, 1], 1));
-        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), Steady(0));
+        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), &Limits::default(), Steady(0));
         conn.outlet().push_control(Bytes::from(vec![0; MAX_CONTROL + 1]));
         // The reading half looks between the hub's answers and its write.
         assert!(!conn.takes_answers());

@@ -2,7 +2,7 @@
 
 use crate::clock::Clock;
 use crate::config::Plaintext;
-use crate::conn::{BUNDLES, Conn, ConnId, Held};
+use crate::conn::{BUNDLES, Conn, ConnId, Held, Pause};
 use crate::files::{ClassicFile, Contents, FileSystem, classic_head, receive_classic, serve_bulk};
 use crate::inbound::{Bundle, Dialect, Event, Login, Refusal};
 use crate::inbox::Inbox;
@@ -14,6 +14,7 @@ use crate::voice;
 use bytes::{Bytes, BytesMut};
 use protocol::code::Code;
 use protocol::id::Seq;
+use protocol::limits::requests::REQUEST_SHARE;
 use protocol::limits::{FIRST_FRAME_MS, MAX_CLASSIC_FILE};
 use protocol::message::{Purpose, Range, ServerMsg, TrimReason};
 use std::future::poll_fn;
@@ -104,7 +105,8 @@ pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'sta
             if matches!(login, Login::Classic(_)) {
                 bound_unacknowledged(&write);
             }
-            let conn = Arc::new(Conn::new(id, peer, Box::pin(write), shared.clock.now().steady));
+            let now = shared.clock.now().steady;
+            let conn = Arc::new(Conn::new(id, peer, Box::pin(write), &shared.limits, now));
             serve_chat(&conn, login, &mut inbox, &shared).await;
         }
     }
@@ -173,12 +175,12 @@ async fn drive_reads<St: Store, F: FileSystem>(
 ) {
     loop {
         while !conn.takes_answers() {
-            conn.set_paused(true, shared.clock.now().steady);
+            conn.set_paused(Pause::Answers, shared.clock.now().steady);
             conn.drained.notified().await;
         }
-        conn.set_paused(false, shared.clock.now().steady);
+        conn.set_reading(shared.clock.now().steady);
         let Some(bundle) = inbox.next_bundle(conn, dialect, &*shared.clock).await else { return };
-        conn.set_paused(true, shared.clock.now().steady);
+        conn.set_paused(Pause::Server, shared.clock.now().steady);
         let (fatal, file) = (bundle.fatal, bundle.file);
         if Box::pin(hand_over(conn, bundle, shared)).await.is_err() {
             return;
@@ -199,20 +201,31 @@ async fn hand_over<St, F>(conn: &Arc<Conn>, mut bundle: Bundle, shared: &Shared<
     if bundle.inbound.is_empty() {
         return Ok(());
     }
-    if let Some(held) = Held::acquire(conn, &shared.awaiting, bundle.posts()).await {
-        for post in bundle.inbound.iter_mut().filter(|inbound| inbound.post_bytes().is_some()) {
-            post.set_held(held.clone());
+    if let Some(held) = Held::acquire(conn, &shared.awaiting, bundle.shares()).await {
+        for inbound in bundle.inbound.iter_mut().filter(|inbound| inbound.share().is_some()) {
+            inbound.set_held(held.clone());
         }
     }
     // A bundle with a large answer goes alone, so that answers are bounded before the next one is asked for.
     let alone = if bundle.heavy { BUNDLES } else { 1 };
     let permit = conn.bundles.clone().acquire_many_owned(alone).await.map_err(|_| ())?;
+    wait_while_held(conn, shared).await;
     let event = Event::Bundle { conn: conn.id, inbound: bundle.inbound, permit };
     shared.events.send(event).await.map_err(|_| ())?;
     if bundle.heavy {
         drop(conn.bundles.acquire_many(BUNDLES).await);
     }
     Ok(())
+}
+
+/// Waits for as long as a sender that was too fast is held. It is not read meanwhile, so that it goes slower by itself.
+async fn wait_while_held<St, F>(conn: &Conn, shared: &Shared<St, F>) {
+    while let Some(until) = conn.held_until() {
+        match until.since(shared.clock.now().steady) {
+            0 => return,
+            ms => Box::pin(tokio::time::sleep(Duration::from_millis(ms))).await,
+        }
+    }
 }
 
 /// Takes the payload of a classic FILE frame to the disk.
@@ -233,7 +246,9 @@ async fn receive_file<St, F: FileSystem>(
         Err(Some(sentence)) => Err(sentence),
         Err(None) => return Err(()),
     };
-    shared.events.send(Event::ClassicFile { conn: conn.id, file }).await.map_err(|_| ())
+    let share = Held::acquire(conn, &shared.awaiting, std::iter::once(REQUEST_SHARE)).await;
+    wait_while_held(conn, shared).await;
+    shared.events.send(Event::ClassicFile { conn: conn.id, file, share }).await.map_err(|_| ())
 }
 
 /// Writes whenever the outlet is left to this task; ends when the connection is to end.
@@ -265,7 +280,7 @@ async fn drain(conn: &Conn) -> io::Result<Drained> {
     poll_fn(|cx| {
         let mut outlet = conn.outlet();
         let polled = outlet.poll_drain(cx);
-        if outlet.control_bytes() < protocol::limits::MAX_CONTROL {
+        if conn.takes_more(&outlet) {
             conn.drained.notify_one();
         }
         polled

@@ -181,6 +181,7 @@ mod tests {
     use crate::hub::{FileRules, Settings, first_numbers};
     use crate::inbound::Login;
     use crate::keep::Retention;
+    use crate::limits::Limits;
     use crate::store::{MemoryLimits, MemoryStore};
     use protocol::id::{ContentHash, Epoch, Millis, PersonId};
     use protocol::limits::PROGRESS_MS;
@@ -208,7 +209,7 @@ mod tests {
             files: FileRules::default(),
             accept_clock: false,
             run_key: 0,
-            limits: crate::limits::Limits::default(),
+            limits: Limits::default(),
         };
         let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));
         let snapshot = store.load().await.unwrap();
@@ -237,7 +238,13 @@ mod tests {
         let driven = tokio::spawn(drive_hub(hub, store, clock.clone(), inbox, stopped));
 
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        let conn = Arc::new(Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), clock.now().steady));
+        let conn = Arc::new(Conn::new(
+            ConnId(1),
+            peer,
+            Box::pin(tokio::io::sink()),
+            &Limits::default(),
+            clock.now().steady,
+        ));
         let permit = conn.bundles.clone().acquire_owned().await.unwrap();
         let login = Login::Classic("alice".to_owned());
         assert!(events.send(Event::Login { conn: conn.clone(), login, permit }).await.is_ok());

@@ -7,6 +7,7 @@ use protocol::classic::{self, ClassicError, ClassicMsg};
 use protocol::code::{Code, Fate};
 use protocol::frame::{Deframer, Frame, FrameError, Item};
 use protocol::id::{ContentHash, PersonId, RoomId, Seq, TransferId};
+use protocol::limits::requests::{self, REQUEST_SHARE, Window};
 use protocol::limits::{HEADER, MAX_CLASSIC_TEXT, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
 use protocol::message::{ClientMsg, FileBody, Proof, Purpose, ServerMsg, ty};
 use protocol::wire::DecodeError;
@@ -15,6 +16,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 /// Frames that go to the hub at once: one connection does not hold it up for long.
 const BUNDLE: usize = 64;
+
+/// Bytes of a post that are stored beside its text, at most about.
+const BESIDE_TEXT: usize = 200;
 
 /// What the hub is told.
 #[derive(Debug)]
@@ -123,6 +127,8 @@ pub enum Event {
         conn: ConnId,
         /// The file, or what the client is told.
         file: Result<FileBody, String>,
+        /// Its share of the windows.
+        share: Option<Arc<Held>>,
     },
     /// The connection is gone.
     Gone {
@@ -181,7 +187,7 @@ pub struct Hello {
 /// A frame after the first.
 #[derive(Debug)]
 pub enum Inbound {
-    /// A native message; a post comes with its share of the windows.
+    /// A native message, with its share of the windows.
     Native(ClientMsg, Option<Arc<Held>>),
     /// A classic one.
     Classic(ClassicLine, Option<Arc<Held>>),
@@ -190,16 +196,30 @@ pub enum Inbound {
 }
 
 impl Inbound {
-    /// Bytes of a post that wait for their commit; `None` for what is not a post.
-    pub fn post_bytes(&self) -> Option<usize> {
+    /// Bytes of the windows that it takes until nothing of it waits; `None` for what never waits.
+    pub fn share(&self) -> Option<usize> {
+        let window = match self {
+            Self::Native(msg, _) => requests::row(msg).window,
+            Self::Classic(..) => Window::Text,
+            Self::Refused(_) => Window::Nothing,
+        };
+        match window {
+            Window::Nothing | Window::Credit => None,
+            Window::Share => Some(REQUEST_SHARE),
+            Window::Text => Some(BESIDE_TEXT + self.text().map_or(0, <[u8]>::len)),
+        }
+    }
+
+    /// The text that waits.
+    fn text(&self) -> Option<&[u8]> {
         match self {
-            Self::Native(ClientMsg::Post { body, .. }, _) => Some(body.len() + 200),
-            Self::Classic(ClassicLine::Text(text), _) => Some(text.len() + 200),
+            Self::Native(ClientMsg::Post { body, .. }, _) => Some(body),
+            Self::Classic(ClassicLine::Text(text), _) => Some(text.as_bytes()),
             _ => None,
         }
     }
 
-    /// Adds a post's share of the windows.
+    /// Adds its share of the windows.
     pub fn set_held(&mut self, share: Arc<Held>) {
         if let Self::Native(_, held) | Self::Classic(_, held) = self {
             *held = Some(share);
@@ -393,9 +413,9 @@ impl Bundle {
         self.inbound.push(inbound);
     }
 
-    /// Bytes of each post in it.
-    pub fn posts(&self) -> impl Iterator<Item = usize> {
-        self.inbound.iter().filter_map(Inbound::post_bytes)
+    /// The share of the windows of each frame in it that takes one.
+    pub fn shares(&self) -> impl Iterator<Item = usize> {
+        self.inbound.iter().filter_map(Inbound::share)
     }
 
     /// Takes frames off the front of `input` until it is used up or the bundle is full.

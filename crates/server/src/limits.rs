@@ -1,10 +1,38 @@
 //! The limits of a running server. Those of the protocol, unless a test or a simulation hands in smaller ones.
 
-use crate::rate::LocalAddresses;
+use crate::rate::{LocalAddresses, RateTable};
+use protocol::limits::rates::MAX_HOLD_MS;
+use protocol::limits::{MAX_CONTROL, MAX_UNASKED, WINDOW_BYTES, WINDOW_POSTS};
 
 /// What a server takes from its clients.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Limits {
     /// Whether programs on this machine are free of rates and of counts per address.
     pub local: LocalAddresses,
+    /// How fast things may come.
+    pub rates: RateTable,
+    /// For how long a native client that is too fast is held before it is refused, in ms.
+    pub max_hold_ms: u64,
+    /// Bytes of posts and requests of one connection that may wait; told in `Welcome`.
+    pub window_bytes: u32,
+    /// Posts and requests of one connection that may wait; told in `Welcome`.
+    pub window_posts: u16,
+    /// Bytes of answers that may wait for one connection; beyond that it is not read.
+    pub max_control: usize,
+    /// Bytes of what a connection was told unasked that may wait for it; beyond that it is ended.
+    pub max_unasked: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            local: LocalAddresses::default(),
+            rates: RateTable::default(),
+            max_hold_ms: u64::from(MAX_HOLD_MS),
+            window_bytes: WINDOW_BYTES,
+            window_posts: WINDOW_POSTS,
+            max_control: MAX_CONTROL,
+            max_unasked: MAX_UNASKED,
+        }
+    }
 }

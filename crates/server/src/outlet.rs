@@ -8,7 +8,7 @@ use crate::files::ClassicFile;
 use crate::log::{LogPiece, Next, RoomLog, View};
 use bytes::{Bytes, BytesMut};
 use protocol::id::{RoomId, Seq};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -41,13 +41,19 @@ pub enum State {
 /// The writing half of a connection.
 pub struct Outlet {
     socket: Sink,
+    /// Bytes that nobody asked for and that may wait.
+    max_unasked: usize,
     state: State,
     /// Begun pieces, the first of which may be a rest: they come before everything else. Invariant: together they
     /// have at most `MAX_BEGUN` bytes, however much its reader has not read.
     begun: VecDeque<Bytes>,
     /// Answers. Invariant: `control_bytes` is their sum.
-    control: VecDeque<Bytes>,
+    control: VecDeque<Control>,
     control_bytes: usize,
+    /// Invariant: those of `control` that nobody asked for.
+    unasked_bytes: usize,
+    /// The newest unsent notice of how each room has changed; older ones are of no use to anybody.
+    notices: BTreeMap<RoomId, Bytes>,
     /// The newest unsent `Pong`; older ones are of no use to anybody.
     pong: Option<Bytes>,
     cursors: Vec<Cursor>,
@@ -56,6 +62,13 @@ pub struct Outlet {
     closing: bool,
     /// Bytes that the socket ever took.
     written: u64,
+}
+
+/// A frame that is written in its order.
+struct Control {
+    bytes: Bytes,
+    /// Nobody asked for it.
+    is_unasked: bool,
 }
 
 /// Where a reader stands in a room.
@@ -110,19 +123,23 @@ enum Then {
     Begun,
     Control,
     Pong,
+    Notice(RoomId),
     Roster { cursor: usize, version: u64 },
     Entries { cursor: usize, next: Seq },
 }
 
 impl Outlet {
-    /// An idle outlet.
-    pub fn new(socket: Sink) -> Self {
+    /// An idle outlet, for which so many bytes may wait that nobody asked for.
+    pub fn new(socket: Sink, max_unasked: usize) -> Self {
         Self {
             socket,
+            max_unasked,
             state: State::Idle,
             begun: VecDeque::new(),
             control: VecDeque::new(),
             control_bytes: 0,
+            unasked_bytes: 0,
+            notices: BTreeMap::new(),
             pong: None,
             cursors: Vec::new(),
             file: None,
@@ -153,9 +170,37 @@ impl Outlet {
 
     /// Adds an answer.
     pub fn push_control(&mut self, bytes: Bytes) {
+        self.push(bytes, false);
+    }
+
+    /// Adds a frame that nobody asked for; false if its peer has not taken too many of those, so that this one is lost.
+    #[must_use]
+    pub fn push_unasked(&mut self, bytes: Bytes) -> bool {
+        // One that is idle was not offered any of them yet.
+        let takes = self.state == State::Idle || self.unasked_bytes + bytes.len() <= self.max_unasked;
+        if takes {
+            self.push(bytes, true);
+        }
+        takes
+    }
+
+    /// Sets what a room is like now, unless it is told otherwise before this is written.
+    pub fn set_notice(&mut self, room: RoomId, bytes: Bytes) {
+        if self.state != State::Closed && !self.closing {
+            self.notices.insert(room, bytes);
+        }
+    }
+
+    /// A newer frame about a room is on its way: what was to be told of it before is of no use.
+    pub fn drop_notice(&mut self, room: RoomId) {
+        self.notices.remove(&room);
+    }
+
+    fn push(&mut self, bytes: Bytes, is_unasked: bool) {
         if self.state != State::Closed && !self.closing {
             self.control_bytes += bytes.len();
-            self.control.push_back(bytes);
+            self.unasked_bytes += if is_unasked { bytes.len() } else { 0 };
+            self.control.push_back(Control { bytes, is_unasked });
         }
     }
 
@@ -208,7 +253,8 @@ impl Outlet {
         self.state = State::Closed;
         self.begun.clear();
         self.control.clear();
-        self.control_bytes = 0;
+        (self.control_bytes, self.unasked_bytes) = (0, 0);
+        self.notices.clear();
         self.cursors.clear();
     }
 
@@ -315,8 +361,12 @@ impl Outlet {
         if self.file.is_some() {
             return (pieces, None);
         }
-        pieces.extend(self.control.iter().map(|b| Piece::new(b.clone(), Then::Control)));
+        // No more than one write takes: whoever does not read must not make each write as long as its queue.
+        let control = self.control.iter().map(|control| Piece::new(control.bytes.clone(), Then::Control));
+        pieces.extend(control.take(MAX_SLICES));
         pieces.extend(self.pong.iter().map(|b| Piece::new(b.clone(), Then::Pong)));
+        let notices = self.notices.iter().map(|(room, b)| Piece::new(b.clone(), Then::Notice(*room)));
+        pieces.extend(notices.take(MAX_SLICES));
         for (at, cursor) in self.cursors.iter().enumerate() {
             if pieces.len() >= MAX_SLICES {
                 break;
@@ -367,13 +417,17 @@ impl Outlet {
         match then {
             Then::Begun => drop(self.begun.pop_front()),
             Then::Control => {
-                self.control_bytes -= self.control.pop_front().map_or(0, |bytes| bytes.len());
+                if let Some(Control { bytes, is_unasked }) = self.control.pop_front() {
+                    self.control_bytes -= bytes.len();
+                    self.unasked_bytes -= if is_unasked { bytes.len() } else { 0 };
+                }
                 if self.control.is_empty() {
                     // Give the memory back: an idle connection holds none.
                     self.control = VecDeque::new();
                 }
             }
             Then::Pong => self.pong = None,
+            Then::Notice(room) => drop(self.notices.remove(&room)),
             Then::Roster { cursor, version } => self.cursors[cursor].roster = version,
             Then::Entries { cursor, next } => self.cursors[cursor].next = next,
         }
@@ -389,5 +443,48 @@ fn join(frames: &[Bytes]) -> Bytes {
             many.iter().for_each(|frame| all.extend_from_slice(frame));
             all.freeze()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(outlet: &Outlet) -> Vec<Bytes> {
+        outlet.gather().0.into_iter().map(|piece| piece.bytes).collect()
+    }
+
+    #[test]
+    fn a_write_is_gathered_from_no_more_than_it_takes() {
+        let mut outlet = Outlet::new(Box::pin(tokio::io::sink()), 0);
+        (0..10_000).for_each(|_| outlet.push_control(Bytes::from_static(b"answer")));
+        assert_eq!(texts(&outlet).len(), MAX_SLICES);
+        assert!(!outlet.offer(), "and all of it is written");
+        assert_eq!(outlet.control_bytes(), 0);
+    }
+
+    #[test]
+    fn of_what_a_room_is_like_only_the_newest_is_written() {
+        let mut outlet = Outlet::new(Box::pin(tokio::io::sink()), 0);
+        let (one, two) = (RoomId::FIRST, RoomId::FIRST.next());
+        outlet.set_notice(one, Bytes::from_static(b"old"));
+        outlet.set_notice(two, Bytes::from_static(b"before it was left"));
+        outlet.set_notice(one, Bytes::from_static(b"new"));
+        outlet.drop_notice(two);
+        outlet.push_control(Bytes::from_static(b"left"));
+        assert_eq!(texts(&outlet), ["left", "new"]);
+        assert!(!outlet.offer() && texts(&outlet).is_empty());
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_bounded_while_it_is_not_taken() {
+        let (socket, _peer) = tokio::io::duplex(1);
+        let mut outlet = Outlet::new(Box::pin(socket), 100);
+        outlet.push_control(Bytes::from_static(b"more than the socket takes"));
+        assert!(outlet.offer());
+        let taken = (0..20).filter(|_| outlet.push_unasked(Bytes::from_static(b"ten bytes.")));
+        assert_eq!(taken.count(), 10);
+        outlet.abandon();
+        assert_eq!((outlet.control_bytes(), outlet.unasked_bytes), (0, 0));
     }
 }

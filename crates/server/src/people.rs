@@ -30,6 +30,8 @@ pub struct Person {
     pub errand: bool,
     /// When they stop being present, if their last connection broke.
     pub leaving: Option<Steady>,
+    /// Until when they have paid for changes of their presence.
+    pub presence_paid: Steady,
     /// When they were last heard.
     pub seen: Millis,
     /// The program that they used last.
@@ -245,6 +247,7 @@ impl People {
             errands: 0,
             errand: false,
             leaving: None,
+            presence_paid: Steady::default(),
             seen,
             agent: String::new(),
             rooms: BTreeSet::new(),

@@ -1,8 +1,8 @@
-//! Token buckets: how fast a person or an address may speak, kept across reconnects.
+//! Token buckets: how fast people and networks may go, kept across reconnects; and who is exempt from that.
 
 use crate::clock::Steady;
 use protocol::id::PersonId;
-use protocol::limits::{POST_BURST, POST_EVERY_MS, SEARCH_BURST, SEARCH_EVERY_MS};
+use protocol::limits::rates::{Bucket, Rate};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -45,96 +45,219 @@ pub enum Payer {
     Network(IpAddr),
 }
 
-/// A rate: so many at once, refilled one each so many ms.
-#[derive(Clone, Copy, Debug)]
-pub struct Rate {
-    /// How many may come at once.
-    pub burst: u32,
-    /// Ms until another one is allowed.
-    pub every_ms: u32,
+/// Who pays for what comes from one connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Payers {
+    /// The person, once they are known.
+    person: Option<PersonId>,
+    /// From where.
+    network: IpAddr,
 }
 
-/// Posts: faster than anybody types, slow enough that a room can be read.
-pub const POSTS: Rate = Rate { burst: POST_BURST, every_ms: POST_EVERY_MS };
+impl Payers {
+    /// Who pays for what this person does from this address; nobody where it is exempt.
+    pub fn of(person: Option<PersonId>, address: IpAddr, local: LocalAddresses) -> Option<Self> {
+        (!local.is_exempt(address)).then(|| Self { person, network: network(address) })
+    }
 
-/// Searches: each may look through all that was ever said.
-pub const SEARCHES: Rate = Rate { burst: SEARCH_BURST, every_ms: SEARCH_EVERY_MS };
+    /// Each of them.
+    pub fn to_vec(self) -> Vec<Payer> {
+        let person = self.person.map(Payer::Person);
+        person.into_iter().chain([Payer::Network(self.network)]).collect()
+    }
 
-/// Buckets that are kept; beyond it full ones are forgotten, which changes nothing for their owners.
-const MAX_BUCKETS: usize = 100_000;
+    fn each(self, rates: BucketRates) -> impl Iterator<Item = (Payer, Rate)> {
+        let person = self.person.map(|person| (Payer::Person(person), rates.person));
+        person.into_iter().chain([(Payer::Network(self.network), rates.network)])
+    }
+}
 
-/// All buckets of one rate.
+/// The rates of one bucket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct BucketRates {
+    /// Of each person.
+    pub person: Rate,
+    /// Of each network.
+    pub network: Rate,
+}
+
+/// The rates of all buckets.
+#[derive(Clone, Debug)]
+pub struct RateTable([BucketRates; Bucket::ALL.len()]);
+
+impl Default for RateTable {
+    fn default() -> Self {
+        Self(
+            Bucket::ALL
+                .map(|bucket| BucketRates { person: bucket.of_person(), network: bucket.of_network() }),
+        )
+    }
+}
+
+impl RateTable {
+    /// The same with other rates of one bucket.
+    #[must_use]
+    pub fn with(mut self, bucket: Bucket, rates: BucketRates) -> Self {
+        self.0[bucket as usize] = rates;
+        self
+    }
+
+    fn of(&self, bucket: Bucket) -> BucketRates {
+        self.0[bucket as usize]
+    }
+}
+
+/// How long a sender may be held before something is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Patience {
+    /// Not at all.
+    None,
+    /// For so many ms.
+    Ms(u64),
+    /// As long as it takes: nothing is refused.
+    Endless,
+}
+
+/// Full buckets are forgotten when there are so many: that changes nothing for their owners.
+const FEW_BUCKETS: usize = 10_000;
+
+/// All token buckets.
 ///
-/// Stored as the time at which the bucket is full again (the generic cell rate algorithm, ITU-T I.371).
+/// Each is stored as the time at which it is full again (the generic cell rate algorithm, ITU-T I.371). One that is taken
+/// from beyond empty is overdrawn: its owner is held until it has made up for that.
 #[derive(Debug)]
 pub struct Rates {
-    rate: Rate,
-    full_at: BTreeMap<Payer, u64>,
+    table: RateTable,
+    full_at: BTreeMap<(Bucket, Payer), u64>,
+    /// How many there may be before full ones are looked for.
+    forget_at: usize,
 }
 
 impl Rates {
     /// No bucket has been used yet.
-    pub fn new(rate: Rate) -> Self {
-        Self { rate, full_at: BTreeMap::new() }
+    pub fn new(table: RateTable) -> Self {
+        Self { table, full_at: BTreeMap::new(), forget_at: FEW_BUCKETS }
     }
 
-    /// Takes one token from each payer, or from none.
+    /// Takes so many tokens from each payer's bucket, or none from anybody. Gives the ms for which the sender is to be
+    /// held.
     ///
     /// # Errors
-    /// The ms until all of them have one.
-    pub fn take(&mut self, payers: &[Payer], now: Steady) -> Result<(), u64> {
-        let wait = payers.iter().map(|payer| self.wait(*payer, now)).max().unwrap_or(0);
-        if wait > 0 {
+    /// The ms until all of them are there.
+    pub fn take(
+        &mut self,
+        bucket: Bucket,
+        payers: Payers,
+        tokens: u32,
+        patience: Patience,
+        now: Steady,
+    ) -> Result<u64, u64> {
+        let rates = self.table.of(bucket);
+        let mut wait = 0;
+        for (payer, rate) in payers.each(rates) {
+            let full_at = self.full_after((bucket, payer), rate, tokens, now);
+            let capacity = u64::from(rate.burst) * u64::from(rate.every_ms);
+            wait = wait.max(full_at.saturating_sub(now.0.saturating_add(capacity)));
+        }
+        let is_over = match patience {
+            Patience::None => wait > 0,
+            Patience::Ms(ms) => wait > ms,
+            Patience::Endless => false,
+        };
+        if is_over {
             return Err(wait);
         }
-        for payer in payers {
-            let full_at = self.full_at.entry(*payer).or_default();
-            *full_at = (*full_at).max(now.0) + u64::from(self.rate.every_ms);
+        for (payer, rate) in payers.each(rates) {
+            let full_at = self.full_after((bucket, payer), rate, tokens, now);
+            self.full_at.insert((bucket, payer), full_at);
         }
-        if self.full_at.len() > MAX_BUCKETS {
+        self.forget_full(now);
+        Ok(wait)
+    }
+
+    /// When a bucket will be full if so many tokens are taken. No more than it holds are asked for at once.
+    fn full_after(&self, key: (Bucket, Payer), rate: Rate, tokens: u32, now: Steady) -> u64 {
+        let full_at = self.full_at.get(&key).copied().unwrap_or(0).max(now.0);
+        full_at.saturating_add(u64::from(tokens.min(rate.burst)) * u64::from(rate.every_ms))
+    }
+
+    fn forget_full(&mut self, now: Steady) {
+        if self.full_at.len() >= self.forget_at {
             self.full_at.retain(|_, full_at| *full_at > now.0);
+            // Looked for again when there are twice as many, so that this costs no more than what made them.
+            self.forget_at = FEW_BUCKETS.max(self.full_at.len() * 2);
         }
-        Ok(())
     }
-
-    fn wait(&self, payer: Payer, now: Steady) -> u64 {
-        let capacity = u64::from(self.rate.burst) * u64::from(self.rate.every_ms);
-        let full_at = self.full_at.get(&payer).copied().unwrap_or(0).max(now.0);
-        (full_at + u64::from(self.rate.every_ms)).saturating_sub(now.0 + capacity)
-    }
-}
-
-/// Who pays for what comes from this address; nobody where it is exempt.
-pub fn payers(person: PersonId, address: IpAddr, local: LocalAddresses) -> Vec<Payer> {
-    if local.is_exempt(address) {
-        return Vec::new();
-    }
-    vec![Payer::Person(person), Payer::Network(network(address))]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+
+    fn payers(person: u64) -> Payers {
+        Payers::of(PersonId::new(person), HERE, LocalAddresses::Exempt).unwrap()
+    }
+
+    /// Names cost each person and the network this.
+    fn rates(person: (u32, u32), network: (u32, u32)) -> Rates {
+        let rate = |(burst, every_ms)| Rate { burst, every_ms };
+        let rates = BucketRates { person: rate(person), network: rate(network) };
+        Rates::new(RateTable::default().with(Bucket::Names, rates))
+    }
+
+    fn take(rates: &mut Rates, person: u64, now: u64) -> Result<u64, u64> {
+        rates.take(Bucket::Names, payers(person), 1, Patience::None, Steady(now))
+    }
+
     #[test]
     fn a_burst_is_allowed_then_one_each_interval() {
-        let mut rates = Rates::new(Rate { burst: 3, every_ms: 10 });
-        let payer = [Payer::Person(PersonId::FIRST)];
-        let mut take = |now| rates.take(&payer, Steady(now));
-        assert_eq!([take(100), take(100), take(100)], [Ok(()); 3]);
+        let mut rates = rates((3, 10), (100, 1));
+        let mut take = |now| take(&mut rates, 1, now);
+        assert_eq!([take(100), take(100), take(100)], [Ok(0); 3]);
         assert_eq!(take(100), Err(10));
         assert_eq!(take(109), Err(1));
-        assert_eq!(take(110), Ok(()));
+        assert_eq!(take(110), Ok(0));
         assert_eq!(take(110), Err(10));
     }
 
     #[test]
     fn a_refusal_takes_nothing_from_anybody() {
-        let mut rates = Rates::new(Rate { burst: 1, every_ms: 10 });
-        let (one, two) = (Payer::Person(PersonId::FIRST), Payer::Person(PersonId::FIRST.next()));
-        assert_eq!(rates.take(&[one], Steady(0)), Ok(()));
-        assert_eq!(rates.take(&[one, two], Steady(0)), Err(10));
-        assert_eq!(rates.take(&[two], Steady(0)), Ok(()));
+        let mut rates = rates((1, 10), (2, 10));
+        assert_eq!(take(&mut rates, 1, 0), Ok(0));
+        assert_eq!(take(&mut rates, 1, 0), Err(10), "the network has one left");
+        assert_eq!(take(&mut rates, 2, 0), Ok(0));
+        assert_eq!(take(&mut rates, 3, 0), Err(10), "and none now");
+    }
+
+    #[test]
+    fn who_is_too_fast_is_held_until_the_bucket_has_made_up_for_it_and_refused_beyond() {
+        let mut rates = rates((2, 10), (100, 1));
+        let mut take = |now| rates.take(Bucket::Names, payers(1), 1, Patience::Ms(25), Steady(now));
+        assert_eq!([take(0), take(0), take(0), take(0)], [Ok(0), Ok(0), Ok(10), Ok(20)]);
+        assert_eq!(take(0), Err(30));
+        assert_eq!(take(20), Ok(10), "in the long run it is one each interval");
+        assert_eq!(take(50), Ok(0));
+        let endless = |tokens| rates.take(Bucket::Names, payers(1), tokens, Patience::Endless, Steady(50));
+        assert!([1, 1, 1, 1, 1].map(endless).iter().all(Result::is_ok), "a classic line is never refused");
+    }
+
+    #[test]
+    fn a_post_that_costs_more_than_a_bucket_holds_is_taken_from_a_full_one() {
+        let mut rates = rates((3, 10), (100, 1));
+        let mut take = |now| rates.take(Bucket::Names, payers(1), 17, Patience::None, Steady(now));
+        assert_eq!(take(0), Ok(0));
+        assert_eq!((take(29), take(30)), (Err(1), Ok(0)));
+    }
+
+    #[test]
+    fn buckets_do_not_pile_up() {
+        let mut rates = rates((1, 10), (1_000_000, 1));
+        for person in 1..=5 * FEW_BUCKETS as u64 {
+            assert_eq!(take(&mut rates, person, person * 20), Ok(0));
+        }
+        assert!(rates.full_at.len() <= FEW_BUCKETS, "{}", rates.full_at.len());
     }
 
     #[test]

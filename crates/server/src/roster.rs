@@ -7,7 +7,7 @@ use crate::page::pages;
 use crate::voice;
 use bytes::Bytes;
 use protocol::id::{PersonId, RoomId};
-use protocol::limits::{MAX_ROSTER, PRESENCE_GATHER_MS};
+use protocol::limits::{MAX_PRESENCE_REST_MS, MAX_ROSTER, PRESENCE_BYTES_PER_S, PRESENCE_GATHER_MS};
 use protocol::message::{RosterItem, ServerMsg};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -36,6 +36,11 @@ impl RosterLog {
     /// The newest version.
     pub fn version(&self) -> u64 {
         self.version
+    }
+
+    /// Bytes of the newest delta.
+    pub fn newest_bytes(&self) -> usize {
+        self.deltas.back().map_or(0, |delta| delta.native.iter().map(Bytes::len).sum())
     }
 
     /// What a native reader at `seen` has missed.
@@ -79,8 +84,10 @@ pub struct Roster {
     told: Option<BTreeMap<PersonId, RosterItem>>,
     /// Who changed since.
     dirty: BTreeSet<PersonId>,
-    /// When the first of them did, or a count.
-    dirty_since: Option<Steady>,
+    /// When that is to be told.
+    tell_at: Option<Steady>,
+    /// Nothing is told before this time: what was told last was much.
+    rests_until: Steady,
     /// Those of them whom a reader was shown before all were told, as they were then if they were online: this reader
     /// must be told even if they are again as the others know them.
     shown_early: BTreeMap<PersonId, Option<RosterItem>>,
@@ -92,20 +99,28 @@ impl Roster {
         &self.online
     }
 
-    /// A member came, went or changed.
-    pub fn touch(&mut self, person: PersonId, online: bool, now: Steady) {
+    /// A member came, went or changed. It is told after a moment, and so many ms later if nobody else changes before.
+    pub fn touch(&mut self, person: PersonId, online: bool, delay_ms: u64, now: Steady) {
         if online {
             self.online.insert(person);
         } else {
             self.online.remove(&person);
         }
         self.dirty.insert(person);
-        self.dirty_since.get_or_insert(now);
+        let at = now.after(PRESENCE_GATHER_MS.saturating_add(delay_ms));
+        self.tell_at = Some(self.tell_at.map_or(at, |earlier| earlier.min(at)));
     }
 
     /// When the changes are to be told.
     pub fn due(&self) -> Option<Steady> {
-        self.dirty_since.map(|since| since.after(PRESENCE_GATHER_MS))
+        self.tell_at.map(|at| at.max(self.rests_until))
+    }
+
+    /// So many bytes in all were told to readers: whatever changes from here on is gathered for as long as that took of
+    /// [`PRESENCE_BYTES_PER_S`].
+    pub fn rest_after(&mut self, bytes: usize, now: Steady) {
+        let ms = bytes as u64 * 1_000 / PRESENCE_BYTES_PER_S;
+        self.rests_until = now.after(ms.min(MAX_PRESENCE_REST_MS));
     }
 
     /// Who is there now, for one reader who comes at this version: what was not told yet is in it already,
@@ -139,7 +154,7 @@ impl Roster {
         log: &mut RosterLog,
         item: impl Fn(PersonId) -> RosterItem,
     ) {
-        self.dirty_since = None;
+        self.tell_at = None;
         let dirty = std::mem::take(&mut self.dirty);
         let early = std::mem::take(&mut self.shown_early);
         let frame = Frame { room, version: log.version + 1, online: count(self.online.len()), members };
@@ -256,20 +271,39 @@ mod tests {
     /// A room in which Bob is known as `bob`.
     fn with_bob() -> (Roster, RosterLog) {
         let (mut roster, mut log) = (Roster::default(), RosterLog::default());
-        roster.touch(BOB, true, Steady(0));
+        roster.touch(BOB, true, 0, Steady(0));
         roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
         (roster, log)
+    }
+
+    #[test]
+    fn a_room_is_told_of_changes_no_faster_than_its_readers_are_to_hear_of_them() {
+        let (mut roster, _) = with_bob();
+        roster.rest_after(usize::try_from(PRESENCE_BYTES_PER_S).unwrap() / 2, Steady(1_000));
+        roster.touch(BOB, true, 0, Steady(1_001));
+        assert_eq!(roster.due(), Some(Steady(1_500)), "what was told last was half a second's share");
+        roster.rest_after(usize::MAX / 2_000, Steady(2_000));
+        assert_eq!(roster.due(), Some(Steady(2_000 + MAX_PRESENCE_REST_MS)), "presence is not old news");
+    }
+
+    #[test]
+    fn who_changes_all_the_time_is_told_with_the_changes_of_others() {
+        let (mut roster, _) = with_bob();
+        roster.touch(BOB, true, 3_000, Steady(1_000));
+        assert_eq!(roster.due(), Some(Steady(4_000 + PRESENCE_GATHER_MS)));
+        roster.touch(BOB.next(), true, 0, Steady(2_000));
+        assert_eq!(roster.due(), Some(Steady(2_000 + PRESENCE_GATHER_MS)));
     }
 
     #[test]
     fn what_changed_and_changed_back_is_told_only_if_somebody_was_shown_it() {
         for (is_shown, expected) in [(false, vec![]), (true, vec![("bob".to_owned(), true)])] {
             let (mut roster, mut log) = with_bob();
-            roster.touch(BOB, true, Steady(1));
+            roster.touch(BOB, true, 0, Steady(1));
             if is_shown {
                 drop(roster.snapshot(RoomId::FIRST, 1, log.version(), named("robert")));
             }
-            roster.touch(BOB, true, Steady(2));
+            roster.touch(BOB, true, 0, Steady(2));
             roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
             assert_eq!(told(&log), expected);
         }
@@ -279,9 +313,9 @@ mod tests {
     fn who_was_shown_and_left_before_anybody_was_told_is_no_ghost() {
         let (mut roster, mut log) = with_bob();
         let eve = BOB.next();
-        roster.touch(eve, true, Steady(1));
+        roster.touch(eve, true, 0, Steady(1));
         drop(roster.snapshot(RoomId::FIRST, 2, log.version(), named("eve")));
-        roster.touch(eve, false, Steady(2));
+        roster.touch(eve, false, 0, Steady(2));
         roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
         assert_eq!(told(&log), [("eve".to_owned(), false)]);
     }
@@ -289,9 +323,9 @@ mod tests {
     #[test]
     fn who_was_away_for_a_moment_is_told_to_those_who_missed_them() {
         let (mut roster, mut log) = with_bob();
-        roster.touch(BOB, false, Steady(1));
+        roster.touch(BOB, false, 0, Steady(1));
         drop(roster.snapshot(RoomId::FIRST, 1, log.version(), named("bob")));
-        roster.touch(BOB, true, Steady(2));
+        roster.touch(BOB, true, 0, Steady(2));
         roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
         assert_eq!(told(&log), [("bob".to_owned(), true)]);
     }

@@ -295,7 +295,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         files: config.files.rules(),
         accept_clock: config.accept_clock,
         run_key: u64::from_le_bytes(run_key),
-        limits: Limits { local: config.local_addresses() },
+        limits: Limits { local: config.local_addresses(), ..Limits::default() },
     })
 }
 

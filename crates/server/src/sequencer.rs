@@ -12,7 +12,7 @@ use crate::conn::{Conn, ConnId, Held};
 use crate::store::{Batch, Change, NewEntry};
 use bytes::Bytes;
 use protocol::code::Code;
-use protocol::id::{DeviceNo, Req};
+use protocol::id::{DeviceNo, Req, RoomId};
 use protocol::message::ServerMsg;
 use queues::{Queues, Sender};
 use std::collections::{BTreeSet, VecDeque};
@@ -47,8 +47,54 @@ pub struct Reply {
     /// It waits for older posts of this device, for those of the server, and for older changes.
     device: DeviceNo,
     ticket: Ticket,
+    /// The room that it is about, and how.
+    pub about: Option<About>,
     /// What it answers, which is refused when the store has no room.
     request: Option<Request>,
+    /// The share of whoever caused it.
+    #[expect(dead_code, reason = "it is given back when the reply is dropped")]
+    share: Share,
+}
+
+/// What a reply is about that tells all of a room as it is then.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct About {
+    /// The room.
+    pub room: RoomId,
+    /// What becomes of it.
+    pub delivery: Delivery,
+}
+
+/// How a reply is handed to its connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Delivery {
+    /// It was asked for.
+    Answer,
+    /// Nobody asked for it, and it has its place among all other replies.
+    Unasked,
+    /// Nobody asked for it, and a newer one about the same room takes its place.
+    Newest,
+}
+
+/// The share of a request's sender in the windows, which is given back when nothing of the request waits any more.
+pub type Share = Option<Arc<Held>>;
+
+/// A reply as it is handed in.
+#[derive(Debug, Default)]
+pub struct NewReply {
+    /// The frame.
+    pub bytes: Bytes,
+    /// The room that it is about.
+    pub about: Option<About>,
+    /// What it answers, which is refused when the store has no room.
+    pub request: Option<Request>,
+}
+
+impl NewReply {
+    /// A frame that can't be refused.
+    pub fn of(bytes: Bytes) -> Self {
+        Self { bytes, ..Self::default() }
+    }
 }
 
 /// A request whose answer waits for the store.
@@ -69,6 +115,8 @@ pub struct Turn {
     pub posts: Vec<Waiting>,
     /// Changes beside them.
     pub changes: Vec<Change>,
+    /// The share of whoever caused each of the changes, in the same order.
+    pub shares: Vec<Share>,
     /// Replies that wait for the commit.
     pub replies: Vec<Reply>,
     /// Others who wait for it.
@@ -98,13 +146,15 @@ impl Turn {
 pub struct Sequencer {
     queues: Queues,
     /// In the order of their tickets.
-    changes: VecDeque<(Ticket, Change)>,
+    changes: VecDeque<(Ticket, Change, Share)>,
     replies: VecDeque<Reply>,
     waiters: Vec<(Ticket, Waiter)>,
     /// Changes that were ever added.
     changes_added: u64,
     /// The newest ticket.
     ticket: Ticket,
+    /// Whose share holds what is added now.
+    charged: Share,
 }
 
 impl Sequencer {
@@ -116,8 +166,19 @@ impl Sequencer {
             && self.waiters.is_empty()
     }
 
+    /// What is added from here on is held by this share: whatever a request makes the server store or say counts in the
+    /// window of its sender until that is done.
+    pub fn charge(&mut self, share: Share) {
+        self.charged = share;
+    }
+
     /// Adds a post behind the others of its device.
-    pub fn push(&mut self, waiting: Waiting) {
+    pub fn push(&mut self, mut waiting: Waiting) {
+        if waiting.held.is_none() {
+            // A post is the last that its frame adds: it takes the share along.
+            let is_post = waiting.entry.origin.is_some();
+            waiting.held = if is_post { self.charged.take() } else { self.charged.clone() };
+        }
         let ticket = self.next_ticket();
         self.queues.push(ticket, waiting);
     }
@@ -126,7 +187,7 @@ impl Sequencer {
     pub fn change(&mut self, change: Change) {
         let ticket = self.next_ticket();
         self.changes_added += 1;
-        self.changes.push_back((ticket, change));
+        self.changes.push_back((ticket, change, self.charged.clone()));
     }
 
     /// How many changes were ever added. They are stored in this order.
@@ -136,9 +197,10 @@ impl Sequencer {
 
     /// Adds a reply to a session of this device: it confirms all its posts, the server's entries and all changes
     /// that were added before.
-    pub fn reply(&mut self, conn: Arc<Conn>, device: DeviceNo, bytes: Bytes, request: Option<Request>) {
-        let ticket = self.ticket;
-        self.replies.push_back(Reply { conn, bytes, device, ticket, request });
+    pub fn reply(&mut self, conn: Arc<Conn>, device: DeviceNo, reply: NewReply) {
+        let NewReply { bytes, about, request } = reply;
+        let (ticket, share) = (self.ticket, self.charged.clone());
+        self.replies.push_back(Reply { conn, bytes, device, ticket, about, request, share });
     }
 
     /// Tells somebody when all changes that were added before are committed.
@@ -147,9 +209,14 @@ impl Sequencer {
     }
 
     /// Puts back changes that the store could not take, in front of all others.
-    pub fn put_back(&mut self, changes: Vec<Change>, replies: Vec<Reply>, waiters: Vec<Waiter>) {
-        let put_back = |change| (PUT_BACK, change);
-        self.changes = changes.into_iter().map(put_back).chain(self.changes.drain(..)).collect();
+    pub fn put_back(
+        &mut self,
+        changes: impl Iterator<Item = (Change, Share)>,
+        replies: Vec<Reply>,
+        waiters: Vec<Waiter>,
+    ) {
+        let put_back = |(change, share)| (PUT_BACK, change, share);
+        self.changes = changes.map(put_back).chain(self.changes.drain(..)).collect();
         self.replies = replies.into_iter().chain(self.replies.drain(..)).collect();
         self.waiters.splice(0..0, waiters.into_iter().map(|waiter| (PUT_BACK, waiter)));
     }
@@ -161,7 +228,11 @@ impl Sequencer {
             let Some(Request { ty, req, later }) = reply.request.take() else { return true };
             refused.push((reply.conn.clone(), ty, req));
             let is_told = later.is_some();
-            later.into_iter().for_each(|later| reply.bytes = later.encode());
+            if let Some(later) = later {
+                // What was asked for was refused: this comes by itself.
+                let about = reply.about.map(|about| About { delivery: Delivery::Unasked, ..about });
+                (reply.bytes, reply.about) = (later.encode(), about);
+            }
             is_told
         });
         refused
@@ -184,19 +255,24 @@ impl Sequencer {
 
     /// The next turn: at most about [`MAX_BATCH`](protocol::limits::MAX_BATCH) bytes of posts, in turns by device, and all changes.
     pub fn take(&mut self) -> Turn {
-        let changes = self.changes.drain(..).map(|(_, change)| change).collect();
+        let (changes, shares) = self.take_changes(self.changes.len());
         let posts = self.queues.take();
-        Turn { posts, changes, replies: self.take_replies(), waiters: self.take_waiters(), is_probe: false }
+        let (replies, waiters) = (self.take_replies(), self.take_waiters());
+        Turn { posts, changes, shares, replies, waiters, is_probe: false }
     }
 
     /// The next turn for a store that had no room: a few changes, and posts once no change waits. What waits may be
     /// much, and a store that still has no room would be given all of it again and again.
     pub fn take_probe(&mut self) -> Turn {
-        let few = self.changes.len().min(PROBE);
-        let changes = self.changes.drain(..few).map(|(_, change)| change).collect();
+        let (changes, shares) = self.take_changes(self.changes.len().min(PROBE));
         // A post may need a change that was made before it.
         let posts = if self.changes.is_empty() { self.queues.take() } else { Vec::new() };
-        Turn { posts, changes, replies: self.take_replies(), waiters: self.take_waiters(), is_probe: true }
+        let (replies, waiters) = (self.take_replies(), self.take_waiters());
+        Turn { posts, changes, shares, replies, waiters, is_probe: true }
+    }
+
+    fn take_changes(&mut self, count: usize) -> (Vec<Change>, Vec<Share>) {
+        self.changes.drain(..count).map(|(_, change, share)| (change, share)).unzip()
     }
 
     /// Replies that wait for nothing, while the store takes nothing.
@@ -216,7 +292,7 @@ impl Sequencer {
         let (mut free, mut waiting) = (Vec::new(), VecDeque::new());
         for reply in self.replies.drain(..) {
             let older = |sender: Sender| self.queues.has_older(sender, reply.ticket);
-            let change = self.changes.front().is_some_and(|(first, _)| *first <= reply.ticket);
+            let change = self.changes.front().is_some_and(|(first, ..)| *first <= reply.ticket);
             let waits = behind.contains(&reply.conn.id) || older(Some(reply.device)) || older(None) || change;
             if waits {
                 behind.insert(reply.conn.id);
@@ -230,7 +306,7 @@ impl Sequencer {
     }
 
     fn take_waiters(&mut self) -> Vec<Waiter> {
-        let first = self.changes.front().map(|(first, _)| *first);
+        let first = self.changes.front().map(|(first, ..)| *first);
         let is_free = |waiter: &mut (Ticket, Waiter)| first.is_none_or(|first| first > waiter.0);
         self.waiters.extract_if(.., is_free).map(|(_, waiter)| waiter).collect()
     }
@@ -242,6 +318,10 @@ mod tests {
     use protocol::entry::EntryKind;
     use protocol::id::{Counter, Millis, RoomId};
     use protocol::limits::MAX_BODY;
+    use protocol::limits::requests::REQUEST_SHARE;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use tokio::sync::Semaphore;
 
     fn topic(text: &'static str) -> Waiting {
         let entry = NewEntry {
@@ -291,7 +371,8 @@ mod tests {
 
     fn conn(id: u64) -> Arc<Conn> {
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
-        Arc::new(Conn::new(ConnId(id), peer, Box::pin(tokio::io::sink()), crate::clock::Steady(0)))
+        let (limits, now) = (crate::limits::Limits::default(), crate::clock::Steady(0));
+        Arc::new(Conn::new(ConnId(id), peer, Box::pin(tokio::io::sink()), &limits, now))
     }
 
     fn replies(turn: &Turn) -> Vec<&[u8]> {
@@ -305,8 +386,8 @@ mod tests {
             sequencer.push(post(1, counter, MAX_BODY));
         }
         sequencer.change(Change::DeviceGone { device: number(9) });
-        sequencer.reply(conn(1), number(1), Bytes::from_static(b"one"), None);
-        sequencer.reply(conn(2), number(2), Bytes::from_static(b"two"), None);
+        sequencer.reply(conn(1), number(1), NewReply::of(Bytes::from_static(b"one")));
+        sequencer.reply(conn(2), number(2), NewReply::of(Bytes::from_static(b"two")));
         let turn = sequencer.take();
         assert_eq!(turn.changes.len(), 1);
         assert_eq!(replies(&turn), [b"two"], "the posts of device 1 are not all in it");
@@ -321,8 +402,8 @@ mod tests {
         let mut sequencer = Sequencer::default();
         let conn = conn(1);
         (1..=100).for_each(|counter| sequencer.push(post(1, counter, MAX_BODY)));
-        sequencer.reply(conn.clone(), number(1), Bytes::from_static(b"a"), None);
-        sequencer.reply(conn.clone(), number(2), Bytes::from_static(b"b"), None);
+        sequencer.reply(conn.clone(), number(1), NewReply::of(Bytes::from_static(b"a")));
+        sequencer.reply(conn.clone(), number(2), NewReply::of(Bytes::from_static(b"b")));
         assert!(replies(&sequencer.take()).is_empty());
         assert_eq!(replies(&sequencer.take()), [b"a", b"b"]);
     }
@@ -331,21 +412,46 @@ mod tests {
     fn while_the_store_takes_nothing_only_replies_that_wait_for_nothing_leave() {
         let mut sequencer = Sequencer::default();
         sequencer.push(post(1, 1, 100));
-        sequencer.reply(conn(1), number(1), Bytes::from_static(b"one"), None);
-        sequencer.reply(conn(2), number(2), Bytes::from_static(b"two"), None);
+        sequencer.reply(conn(1), number(1), NewReply::of(Bytes::from_static(b"one")));
+        sequencer.reply(conn(2), number(2), NewReply::of(Bytes::from_static(b"two")));
         assert_eq!(replies(&sequencer.take_free_replies().unwrap()), [b"two"]);
         assert!(sequencer.take_free_replies().is_none());
+    }
+
+    #[test]
+    fn a_share_is_given_back_when_nothing_of_its_request_waits() {
+        let mut sequencer = Sequencer::default();
+        let (conn, server) = (conn(1), Arc::new(Semaphore::new(1 << 20)));
+        let all = conn.window.available_permits();
+        let mut acquired = pin!(Held::acquire(&conn, &server, std::iter::once(REQUEST_SHARE)));
+        let Poll::Ready(share) = acquired.as_mut().poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("there is room");
+        };
+        sequencer.charge(share);
+        sequencer.push(topic("tea"));
+        sequencer.change(Change::DeviceGone { device: number(1) });
+        sequencer.reply(conn.clone(), number(1), NewReply::of(Bytes::from_static(b"done")));
+        sequencer.charge(None);
+        sequencer.change(Change::DeviceGone { device: number(2) });
+        let taken = || all - conn.window.available_permits();
+        let Turn { posts, changes, shares, replies, .. } = sequencer.take();
+        drop((posts, replies));
+        assert_eq!(taken(), REQUEST_SHARE, "the change waits");
+        sequencer.put_back(changes.into_iter().zip(shares), Vec::new(), Vec::new());
+        assert_eq!(taken(), REQUEST_SHARE, "it still does");
+        drop(sequencer.take());
+        assert_eq!(taken(), 0);
     }
 
     #[test]
     fn a_store_without_room_is_asked_with_little_and_answers_nothing_too_early() {
         let mut sequencer = Sequencer::default();
         (1..=40).for_each(|device| sequencer.change(Change::DeviceGone { device: number(device) }));
-        sequencer.reply(conn(1), number(1), Bytes::from_static(b"all"), None);
+        sequencer.reply(conn(1), number(1), NewReply::of(Bytes::from_static(b"all")));
         let (waiter, mut waited) = oneshot::channel();
         sequencer.wait(waiter);
-        let Turn { changes, replies: refused, waiters, .. } = sequencer.take();
-        sequencer.put_back(changes, refused, waiters);
+        let Turn { changes, shares, replies: refused, waiters, .. } = sequencer.take();
+        sequencer.put_back(changes.into_iter().zip(shares), refused, waiters);
         assert!(sequencer.take_free_replies().is_none());
         for changes in [16, 16] {
             let turn = sequencer.take_probe();

@@ -5,6 +5,8 @@ use super::{WIRE, quoted};
 use protocol::code::{Code, Fate};
 use protocol::entry::EntryKind;
 use protocol::limits;
+use protocol::limits::rates::{Bucket, MAX_HOLD_MS, POST_TOKEN, Rate};
+use protocol::limits::requests::{REQUEST_SHARE, ROWS, Row};
 use protocol::message::{Presence, ServerMsg};
 use protocol::wire::Wire;
 
@@ -90,6 +92,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MIN_CLOCK_JUMP_MS,
         CLOCK_TRUST_MS,
         MAX_CONTROL,
+        MAX_UNASKED,
         MAX_NAME_CHARS,
         MAX_NAME_BYTES,
         MAX_NAME_MARKS,
@@ -119,6 +122,11 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         FIRST_BACKOFF_MS,
         STEADY_MS,
         PRESENCE_GATHER_MS,
+        PRESENCE_BYTES_PER_S,
+        MAX_PRESENCE_REST_MS,
+        PRESENCE_COST_MS,
+        PRESENCE_BURST_MS,
+        MAX_PRESENCE_DELAY_MS,
         PRESENCE_GRACE_MS,
         TYPING_MS,
         TYPING_EVERY_MS,
@@ -133,10 +141,6 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_UPLOADS,
         MAX_STRANGERS,
         MAX_PER_ADDRESS,
-        POST_BURST,
-        POST_EVERY_MS,
-        SEARCH_BURST,
-        SEARCH_EVERY_MS,
         SEARCH_MS,
         SHORT_SEARCH_MS,
         SEARCH_SHARE,
@@ -154,6 +158,40 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
     let rows = WIRE.rows("All limits");
     let rows = rows.iter().map(|row| (quoted(row[0]), row[1].replace(',', "").parse().expect("a number")));
     assert_eq!(rows.collect::<Vec<_>>(), values);
+}
+
+#[test]
+fn every_message_has_its_row_with_what_it_costs() {
+    let rows = WIRE.rows("What a message costs");
+    let told = rows.iter().map(|row| (row[0], row[1], row[2].to_owned(), row[3]));
+    let buckets = |row: &Row| match row.buckets {
+        [] => "-".to_owned(),
+        buckets => buckets.iter().map(|bucket| bucket.name()).collect::<Vec<_>>().join(", "),
+    };
+    let known = ROWS.iter().map(|row| (row.message, row.window.name(), buckets(row), row.bound));
+    assert_eq!(told.collect::<Vec<_>>(), known.collect::<Vec<_>>());
+    let least = usize::try_from(limits::WINDOW_BYTES).expect("it fits") / usize::from(limits::WINDOW_POSTS);
+    assert_eq!(REQUEST_SHARE, least, "the window has as many shares as posts");
+}
+
+#[test]
+fn every_bucket_has_its_row_with_its_rates() {
+    let number = |cell: &str| cell.replace(',', "").parse().ok();
+    let rate = |burst, every| Some(Rate { burst: number(burst)?, every_ms: number(every)? });
+    let told = WIRE
+        .rows("Rates")
+        .into_iter()
+        .map(|row| (row[0], rate(row[1], row[2]), rate(row[3], row[4]), row[5] == "yes", row[6]));
+    let of_person = |bucket: Bucket| (bucket != Bucket::People).then(|| bucket.of_person());
+    let known = Bucket::ALL.map(|bucket| {
+        (bucket.name(), of_person(bucket), Some(bucket.of_network()), bucket.holds(), bucket.why())
+    });
+    assert_eq!(told.collect::<Vec<_>>(), known);
+    let text = WIRE.section("Rates").concat();
+    for figure in ["each 1,024 bytes", "at most 3,000 ms"] {
+        assert!(text.contains(figure), "{figure}");
+    }
+    assert_eq!((POST_TOKEN, MAX_HOLD_MS), (1_024, 3_000));
 }
 
 #[test]

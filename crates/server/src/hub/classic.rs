@@ -1,12 +1,14 @@
 //! What classic clients say: lines, and the commands that the server does for them.
 
+use super::paying::Denied;
 use super::post::Post;
 use super::{Effect, FetchAnswer, Hub, Voice};
 use crate::clock::Now;
-use crate::conn::{ConnId, Held};
+use crate::conn::ConnId;
 use crate::devices::NOT_COMPARED;
 use crate::inbound::ClassicLine;
 use crate::log::View;
+use crate::sequencer::NewReply;
 use crate::voice;
 use bytes::Bytes;
 use protocol::classic::{QUIT_ACK, UNKNOWN_COMMAND, ty};
@@ -16,9 +18,9 @@ use protocol::entry::EntryKind;
 use protocol::frame::frame;
 use protocol::id::{Millis, PersonId, RoomId, Seq};
 use protocol::limits::MAX_FETCH;
+use protocol::limits::rates::Bucket;
 use protocol::message::{Range, Reply, RosterItem, Target};
 use protocol::text::sanitize;
-use std::sync::Arc;
 
 /// Who speaks, and where they stand.
 #[derive(Clone, Copy)]
@@ -30,13 +32,7 @@ pub(super) struct Speaker {
 }
 
 impl Hub {
-    pub(super) fn handle_classic(
-        &mut self,
-        conn: ConnId,
-        line: ClassicLine,
-        held: Option<Arc<Held>>,
-        now: Now,
-    ) {
+    pub(super) fn handle_classic(&mut self, conn: ConnId, line: ClassicLine, now: Now) {
         let Some(session) = self.sessions.get(&conn) else {
             return;
         };
@@ -45,7 +41,7 @@ impl Hub {
         };
         let speaker = Speaker { conn, person: session.person, current, now };
         match line {
-            ClassicLine::Text(text) => self.hear_line(speaker, &text, held),
+            ClassicLine::Text(text) => self.hear_line(speaker, &text),
             ClassicLine::Unreadable => self.tell(speaker, "Not sent: that line was not UTF-8."),
             ClassicLine::TooLong => self.tell(speaker, "Not sent: that line was too long."),
             ClassicLine::Join => self.tell(speaker, "You have joined already."),
@@ -57,11 +53,15 @@ impl Hub {
         self.send_bytes(to.conn, voice::server_line(text));
     }
 
-    fn hear_line(&mut self, speaker: Speaker, text: &str, held: Option<Arc<Held>>) {
+    fn hear_line(&mut self, speaker: Speaker, text: &str) {
         match Line::parse(text) {
             Ok(Line::Empty) => {}
-            Ok(Line::Say(text)) => self.say(speaker, speaker.current, EntryKind::Text, None, &text, held),
-            Ok(Line::Command(command)) => self.obey(speaker, command, held),
+            Ok(Line::Say(text)) => self.say(speaker, speaker.current, EntryKind::Text, None, &text),
+            Ok(Line::Command(command)) => {
+                // Never refused, see there.
+                let _ = self.pay(speaker.conn, Bucket::Requests, 1, speaker.now);
+                self.obey(speaker, command);
+            }
             Err(CommandError::Unknown { .. }) => {
                 self.send_bytes(speaker.conn, voice::error_frame(UNKNOWN_COMMAND));
             }
@@ -77,7 +77,6 @@ impl Hub {
         kind: EntryKind,
         reply_to: Option<Seq>,
         text: &str,
-        held: Option<Arc<Held>>,
     ) {
         if self.draining {
             return self.tell(speaker, "Not sent: the server stops.");
@@ -94,13 +93,13 @@ impl Hub {
             written: Millis(0),
             body: Bytes::copy_from_slice(text.as_bytes()),
         };
-        match self.accept(speaker.conn, post, NOT_COMPARED, held, speaker.now) {
+        match self.accept(speaker.conn, post, NOT_COMPARED, speaker.now) {
             Ok(_) => {}
             Err((code, _)) => self.tell(speaker, &format!("Not sent: {}.", code.text())),
         }
     }
 
-    fn obey(&mut self, speaker: Speaker, command: Command, held: Option<Arc<Held>>) {
+    fn obey(&mut self, speaker: Speaker, command: Command) {
         let Speaker { conn, current, .. } = speaker;
         match command {
             Command::Quit => {
@@ -111,14 +110,14 @@ impl Hub {
             Command::Query(None) => self.enter(speaker, self.lobby),
             Command::Reply { to, text } => {
                 let to = to.or_else(|| self.rooms.find(current)?.log.head());
-                self.say(speaker, current, EntryKind::Text, to, &text, held);
+                self.say(speaker, current, EntryKind::Text, to, &text);
             }
             Command::React { to, text } => {
                 let to = to.or_else(|| self.rooms.find(current)?.log.head());
-                self.say(speaker, current, EntryKind::Reaction, to, &text, held);
+                self.say(speaker, current, EntryKind::Reaction, to, &text);
             }
-            Command::Edit { to, text } => self.change_line(speaker, EntryKind::Edit, to, &text, held),
-            Command::Delete(to) => self.change_line(speaker, EntryKind::Delete, to, "", held),
+            Command::Edit { to, text } => self.change_line(speaker, EntryKind::Edit, to, &text),
+            Command::Delete(to) => self.change_line(speaker, EntryKind::Delete, to, ""),
             Command::Search(Search::More) => {
                 self.tell(
                     speaker,
@@ -128,7 +127,7 @@ impl Hub {
             Command::Search(Search::Words { everywhere, words }) => {
                 self.find_lines(speaker, everywhere, words);
             }
-            Command::Me(text) => self.say(speaker, current, EntryKind::Action, None, &text, held),
+            Command::Me(text) => self.say(speaker, current, EntryKind::Action, None, &text),
             Command::Topic(None) => self.tell_topic(speaker),
             Command::List => self.tell_rooms_list(speaker),
             Command::History(span) => self.history_lines(speaker, span.unwrap_or_default()),
@@ -147,7 +146,7 @@ impl Hub {
                 self.send_bytes(conn, voice::error_frame(UNKNOWN_COMMAND));
             }
             may_fail => {
-                if let Err(code) = self.attempt(speaker, may_fail, held) {
+                if let Err(Denied { code, .. }) = self.attempt(speaker, may_fail) {
                     self.tell(speaker, &format!("That did not work: {}.", code.text()));
                 }
             }
@@ -155,27 +154,27 @@ impl Hub {
     }
 
     /// Commands that the server may have to refuse.
-    fn attempt(&mut self, speaker: Speaker, command: Command, held: Option<Arc<Held>>) -> Result<(), Code> {
-        let Speaker { person, current, now, .. } = speaker;
+    fn attempt(&mut self, speaker: Speaker, command: Command) -> Result<(), Denied> {
+        let Speaker { conn, person, current, now } = speaker;
         match command {
             Command::Who(room) => self.who(speaker, room.as_ref())?,
             Command::Join(name) => {
-                let room = self.join_room(person, &name, now)?;
+                let room = self.join_room(conn, person, &name, now)?;
                 self.enter(speaker, room);
             }
             Command::Part(name) => self.part(speaker, name.as_ref())?,
             Command::Msg { to, text } => {
                 let room = self.direct_to(speaker, to.as_str())?;
-                self.say(speaker, room, EntryKind::Text, None, &text, held);
+                self.say(speaker, room, EntryKind::Text, None, &text);
             }
             Command::Query(Some(to)) => {
                 let room = self.direct_to(speaker, to.as_str())?;
                 self.enter(speaker, room);
             }
             Command::Nick(name) => {
-                let name = self.set_name(person, name.as_str())?;
+                let name = self.set_name(conn, person, name.as_str(), now)?;
                 let text = format!("You are {name} now.");
-                self.send_after_commit(speaker.conn, voice::server_line(&text));
+                self.send_after_commit(speaker.conn, NewReply::of(voice::server_line(&text)));
             }
             Command::Away(text) => {
                 self.set_away(person, Some(&text), now)?;
@@ -185,9 +184,9 @@ impl Hub {
                 self.set_away(person, None, now)?;
                 self.tell(speaker, "You are back.");
             }
-            Command::Topic(Some(text)) => self.set_topic(person, current, &text, now)?,
+            Command::Topic(Some(text)) => self.set_topic(conn, person, current, &text, now)?,
             Command::Whois(name) => self.tell_whois(speaker, name.as_str())?,
-            _ => return Err(Code::Unsupported),
+            _ => return Err(Code::Unsupported.into()),
         }
         Ok(())
     }
@@ -267,9 +266,9 @@ impl Hub {
         Ok(())
     }
 
-    fn direct_to(&mut self, speaker: Speaker, name: &str) -> Result<RoomId, Code> {
+    fn direct_to(&mut self, speaker: Speaker, name: &str) -> Result<RoomId, Denied> {
         let other = self.people.named(name).ok_or(Code::NoSuchPerson)?;
-        let room = self.direct_room(speaker.person, other, speaker.now)?;
+        let room = self.direct_room(speaker.conn, speaker.person, other, speaker.now)?;
         for person in [speaker.person, other] {
             if self.add_member(room, person, speaker.now) {
                 self.tell_rooms(person, room);

@@ -4,33 +4,25 @@ use super::classic::Speaker;
 use super::post::Stored;
 use super::search::Wanted;
 use super::{FoundAnswer, Hub};
-use crate::conn::{ConnId, Held};
+use crate::conn::ConnId;
 use crate::devices::NOT_COMPARED;
 use crate::sequencer::Waiting;
 use crate::voice;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{DeviceNo, Seq};
-use std::sync::Arc;
 
 /// Lines of one answer to a search: what a screen shows.
 const FOUND: u16 = 20;
 
 impl Hub {
     /// Changes a line of the speaker's own, or takes it back: the last one here unless it is said which.
-    pub(super) fn change_line(
-        &mut self,
-        speaker: Speaker,
-        kind: EntryKind,
-        to: Option<Seq>,
-        text: &str,
-        held: Option<Arc<Held>>,
-    ) {
+    pub(super) fn change_line(&mut self, speaker: Speaker, kind: EntryKind, to: Option<Seq>, text: &str) {
         let last = self.sessions.get(&speaker.conn).and_then(|session| session.said.get(&speaker.current));
         let Some(target) = to.or(last.copied()) else {
             return self.tell(speaker, "You have said nothing here that could be changed.");
         };
-        self.say(speaker, speaker.current, kind, Some(target), text, held);
+        self.say(speaker, speaker.current, kind, Some(target), text);
     }
 
     /// Takes note of what a classic user said last, and tells them what became of a change.

@@ -384,7 +384,7 @@ impl Hub {
             written: Millis(0),
             body: file.encode(),
         };
-        match self.accept(conn, post, NOT_COMPARED, None, now) {
+        match self.accept(conn, post, NOT_COMPARED, now) {
             Ok(_) => Ok(format!("You sent '{}' ({}).", file.name, protocol::size::human_size(file.size))),
             Err(refusal) => Err(refused(refusal)),
         }

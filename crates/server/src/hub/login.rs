@@ -1,6 +1,7 @@
 //! Who comes and who goes: logins of both dialects, fencing, and the end of a session.
 
 use super::devices::SEEN_MS;
+use super::paying::Denied;
 use super::sessions::Arrival;
 use super::{Hub, Session, Voice};
 use crate::clock::Now;
@@ -15,7 +16,6 @@ use protocol::code::Code;
 use protocol::id::{DeviceNo, PersonId, Req, RoomId};
 use protocol::limits::{
     DEAD_AFTER_MS, MAX_AGENT, MAX_BODY, MAX_CHUNK, MAX_FRAME, PING_AFTER_MS, PRESENCE_GRACE_MS, VERSION,
-    WINDOW_BYTES, WINDOW_POSTS,
 };
 use protocol::message::{Durability, Limits, Proof, RoomsChange, ServerMsg, ty};
 use protocol::name::{GUEST, PersonName};
@@ -24,17 +24,27 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// The shortest wait that somebody is sent away for, in ms.
+const MIN_BUSY_MS: u64 = 250;
+
 impl Hub {
     pub(super) fn handle_login(&mut self, conn: &Arc<Conn>, login: &Login, now: Now) {
         let is_full = self.draining || self.sessions.len() >= self.settings.max_clients;
         let done = match login {
-            _ if is_full => Err(Code::ServerFull),
+            _ if is_full => Err(Code::ServerFull.into()),
             Login::Native(hello) => self.login_native(conn, hello, now),
             Login::Classic(name) => self.login_classic(conn, name, now),
         };
-        if let Err(code) = done {
+        if let Err(Denied { code, detail }) = done {
             tracing::info!(conn = %conn.id, peer = %conn.peer, code = code.name(), "login refused");
             let last_words = match login {
+                // Clients come back by themselves after `busy`, those of older versions too.
+                Login::Native(_) if code == Code::TooFast => {
+                    let words = "too many came from your address at once: come back in a moment".to_owned();
+                    Refusal::about(Code::Busy, ty::HELLO, 0)
+                        .with(detail.max(MIN_BUSY_MS))
+                        .encode_saying(words)
+                }
                 Login::Native(hello) if code == Code::InUse => self.in_use(hello),
                 Login::Native(_) => Refusal::about(code, ty::HELLO, 0).encode_closing(),
                 Login::Classic(_) => voice::server_line(code.text()),
@@ -44,23 +54,26 @@ impl Hub {
         }
     }
 
-    fn login_native(&mut self, conn: &Arc<Conn>, hello: &Hello, now: Now) -> Result<(), Code> {
+    fn login_native(&mut self, conn: &Arc<Conn>, hello: &Hello, now: Now) -> Result<(), Denied> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
-            return Err(Code::Version);
+            return Err(Code::Version.into());
         }
         if hello.agent.len() > MAX_AGENT {
-            return Err(Code::BadText);
+            return Err(Code::BadText.into());
         }
         let name = PersonName::parse(&hello.name).map_err(|_| Code::BadName)?;
         let (person, device) = match &hello.proof {
             Proof::None => {
+                self.pay_login(None, conn.peer.ip(), now)?;
                 let person = self.add_person(&PersonName::made_safe_new(name.as_str()), None, now)?;
                 (person, self.device_of_guest(person, now))
             }
             Proof::Secret { secret } => {
                 let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
                 self.check_closed(&credential, hello)?;
-                let person = match self.people.proved_by(&credential) {
+                let known = self.people.proved_by(&credential);
+                self.pay_login(known, conn.peer.ip(), now)?;
+                let person = match known {
                     Some(person) => {
                         self.take_over(conn, person, hello, now)?;
                         person
@@ -70,7 +83,7 @@ impl Hub {
                     }
                 };
                 self.check_login_space(person, hello)?;
-                self.rename_on_login(person, &name);
+                self.rename_on_login(person, &name, conn, now);
                 (person, self.device_of(person, hello, now))
             }
         };
@@ -153,12 +166,13 @@ impl Hub {
         format!("device {device} of {} is connected from {}", self.name_of(person), conn.peer.ip())
     }
 
-    fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Code> {
+    fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Denied> {
+        self.pay_login(None, conn.peer.ip(), now)?;
         let name = PersonName::made_safe_new(wanted);
         self.check_space()?;
         if !self.has_guest_numbers() {
             // Others would see the number at once, before it is reserved.
-            return Err(Code::Busy);
+            return Err(Code::Busy.into());
         }
         let person = self.add_person(&name, None, now)?;
         let device = self.device_of_guest(person, now);
@@ -200,7 +214,7 @@ impl Hub {
 
     /// Gives a known person the name that they ask for, if it is free. One that they have already is theirs whatever
     /// the rules for new names say; another one is made safe, unless nothing of it could be saved.
-    fn rename_on_login(&mut self, person: PersonId, name: &PersonName) {
+    fn rename_on_login(&mut self, person: PersonId, name: &PersonName, conn: &Conn, now: Now) {
         if self.check_space().is_err() {
             return;
         }
@@ -224,6 +238,10 @@ impl Hub {
             return;
         }
         let credential = known.credential;
+        let payers = self.payers(person, conn.peer.ip());
+        if !self.may_rename(payers, now.steady) {
+            return;
+        }
         // Whoever was given `alice-2` keeps it while `alice` is taken.
         if self.people.take_name(person, name.clone()) {
             self.sequencer.change(Change::Person { person, name: name.to_string(), credential });
@@ -256,10 +274,13 @@ impl Hub {
         now: Now,
     ) {
         let (said, since) = (BTreeMap::new(), now.wall);
+        let payers = self.payers(person, conn.peer.ip());
+        let (conn, arrival, attempt, progress) = (conn.clone(), None, None, None);
         let session =
-            Session { conn: conn.clone(), person, device, voice, arrival: None, attempt: None, since, said };
-        self.sessions.insert(conn.id, session);
-        self.by_device.insert(device, conn.id);
+            Session { conn, person, device, voice, payers, arrival, attempt, since, said, progress };
+        let (id, peer) = (session.conn.id, session.conn.peer);
+        self.sessions.insert(id, session);
+        self.by_device.insert(device, id);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {
             known.connections += 1;
@@ -272,7 +293,7 @@ impl Hub {
         self.people.settle_presence(person);
         self.stir(person, now);
         let name = self.name_of(person);
-        tracing::info!(conn = %conn.id, peer = %conn.peer, person = %person, name, agent, "login");
+        tracing::info!(conn = %id, %peer, person = %person, name, agent, "login");
     }
 
     /// `features` are those that both sides have.
@@ -286,7 +307,7 @@ impl Hub {
         ServerMsg::Welcome {
             version: VERSION,
             features,
-            limits: limits(self.file_limit(person)),
+            limits: limits(&self.settings.limits, self.file_limit(person)),
             person,
             name: self.name_of(person),
             device,
@@ -396,13 +417,13 @@ impl Hub {
     }
 }
 
-fn limits(file: u64) -> Limits {
+fn limits(taken: &crate::limits::Limits, file: u64) -> Limits {
     Limits {
         frame: MAX_FRAME,
         body: u32::try_from(MAX_BODY).expect("a small constant"),
         chunk: MAX_CHUNK,
-        window_posts: WINDOW_POSTS,
-        window_bytes: WINDOW_BYTES,
+        window_posts: taken.window_posts,
+        window_bytes: taken.window_bytes,
         ping_after_ms: u32::try_from(PING_AFTER_MS).expect("a small constant"),
         dead_after_ms: u32::try_from(DEAD_AFTER_MS).expect("a small constant"),
         file,

@@ -15,6 +15,7 @@ mod files;
 mod login;
 mod native;
 mod numbers;
+mod paying;
 mod post;
 mod presence;
 mod retention;
@@ -41,7 +42,7 @@ use crate::inbound::{Event, Inbound};
 use crate::keep::Retention;
 use crate::limits::Limits;
 use crate::people::People;
-use crate::rate::{POSTS, Rates, SEARCHES};
+use crate::rate::Rates;
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::shelf::Shelf;
@@ -113,7 +114,6 @@ pub struct Hub {
     /// The connection of each device. Invariant: each is in `sessions` with this device.
     by_device: BTreeMap<DeviceNo, ConnId>,
     rates: Rates,
-    searches: Rates,
     sequencer: Sequencer,
     lobby: RoomId,
     /// Rooms whose presence changed and was not told yet.
@@ -171,6 +171,7 @@ impl Hub {
         now: Now,
     ) -> Self {
         let clock = clock::at_start(&settings, &snapshot, now);
+        let rates = Rates::new(settings.limits.rates.clone());
         let closed = snapshot.closed;
         let (mut people, mut rooms) = restored(snapshot.last, snapshot.people, snapshot.rooms, closed.rooms);
         closed.people.into_iter().for_each(|damaged| people.close(damaged));
@@ -193,8 +194,7 @@ impl Hub {
             rooms,
             sessions: BTreeMap::new(),
             by_device: BTreeMap::new(),
-            rates: Rates::new(POSTS),
-            searches: Rates::new(SEARCHES),
+            rates,
             sequencer,
             lobby,
             stirred: BTreeSet::new(),
@@ -283,7 +283,11 @@ impl Hub {
             Event::MayRead { person, hash, answer } => {
                 let _ = answer.send(self.may_read(person, hash));
             }
-            Event::ClassicFile { conn, file } => self.handle_classic_file(conn, file, now),
+            Event::ClassicFile { conn, file, share } => {
+                self.sequencer.charge(share);
+                self.handle_classic_file(conn, file, now);
+                self.sequencer.charge(None);
+            }
             Event::Gone { conn } => self.handle_gone(conn, now),
         }
     }
@@ -300,10 +304,17 @@ impl Hub {
             return;
         }
         match inbound {
-            Inbound::Native(msg, held) => self.handle_native(conn, msg, held, now),
-            Inbound::Classic(line, held) => self.handle_classic(conn, line, held, now),
+            Inbound::Native(msg, share) => {
+                self.sequencer.charge(share);
+                self.handle_native(conn, msg, now);
+            }
+            Inbound::Classic(line, share) => {
+                self.sequencer.charge(share);
+                self.handle_classic(conn, line, now);
+            }
             Inbound::Refused(refusal) => self.refuse(conn, refusal, now),
         }
+        self.sequencer.charge(None);
     }
 
     /// Does what is due: tells presence, ends grace times, reaps connections that are dead.
@@ -370,7 +381,7 @@ impl Hub {
     /// Takes in what became of a turn: acknowledges, and gives readers the new blocks.
     pub fn handle_commit(&mut self, turn: Turn, commit: Commit, now: Now) {
         let needed_store = turn.needs_store();
-        let Turn { posts, changes, replies, waiters, .. } = turn;
+        let Turn { posts, changes, shares, replies, waiters, .. } = turn;
         if needed_store {
             self.full = commit.changes.err().map(|code| Full { code, until: now.steady.after(FULL_MS) });
         }
@@ -378,7 +389,7 @@ impl Hub {
             changes.iter().filter(|change| matches!(change, Change::Trim { .. })).cloned().collect();
         let hidden: Vec<_> = changes.iter().filter_map(clock::hidden_room).collect();
         if needed_store && self.full.is_some() {
-            self.sequencer.put_back(changes, replies, waiters);
+            self.sequencer.put_back(changes.into_iter().zip(shares), replies, waiters);
         } else {
             self.changes_stored += changes.len() as u64;
             self.note_reserved(&changes);
@@ -388,7 +399,7 @@ impl Hub {
                 let _ = waiter.send(Ok(()));
             }
             for reply in replies {
-                self.send_to(&reply.conn, reply.bytes);
+                self.send_reply(reply, now);
             }
         }
         self.note_trimmed(&trims, commit.trimmed, &commit.untrimmed);

@@ -182,7 +182,8 @@ mod tests {
                 self.logins += 1;
                 let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
                 let sink = Box::pin(tokio::io::sink());
-                let conn = Arc::new(Conn::new(ConnId(self.logins), peer, sink, Now::default().steady));
+                let (limits, now) = (crate::limits::Limits::default(), Now::default().steady);
+                let conn = Arc::new(Conn::new(ConnId(self.logins), peer, sink, &limits, now));
                 let login = Login::Classic(format!("guest-{}", self.logins));
                 self.hub.handle_login(&conn, &login, Now::default());
             }

@@ -2,10 +2,9 @@
 
 use super::{Hub, Voice};
 use crate::clock::Now;
-use crate::conn::{ConnId, Held};
+use crate::conn::ConnId;
 use crate::devices::{Fingerprint, Verdict};
 use crate::inbound::Refusal;
-use crate::rate::payers;
 use crate::sequencer::Waiting;
 use crate::store::{ErasureId, NewEntry};
 use bytes::Bytes;
@@ -14,12 +13,12 @@ use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{Counter, DeviceNo, Millis, PersonId, RoomId, Seq};
 use protocol::limits::MAX_BODY;
+use protocol::limits::rates::{Bucket, POST_TOKEN};
 use protocol::mention;
 use protocol::message::{ServerMsg, Target, ty};
 use protocol::text::{check_body, is_blank};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// A post as a session hands it in.
@@ -83,7 +82,7 @@ type Refused = (Code, u64);
 
 impl Hub {
     /// Takes a post of a native client in.
-    pub(super) fn handle_post(&mut self, conn: ConnId, post: Post, held: Option<Arc<Held>>, now: Now) {
+    pub(super) fn handle_post(&mut self, conn: ConnId, post: Post, now: Now) {
         let Some(device) = self.sessions.get(&conn).map(|session| session.device) else {
             return;
         };
@@ -103,7 +102,7 @@ impl Hub {
             Verdict::Waiting => return,
             Verdict::Other { expected } => Err((Code::OtherContent, expected.value())),
             Verdict::OutOfOrder { expected } => Err((Code::OutOfOrder, expected.value())),
-            Verdict::Next => self.accept(conn, post, content, held, now),
+            Verdict::Next => self.accept(conn, post, content, now),
         };
         if let Err((code, detail)) = refused {
             self.refuse(conn, Refusal::about(code, ty::POST, counter.value()).with(detail), now);
@@ -116,13 +115,12 @@ impl Hub {
         conn: ConnId,
         post: Post,
         content: Fingerprint,
-        held: Option<Arc<Held>>,
         now: Now,
     ) -> Result<RoomId, Refused> {
         let Some(session) = self.sessions.get(&conn) else {
             return Err((Code::NotAllowed, 0));
         };
-        let (person, device, peer) = (session.person, session.device, session.conn.peer.ip());
+        let (person, device) = (session.person, session.device);
         self.check_space().map_err(|code| (code, 0))?;
         let file = match post.kind {
             EntryKind::File => Some(self.check_file(person, &post)?),
@@ -132,13 +130,12 @@ impl Hub {
             kind => check_content(kind, &post.body).map(|()| None)?,
         };
         self.check_place(person, &post).map_err(|code| (code, 0))?;
-        self.rates
-            .take(&payers(person, peer, self.settings.limits.local), now.steady)
-            .map_err(|wait| (Code::TooFast, wait))?;
+        let tokens = 1 + post.body.len() / POST_TOKEN;
+        self.pay(conn, Bucket::Posts, u32::try_from(tokens).unwrap_or(u32::MAX), now)?;
         let room = match post.target {
             Target::Room { room } => room,
             Target::Person { person: other } => {
-                let room = self.direct_room(person, other, now).map_err(|code| (code, 0))?;
+                let room = self.direct_room(conn, person, other, now)?;
                 self.rejoin_direct(room, person, other, now);
                 room
             }
@@ -164,7 +161,7 @@ impl Hub {
             body: post.body,
             mentions,
         };
-        self.sequencer.push(Waiting { entry, held });
+        self.sequencer.push(Waiting { entry, held: None });
         Ok(room)
     }
 

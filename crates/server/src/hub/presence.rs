@@ -1,12 +1,15 @@
 //! Presence: who is online, away, typing, and under which name. State, gathered before it is told.
 
 use super::Hub;
+use super::paying::Denied;
 use crate::clock::Now;
+use crate::conn::ConnId;
 use crate::store::Change;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::{PersonId, RoomId};
-use protocol::limits::{MAX_AWAY, TYPING_MS};
+use protocol::limits::rates::Bucket;
+use protocol::limits::{MAX_AWAY, MAX_PRESENCE_DELAY_MS, PRESENCE_BURST_MS, PRESENCE_COST_MS, TYPING_MS};
 use protocol::name::PersonName;
 use protocol::text::check_line;
 
@@ -14,17 +17,33 @@ impl Hub {
     /// A person changed: all their rooms will be told.
     pub(super) fn stir(&mut self, person: PersonId, now: Now) {
         let rooms = self.rooms_of(person);
+        let delay = self.presence_delay(person, rooms.len(), now);
         for room in rooms {
-            self.stir_in(room, person, now);
+            self.touch_in(room, person, delay, now);
         }
     }
 
     /// A person changed in one room.
     pub(super) fn stir_in(&mut self, room: RoomId, person: PersonId, now: Now) {
+        let delay = self.presence_delay(person, 1, now);
+        self.touch_in(room, person, delay, now);
+    }
+
+    /// For how many ms more a change of this person in so many rooms waits for others: not at all, unless they change
+    /// all the time.
+    fn presence_delay(&mut self, person: PersonId, rooms: usize, now: Now) -> u64 {
+        let Some(known) = self.people.find_mut(person) else { return 0 };
+        let most = now.steady.after(PRESENCE_BURST_MS + MAX_PRESENCE_DELAY_MS);
+        let cost = PRESENCE_COST_MS * rooms as u64;
+        known.presence_paid = known.presence_paid.max(now.steady).after(cost).min(most);
+        known.presence_paid.since(now.steady.after(PRESENCE_BURST_MS))
+    }
+
+    fn touch_in(&mut self, room: RoomId, person: PersonId, delay: u64, now: Now) {
         let online = self.people.find(person).is_some_and(super::super::people::Person::is_online);
         if let Some(found) = self.rooms.find_mut(room) {
             let here = online && found.members.contains_key(&person);
-            found.roster.touch(person, here, now.steady);
+            found.roster.touch(person, here, delay, now.steady);
             self.stirred.insert(room);
         }
     }
@@ -37,6 +56,10 @@ impl Hub {
         let due: Vec<_> = self.stirred.iter().copied().filter(|room| is_due(self, room)).collect();
         for room in due {
             self.flush_roster(room);
+            if let Some(found) = self.rooms.find_mut(room) {
+                let bytes = found.log.end().roster.newest_bytes() * found.readers.len();
+                found.roster.rest_after(bytes, now.steady);
+            }
         }
     }
 
@@ -79,15 +102,22 @@ impl Hub {
     }
 
     /// Gives a person a new name, and returns it as it will be shown once it is stored.
-    pub(super) fn set_name(&mut self, person: PersonId, name: &str) -> Result<String, Code> {
+    pub(super) fn set_name(
+        &mut self,
+        conn: ConnId,
+        person: PersonId,
+        name: &str,
+        now: Now,
+    ) -> Result<String, Denied> {
         let name = PersonName::parse(name).map_err(|_| Code::BadName)?;
         // The name that somebody has is theirs, whatever the rules for new ones say.
         if self.people.find(person).is_none_or(|known| known.name != name) {
             PersonName::parse_new(name.as_str()).map_err(|_| Code::BadName)?;
         }
         self.check_space()?;
+        self.pay(conn, Bucket::Names, 1, now)?;
         if !self.people.take_name(person, name.clone()) {
-            return Err(Code::NameTaken);
+            return Err(Code::NameTaken.into());
         }
         let credential = self.people.find(person).and_then(|known| known.credential);
         let name = name.to_string();

@@ -1,13 +1,15 @@
 //! Membership and cursors: joining, parting, opening and closing rooms, and what is told of them.
 
+use super::paying::Denied;
 use super::{Hub, Voice};
 use crate::clock::Now;
 use crate::conn::{Conn, ConnId};
 use crate::log::View;
-use crate::sequencer::Request;
+use crate::sequencer::{About, Delivery, NewReply, Request};
 use crate::store::{Change, RoomShape};
 use protocol::code::Code;
 use protocol::id::{Epoch, PersonId, Req, RoomId, Seq};
+use protocol::limits::rates::Bucket;
 use protocol::limits::{MAX_FETCH, MAX_ROOMS, MAX_ROOMS_PER_PERSON};
 use protocol::message::{OpenFrom, RoomInfo, RoomKind, RoomsChange, ServerMsg, TrimReason};
 use protocol::name::RoomName;
@@ -15,11 +17,17 @@ use std::sync::Arc;
 
 impl Hub {
     /// Makes a person a member of the public room of this name, which is made if there is none.
-    pub(super) fn join_room(&mut self, person: PersonId, name: &RoomName, now: Now) -> Result<RoomId, Code> {
+    pub(super) fn join_room(
+        &mut self,
+        conn: ConnId,
+        person: PersonId,
+        name: &RoomName,
+        now: Now,
+    ) -> Result<RoomId, Denied> {
         let known = self.rooms.named(name);
         let is_member = |room| self.people.find(person).is_some_and(|known| known.rooms.contains(&room));
         if known.is_none() && self.rooms.is_closed(name) {
-            return Err(Code::Damaged);
+            return Err(Code::Damaged.into());
         }
         if !known.is_some_and(is_member) {
             self.check_space()?;
@@ -28,6 +36,7 @@ impl Hub {
             Some(room) => room,
             None => {
                 RoomName::parse_new(name.as_str()).map_err(|_| Code::BadName)?;
+                self.pay(conn, Bucket::Rooms, 1, now)?;
                 self.add_room(RoomShape::Public { name: name.to_string() })?
             }
         };
@@ -37,22 +46,29 @@ impl Hub {
     }
 
     /// The room of two people, which is made if there is none.
-    pub(super) fn direct_room(&mut self, me: PersonId, other: PersonId, now: Now) -> Result<RoomId, Code> {
+    pub(super) fn direct_room(
+        &mut self,
+        conn: ConnId,
+        me: PersonId,
+        other: PersonId,
+        now: Now,
+    ) -> Result<RoomId, Denied> {
         if let Some(room) = self.rooms.direct(me, other) {
             return Ok(room);
         }
         if self.rooms.is_direct_closed(me, other) {
-            return Err(Code::Damaged);
+            return Err(Code::Damaged.into());
         }
         if self.people.find(other).is_none() {
-            return Err(Code::NoSuchPerson);
+            return Err(Code::NoSuchPerson.into());
         }
         self.check_space()?;
         for person in [me, other] {
             if self.people.find(person).is_some_and(|known| known.rooms.len() >= MAX_ROOMS_PER_PERSON) {
-                return Err(Code::TooManyRooms);
+                return Err(Code::TooManyRooms.into());
             }
         }
+        self.pay(conn, Bucket::Directs, 1, now)?;
         let room = self.add_room(RoomShape::Direct(me.min(other), me.max(other)))?;
         for person in [me, other] {
             if self.add_member(room, person, now) {
@@ -172,8 +188,10 @@ impl Hub {
 
     /// Tells a connection what changed about a room of its person, without being asked.
     pub(super) fn tell_room(&mut self, conn: ConnId, change: RoomsChange, room: RoomId, person: PersonId) {
+        let delivery = if change == RoomsChange::Changed { Delivery::Newest } else { Delivery::Unasked };
         let bytes = room_change(Req(0), change, self.room_info(room, person)).encode();
-        self.send_after_commit(conn, bytes);
+        let about = Some(About { room, delivery });
+        self.send_after_commit(conn, NewReply { bytes, about, request: None });
     }
 
     /// The same as the answer to a request of this type.
@@ -189,8 +207,9 @@ impl Hub {
         let info = self.room_info(room, person);
         let bytes = room_change(req, change.clone(), info.clone()).encode();
         // It is done when there is room again, and told then as it is told to the others.
-        let later = Some(room_change(Req(0), change, info));
-        self.reply_after_commit(conn, bytes, Some(Request { ty, req, later }));
+        let request = Some(Request { ty, req, later: Some(room_change(Req(0), change, info)) });
+        let about = Some(About { room, delivery: Delivery::Answer });
+        self.send_after_commit(conn, NewReply { bytes, about, request });
     }
 
     /// Lets a classic connection read a room from here on.

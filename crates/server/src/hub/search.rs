@@ -3,10 +3,11 @@
 use super::{Effect, FoundAnswer, Hub};
 use crate::clock::Now;
 use crate::conn::ConnId;
-use crate::rate::payers;
+use crate::rate::Payers;
 use crate::store::{Query, Words};
 use protocol::code::Code;
 use protocol::id::{PersonId, RoomId, Seq};
+use protocol::limits::rates::Bucket;
 use protocol::limits::{MAX_FETCH, MAX_FRAME, MAX_QUERY, MAX_WORDS, SEARCH_MS};
 use protocol::search_terms::TooBroad;
 
@@ -57,8 +58,8 @@ impl Hub {
             None => self.rooms_of(person),
         };
         before.map_or(Ok(()), |before| self.check_begin(person, before)).map_err(|code| (code, 0))?;
-        let payers = payers(person, conn.peer.ip(), self.settings.limits.local);
-        self.searches.take(&payers, now.steady).map_err(|wait| (Code::TooFast, wait))?;
+        self.pay(conn.id, Bucket::Searches, 1, now)?;
+        let payers = self.payers(person, conn.peer.ip()).map_or_else(Vec::new, Payers::to_vec);
         let limit = usize::from(limit.clamp(1, MAX_FETCH));
         let query = Query { rooms, words, before, limit, bytes: ANSWER, ms: SEARCH_MS };
         self.effects.push(Effect::Search { conn, answer, person, payers, query, permit: self.permit.take() });

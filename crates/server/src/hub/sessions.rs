@@ -2,9 +2,10 @@
 
 use super::Hub;
 use crate::clock::{Now, Steady};
-use crate::conn::{Conn, ConnId};
+use crate::conn::{Conn, ConnId, Pause};
 use crate::inbound::{Inbound, Refusal};
-use crate::sequencer::Request;
+use crate::rate::Payers;
+use crate::sequencer::{About, Delivery, NewReply, Reply};
 use bytes::Bytes;
 use protocol::code::{Code, Fate};
 use protocol::id::{DeviceNo, Millis, PersonId, RoomId, Seq};
@@ -21,6 +22,8 @@ pub(super) struct Session {
     pub(super) person: PersonId,
     pub(super) device: DeviceNo,
     pub(super) voice: Voice,
+    /// Who pays for what it does; `None` where nobody does.
+    pub(super) payers: Option<Payers>,
     /// Until `Welcome` is sent: nothing may be answered in front of it.
     pub(super) arrival: Option<Box<Arrival>>,
     /// Which attempt of its client this is.
@@ -29,6 +32,15 @@ pub(super) struct Session {
     pub(super) since: Millis,
     /// The last line that a classic user said in each room, for `/edit` and `/delete`.
     pub(super) said: BTreeMap<RoomId, Seq>,
+    /// What its peer had taken when it was looked at, as long as it is not read for the answers that it does not take.
+    pub(super) progress: Option<Progress>,
+}
+
+/// How much a peer had taken, and since when nothing more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Progress {
+    written: u64,
+    since: Steady,
 }
 
 /// A native session whose `Welcome` waits: for what makes its person to be stored, and for everything that its device
@@ -141,14 +153,42 @@ impl Hub {
     /// Sends once what was accepted so far of this device is committed, and every change.
     ///
     /// Nothing comes in front of a `Welcome` that waits, and the list of rooms behind it is as new as this would be.
-    pub(super) fn send_after_commit(&mut self, conn: ConnId, bytes: Bytes) {
-        self.reply_after_commit(conn, bytes, None);
+    pub(super) fn send_after_commit(&mut self, conn: ConnId, reply: NewReply) {
+        if let Some(session) = self.sessions.get(&conn).filter(|session| session.arrival.is_none()) {
+            self.sequencer.reply(session.conn.clone(), session.device, reply);
+        }
     }
 
-    /// The same for the answer to a request, which is refused if the store has no room.
-    pub(super) fn reply_after_commit(&mut self, conn: ConnId, bytes: Bytes, request: Option<Request>) {
-        if let Some(session) = self.sessions.get(&conn).filter(|session| session.arrival.is_none()) {
-            self.sequencer.reply(session.conn.clone(), session.device, bytes, request);
+    /// Sends a reply whose commit is over. Whoever does not take what they are told unasked is sent away: they learn all
+    /// of it when they come again.
+    pub(super) fn send_reply(&mut self, reply: Reply, now: Now) {
+        let Reply { conn, bytes, about, .. } = reply;
+        let mut outlet = conn.outlet();
+        let taken = match about {
+            None => {
+                outlet.push_control(bytes);
+                true
+            }
+            Some(About { room, delivery: Delivery::Newest }) => {
+                outlet.set_notice(room, bytes);
+                true
+            }
+            Some(About { room, delivery }) => {
+                outlet.drop_notice(room);
+                match delivery {
+                    Delivery::Unasked => outlet.push_unasked(bytes),
+                    _ => {
+                        outlet.push_control(bytes);
+                        true
+                    }
+                }
+            }
+        };
+        drop(outlet);
+        self.news.insert(conn.id, conn.clone());
+        if !taken {
+            tracing::info!(conn = %conn.id, "takes nothing of what it is told");
+            self.reap_session(conn.id, Code::Stalled, now);
         }
     }
 
@@ -196,29 +236,54 @@ impl Hub {
         self.end_session(conn, false, now);
     }
 
-    /// Connections that were silent for too long, or stopped half way through a frame.
+    /// Connections that were silent for too long, stopped half way through a frame, or take nothing of their answers.
     pub(super) fn reap(&mut self, now: Now) {
-        let silent = |session: &Session| now.steady.since(session.conn.heard());
         let dead: Vec<_> = self
             .sessions
-            .iter()
-            .filter(|(_, session)| !session.conn.is_paused())
-            .filter_map(|(id, session)| match session.voice {
-                Voice::Native if silent(session) > DEAD_AFTER_MS => Some((*id, Code::Silent)),
-                _ if session.conn.is_mid_frame() && silent(session) > PROGRESS_MS => {
-                    Some((*id, Code::Stalled))
-                }
-                _ => None,
-            })
+            .iter_mut()
+            .filter_map(|(id, session)| session.cause_of_death(now).map(|code| (*id, code)))
             .collect();
         for (conn, code) in dead {
-            // It may be a broken link, so the person has their grace.
-            self.send_bytes(conn, Refusal::of(code).encode());
-            if let Some(session) = self.sessions.get(&conn) {
-                session.conn.close();
+            self.reap_session(conn, code, now);
+        }
+    }
+
+    /// Ends a session that is dead for all that is known. It may be a broken link, so the person has their grace.
+    fn reap_session(&mut self, conn: ConnId, code: Code, now: Now) {
+        self.send_bytes(conn, Refusal::of(code).encode());
+        if let Some(session) = self.sessions.get(&conn) {
+            session.conn.close();
+        }
+        tracing::info!(conn = %conn, code = code.name(), "reaped");
+        self.end_session(conn, true, now);
+    }
+}
+
+impl Session {
+    /// Why this connection is dead, if it is.
+    fn cause_of_death(&mut self, now: Now) -> Option<Code> {
+        match self.conn.pause() {
+            // The server has not caught up with it: its silence says nothing.
+            Some(Pause::Server) => None,
+            // The kernel ends it, after longer: a terminal may be stopped for a moment.
+            Some(Pause::Answers) if self.voice != Voice::Native => None,
+            Some(Pause::Answers) => {
+                let written = self.conn.outlet().written();
+                let progress = self.progress.get_or_insert(Progress { written, since: now.steady });
+                if progress.written != written {
+                    *progress = Progress { written, since: now.steady };
+                }
+                (now.steady.since(progress.since) > PROGRESS_MS).then_some(Code::Stalled)
             }
-            tracing::info!(conn = %conn, code = code.name(), "reaped");
-            self.end_session(conn, true, now);
+            None => {
+                self.progress = None;
+                let silence = now.steady.since(self.conn.heard());
+                match self.voice {
+                    Voice::Native if silence > DEAD_AFTER_MS => Some(Code::Silent),
+                    _ if self.conn.is_mid_frame() && silence > PROGRESS_MS => Some(Code::Stalled),
+                    _ => None,
+                }
+            }
         }
     }
 }
