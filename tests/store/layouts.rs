@@ -75,7 +75,7 @@ fn open(path: &Path) -> SqliteStore {
 fn each_layout_that_was_ever_released_opens() {
     let expected = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
     tell(&expected);
-    for layout in 1..=3 {
+    for layout in 1..=4 {
         match layout {
             2 => tell_of_files(&expected),
             3 => tell_of_marks(&expected),

@@ -82,6 +82,7 @@ async fn a_number_that_was_told_is_not_given_again_after_a_kill() {
         let server = Here::start(disk.clone()).await;
         let identity = Identity::new("alice");
         let alice = Native::login(server.addr, &identity).await;
+        alice.say_all(alice.lobby(), ["stored".to_owned()]).await;
         disk.set_full(true);
         discover(&alice).await;
         // A device that nothing is stored of, and whose number everybody may know.
@@ -202,7 +203,9 @@ async fn a_new_person_who_finds_the_disk_full_is_sent_away_at_once() {
     bounded(60, async {
         let disk = Disk::new();
         let server = Here::start(disk.clone()).await;
+        let alice = Native::login(server.addr, &Identity::new("alice")).await;
         disk.set_full(true);
+        discover(&alice).await;
         let bob = Identity::new("bob");
         for _ in 0..3 {
             let begun = Instant::now();

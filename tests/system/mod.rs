@@ -32,6 +32,7 @@ mod kills;
 mod limits;
 mod log_output;
 mod names;
+mod newcomers;
 mod offers;
 mod operations;
 mod piped;

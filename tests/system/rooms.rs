@@ -169,7 +169,9 @@ async fn an_owned_name_waits_for_its_owner() {
     bounded(60, async {
         let server = Server::start().await;
         let identity = Identity::new("alice");
-        Native::login(server.addr(), &identity).await.leave().await;
+        let owner = Native::login(server.addr(), &identity).await;
+        owner.say_all(owner.lobby(), ["here I am".to_owned()]).await;
+        owner.leave().await;
         let guest = Native::login(server.addr(), &Identity::guest("alice")).await;
         assert_eq!(guest.name, "alice-2", "a guest can't take it");
         let stranger = Native::login(server.addr(), &Identity::new("alice")).await;

@@ -165,6 +165,13 @@ pub const MAX_FETCH: u16 = 1_000;
 /// Members that are online up to which a roster is told name by name; above it only counts are told.
 pub const MAX_ROSTER: usize = 200;
 
+/// People that one server stores: each of them did something that lasts.
+pub const MAX_PEOPLE: usize = 200_000;
+
+/// People that one server only remembers, until they do something that lasts: strangers with new secrets cost it
+/// nothing else.
+pub const MAX_PROVISIONAL: usize = 10_000;
+
 /// Rooms that one person may be in, direct ones included.
 pub const MAX_ROOMS_PER_PERSON: usize = 500;
 

@@ -195,11 +195,27 @@ impl Devices {
         Some(Change::Device { device: no, id, person: device.person, seen: device.seen })
     }
 
-    /// Forgets a device.
-    pub fn forget(&mut self, no: DeviceNo) {
-        if let Some(Device { id: Some(id), person, .. }) = self.by_no.remove(&no) {
+    /// The devices of a person that may come back.
+    pub fn of_person(&self, person: PersonId) -> Vec<DeviceNo> {
+        let own = (person, DeviceId([0; 16]))..=(person, DeviceId([u8::MAX; 16]));
+        self.by_id.range(own).map(|(_, no)| *no).collect()
+    }
+
+    /// What is to be stored of the devices of a person of whom nothing is stored yet.
+    pub fn changes_of(&self, person: PersonId) -> impl Iterator<Item = Change> {
+        let known = self.of_person(person).into_iter().filter_map(|no| Some((no, self.by_no.get(&no)?)));
+        known.filter_map(|(device, known)| {
+            Some(Change::Device { device, id: known.id?, person: known.person, seen: known.seen })
+        })
+    }
+
+    /// Forgets a device; tells whose it was.
+    pub fn forget(&mut self, no: DeviceNo) -> Option<PersonId> {
+        let Device { id, person, .. } = self.by_no.remove(&no)?;
+        if let Some(id) = id {
             self.by_id.remove(&(person, id));
         }
+        Some(person)
     }
 
     /// Devices that were not seen for so long that they may be forgotten.

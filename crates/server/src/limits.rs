@@ -2,7 +2,7 @@
 
 use crate::rate::{LocalAddresses, RateTable};
 use protocol::limits::rates::MAX_HOLD_MS;
-use protocol::limits::{MAX_CONTROL, MAX_UNASKED, WINDOW_BYTES, WINDOW_POSTS};
+use protocol::limits::{MAX_CONTROL, MAX_PEOPLE, MAX_PROVISIONAL, MAX_UNASKED, WINDOW_BYTES, WINDOW_POSTS};
 
 /// What a server takes from its clients.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Limits {
     pub max_control: usize,
     /// Bytes of what a connection was told unasked that may wait for it; beyond that it is ended.
     pub max_unasked: usize,
+    /// How many people there may be.
+    pub bounds: Bounds,
 }
 
 impl Default for Limits {
@@ -33,6 +35,22 @@ impl Default for Limits {
             window_posts: WINDOW_POSTS,
             max_control: MAX_CONTROL,
             max_unasked: MAX_UNASKED,
+            bounds: Bounds::default(),
         }
+    }
+}
+
+/// How many there may be, so that strangers can't use a server up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// People that are stored.
+    pub people: usize,
+    /// People that are only remembered.
+    pub provisional: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { people: MAX_PEOPLE, provisional: MAX_PROVISIONAL }
     }
 }

@@ -7,9 +7,6 @@ use protocol::message::{Presence, RosterItem};
 use protocol::name::{NameKey, PersonName};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// People that one server knows; strangers with random secrets can't fill its memory.
-const MAX_PEOPLE: usize = 200_000;
-
 /// A person.
 #[derive(Debug)]
 pub struct Person {
@@ -38,8 +35,11 @@ pub struct Person {
     pub agent: String,
     /// The rooms that they are in.
     pub rooms: BTreeSet<RoomId>,
-    /// They are stored once so many changes are, as [`crate::sequencer::Sequencer::changes_added`] counts them.
-    pub after: u64,
+    /// Whether they are stored or on their way to the store. Else they are provisional: only this server's memory has
+    /// them, and a restart forgets them.
+    pub is_stored: bool,
+    /// Their place in [`People::absent`], if they are in it.
+    absent: Option<u64>,
 }
 
 impl Person {
@@ -59,21 +59,23 @@ impl Person {
     }
 }
 
-/// Why nobody new is let in.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooManyPeople;
-
 /// All people.
 #[derive(Debug, Default)]
 pub struct People {
     by_id: BTreeMap<PersonId, Person>,
     by_name: BTreeMap<NameKey, PersonId>,
     by_credential: BTreeMap<CredentialHash, PersonId>,
+    last: Option<PersonId>,
+    /// How many are stored. Invariant: `stored <= by_id.len()`.
+    stored: usize,
     /// Those whom others see. Invariant: as [`Person::is_online`] says, once [`People::settle_presence`] was called.
     online: BTreeSet<PersonId>,
-    last: Option<PersonId>,
     /// Credentials of people of whom what is stored is damaged.
     closed: BTreeSet<CredentialHash>,
+    /// Provisional people who are offline, in the order in which they left. Their names are free.
+    absent: BTreeMap<u64, PersonId>,
+    /// The largest key that was ever in `absent`.
+    departures: u64,
     /// How often somebody was looked at.
     #[cfg(test)]
     pub looks: std::sync::atomic::AtomicUsize,
@@ -94,6 +96,7 @@ impl People {
     pub fn restore(&mut self, id: PersonId, name: PersonName, credential: Option<CredentialHash>) {
         self.last = self.last.max(Some(id));
         self.insert(id, name, credential, Millis(0));
+        self.store(id);
     }
 
     /// Takes in somebody of whom what is stored is damaged: they are not let in, and nobody else gets the name.
@@ -144,6 +147,45 @@ impl People {
         self.online.range(PersonId::after(after)..).copied()
     }
 
+    /// How many are stored or on their way to the store.
+    pub fn stored_count(&self) -> usize {
+        self.stored
+    }
+
+    /// How many are provisional.
+    pub fn provisional_count(&self) -> usize {
+        self.by_id.len() - self.stored
+    }
+
+    /// The provisional person who has been offline for longest.
+    pub fn longest_absent(&self) -> Option<PersonId> {
+        self.absent.first_key_value().map(|(_, id)| *id)
+    }
+
+    /// The provisional person who has this name and is offline: it is free for others.
+    pub fn absent_holder(&self, name: &NameKey) -> Option<PersonId> {
+        let holder = self.by_name.get(name)?;
+        self.find(*holder)?.absent.map(|_| *holder)
+    }
+
+    /// A new, provisional person with a name that nobody has.
+    pub fn add(&mut self, name: PersonName, credential: Option<CredentialHash>, now: Millis) -> PersonId {
+        let id = PersonId::after(self.last);
+        self.last = Some(id);
+        self.insert(id, name, credential, now);
+        id
+    }
+
+    /// A provisional person is on their way to the store.
+    pub fn store(&mut self, id: PersonId) {
+        if let Some(person) = self.by_id.get_mut(&id)
+            && !std::mem::replace(&mut person.is_stored, true)
+        {
+            self.stored += 1;
+        }
+        self.settle_presence(id);
+    }
+
     /// Takes note of whether a person is online. Call it when a connection of theirs or their grace begins or ends.
     pub fn settle_presence(&mut self, id: PersonId) {
         let Some(person) = self.by_id.get_mut(&id) else { return };
@@ -153,25 +195,19 @@ impl People {
         } else {
             self.online.remove(&id);
         }
-    }
-
-    /// A new person who goes by this name, or by one made from it if it is taken.
-    ///
-    /// # Errors
-    /// [`TooManyPeople`] when the server knows as many as it may.
-    pub fn add(
-        &mut self,
-        wanted: &PersonName,
-        credential: Option<CredentialHash>,
-        now: Millis,
-    ) -> Result<PersonId, TooManyPeople> {
-        if self.by_id.len() >= MAX_PEOPLE {
-            return Err(TooManyPeople);
+        let is_absent = !is_online && !person.is_stored;
+        match person.absent {
+            None if is_absent => {
+                self.departures += 1;
+                person.absent = Some(self.departures);
+                self.absent.insert(self.departures, id);
+            }
+            Some(at) if !is_absent => {
+                person.absent = None;
+                self.absent.remove(&at);
+            }
+            _ => {}
         }
-        let id = PersonId::after(self.last);
-        self.last = Some(id);
-        self.insert(id, self.free_name(wanted), credential, now);
-        Ok(id)
     }
 
     /// Takes a name for a person, who goes by it once that is stored; false if it belongs to somebody else.
@@ -202,13 +238,17 @@ impl People {
     /// Forgets a person, whose name is free again.
     pub fn remove(&mut self, id: PersonId) -> Option<Person> {
         let person = self.by_id.remove(&id)?;
-        self.online.remove(&id);
         for name in person.names() {
             self.by_name.remove(&name.key());
         }
         if let Some(credential) = person.credential {
             self.by_credential.remove(&credential);
         }
+        self.online.remove(&id);
+        if let Some(at) = person.absent {
+            self.absent.remove(&at);
+        }
+        self.stored -= usize::from(person.is_stored);
         Some(person)
     }
 
@@ -251,20 +291,47 @@ impl People {
             seen,
             agent: String::new(),
             rooms: BTreeSet::new(),
-            after: 0,
+            is_stored: false,
+            absent: None,
         };
         self.by_id.insert(id, person);
     }
 
-    fn free_name(&self, wanted: &PersonName) -> PersonName {
-        let is_free = |name: &PersonName| !self.by_name.contains_key(&name.key());
+    /// This name if it is free, or one made from it with a number.
+    ///
+    /// Small numbers are tried one by one. Where hundreds of people ask for one name that would be a walk through all of
+    /// them, so from there on a free number is looked for by doubling and then by halving.
+    pub fn free_name(&self, wanted: &PersonName) -> PersonName {
+        let is_free = |name: &PersonName| {
+            let key = name.key();
+            !self.by_name.contains_key(&key) || self.absent_holder(&key).is_some()
+        };
         if is_free(wanted) {
             return wanted.clone();
         }
-        let numbered = (2..).map(|n| wanted.numbered(n)).find(is_free);
-        numbered.expect("there are more numbers than people")
+        let small = (2..=SMALL_NUMBERS).map(|n| wanted.numbered(n)).find(is_free);
+        if let Some(name) = small {
+            return name;
+        }
+        let (mut taken, mut free) = (SMALL_NUMBERS, SMALL_NUMBERS * 2);
+        while !is_free(&wanted.numbered(free)) {
+            (taken, free) = (free, free.saturating_mul(2));
+        }
+        // Invariant: the number `taken` is taken and `free` is free.
+        while free - taken > 1 {
+            let middle = taken + (free - taken) / 2;
+            if is_free(&wanted.numbered(middle)) {
+                free = middle;
+            } else {
+                taken = middle;
+            }
+        }
+        wanted.numbered(free)
     }
 }
+
+/// Numbers behind a name that are tried one by one.
+const SMALL_NUMBERS: u32 = 32;
 
 #[cfg(test)]
 mod tests {
@@ -274,10 +341,24 @@ mod tests {
         PersonName::parse(text).unwrap()
     }
 
+    /// A new person who is online.
+    fn come(people: &mut People, wanted: &str) -> PersonId {
+        let free = people.free_name(&name(wanted));
+        let id = people.add(free, None, Millis(0));
+        people.find_mut(id).unwrap().connections = 1;
+        people.settle_presence(id);
+        id
+    }
+
+    fn leave(people: &mut People, id: PersonId) {
+        people.find_mut(id).unwrap().connections = 0;
+        people.settle_presence(id);
+    }
+
     #[test]
     fn a_taken_name_gets_a_number() {
         let mut people = People::default();
-        let ids: Vec<_> = (0..3).map(|_| people.add(&name("alice"), None, Millis(0)).unwrap()).collect();
+        let ids: Vec<_> = (0..3).map(|_| come(&mut people, "alice")).collect();
         let names: Vec<_> = ids.iter().map(|id| people.find(*id).unwrap().name.to_string()).collect();
         assert_eq!(names, ["alice", "alice-2", "alice-3"]);
     }
@@ -285,8 +366,8 @@ mod tests {
     #[test]
     fn a_name_differs_by_more_than_case() {
         let mut people = People::default();
-        let alice = people.add(&name("alice"), None, Millis(0)).unwrap();
-        let bob = people.add(&name("bob"), None, Millis(0)).unwrap();
+        let alice = come(&mut people, "alice");
+        let bob = come(&mut people, "bob");
         assert!(!people.take_name(bob, name("ALICE")));
         assert!(people.take_name(alice, name("ALICE")) && people.settle_name(alice, "ALICE"));
         assert_eq!(people.named("aLiCe"), Some(alice));
@@ -295,8 +376,8 @@ mod tests {
     #[test]
     fn a_name_is_taken_at_once_and_shown_when_it_is_stored() {
         let mut people = People::default();
-        let alice = people.add(&name("alice"), None, Millis(0)).unwrap();
-        let bob = people.add(&name("bob"), None, Millis(0)).unwrap();
+        let alice = come(&mut people, "alice");
+        let bob = come(&mut people, "bob");
         assert!(people.take_name(alice, name("carol")) && people.take_name(alice, name("alice")));
         assert!(!people.take_name(bob, name("carol")));
         assert_eq!((people.named("alice"), people.named("carol")), (Some(alice), None));
@@ -312,10 +393,45 @@ mod tests {
     #[test]
     fn a_name_is_free_when_its_guest_is_gone() {
         let mut people = People::default();
-        let first = people.add(&name("alice"), None, Millis(0)).unwrap();
+        let first = come(&mut people, "alice");
         people.remove(first);
-        let second = people.add(&name("alice"), None, Millis(0)).unwrap();
+        let second = come(&mut people, "alice");
         assert_ne!(first, second);
         assert_eq!(people.find(second).unwrap().name.as_str(), "alice");
+    }
+
+    #[test]
+    fn a_name_that_many_want_is_found_without_a_walk_and_is_free() {
+        let mut people = People::default();
+        let all: Vec<_> = (0..1_000).map(|_| come(&mut people, "alice")).collect();
+        let names: BTreeSet<_> = all.iter().map(|id| people.find(*id).unwrap().name.key()).collect();
+        assert_eq!(names.len(), 1_000);
+        assert_eq!(people.find(all[999]).unwrap().name.as_str(), "alice-1000");
+    }
+
+    #[test]
+    fn the_name_of_a_provisional_person_is_free_while_they_are_offline() {
+        let mut people = People::default();
+        let (alice, bob) = (come(&mut people, "alice"), come(&mut people, "bob"));
+        people.store(bob);
+        assert_eq!(people.absent_holder(&name("alice").key()), None);
+        leave(&mut people, alice);
+        leave(&mut people, bob);
+        assert_eq!(people.absent_holder(&name("alice").key()), Some(alice));
+        assert_eq!(people.free_name(&name("alice")), name("alice"));
+        assert_eq!(people.free_name(&name("bob")), name("bob-2"));
+    }
+
+    #[test]
+    fn who_left_first_is_absent_for_longest() {
+        let mut people = People::default();
+        let all: Vec<_> = ["a", "b", "c"].map(|name| come(&mut people, name)).to_vec();
+        for at in [1, 0, 2] {
+            leave(&mut people, all[at]);
+        }
+        people.store(all[1]);
+        assert_eq!(people.longest_absent(), Some(all[0]));
+        people.remove(all[0]);
+        assert_eq!((people.longest_absent(), people.provisional_count()), (Some(all[2]), 1));
     }
 }

@@ -111,6 +111,8 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_PAGE,
         MAX_FETCH,
         MAX_ROSTER,
+        MAX_PEOPLE,
+        MAX_PROVISIONAL,
         MAX_ROOMS_PER_PERSON,
         MAX_ROOMS,
         MAX_NUMBER,

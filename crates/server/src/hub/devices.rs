@@ -14,15 +14,21 @@ impl Hub {
         let connected = self.by_device.keys().copied();
         let seen: Vec<_> =
             connected.filter_map(|device| self.devices.see(device, now.wall, SEEN_MS)).collect();
-        seen.into_iter().for_each(|change| self.sequencer.change(change));
+        for change in seen {
+            if let Change::Device { person, .. } = change {
+                self.change_of(person, change);
+            }
+        }
     }
 
     /// Forgets devices that were not seen for long, and their counters with them.
     pub(super) fn forget_devices(&mut self, now: Now) {
         for device in self.devices.stale(now.wall) {
             if !self.by_device.contains_key(&device) {
-                self.devices.forget(device);
-                self.sequencer.change(Change::DeviceGone { device });
+                let person = self.devices.forget(device);
+                if person.is_some_and(|person| self.is_stored(person)) {
+                    self.sequencer.change(Change::DeviceGone { device });
+                }
             }
         }
     }

@@ -281,6 +281,7 @@ impl Hub {
         if self.shelf.find(room, seq).is_none() {
             return Err(Code::NoSuchEntry);
         }
+        self.store_person(person)?;
         self.mark_fetched(person, room, seq);
         Ok(())
     }

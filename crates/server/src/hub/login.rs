@@ -9,7 +9,7 @@ use crate::conn::{Conn, ConnId};
 use crate::inbound::{Hello, Login, Refusal};
 use crate::keep::Retention;
 use crate::page::pages;
-use crate::store::{Change, CredentialHash};
+use crate::store::CredentialHash;
 use crate::voice;
 use bytes::Bytes;
 use protocol::code::Code;
@@ -18,7 +18,7 @@ use protocol::limits::{
     DEAD_AFTER_MS, MAX_AGENT, MAX_BODY, MAX_CHUNK, MAX_FRAME, PING_AFTER_MS, PRESENCE_GRACE_MS, VERSION,
 };
 use protocol::message::{Durability, Limits, Proof, RoomsChange, ServerMsg, ty};
-use protocol::name::{GUEST, PersonName};
+use protocol::name::PersonName;
 use protocol::text::sanitize_line;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,12 +84,15 @@ impl Hub {
                 };
                 self.check_login_space(person, hello)?;
                 self.rename_on_login(person, &name, conn, now);
+                self.link_device(person, hello)?;
                 (person, self.device_of(person, hello, now))
             }
         };
         self.begin_session(conn, person, device, Voice::Native, &sanitize_line(&hello.agent), now);
         if let Some(session) = self.sessions.get_mut(&conn.id) {
-            let after = self.sequencer.changes_added();
+            let is_stored = self.people.find(person).is_some_and(|known| known.is_stored);
+            // Of a provisional person nothing is on its way to the store.
+            let after = if is_stored { self.sequencer.changes_added() } else { self.first_changes };
             session.arrival = Some(Box::new(Arrival::new(now.steady, after)));
             session.attempt = hello.attempt;
             self.arriving.insert(conn.id);
@@ -108,12 +111,11 @@ impl Hub {
         if is_closed { Err(Code::Damaged) } else { Ok(()) }
     }
 
-    /// On a full disk, whoever is stored is let in, a new device only with a number that is reserved: so no more is
+    /// On a full disk, whoever is known is let in, a new device only with a number that is reserved: so no more is
     /// waiting to be stored than numbers were reserved.
     fn check_login_space(&self, person: PersonId, hello: &Hello) -> Result<(), Code> {
-        let is_stored = self.people.find(person).is_some_and(|known| known.after <= self.changes_stored);
         let has_number = self.devices.known(person, hello.device).is_some() || self.has_device_number();
-        if is_stored && has_number { Ok(()) } else { self.check_space() }
+        if has_number { Ok(()) } else { self.check_space() }
     }
 
     /// Ends the older connection of this device, unless that one is to stay.
@@ -169,11 +171,6 @@ impl Hub {
     fn login_classic(&mut self, conn: &Arc<Conn>, wanted: &str, now: Now) -> Result<(), Denied> {
         self.pay_login(None, conn.peer.ip(), now)?;
         let name = PersonName::made_safe_new(wanted);
-        self.check_space()?;
-        if !self.has_guest_numbers() {
-            // Others would see the number at once, before it is reserved.
-            return Err(Code::Busy.into());
-        }
         let person = self.add_person(&name, None, now)?;
         let device = self.device_of_guest(person, now);
         let current = self.lobby;
@@ -192,70 +189,21 @@ impl Hub {
         Ok(())
     }
 
-    /// A new person, who is in the lobby from the start.
-    fn add_person(
-        &mut self,
-        name: &PersonName,
-        credential: Option<CredentialHash>,
-        now: Now,
-    ) -> Result<PersonId, Code> {
-        self.check_space()?;
-        let person = self.people.add(name, credential, now.wall).map_err(|_| Code::ServerFull)?;
-        self.reserve_numbers();
-        let name = self.name_of(person);
-        self.sequencer.change(Change::Person { person, name, credential });
-        self.add_member(self.lobby, person, now);
-        let after = self.sequencer.changes_added();
-        if let Some(known) = self.people.find_mut(person) {
-            known.after = after;
-        }
-        Ok(person)
-    }
-
-    /// Gives a known person the name that they ask for, if it is free. One that they have already is theirs whatever
-    /// the rules for new names say; another one is made safe, unless nothing of it could be saved.
-    fn rename_on_login(&mut self, person: PersonId, name: &PersonName, conn: &Conn, now: Now) {
-        if self.check_space().is_err() {
-            return;
-        }
-        let Some(known) = self.people.find(person) else {
-            return;
-        };
-        if known.newest_name() == name {
-            return;
-        }
-        let name = match PersonName::parse_new(name.as_str()) {
-            Ok(name) => name,
-            Err(_) => {
-                let safe = PersonName::made_safe_new(name.as_str());
-                if safe.as_str() == GUEST {
-                    return;
-                }
-                safe
-            }
-        };
-        if known.name == name {
-            return;
-        }
-        let credential = known.credential;
-        let payers = self.payers(person, conn.peer.ip());
-        if !self.may_rename(payers, now.steady) {
-            return;
-        }
-        // Whoever was given `alice-2` keeps it while `alice` is taken.
-        if self.people.take_name(person, name.clone()) {
-            self.sequencer.change(Change::Person { person, name: name.to_string(), credential });
-        }
-    }
-
     fn device_of(&mut self, person: PersonId, hello: &Hello, now: Now) -> DeviceNo {
         // A known device needs no write, so that its person is let in on a full disk as well.
         let seen_before = self.devices.known(person, hello.device).is_some();
         let device = self.devices.of(person, Some(hello.device), now.wall);
         self.reserve_numbers();
         let seen = self.devices.see(device, now.wall, if seen_before { SEEN_MS } else { 0 });
-        seen.into_iter().for_each(|change| self.sequencer.change(change));
+        seen.into_iter().for_each(|change| self.change_of(person, change));
         device
+    }
+
+    /// Whoever comes with a second device is somebody who stays.
+    fn link_device(&mut self, person: PersonId, hello: &Hello) -> Result<(), Code> {
+        let is_second =
+            self.devices.known(person, hello.device).is_none() && !self.devices.of_person(person).is_empty();
+        if is_second { self.store_person(person) } else { Ok(()) }
     }
 
     fn device_of_guest(&mut self, guest: PersonId, now: Now) -> DeviceNo {
@@ -281,6 +229,7 @@ impl Hub {
         let (id, peer) = (session.conn.id, session.conn.peer);
         self.sessions.insert(id, session);
         self.by_device.insert(device, id);
+        self.by_person.insert((person, id));
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {
             known.connections += 1;
@@ -345,6 +294,7 @@ impl Hub {
             self.by_device.remove(&session.device);
         }
         let person = session.person;
+        self.by_person.remove(&(person, conn));
         let rooms = self.rooms_of(person);
         for room in rooms {
             if let Some(room) = self.rooms.find_mut(room) {
@@ -375,21 +325,6 @@ impl Hub {
             self.people.settle_presence(person);
             self.stir(person, now);
         }
-    }
-
-    /// A guest ends with their connection; their entries stay, and their name is free again.
-    fn end_guest(&mut self, person: PersonId, device: DeviceNo, now: Now) {
-        self.forget_person(person, now);
-        self.devices.forget(device);
-    }
-
-    pub(super) fn forget_person(&mut self, person: PersonId, now: Now) {
-        let rooms = self.rooms_of(person);
-        for room in rooms {
-            self.remove_member(room, person, now);
-        }
-        self.people.remove(person);
-        self.sequencer.change(Change::PersonGone { person });
     }
 
     /// Grace times that are over.

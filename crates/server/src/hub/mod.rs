@@ -14,6 +14,7 @@ mod effect;
 mod files;
 mod login;
 mod native;
+mod newcomers;
 mod numbers;
 mod paying;
 mod post;
@@ -113,6 +114,8 @@ pub struct Hub {
     sessions: BTreeMap<ConnId, Session>,
     /// The connection of each device. Invariant: each is in `sessions` with this device.
     by_device: BTreeMap<DeviceNo, ConnId>,
+    /// The connections of each person. Invariant: those of `sessions`.
+    by_person: BTreeSet<(PersonId, ConnId)>,
     rates: Rates,
     sequencer: Sequencer,
     lobby: RoomId,
@@ -125,6 +128,8 @@ pub struct Hub {
     clock: WallClock,
     next_clock: Steady,
     next_clock_line: Steady,
+    /// Changes that the start made, as [`Sequencer::changes_added`] counts them: nobody is let in before them.
+    first_changes: u64,
     /// Changes that were ever stored, as [`Sequencer::changes_added`] counts them.
     changes_stored: u64,
     /// People whose links broke, for their grace time.
@@ -194,6 +199,7 @@ impl Hub {
             rooms,
             sessions: BTreeMap::new(),
             by_device: BTreeMap::new(),
+            by_person: BTreeSet::new(),
             rates,
             sequencer,
             lobby,
@@ -204,6 +210,7 @@ impl Hub {
             clock,
             next_clock: now.steady.after(FIRST_CLOCK_MS),
             next_clock_line: now.steady,
+            first_changes: 0,
             changes_stored: 0,
             leaving: BTreeSet::new(),
             trimmed: BTreeSet::new(),
@@ -231,6 +238,7 @@ impl Hub {
         hub.restore_files(snapshot.files, snapshot.offers, snapshot.fetched, now);
         hub.end_left_guests(now);
         hub.flush_roster(lobby);
+        hub.first_changes = hub.sequencer.changes_added();
         hub
     }
 

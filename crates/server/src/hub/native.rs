@@ -168,7 +168,7 @@ impl Hub {
             space?;
             *read = Some(seq);
             found.mentions.read(person, seq);
-            self.sequencer.change(Change::Mark { room, person, seq });
+            self.change_of(person, Change::Mark { room, person, seq });
             let others: Vec<_> = self.sessions_of(person).map(|c| c.id).filter(|id| *id != conn).collect();
             for other in others {
                 self.tell_room(other, RoomsChange::Changed, room, person);
@@ -232,6 +232,7 @@ impl Hub {
         self.check_space()?;
         let shape = self.rooms.find(room).ok_or(Code::NoSuchRoom)?.shape.clone();
         self.pay(conn, Bucket::Topics, 1, now)?;
+        self.store_person(person)?;
         self.sequencer.change(Change::Room { room, shape, topic: text.to_owned() });
         self.append(room, person, EntryKind::Topic, text, now);
         Ok(())

@@ -140,15 +140,20 @@ impl Hub {
                 room
             }
         };
+        self.store_person(person).map_err(|code| (code, 0))?;
         if let Some(file) = file {
             self.set_pending(file.hash);
         }
         if post.kind == EntryKind::FileOffer {
             self.set_offer_waiting(&post.body, true);
         }
-        self.devices.accept(device, post.counter, content);
         self.set_typing(person, room, false, now);
         let mentions = self.named_in(room, person, &post);
+        for named in &mentions {
+            // Where no more people can be stored, they see it all the same while they are here.
+            let _ = self.store_person(*named);
+        }
+        self.devices.accept(device, post.counter, content);
         let entry = NewEntry {
             room,
             time: now.wall,

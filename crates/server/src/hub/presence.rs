@@ -4,7 +4,6 @@ use super::Hub;
 use super::paying::Denied;
 use crate::clock::Now;
 use crate::conn::ConnId;
-use crate::store::Change;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::id::{PersonId, RoomId};
@@ -116,13 +115,7 @@ impl Hub {
         }
         self.check_space()?;
         self.pay(conn, Bucket::Names, 1, now)?;
-        if !self.people.take_name(person, name.clone()) {
-            return Err(Code::NameTaken.into());
-        }
-        let credential = self.people.find(person).and_then(|known| known.credential);
-        let name = name.to_string();
-        self.sequencer.change(Change::Person { person, name: name.clone(), credential });
-        Ok(name)
+        if self.take_name(person, &name, now) { Ok(name.to_string()) } else { Err(Code::NameTaken.into()) }
     }
 
     pub(super) fn set_typing(&mut self, person: PersonId, room: RoomId, on: bool, now: Now) {

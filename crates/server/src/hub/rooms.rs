@@ -41,6 +41,9 @@ impl Hub {
             }
         };
         self.check_room_count(person, room)?;
+        if room != self.lobby {
+            self.store_person(person)?;
+        }
         self.add_member(room, person, now);
         Ok(room)
     }
@@ -69,6 +72,8 @@ impl Hub {
             }
         }
         self.pay(conn, Bucket::Directs, 1, now)?;
+        self.store_person(me)?;
+        self.store_person(other)?;
         let room = self.add_room(RoomShape::Direct(me.min(other), me.max(other)))?;
         for person in [me, other] {
             if self.add_member(room, person, now) {
@@ -106,7 +111,7 @@ impl Hub {
             return false;
         }
         found.members.insert(person, None);
-        self.sequencer.change(Change::Member { room, person, joined: true });
+        self.change_of(person, Change::Member { room, person, joined: true });
         self.stir_in(room, person, now);
         true
     }
@@ -129,12 +134,14 @@ impl Hub {
                 conn.outlet().close_room(room);
             }
         }
-        self.sequencer.change(Change::Member { room, person, joined: false });
+        self.change_of(person, Change::Member { room, person, joined: false });
         self.stir_in(room, person, now);
     }
 
     pub(super) fn sessions_of(&self, person: PersonId) -> impl Iterator<Item = &Arc<Conn>> {
-        self.sessions.values().filter(move |session| session.person == person).map(|session| &session.conn)
+        let own = (person, ConnId(0))..=(person, ConnId(u64::MAX));
+        let sessions = self.by_person.range(own).filter_map(|(_, conn)| self.sessions.get(conn));
+        sessions.map(|session| &session.conn)
     }
 
     /// The room, if this person may read it and post to it.

@@ -93,10 +93,9 @@ impl Hub {
         let Some(session) = self.sessions.get(&conn) else { return };
         let (person, device) = (session.person, session.device);
         let settled = self.is_settled_device(device);
-        let known_after = self.people.find(person).map_or(0, |known| known.after);
-        // On a full disk, who is stored already is let in: a new device has a number that is reserved.
+        // On a full disk, who is known already is let in: a new device has a number that is reserved.
         let may_tell = is_full && self.numbers.may_tell_device(device);
-        let is_stored = |after| after <= stored || may_tell && known_after <= stored;
+        let is_stored = |after| after <= stored || may_tell;
         let arrival = self
             .sessions
             .get_mut(&conn)

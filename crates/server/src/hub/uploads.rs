@@ -135,6 +135,8 @@ impl Hub {
         // The first byte of what has no size yet must fit.
         let reserved = if header.is_open_ended() { 0 } else { header.size };
         self.check_quotas(person, room, reserved.max(u64::from(header.is_open_ended())))?;
+        // A restart gives up the uploads of people whom it does not know.
+        self.store_person(person).map_err(|code| (code, 0))?;
         self.shelf.usage.add(Some(person), room, reserved);
         let (offer, transfer, hash, last) = (Offer::None, header.transfer, None, now.steady);
         let new =
