@@ -35,6 +35,7 @@ mod names;
 mod newcomers;
 mod offers;
 mod operations;
+mod operator;
 mod piped;
 mod pipes;
 mod plug;

@@ -116,8 +116,9 @@ async fn what_is_no_data_of_ours_is_left_alone() {
 async fn help_tells_what_each_command_does() {
     bounded(60, async {
         let mut all = String::new();
-        for args in [&["--help"][..], &["backup", "--help"], &["verify", "--help"], &["export", "--help"]] {
-            let help = run("natterd", args).await;
+        let commands = [&["backup"][..], &["verify"], &["export"], &["people"], &["rooms", "remove"]];
+        for args in [&[][..]].iter().chain(&commands).map(|args| [args, &["--help"][..]].concat()) {
+            let help = run("natterd", &args).await;
             assert_eq!((help.code, &help.err[..]), (Some(0), ""));
             // The server's own options are those of its help; here it is about the commands.
             all += help.out.split("\nOptions:").next().unwrap_or_default();
@@ -135,6 +136,8 @@ async fn help_tells_what_each_command_does() {
           repair   Make a damaged data folder whole, with holes for the rest; the server must not be running
           export   Write all messages of a room to stdout
           compact  Write the databases anew without what is free in them; the server must not be running
+          people   Print and remove people; the server must be running
+          rooms    Print and end rooms; the server must be running
           help     Print this message or the help of the given subcommand(s)
 
         Write everything, files included, to one new file; the server may be running
@@ -157,6 +160,23 @@ async fn help_tells_what_each_command_does() {
 
         Arguments:
           <ROOM>  Its name, or the number of a conversation of two
+
+        Print and remove people; the server must be running
+
+        Usage: natterd people [OPTIONS] <COMMAND>
+
+        Commands:
+          list    Print all of them
+          show    Print what is known of one
+          remove  Remove one: their name is free, and what they said stays
+          help    Print this message or the help of the given subcommand(s)
+
+        End one: nobody is in it any more, and its messages are deleted
+
+        Usage: natterd rooms remove [OPTIONS] <ROOM>
+
+        Arguments:
+          <ROOM>  Its name, or its number
         ");
     })
     .await;

@@ -141,7 +141,7 @@ impl Here {
         };
         change(&mut settings);
         let (stop, stopped) = watch::channel(false);
-        let serving = serve_until(listener, store, contents, clock, settings, plaintext, stopped);
+        let serving = serve_until(listener.into(), store, contents, clock, settings, plaintext, stopped);
         Self { addr, stop, served: tokio::spawn(serving), _files: files }
     }
 

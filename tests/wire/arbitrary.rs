@@ -64,6 +64,7 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
         message!(Do { req: req(), room: room_id(), action: action() }),
         message!(Ping { nonce: any::<u64>() }),
         Just(Bye {}).boxed(),
+        message!(Operate { req: req(), order: order() }),
         message!(Put {
             req: req(),
             transfer: transfer_id(),
@@ -152,6 +153,7 @@ fn server_msgs() -> Vec<BoxedStrategy<ServerMsg>> {
         }),
         message!(Pong { nonce: any::<u64>(), time: millis() }),
         message!(GoAway { after_ms: any::<u32>(), text: text() }),
+        message!(Operated { req: req(), more: any::<bool>(), outcome: outcome() }),
         message!(PutAt { req: req(), offset: any::<u64>(), credit: any::<u32>(), likely: any::<bool>() }),
         message!(Data { req: req(), offset: any::<u64>(), data: blob() }),
         message!(Credit { req: req(), bytes: any::<u32>() }),

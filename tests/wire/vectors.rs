@@ -8,8 +8,8 @@ use protocol::id::{
     ServerId, TransferId,
 };
 use protocol::message::{
-    Action, Attempt, Blob, ClientMsg, Durability, Found, Limits, OpenFrom, Presence, Proof, Purpose,
-    Question, Range, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Secret, ServerMsg, Source,
+    Action, Attempt, Blob, ClientMsg, Durability, Found, Limits, OpenFrom, Order, Outcome, Presence, Proof,
+    Purpose, Question, Range, Reply, RoomInfo, RoomKind, RoomsChange, RosterItem, Secret, ServerMsg, Source,
     StateChange, Target, TrimReason,
 };
 
@@ -194,6 +194,8 @@ fn client() -> Vec<Vector> {
             "0000001a1b0000000b000000000000000200000a6e6577207468696e6773";
         "0x1c Ping" = Ping { nonce: 12 }, "000000091c000000000000000c";
         "0x1d Bye" = Bye {}, "000000011d";
+        "0x1e Operate" = Operate { req: Req(16), order: Order::Person { name: "bob".into() } },
+            "0000000b1e00000010010003626f62";
         "0x20 Put" = Put {
             req: Req(13),
             transfer: TransferId(count_up(0xb0)),
@@ -315,6 +317,7 @@ fn server() -> Vec<Vector> {
             "000000114a000000000000000c0000019b76daa800";
         "0x4b GoAway" = GoAway { after_ms: 500, text: "restarting".into() },
             "000000114b000001f4000a72657374617274696e67";
+        "0x4c Operated" = Operated { req: Req(16), more: false, outcome: Outcome::Done }, "000000074c000000100000";
         "0x50 PutAt" = PutAt { req: Req(13), offset: 0, credit: 262_144, likely: false },
             "00000012500000000d00000000000000000004000000";
         "0x51 Data" = Data { req: Req(14), offset: 0, data: Blob(Bytes::from_static(b"hello")) },

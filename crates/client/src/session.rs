@@ -326,8 +326,9 @@ impl Session {
                 self.tell(Event::GoingAway { text, after_ms });
             }
             ServerMsg::Pong { .. } => {}
-            // Files have their own connection; a chat connection never asks for these.
-            ServerMsg::PutAt { .. }
+            // Files and the operator have their own connections; a chat connection never asks for these.
+            ServerMsg::Operated { .. }
+            | ServerMsg::PutAt { .. }
             | ServerMsg::Data { .. }
             | ServerMsg::Credit { .. }
             | ServerMsg::Check { .. }

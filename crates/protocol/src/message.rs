@@ -3,9 +3,11 @@
 //! Numbers are settled for version 1.
 
 mod file;
+mod operator;
 mod part;
 
 pub use file::*;
+pub use operator::*;
 pub use part::*;
 
 use crate::entry::{Entry, EntryKind};
@@ -36,6 +38,7 @@ pub mod ty {
     pub const DO: u8 = 0x1b;
     pub const PING: u8 = 0x1c;
     pub const BYE: u8 = 0x1d;
+    pub const OPERATE: u8 = 0x1e;
     pub const PUT: u8 = 0x20;
     pub const CHUNK: u8 = 0x21;
     pub const DONE: u8 = 0x22;
@@ -57,6 +60,7 @@ pub mod ty {
     pub const ERROR: u8 = 0x49;
     pub const PONG: u8 = 0x4a;
     pub const GO_AWAY: u8 = 0x4b;
+    pub const OPERATED: u8 = 0x4c;
     pub const PUT_AT: u8 = 0x50;
     pub const DATA: u8 = 0x51;
     pub const CREDIT: u8 = 0x52;
@@ -198,6 +202,13 @@ messages! {
         },
         /// I leave on purpose: no grace. The server closes.
         Bye = ty::BYE {},
+        /// The operator's order, on their socket. Answered by `Operated`.
+        Operate = ty::OPERATE {
+            /// Repeated in the answer.
+            req: Req,
+            /// The order.
+            order: Order,
+        },
         /// Begin or resume an upload (bulk). Answered by `PutAt`.
         Put = ty::PUT {
             /// Repeated in the answer, and in all frames of this transfer.
@@ -434,6 +445,15 @@ messages! {
             after_ms: u32,
             /// Why, in words.
             text: String,
+        },
+        /// What became of an order, always one frame.
+        Operated = ty::OPERATED {
+            /// The request.
+            req: Req,
+            /// Whether more of this answer can be asked for.
+            more: bool,
+            /// The answer.
+            outcome: Outcome,
         },
         /// The upload goes on here (bulk).
         PutAt = ty::PUT_AT {

@@ -160,6 +160,11 @@ impl Config {
             (StoreKind::Sqlite, DurabilityKind::Process) => Some(Durability::Process),
         }
     }
+
+    /// The port of a server that keeps nothing: what it is known by on its machine.
+    pub fn memory_port(&self) -> Option<u16> {
+        self.on_disk().is_none().then_some(self.port)
+    }
 }
 
 /// How much of files is kept, and how long.

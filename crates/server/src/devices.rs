@@ -126,6 +126,18 @@ impl Devices {
         self.by_id.get(&(person, id)).copied()
     }
 
+    /// The devices of a person that may come back.
+    pub fn of_person(&self, person: PersonId) -> Vec<DeviceNo> {
+        let own = (person, DeviceId([0; 16]))..=(person, DeviceId([u8::MAX; 16]));
+        self.by_id.range(own).map(|(_, no)| *no).collect()
+    }
+
+    /// When each device of a person that may come back was last seen.
+    pub fn seen_of(&self, person: PersonId) -> impl Iterator<Item = Millis> {
+        let ids = (person, DeviceId([0; 16]))..=(person, DeviceId([u8::MAX; 16]));
+        self.by_id.range(ids).filter_map(|(_, no)| Some(self.by_no.get(no)?.seen))
+    }
+
     /// Whether every accepted post of a device is stored.
     pub fn is_settled(&self, no: DeviceNo) -> bool {
         self.by_no.get(&no).is_none_or(|device| device.accepted == device.stored)

@@ -2,14 +2,15 @@
 
 use crate::conn::{Conn, ConnId, Held};
 use crate::files::Header;
+use crate::hub::Operated;
 use bytes::Bytes;
 use protocol::classic::{self, ClassicError, ClassicMsg};
 use protocol::code::{Code, Fate};
 use protocol::frame::{Deframer, Frame, FrameError, Item};
-use protocol::id::{ContentHash, PersonId, RoomId, Seq, TransferId};
+use protocol::id::{ContentHash, PersonId, Req, RoomId, Seq, TransferId};
 use protocol::limits::requests::{self, REQUEST_SHARE, Window};
 use protocol::limits::{HEADER, MAX_CLASSIC_TEXT, MAX_FRAME, MAX_FRAME_BEFORE_LOGIN};
-use protocol::message::{ClientMsg, FileBody, Proof, Purpose, ServerMsg, ty};
+use protocol::message::{ClientMsg, FileBody, Order, Proof, Purpose, ServerMsg, ty};
 use protocol::wire::DecodeError;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -129,6 +130,15 @@ pub enum Event {
         file: Result<FileBody, String>,
         /// Its share of the windows.
         share: Option<Arc<Held>>,
+    },
+    /// The operator gives an order.
+    Operate {
+        /// Their request.
+        req: Req,
+        /// The order.
+        order: Order,
+        /// What became of it.
+        answer: oneshot::Sender<Operated>,
     },
     /// The connection is gone.
     Gone {

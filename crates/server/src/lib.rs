@@ -24,6 +24,7 @@ pub mod log;
 pub mod logging;
 pub mod mentions;
 pub mod operate;
+pub mod operator_socket;
 pub mod outlet;
 pub mod output;
 pub mod page;

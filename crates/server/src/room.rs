@@ -7,11 +7,13 @@ use crate::mentions::Mentions;
 use crate::roster::Roster;
 use crate::store::{ClosedRoom, NewEntry, RoomShape, StoredMember, StoredRoom};
 use crate::voice::Label;
+use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{Millis, PersonId, RoomId, Seq};
 use protocol::name::{NameKey, RoomName};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use tokio::sync::oneshot;
 
 /// A room.
 #[derive(Debug)]
@@ -53,6 +55,8 @@ pub struct Kept {
     pub is_hidden: bool,
     /// It waits for its turn to be trimmed.
     pub is_waiting: bool,
+    /// Who waits until all of its history is gone but the newest entry.
+    pub ended: Option<oneshot::Sender<Result<(), Code>>>,
 }
 
 impl Room {
@@ -209,6 +213,11 @@ impl Rooms {
     /// The same, to change it.
     pub fn find_mut(&mut self, id: RoomId) -> Option<&mut Room> {
         self.by_id.get_mut(&id)
+    }
+
+    /// All rooms, by number, after one of them.
+    pub fn after(&self, after: Option<RoomId>) -> impl Iterator<Item = &Room> {
+        self.by_id.range(RoomId::after(after)..).map(|(_, room)| room)
     }
 
     /// All rooms, to change them.

@@ -9,6 +9,7 @@ use crate::hub::{Hub, Settings, first_numbers};
 use crate::limits::Limits;
 use crate::listener::{Listen, accept_all};
 use crate::logging;
+use crate::operator_socket::{self, OperatorSocket, Place};
 use crate::output::Output;
 use crate::signals::watch_signals;
 use crate::store::{
@@ -156,9 +157,12 @@ async fn serve_memory(
     let store = MemoryStore::new(epoch, MemoryLimits::default());
     let folder = temporary_folder(config, epoch)?;
     let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
-    announce(local, config.plaintext);
+    let operator = bind_operator(Place::Port(local.port()));
+    announce(local, config.plaintext, operator.as_ref());
     let clock = Arc::new(SystemClock::start());
-    serve_until(listener, store, contents, clock, settings(config)?, config.plaintext, stopped).await?;
+    let settings = settings(config)?;
+    let listeners = Listeners { network: listener, operator };
+    serve_until(listeners, store, contents, clock, settings, config.plaintext, stopped).await?;
     Ok(())
 }
 
@@ -172,7 +176,7 @@ async fn serve_folder(
 ) -> Result<(), RunError> {
     let options = Options { durability, fresh_epoch: fresh_epoch()?, accept_loss: config.accept_loss };
     let folder = Folder::create(&config.data.clone().unwrap_or_else(Folder::default_path))?;
-    let path = folder.contents();
+    let (path, data) = (folder.contents(), folder.path().to_owned());
     let store = SqliteStore::open(folder, &options)?;
     let files = store.load().await?.files;
     let named = files.iter().map(|file| file.hash).collect();
@@ -186,9 +190,11 @@ async fn serve_folder(
     };
     let clock = Arc::new(SystemClock::start());
     look_for_files(config, &store, &contents, &files, clock.now().wall);
-    announce(local, config.plaintext);
-    let served =
-        serve_until(listener, store.clone(), contents, clock, settings(config)?, config.plaintext, stopped);
+    let operator = bind_operator(Place::Folder(&data));
+    announce(local, config.plaintext, operator.as_ref());
+    let settings = settings(config)?;
+    let listeners = Listeners { network: listener, operator };
+    let served = serve_until(listeners, store.clone(), contents, clock, settings, config.plaintext, stopped);
     let failed = store.failed();
     tokio::select! {
         biased;
@@ -230,12 +236,45 @@ fn file_space(config: &Config) -> u64 {
     config.file_space_mib.saturating_mul(1 << 20)
 }
 
-/// Serves everybody who comes out of `listener` until `stop` turns true.
+/// Makes the operator's socket. A server serves without one as well, and says so.
+fn bind_operator(place: Place<'_>) -> Option<OperatorSocket> {
+    let runtime = operator_socket::runtime_folder();
+    let Some(path) = place.path(runtime.as_deref()) else {
+        tracing::info!(
+            "there is no place for the operator's socket: set XDG_RUNTIME_DIR, or take a shorter --data"
+        );
+        return None;
+    };
+    match OperatorSocket::bind(path.clone()) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "the operator's socket could not be made");
+            None
+        }
+    }
+}
+
+/// Where connections come from.
+#[derive(Debug)]
+pub struct Listeners<L> {
+    /// Everybody's.
+    pub network: L,
+    /// The operator's.
+    pub operator: Option<OperatorSocket>,
+}
+
+impl<L> From<L> for Listeners<L> {
+    fn from(network: L) -> Self {
+        Self { network, operator: None }
+    }
+}
+
+/// Serves everybody who comes out of the listeners until `stop` turns true.
 ///
 /// # Errors
 /// [`StoreError`] if the store fails.
 pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
-    listener: L,
+    listeners: Listeners<L>,
     store: St,
     contents: Contents<F>,
     clock: Arc<dyn Clock>,
@@ -253,6 +292,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     let hub = Hub::new(settings, snapshot, reserved, store.durability(), history, index, clock.now());
     let (events, inbox) = mpsc::channel(EVENTS);
     let awaiting = Arc::new(Semaphore::new(MAX_AWAITING_COMMIT));
+    let operating = listeners.operator.map(|socket| tokio::spawn(socket.serve(events.clone())));
     let shared = Arc::new(Shared {
         store: store.clone(),
         contents,
@@ -263,8 +303,11 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
         plaintext,
         limits,
     });
-    let accepting = tokio::spawn(accept_all(listener, shared, max_clients, stop.clone()));
+    let accepting = tokio::spawn(accept_all(listeners.network, shared, max_clients, stop.clone()));
     let result = drive_hub(hub, store, clock, inbox, stop).await;
+    if let Some(operating) = operating {
+        operating.abort();
+    }
     if result.is_ok() {
         // The connections write their last words; a panic in there was reported where it happened.
         let _ = accepting.await;
@@ -318,12 +361,15 @@ fn fresh_epoch() -> Result<Epoch, RunError> {
 }
 
 /// Says on stdout where the server listens and what to paste.
-fn announce(local: SocketAddr, plaintext: Plaintext) {
+fn announce(local: SocketAddr, plaintext: Plaintext, operator: Option<&OperatorSocket>) {
     let port = local.port();
     let host = if local.ip().is_unspecified() { "127.0.0.1".to_owned() } else { local.ip().to_string() };
     let mut text = format!("natterd listening on {local}\n\n");
     let _ = writeln!(text, "  join from this machine:   natter {host} -p {port} -u NAME");
     let _ = writeln!(text, "  with a classic client:    host {host}, port {port}\n");
+    if let Some(path) = operator.and_then(OperatorSocket::elsewhere) {
+        let _ = writeln!(text, "  the operator's socket:    {}\n", path.display());
+    }
     let only_here = local.ip().is_loopback();
     let _ = match plaintext {
         Plaintext::Loopback if only_here => Ok(()),

@@ -165,7 +165,8 @@ pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std
     };
     let contents = open_contents(&net, &store, disk).await?;
     let clock = Arc::new(ServerClock(net.clone()));
-    let served = serve_until(listener, store, contents, clock, settings, Plaintext::Anywhere, stopped).await;
+    let served =
+        serve_until(listener.into(), store, contents, clock, settings, Plaintext::Anywhere, stopped).await;
     net.record.note(Who::Server, if served.is_ok() { "stops" } else { "fails" }, start);
     server.process().ended = Some(served.is_ok());
     std::future::pending().await

@@ -4,10 +4,14 @@ use super::eventually;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// All files below a folder.
+/// All files below a folder. A socket is none.
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+    let below = |path: PathBuf| match path.is_dir() {
+        true => files(&path),
+        false => Some(path).filter(|path| path.is_file()).into_iter().collect(),
+    };
+    paths.flat_map(below).collect()
 }
 
 /// Whether this is a file that is not whole yet, of a server or of a client.

@@ -33,6 +33,7 @@ pub struct Finished {
 impl Process {
     /// Starts `natterd` or `natter`; all its files go below `home`.
     pub fn start(name: &str, args: &[&str], home: &Path) -> Self {
+        std::fs::create_dir_all(home.join("run")).expect("a folder for sockets can be made");
         let mut child = Command::new(program(name))
             .args(args)
             .env_clear()

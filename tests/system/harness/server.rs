@@ -141,6 +141,11 @@ impl Server {
         number.unwrap_or_else(|| panic!("no {field} in {status}"))
     }
 
+    /// Ends it at once, as `kill -9` does.
+    pub async fn kill(&mut self) {
+        self.process.kill().await;
+    }
+
     /// Kills it and starts another on the same port.
     pub async fn restart(&mut self) {
         self.process.kill().await;

@@ -11,9 +11,9 @@ use protocol::id::{
 };
 use protocol::limits::MAX_NUMBER;
 use protocol::message::{
-    Action, Attempt, Blob, Durability, FileListing, FileState, Found, Limits, OpenFrom, Presence, Proof,
-    Purpose, Question, Range, Reply, RoomInfo, RoomKind, RoomListing, RoomsChange, RosterItem, Secret, Shape,
-    Source, StateChange, Target, TrimReason,
+    Action, Attempt, Blob, Durability, FileListing, FileState, Found, Limits, OpenFrom, Order, Outcome,
+    PersonRecord, Presence, Proof, Purpose, Question, Range, Reply, RoomInfo, RoomKind, RoomListing,
+    RoomRecord, RoomsChange, RosterItem, Secret, Shape, Source, StateChange, Target, TrimReason,
 };
 
 /// The ends of the range often, everything else sometimes.
@@ -303,6 +303,60 @@ pub fn reply() -> impl Strategy<Value = Reply> {
             .prop_map(|(person, rooms, seen, agent)| { Reply::Whois { person, rooms, seen, agent } }),
         text().prop_map(|name| Reply::Named { name }),
         vec(file_listing(), 0..4).prop_map(|files| Reply::Files { files }),
+    ]
+}
+
+pub fn order() -> impl Strategy<Value = Order> {
+    prop_oneof![
+        option::of(person_id()).prop_map(|after| Order::People { after }),
+        text().prop_map(|name| Order::Person { name }),
+        option::of(room_id()).prop_map(|after| Order::Rooms { after }),
+        text().prop_map(|name| Order::Room { name }),
+        person_id().prop_map(|person| Order::RemovePerson { person }),
+        room_id().prop_map(|room| Order::EndRoom { room }),
+    ]
+}
+
+fn person_record() -> impl Strategy<Value = PersonRecord> {
+    (person_id(), text(), presence(), millis(), any::<u32>()).prop_map(
+        |(person, name, presence, seen, rooms)| PersonRecord { person, name, presence, seen, rooms },
+    )
+}
+
+fn room_record() -> impl Strategy<Value = RoomRecord> {
+    let counts = (any::<u32>(), any::<u32>(), any::<u64>(), millis());
+    (room_id(), text(), any::<bool>(), counts).prop_map(
+        |(room, name, direct, (members, online, entries, time))| RoomRecord {
+            room,
+            name,
+            direct,
+            members,
+            online,
+            entries,
+            time,
+        },
+    )
+}
+
+pub fn outcome() -> impl Strategy<Value = Outcome> {
+    prop_oneof![
+        Just(Outcome::Done),
+        vec(person_record(), 0..4).prop_map(|people| Outcome::People { people }),
+        (person_record(), text(), any::<u32>(), vec(text(), 0..4), vec(text(), 0..4)).prop_map(
+            |(person, agent, devices, addresses, rooms)| Outcome::Person {
+                person,
+                agent,
+                devices,
+                addresses,
+                rooms
+            }
+        ),
+        vec(room_record(), 0..4).prop_map(|rooms| Outcome::Rooms { rooms }),
+        (room_record(), text(), vec(roster_item(), 0..4)).prop_map(|(room, topic, people)| Outcome::Room {
+            room,
+            topic,
+            people
+        }),
     ]
 }
 

@@ -191,10 +191,12 @@ fn every_choice_has_the_rows_that_the_decoder_knows() {
     check_choice::<message::TrimReason>("TrimReason");
     check_choice::<message::Durability>("Durability");
     check_choice::<message::Reply>("Reply");
+    check_choice::<message::Order>("Order");
+    check_choice::<message::Outcome>("Outcome");
     check_choice::<message::Source>("Source");
     check_choice::<message::FileState>("FileState");
     let choices = layouts().values().filter(|layout| matches!(layout, Layout::Choice(_))).count();
-    assert_eq!(choices, 15, "choices in WIRE.md, each of which is checked above");
+    assert_eq!(choices, 17, "choices in WIRE.md, each of which is checked above");
 }
 
 /// Checks the section of a struct: its rows are its fields in order.
@@ -210,6 +212,8 @@ fn every_struct_has_the_rows_of_its_fields() {
     check_struct::<message::RoomInfo>("RoomInfo");
     check_struct::<message::RoomListing>("RoomListing");
     check_struct::<message::RosterItem>("RosterItem");
+    check_struct::<message::PersonRecord>("PersonRecord");
+    check_struct::<message::RoomRecord>("RoomRecord");
     check_struct::<message::FileBody>("FileBody");
     check_struct::<message::OfferBody>("OfferBody");
     check_struct::<message::FileListing>("FileListing");

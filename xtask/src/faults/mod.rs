@@ -68,7 +68,8 @@ fn copy_folder(from: &Path, to: &Path) -> Result<(), Failure> {
         let target = to.join(path.file_name().unwrap_or_default());
         if path.is_dir() {
             copy_folder(&path, &target)?;
-        } else {
+        } else if path.is_file() {
+            // A socket can't be copied, and is made anew.
             fs::copy(&path, &target).map_err(|source| unread(&path, source))?;
         }
     }

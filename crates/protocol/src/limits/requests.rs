@@ -83,6 +83,7 @@ rows! {
     ROLE = "Do others", Share, [Requests], "refused by this version";
     PING = "Ping", Nothing, [], "only the newest is answered";
     BYE = "Bye", Nothing, [], "ends the connection";
+    OPERATE = "Operate", Share, [Requests], "refused but on the operator's socket, where it is answered before the next is read";
     PUT = "Put", Credit, [], "one at a time on its connection; 64 uploads for each person";
     CHUNK = "Chunk", Credit, [], "as many bytes as were granted";
     DONE = "Done", Credit, [], "once for each upload";
@@ -133,6 +134,7 @@ pub const fn row(msg: &ClientMsg) -> &'static Row {
         },
         ClientMsg::Ping { .. } => &PING,
         ClientMsg::Bye {} => &BYE,
+        ClientMsg::Operate { .. } => &OPERATE,
         ClientMsg::Put { .. } => &PUT,
         ClientMsg::Chunk { .. } => &CHUNK,
         ClientMsg::Done { .. } => &DONE,

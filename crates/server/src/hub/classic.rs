@@ -219,7 +219,7 @@ impl Hub {
     }
 
     /// Makes a room the one where a classic user stands.
-    fn enter(&mut self, speaker: Speaker, room: RoomId) {
+    pub(super) fn enter(&mut self, speaker: Speaker, room: RoomId) {
         let Some(session) = self.sessions.get_mut(&speaker.conn) else {
             return;
         };

@@ -16,6 +16,7 @@ mod login;
 mod native;
 mod newcomers;
 mod numbers;
+mod operator;
 mod paying;
 mod post;
 mod presence;
@@ -28,6 +29,7 @@ mod uploads;
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
 pub use files::{ContentIndex, FileRules, ListedFile};
 pub use numbers::first_numbers;
+pub use operator::Operated;
 
 use numbers::Numbers;
 
@@ -290,6 +292,9 @@ impl Hub {
             },
             Event::MayRead { person, hash, answer } => {
                 let _ = answer.send(self.may_read(person, hash));
+            }
+            Event::Operate { req, order, answer } => {
+                let _ = answer.send(self.handle_order(req, &order, now));
             }
             Event::ClassicFile { conn, file, share } => {
                 self.sequencer.charge(share);

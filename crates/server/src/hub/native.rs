@@ -54,7 +54,8 @@ impl Hub {
                 let wanted = Wanted { room, words, limit, before: before_room.zip(before) };
                 return self.handle_search(conn, req, wanted, now);
             }
-            ClientMsg::Put { req, .. }
+            ClientMsg::Operate { req, .. }
+            | ClientMsg::Put { req, .. }
             | ClientMsg::Chunk { req, .. }
             | ClientMsg::Done { req, .. }
             | ClientMsg::Drop { req }

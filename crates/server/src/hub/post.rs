@@ -248,6 +248,7 @@ impl Hub {
         let mut acks: BTreeMap<DeviceNo, Stored> = BTreeMap::new();
         let mut refused: BTreeMap<DeviceNo, Vec<(Waiting, Code)>> = BTreeMap::new();
         let mut own = Vec::new();
+        let mut ended = Vec::new();
         for (Waiting { entry, held }, outcome) in posts.into_iter().zip(outcomes) {
             match (outcome, entry.origin) {
                 (Ok(seq), origin) => {
@@ -260,6 +261,7 @@ impl Hub {
                     }
                     self.note_stored(seq, &entry);
                     self.note_files(seq, &entry, now);
+                    ended.extend((entry.kind == EntryKind::System).then_some(entry.room));
                     rooms.entry(entry.room).or_default().push(seq, entry);
                 }
                 (Err(code), Some((device, _))) => {
@@ -283,6 +285,7 @@ impl Hub {
         for (room, news) in rooms {
             self.publish_in(room, news);
         }
+        ended.into_iter().for_each(|room| self.trim_ended(room, now));
     }
 
     /// What else follows from a stored entry.

@@ -67,12 +67,41 @@ impl Hub {
         for room in rooms {
             if let Some(found) = self.rooms.find_mut(room) {
                 found.kept.is_waiting = false;
-                let keep = self.settings.keep.rule(found.name()).at(now.wall);
-                let keep = self.hide_aged(room, keep);
+                let keep = match found.kept.ended {
+                    Some(_) => Keep { count: Some(1), ..Keep::default() },
+                    None => {
+                        let keep = self.settings.keep.rule(found.name()).at(now.wall);
+                        self.hide_aged(room, keep)
+                    }
+                };
                 if keep != Keep::default() {
                     self.sequencer.change(Change::Trim { room, keep });
                     self.overfull.is_asked = true;
                 }
+            }
+        }
+    }
+
+    /// The last entry of a room that has ended is stored: all others go.
+    pub(super) fn trim_ended(&mut self, room: RoomId, now: Now) {
+        let Some(found) = self.rooms.find_mut(room).filter(|found| found.kept.ended.is_some()) else {
+            return;
+        };
+        if !std::mem::replace(&mut found.kept.is_waiting, true) {
+            self.overfull.rooms.push_back(room);
+        }
+        self.trim_next(now);
+    }
+
+    /// Tells who waits for it that nothing more is to go of a room.
+    fn note_ended(&mut self, changes: &[Change], untrimmed: &[RoomId]) {
+        for change in changes {
+            if let Change::Trim { room, .. } = change
+                && !untrimmed.contains(room)
+                && let Some(waiter) = self.rooms.find_mut(*room).and_then(|found| found.kept.ended.take())
+            {
+                // Whoever waited may be gone.
+                let _ = waiter.send(Ok(()));
             }
         }
     }
@@ -101,6 +130,9 @@ impl Hub {
         trimmed: Vec<(RoomId, Seq)>,
         untrimmed: &[RoomId],
     ) {
+        if self.full.is_none() {
+            self.note_ended(changes, untrimmed);
+        }
         self.wait_to_be_trimmed(untrimmed, &trimmed.iter().map(|(room, _)| *room).collect());
         for (room, first) in trimmed {
             self.trim_files(room, first);

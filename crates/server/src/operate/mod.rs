@@ -1,5 +1,6 @@
-//! What operators do beside serving: backup, restore, verify, repair, export, compact.
+//! What operators do beside serving: backup, restore, verify, repair, export, compact, and orders to a running server.
 
+mod orders;
 mod progress;
 
 use crate::clock::{Clock as _, SystemClock};
@@ -11,6 +12,7 @@ use crate::store::{
 };
 use crate::wall_clock::notes_on_time;
 use clap::Subcommand;
+use orders::{OrderError, PeopleCommand, RoomsCommand, Target, find_socket, order_people, order_rooms};
 use progress::Progress;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
@@ -48,6 +50,24 @@ pub enum Command {
     },
     /// Write the databases anew without what is free in them; the server must not be running
     Compact,
+    /// Print and remove people; the server must be running
+    People {
+        /// Where it is.
+        #[command(flatten)]
+        target: Target,
+        /// What to do.
+        #[command(subcommand)]
+        command: PeopleCommand,
+    },
+    /// Print and end rooms; the server must be running
+    Rooms {
+        /// Where it is.
+        #[command(flatten)]
+        target: Target,
+        /// What to do.
+        #[command(subcommand)]
+        command: RoomsCommand,
+    },
 }
 
 /// Why it was not done.
@@ -87,6 +107,9 @@ pub enum CommandError {
     /// No random numbers.
     #[error("the system refused random numbers: {0}")]
     Random(io::Error),
+    /// The running server did not do it.
+    #[error(transparent)]
+    Order(#[from] OrderError),
 }
 
 fn cause(error: &OperateError) -> String {
@@ -114,12 +137,14 @@ impl CommandError {
             Self::Terminal => "name a file, or have another program read it: natterd backup - | …",
             Self::Temporary { .. } => "name another place with --temp, before the word backup",
             Self::Random(_) => "check the limits of this process",
+            Self::Order(error) => error.hint(),
         }
     }
 
     /// As PRODUCT's conventions have it: 1 for what the caller can change, 3 for what the machine must.
     fn code(&self) -> u8 {
         match self {
+            Self::Order(error) => error.code(),
             Self::Operate(
                 OperateError::Exists { .. } | OperateError::NoSuchRoom { .. } | OperateError::NoLog { .. },
             )
@@ -203,6 +228,14 @@ fn carry_out(
         Command::Compact => {
             let Compacted { before, after } = compact(&Folder::lock(data)?, &mut task)?;
             say(&format!("{}: {before} bytes before, {after} after\n", data.display()))
+        }
+        Command::People { target, command } => {
+            let socket = find_socket(target, data, config.memory_port())?;
+            say(&order_people(&socket, command)?)
+        }
+        Command::Rooms { target, command } => {
+            let socket = find_socket(target, data, config.memory_port())?;
+            say(&order_rooms(&socket, command)?)
         }
     }
 }

@@ -198,6 +198,11 @@ impl Folder {
         self.path.join("witness")
     }
 
+    /// The operator's socket, while a server runs.
+    pub fn operator_socket(&self) -> PathBuf {
+        self.path.join(crate::operator_socket::NAME)
+    }
+
     /// All that is written here, but what is in a folder of its own.
     pub(super) fn files(&self) -> Vec<PathBuf> {
         let databases = ["natter.db", "natter.db.part", "search.db"];

@@ -8,6 +8,7 @@
 //! DIR/expiry                   how long contents are kept that entries name
 //! DIR/unerased                 there while another program keeps deleted texts in a write-ahead log
 //! DIR/lock                     locked by the one program that writes, as are the folder and the database
+//! DIR/admin.sock               the operator's socket, while a server runs
 //! DIR/natter.db.part           the database of a restore that is not finished
 //! DIR/set-aside-1, -2 …        what was left of a history that has no database any more
 //! ```

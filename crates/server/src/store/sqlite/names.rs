@@ -10,7 +10,7 @@ use super::{erasure, expiry, reader, schema, witness};
 use crate::files::is_content_file;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// How a database begins; its application follows at byte 68.
@@ -33,6 +33,10 @@ pub(super) fn find_foreign(folder: &Folder) -> io::Result<Option<PathBuf>> {
         if !found.is_file() || !has_log && !is_ours(folder, &path)? {
             return Ok(Some(path));
         }
+    }
+    let socket = folder.operator_socket();
+    if metadata(&socket)?.is_some_and(|found| !found.file_type().is_socket()) {
+        return Ok(Some(socket));
     }
     let contents = folder.contents();
     let is_foreign = match metadata(&contents)? {
@@ -179,6 +183,7 @@ fn metadata(path: &Path) -> io::Result<Option<fs::Metadata>> {
 mod tests {
     use super::*;
     use rusqlite::Connection;
+    use std::os::unix::net::UnixListener;
 
     fn check(foreign: Option<&str>, make: impl FnOnce(&Path)) {
         let parent = tempfile::tempdir().unwrap();
@@ -204,6 +209,7 @@ mod tests {
         check(Some("search.db"), write("search.db", b"a list"));
         check(Some("search.db"), |folder| database(&folder.join("search.db"), "CREATE TABLE mine (a)"));
         check(Some("natter.db.part"), write("natter.db.part", b"half a thought"));
+        check(Some("admin.sock"), write("admin.sock", b"socks for the admin"));
         check(Some("natter.db"), |folder| fs::create_dir(folder.join("natter.db")).unwrap());
         check(Some("witness"), |folder| fs::create_dir(folder.join("witness")).unwrap());
         check(Some("contents"), write("contents", b"1 introduction"));
@@ -225,6 +231,7 @@ mod tests {
             fs::create_dir_all(folder.join("contents/lost+found")).unwrap();
             fs::create_dir(folder.join("lost+found")).unwrap();
         });
+        check(None, |folder| drop(UnixListener::bind(folder.join("admin.sock")).unwrap()));
         check(None, write("witness", &[0; 40]));
         check(None, write("search.db", &[0; 8_192]));
         check(None, write("natter.db.part", &[0; 8_192]));
