@@ -126,12 +126,6 @@ impl Devices {
         self.by_id.get(&(person, id)).copied()
     }
 
-    /// The devices of a person that may come back.
-    pub fn of_person(&self, person: PersonId) -> Vec<DeviceNo> {
-        let own = (person, DeviceId([0; 16]))..=(person, DeviceId([u8::MAX; 16]));
-        self.by_id.range(own).map(|(_, no)| *no).collect()
-    }
-
     /// When each device of a person that may come back was last seen.
     pub fn seen_of(&self, person: PersonId) -> impl Iterator<Item = Millis> {
         let ids = (person, DeviceId([0; 16]))..=(person, DeviceId([u8::MAX; 16]));

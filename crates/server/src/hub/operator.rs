@@ -7,7 +7,7 @@ use crate::inbound::Refusal;
 use crate::page::page;
 use crate::room::Room;
 use crate::sequencer::Waiting;
-use crate::store::{Change, NewEntry};
+use crate::store::NewEntry;
 use crate::voice;
 use bytes::Bytes;
 use protocol::code::Code;
@@ -92,11 +92,6 @@ impl Hub {
         }
         // A guest is gone with their connection.
         if self.people.find(person).is_some() {
-            self.leaving.remove(&person);
-            for device in self.devices.of_person(person) {
-                self.devices.forget(device);
-                self.sequencer.change(Change::DeviceGone { device });
-            }
             self.forget_person(person, now);
         }
         tracing::info!(%person, name, "removed by the operator");
