@@ -120,6 +120,24 @@ impl Deframer {
         self.partial.capacity()
     }
 
+    /// Bytes that are held of a frame that is not complete yet, header included.
+    pub fn held(&self) -> usize {
+        if self.delivered { 0 } else { self.partial.len() }
+    }
+
+    /// Bytes of the frame of which [`held`](Self::held) bytes are held, header included, once its header is there.
+    pub fn frame_bytes(&self) -> Option<usize> {
+        let (len, _) = peek_header(&self.partial);
+        len.filter(|_| !self.delivered).map(|len| HEADER - 1 + len as usize)
+    }
+
+    /// Gives the memory back of a frame that was given out. The next call does so as well, but may come late.
+    pub fn forget_delivered(&mut self) {
+        if std::mem::take(&mut self.delivered) {
+            self.partial = Vec::new();
+        }
+    }
+
     /// The next item, taken off the front of `input`; `None` when `input` is used up.
     ///
     /// # Errors
@@ -128,10 +146,8 @@ impl Deframer {
         if let Some(error) = self.failed {
             return Err(error);
         }
-        if std::mem::take(&mut self.delivered) {
-            // Give the memory back: an idle connection holds none.
-            self.partial = Vec::new();
-        }
+        // An idle connection holds no memory.
+        self.forget_delivered();
         self.take_piece(input);
         if self.partial.is_empty() { self.next_in_place(input) } else { self.next_across(input) }
     }
@@ -170,9 +186,7 @@ impl Deframer {
         }
         let end = HEADER - 1 + len as usize;
         if input.len() < end {
-            self.partial.reserve_exact(end);
-            self.partial.extend_from_slice(input);
-            *input = &[];
+            self.fill(input, end);
             return Ok(None);
         }
         let payload = &input[HEADER..end];
@@ -192,7 +206,6 @@ impl Deframer {
             return Ok(Some(self.oversized(ty, len)));
         }
         let end = HEADER - 1 + len as usize;
-        self.partial.reserve_exact(end.saturating_sub(self.partial.len()));
         self.fill(input, end);
         if self.partial.len() < end {
             return Ok(None);
@@ -206,8 +219,14 @@ impl Deframer {
         len <= self.limit && self.streamed != Some(ty)
     }
 
+    /// Adds bytes of a frame that has `upto` of them. Memory for it grows as they come, at most to twice of what is
+    /// there: a header alone costs nothing.
     fn fill(&mut self, input: &mut &[u8], upto: usize) {
         let taken = input.len().min(upto.saturating_sub(self.partial.len()));
+        let needed = self.partial.len() + taken;
+        if needed > self.partial.capacity() {
+            self.partial.reserve_exact((2 * needed).min(upto) - self.partial.len());
+        }
         self.partial.extend_from_slice(&input[..taken]);
         *input = &input[taken..];
     }
