@@ -104,6 +104,17 @@ impl Here {
         Self::launch(|listener| listener, store, clock, Plaintext::Loopback, change).await
     }
 
+    /// The same from everywhere behind what is made of the listener, where one address may have so many connections.
+    pub async fn start_with_places<L: Listen + 'static>(
+        wrap: impl FnOnce(TcpListener) -> L,
+        store: impl Store,
+        per_address: usize,
+    ) -> Self {
+        let clock = Arc::new(SystemClock::start());
+        let change = |settings: &mut Settings| settings.limits.bounds.per_address = per_address;
+        Self::launch(wrap, store, clock, Plaintext::Anywhere, change).await
+    }
+
     /// The same behind what is made of the listener, for plaintext from there.
     pub async fn start_behind<L: Listen + 'static>(
         wrap: impl FnOnce(TcpListener) -> L,

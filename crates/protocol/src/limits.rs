@@ -190,7 +190,7 @@ pub const PING_AFTER_MS: u64 = 5_000;
 /// Time without a received byte after which the other side is dead, in ms: three pings.
 pub const DEAD_AFTER_MS: u64 = 15_000;
 
-/// Time that a frame may take without a byte of progress, in ms.
+/// Time that a frame may take without progress, in ms.
 pub const PROGRESS_MS: u64 = DEAD_AFTER_MS;
 
 /// Longest wait before the next attempt to connect, in ms; the actual wait is uniform in 0 ..= bound (full jitter).
@@ -263,8 +263,36 @@ pub const MAX_UPLOADS: usize = 64;
 /// Connections beyond the clients that may be logged in: strangers about to log in, and those for files.
 pub const MAX_STRANGERS: usize = 1_024;
 
-/// Connections of one address other than this machine's own: an office behind one router, not a flood.
-pub const MAX_PER_ADDRESS: usize = 256;
+/// Connections of one address, or of one IPv6 network of 64 bits, other than this machine's own: an office of 500 people
+/// behind one router, each with one for chat and one for files.
+pub const MAX_PER_ADDRESS: usize = 1_024;
+
+/// One in so many places for clients is left for people who are known: a flood of new ones does not keep them out.
+pub const KNOWN_SHARE: usize = 10;
+
+/// Connections for files of one person: some devices that send and fetch at once.
+pub const MAX_BULK_PER_PERSON: usize = 8;
+
+/// Devices of one person: beyond it the one that was not seen for longest is forgotten.
+pub const MAX_DEVICES: usize = 64;
+
+/// Bytes of frames that are not complete, of all connections: what those can make the server hold who never end one.
+pub const MAX_HALF_FRAMES: usize = 64 * 1024 * 1024;
+
+/// The same of one address: some uploads at full speed, any number of slower ones.
+pub const MAX_HALF_FRAMES_PER_ADDRESS: usize = 2 * 1024 * 1024;
+
+/// Bytes of a frame that are not counted there: a line that somebody typed comes in one piece.
+pub const FREE_HALF_FRAME: usize = 1_024;
+
+/// Time in which no frame is too slow for those who wait for its room, in ms.
+pub const SLOW_FRAME_MS: u64 = 2_000;
+
+/// Bytes in each ms of a frame whose connection ends, if it comes more slowly and another one waits for its room.
+pub const SLOW_FRAME_BYTES_PER_MS: u64 = 8;
+
+/// Bytes of a frame that count as progress: it comes whole or by so many each [`PROGRESS_MS`].
+pub const PROGRESS_BYTES: usize = 4 * 1024;
 
 /// Time that one search may take, in ms: it ends with what was found by then.
 pub const SEARCH_MS: u64 = 250;

@@ -1,5 +1,6 @@
 //! What the operator can decide, from the command line and the environment.
 
+use crate::bounds::Bounds;
 use crate::hub::FileRules;
 use crate::inbound::{Login, Refusal};
 use crate::keep::{KeepRule, Retention, RoomRule, parse_age, parse_bytes, parse_count};
@@ -65,6 +66,10 @@ pub struct Config {
     /// Limit programs on this machine like all others: behind a tunnel or a proxy, strangers come from here too
     #[arg(long, env = "NATTERD_LIMIT_LOCAL", hide_env_values = true, help_heading = "Network")]
     pub limit_local: bool,
+
+    /// How many connections one address may have, and strangers
+    #[command(flatten)]
+    pub connections: ConnectionOptions,
 
     /// From where unencrypted connections are taken
     #[arg(long, env = "NATTERD_PLAINTEXT", hide_env_values = true, help_heading = "Network", value_enum, default_value_t = Plaintext::Loopback)]
@@ -164,6 +169,45 @@ impl Config {
     /// The port of a server that keeps nothing: what it is known by on its machine.
     pub fn memory_port(&self) -> Option<u16> {
         self.on_disk().is_none().then_some(self.port)
+    }
+}
+
+/// How many connections there may be.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConnectionOptions {
+    /// Connections of one address, or of one IPv6 network of 64 bits [default: 1024]
+    #[arg(
+        long,
+        env = "NATTERD_MAX_PER_ADDRESS",
+        hide_env_values = true,
+        help_heading = "Network",
+        value_name = "N"
+    )]
+    pub max_per_address: Option<u32>,
+
+    /// Connections that are not logged in, beyond those of all clients [default: 1024]
+    #[arg(
+        long,
+        env = "NATTERD_MAX_STRANGERS",
+        hide_env_values = true,
+        help_heading = "Network",
+        value_name = "N"
+    )]
+    pub max_strangers: Option<u32>,
+}
+
+impl ConnectionOptions {
+    /// The bounds that these options make.
+    pub fn bounds(&self) -> Bounds {
+        let default = Bounds::default();
+        let number = |option: Option<u32>, default| {
+            option.map_or(default, |number| usize::try_from(number).unwrap_or(usize::MAX))
+        };
+        Bounds {
+            per_address: number(self.max_per_address, default.per_address),
+            strangers: number(self.max_strangers, default.strangers),
+            ..default
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::clock::Steady;
 use crate::limits::Limits;
 use crate::outlet::{Outlet, Sink};
+use crate::places::Place;
 use protocol::limits::SMALL_QUEUE;
 use std::fmt;
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ pub struct Conn {
     mid_frame: AtomicBool,
     /// Why it is not read; [`READ`] if it is.
     pause: AtomicU8,
+    /// Its place among all connections, if these are counted.
+    place: Option<Arc<Place>>,
 }
 
 /// Why a connection is not read for a while. Its silence then says nothing.
@@ -91,7 +94,24 @@ impl Conn {
             heard: AtomicU64::new(now.0),
             mid_frame: AtomicBool::new(false),
             pause: AtomicU8::new(READ),
+            place: None,
         }
+    }
+
+    /// The same with its place.
+    #[must_use]
+    pub fn in_place(self, place: Arc<Place>) -> Self {
+        Self { place: Some(place), ..self }
+    }
+
+    /// It is logged in and keeps its place; false if it had to give that away before.
+    pub fn admit(&self) -> bool {
+        self.place.as_ref().is_none_or(|place| place.admit())
+    }
+
+    /// Its session has ended, so that it may have to give its place away.
+    pub fn linger(&self) {
+        self.place.iter().for_each(|place| place.linger());
     }
 
     /// The writing half, locked for a moment.
@@ -153,7 +173,7 @@ impl Conn {
         self.mid_frame.store(mid_frame, Ordering::Relaxed);
     }
 
-    /// When bytes came last.
+    /// When bytes came last, or enough of a frame that is half there.
     pub fn heard(&self) -> Steady {
         Steady(self.heard.load(Ordering::Relaxed))
     }

@@ -4,11 +4,15 @@ use crate::clock::Clock;
 use crate::config::Plaintext;
 use crate::conn::{BUNDLES, Conn, ConnId, Held, Pause};
 use crate::files::{ClassicFile, Contents, FileSystem, classic_head, receive_classic, serve_bulk};
+use crate::half_frames::{HalfFrames, Share};
 use crate::inbound::{Bundle, Dialect, Event, Login, Refusal};
 use crate::inbox::Inbox;
 use crate::limits::Limits;
+use crate::listener::say_at_once;
 use crate::log::View;
+use crate::origin::Origin;
 use crate::outlet::{Drained, Lag};
+use crate::places::Place;
 use crate::store::Store;
 use crate::voice;
 use bytes::{Bytes, BytesMut};
@@ -58,6 +62,8 @@ pub struct Shared<St, F> {
     pub plaintext: Plaintext,
     /// What is taken from clients.
     pub limits: Arc<Limits>,
+    /// The room for frames that are not complete.
+    pub half_frames: Arc<HalfFrames>,
 }
 
 impl std::fmt::Debug for dyn Clock {
@@ -76,15 +82,49 @@ pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'sta
     read: impl AsyncRead + Unpin + Send,
     mut write: W,
     bound_unacknowledged: fn(&W),
+    place: Place,
     shared: Arc<Shared<St, F>>,
 ) {
-    let mut inbox = Inbox::new(read);
-    let first = timeout(Duration::from_millis(FIRST_FRAME_MS), inbox.login()).await;
+    let place = Arc::new(place);
+    let mut inbox = Inbox::new(read, Share::new(shared.half_frames.clone(), Origin::of(peer.ip())));
+    let first = tokio::select! {
+        biased;
+        first = timeout(Duration::from_millis(FIRST_FRAME_MS), inbox.login()) => first,
+        () = place.asked_to_leave() => {
+            return say_at_once(&mut write, &Refusal::of(Code::ServerFull).encode_closing()).await;
+        }
+    };
     let first = first.unwrap_or_else(|_| Err(Some(Refusal::of(Code::LoginTimeout).encode_closing())));
     let login = first.and_then(|login| {
         shared.plaintext.check(peer.ip(), &login).map_err(Some)?;
         Ok(login)
     });
+    let conn = ConnParts { id, peer, place: place.clone(), bound_unacknowledged };
+    tokio::select! {
+        biased;
+        () = serve_login(login, conn, inbox, write, &shared) => {}
+        // Only a stranger is asked: nothing that is logged in is cut off.
+        () = place.asked_to_leave() => {}
+    }
+}
+
+/// What a connection is made of, beside its socket.
+struct ConnParts<W> {
+    id: ConnId,
+    peer: SocketAddr,
+    place: Arc<Place>,
+    bound_unacknowledged: fn(&W),
+}
+
+/// Serves a connection whose first frame was read.
+async fn serve_login<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
+    login: Result<Login, Option<Bytes>>,
+    parts: ConnParts<W>,
+    mut inbox: Inbox<impl AsyncRead + Unpin + Send>,
+    mut write: W,
+    shared: &Shared<St, F>,
+) {
+    let ConnParts { id, peer, place, bound_unacknowledged } = parts;
     match login {
         Err(None) => {}
         Err(Some(last_words)) => {
@@ -97,7 +137,8 @@ pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'sta
             let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
         Ok(Login::Native(hello)) if hello.purpose == Purpose::Bulk => {
-            Box::pin(serve_bulk(hello, peer, &mut inbox, &mut write, &shared)).await;
+            Box::pin(serve_bulk(hello, peer, &place, &mut inbox, &mut write, shared)).await;
+            place.linger();
             let _ = Box::pin(timeout(LAST_WORDS, write.shutdown())).await;
             let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
@@ -106,8 +147,8 @@ pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'sta
                 bound_unacknowledged(&write);
             }
             let now = shared.clock.now().steady;
-            let conn = Arc::new(Conn::new(id, peer, Box::pin(write), &shared.limits, now));
-            serve_chat(&conn, login, &mut inbox, &shared).await;
+            let conn = Conn::new(id, peer, Box::pin(write), &shared.limits, now).in_place(place);
+            serve_chat(&Arc::new(conn), login, &mut inbox, shared).await;
         }
     }
 }
@@ -137,6 +178,7 @@ async fn serve_chat<St: Store, F: FileSystem>(
     }
     // The hub may have ended the session itself; then it does not mind to hear it again.
     let _ = shared.events.send(Event::Gone { conn: conn.id }).await;
+    conn.linger();
     conn.close();
     Box::pin(finish(conn, inbox, shared)).await;
 }

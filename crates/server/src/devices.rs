@@ -224,6 +224,24 @@ impl Devices {
         Some(person)
     }
 
+    /// How many devices a person has.
+    pub fn count(&self, person: PersonId) -> usize {
+        self.of_person(person).count()
+    }
+
+    /// The device of a person that is missed least: not connected, with nothing that waits to be stored, never used for a
+    /// post if there is such a one, and not seen for longest.
+    pub fn oldest(&self, person: PersonId, is_connected: impl Fn(DeviceNo) -> bool) -> Option<DeviceNo> {
+        let idle = self.of_person(person).filter(|no| !is_connected(*no) && self.is_settled(*no));
+        let known = idle.filter_map(|no| Some((self.by_no.get(&no)?, no)));
+        known.min_by_key(|(device, no)| (device.stored.is_some(), device.seen, *no)).map(|(_, no)| no)
+    }
+
+    fn of_person(&self, person: PersonId) -> impl Iterator<Item = DeviceNo> {
+        let ids = DeviceId([0; 16])..=DeviceId([u8::MAX; 16]);
+        self.by_id.range((person, *ids.start())..=(person, *ids.end())).map(|(_, no)| *no)
+    }
+
     /// Devices that were not seen for so long that they may be forgotten.
     pub fn stale(&self, now: Millis) -> Vec<DeviceNo> {
         let before = now.0.saturating_sub(u64::from(DEVICE_DAYS) * 86_400_000);
@@ -301,6 +319,26 @@ mod tests {
         let days = u64::from(DEVICE_DAYS) * 86_400_000;
         assert_eq!(devices.stale(Millis(today.0 + days)), []);
         assert_eq!(devices.stale(Millis(today.0 + days + 1)), [no]);
+    }
+
+    #[test]
+    fn a_device_that_never_posted_is_forgotten_before_one_that_did_and_none_that_is_connected() {
+        let mut devices = Devices::default();
+        let of = |devices: &mut Devices, id, seen| {
+            devices.of(PersonId::FIRST, Some(DeviceId([id; 16])), Millis(seen))
+        };
+        let [posted, connected, newer, older] =
+            [of(&mut devices, 1, 1), of(&mut devices, 2, 2), of(&mut devices, 3, 9), of(&mut devices, 4, 8)];
+        devices.of(PersonId::FIRST.next(), Some(DeviceId([9; 16])), Millis(0));
+        assert_eq!(devices.count(PersonId::FIRST), 4);
+        devices.accept(posted, counter(1), 0);
+        devices.store(posted, counter(1));
+        let mut forgotten = Vec::new();
+        while let Some(device) = devices.oldest(PersonId::FIRST, |device| device == connected) {
+            devices.forget(device);
+            forgotten.push(device);
+        }
+        assert_eq!(forgotten, [older, newer, posted]);
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub enum Event {
     BulkLogin {
         /// What it said.
         hello: Hello,
-        /// Who that is and the frame that welcomes them, or why not.
-        answer: oneshot::Sender<Result<(PersonId, Bytes), Code>>,
+        /// What it gets, or why not.
+        answer: oneshot::Sender<Result<BulkPlace, Code>>,
     },
     /// Somebody wants to begin an upload or go on with one.
     Put {
@@ -145,6 +145,17 @@ pub enum Event {
         /// This one.
         conn: ConnId,
     },
+}
+
+/// What a connection for files gets at its login.
+#[derive(Debug)]
+pub struct BulkPlace {
+    /// Whose it is.
+    pub person: PersonId,
+    /// The frame that welcomes them.
+    pub welcome: Bytes,
+    /// It counts as one of theirs until this is dropped.
+    pub counted: OwnedSemaphorePermit,
 }
 
 /// How an upload begins.
@@ -405,6 +416,13 @@ pub struct Bundle {
 }
 
 impl Bundle {
+    /// What ends a connection.
+    pub fn refused(refusal: Refusal) -> Self {
+        let mut bundle = Self::default();
+        bundle.push(Inbound::Refused(refusal));
+        bundle
+    }
+
     /// Whether there is nothing in it, not even a file behind it.
     pub fn is_empty(&self) -> bool {
         self.inbound.is_empty() && self.file.is_none()

@@ -1,5 +1,6 @@
 //! The limits of a running server. Those of the protocol, unless a test or a simulation hands in smaller ones.
 
+use crate::bounds::Bounds;
 use crate::rate::{LocalAddresses, RateTable};
 use protocol::limits::rates::MAX_HOLD_MS;
 use protocol::limits::{MAX_CONTROL, MAX_PEOPLE, MAX_PROVISIONAL, MAX_UNASKED, WINDOW_BYTES, WINDOW_POSTS};
@@ -9,6 +10,8 @@ use protocol::limits::{MAX_CONTROL, MAX_PEOPLE, MAX_PROVISIONAL, MAX_UNASKED, WI
 pub struct Limits {
     /// Whether programs on this machine are free of rates and of counts per address.
     pub local: LocalAddresses,
+    /// How many connections, half frames and devices there may be.
+    pub bounds: Bounds,
     /// How fast things may come.
     pub rates: RateTable,
     /// For how long a native client that is too fast is held before it is refused, in ms.
@@ -29,6 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             local: LocalAddresses::default(),
+            bounds: Bounds::default(),
             rates: RateTable::default(),
             max_hold_ms: u64::from(MAX_HOLD_MS),
             window_bytes: WINDOW_BYTES,

@@ -1,20 +1,22 @@
 //! The listener: takes connections in, within limits.
 
+use crate::clock::Steady;
 use crate::conn::ConnId;
 use crate::connection::{Shared, serve};
 use crate::files::FileSystem;
 use crate::inbound::Refusal;
-use crate::inbox::Inbox;
-use crate::rate::{LocalAddresses, network};
+use crate::origin::Origin;
+use crate::places::Places;
+use crate::refusals::Refusals;
 use crate::store::Store;
 use protocol::code::Code;
-use protocol::limits::{MAX_PER_ADDRESS, MAX_STRANGERS};
 use socket2::{SockRef, TcpKeepalive};
-use std::collections::BTreeMap;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -23,11 +25,15 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Connections that are told at once why they are turned away. Those beyond it are closed without a word.
+/// Connections that are turned away and get time to hear why. Those beyond it are closed behind the reason at once, which
+/// they may then miss.
 const TURNED_AWAY: usize = 64;
 
 /// How long that may take.
 const TURNING_AWAY: Duration = Duration::from_secs(1);
+
+/// How often it is looked whether refusals are to be counted in the log.
+const COUNT_REFUSALS: Duration = Duration::from_secs(1);
 
 /// How long to wait when the machine has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
@@ -108,58 +114,28 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     )
 }
 
-/// Open connections by network.
-#[derive(Debug, Default)]
-struct Addresses {
-    open: Mutex<BTreeMap<IpAddr, usize>>,
-    local: LocalAddresses,
-}
-
-impl Addresses {
-    fn new(local: LocalAddresses) -> Self {
-        Self { open: Mutex::default(), local }
-    }
-
-    /// Counts a connection; false if its network has as many as it may.
-    fn enter(&self, address: IpAddr) -> bool {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(network(address)).or_default();
-        if *count >= MAX_PER_ADDRESS && !self.local.is_exempt(address) {
-            return false;
-        }
-        *count += 1;
-        true
-    }
-
-    fn leave(&self, address: IpAddr) {
-        let network = network(address);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = open.get_mut(&network) {
-            *count -= 1;
-            if *count == 0 {
-                open.remove(&network);
-            }
-        }
-    }
-}
-
 /// Takes connections in until `stop` turns true, then waits a moment for those that are left.
 pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
     mut listener: L,
     shared: Arc<Shared<St, F>>,
-    max_clients: usize,
+    places: Arc<Places>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let addresses = Arc::new(Addresses::new(shared.limits.local));
     let mut connections = JoinSet::new();
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
-    let (mut last, mut refusals) = (0, 0_u64);
+    let mut refusals = Refusals::of("connections");
+    let mut last = 0;
+    let mut count_refusals = tokio::time::interval(COUNT_REFUSALS);
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stop.changed() => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
                 report_panic(ended);
+                continue;
+            }
+            _ = count_refusals.tick() => {
+                log_refusals(refusals.line(shared.clock.now().steady));
                 continue;
             }
             accepted = listener.accept() => accepted,
@@ -176,47 +152,59 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
                 continue;
             }
         };
-        let refused = if connections.len() >= max_clients + MAX_STRANGERS {
-            Some(Code::ServerFull)
-        } else {
-            (!addresses.enter(peer.ip())).then_some(Code::AddressFull)
-        };
-        if let Some(code) = refused {
-            refusals += 1;
-            let code_name = code.name();
-            tracing::info!(%peer, code = code_name, refusals, "a connection was turned away");
-            if let Ok(permit) = turned_away.clone().try_acquire_owned() {
-                tokio::spawn(async move {
-                    turn_away(read, write, code).await;
-                    drop(permit);
-                });
+        let is_exempt = shared.limits.local.is_exempt(peer.ip());
+        let place = match places.enter(Origin::of(peer.ip()), is_exempt) {
+            Ok(place) => place,
+            Err(code) => {
+                tracing::debug!(%peer, code = code.name(), "a connection was turned away");
+                log_refusals(refusals.add(code, shared.clock.now().steady));
+                turn_away(read, write, code, &turned_away).await;
+                continue;
             }
-            continue;
-        }
+        };
         last += 1;
-        let (shared, addresses) = (shared.clone(), addresses.clone());
-        connections.spawn(async move {
-            serve(ConnId(last), peer, read, write, L::bound_unacknowledged, shared).await;
-            addresses.leave(peer.ip());
-        });
+        let shared = shared.clone();
+        connections.spawn(serve(ConnId(last), peer, read, write, L::bound_unacknowledged, place, shared));
     }
+    log_refusals(refusals.line(Steady(u64::MAX)));
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(ENDING, ended).await;
 }
 
-/// Tells a connection why it is not taken, before anything of it is read. What it sends meanwhile is taken off the
-/// socket: a close with bytes unread would throw the reason away.
-async fn turn_away(read: impl AsyncRead + Unpin, mut write: impl AsyncWrite + Unpin, code: Code) {
-    let last_words = Refusal::of(code).encode_closing();
-    let said = async {
-        write.write_all(&last_words).await?;
-        write.shutdown().await?;
-        Inbox::new(read).discard().await;
-        io::Result::Ok(())
-    };
-    // Who does not listen is gone without having heard it.
-    let _ = timeout(TURNING_AWAY, said).await;
+fn log_refusals(line: Option<String>) {
+    if let Some(line) = line {
+        tracing::info!("{line}");
+    }
+}
+
+/// Tells a connection why it is not taken, before anything of it is read. Nothing waits for a peer that takes no word:
+/// what its socket does not take at once is lost.
+async fn turn_away(
+    mut read: impl AsyncRead + Unpin + Send + 'static,
+    mut write: impl AsyncWrite + Unpin + Send + 'static,
+    code: Code,
+    turned_away: &Arc<Semaphore>,
+) {
+    say_at_once(&mut write, &Refusal::of(code).encode_closing()).await;
+    let Ok(permit) = turned_away.clone().try_acquire_owned() else { return };
+    tokio::spawn(async move {
+        // What the peer sends meanwhile is taken off the socket: a close with bytes unread would throw the reason away.
+        let heard = async {
+            write.shutdown().await?;
+            tokio::io::copy(&mut read, &mut tokio::io::sink()).await
+        };
+        let _ = timeout(TURNING_AWAY, heard).await;
+        drop(permit);
+    });
+}
+
+/// Writes what a socket takes of this without waiting.
+pub async fn say_at_once(write: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
+    let attempt = poll_fn(|cx| Poll::Ready(Pin::new(&mut *write).poll_write(cx, bytes)));
+    // A fresh socket has room for a frame, but could seem full where this task has done much in one go. Who is gone already
+    // does not need it.
+    let _ = tokio::task::unconstrained(attempt).await;
 }
 
 fn report_panic(ended: Result<(), tokio::task::JoinError>) {
@@ -256,31 +244,32 @@ mod refusals {
     use protocol::message::ServerMsg;
     use tokio::io::{AsyncReadExt, duplex, split};
 
-    #[test]
-    fn an_address_has_so_many_connections_and_this_machine_any_number() {
-        let addresses = Addresses::default();
-        let (far, near): (IpAddr, IpAddr) = ([192, 0, 2, 7].into(), [127, 0, 0, 1].into());
-        let (other, same): (IpAddr, IpAddr) =
-            ("2001:db8::1".parse().unwrap(), "2001:db8::2".parse().unwrap());
-        for _ in 0..MAX_PER_ADDRESS {
-            assert!(addresses.enter(far) && addresses.enter(near) && addresses.enter(other));
-        }
-        assert!(!addresses.enter(far) && addresses.enter(near));
-        assert!(!addresses.enter(same), "of the same network");
-        addresses.leave(far);
-        assert!(addresses.enter(far), "one has left");
-    }
-
     #[tokio::test]
     async fn a_connection_too_many_is_told_so_before_it_has_said_anything() {
-        let (ours, mut theirs) = duplex(1_024);
+        let turned_away = Arc::new(Semaphore::new(1));
+        // The second finds nobody who waits for it.
+        for _ in 0..2 {
+            let (ours, mut theirs) = duplex(1_024);
+            let (read, write) = split(ours);
+            turn_away(read, write, Code::AddressFull, &turned_away).await;
+            let mut heard = vec![0; Refusal::of(Code::AddressFull).encode_closing().len()];
+            theirs.read_exact(&mut heard).await.unwrap();
+            let msg = ServerMsg::decode(heard[4], &heard[5..]).unwrap().unwrap();
+            assert!(
+                matches!(msg, ServerMsg::Error { code: 116, close: true, about: 0, req: 0, .. }),
+                "{msg:?}"
+            );
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_peer_that_reads_nothing_holds_nothing_for_long() {
+        let turned_away = Arc::new(Semaphore::new(1));
+        let (ours, _theirs) = duplex(1);
         let (read, write) = split(ours);
-        let turned = tokio::spawn(turn_away(read, write, Code::AddressFull));
-        let mut heard = vec![0; Refusal::of(Code::AddressFull).encode_closing().len()];
-        theirs.read_exact(&mut heard).await.unwrap();
-        let msg = ServerMsg::decode(heard[4], &heard[5..]).unwrap().unwrap();
-        assert!(matches!(msg, ServerMsg::Error { code: 116, close: true, about: 0, req: 0, .. }), "{msg:?}");
-        drop(theirs);
-        turned.await.unwrap();
+        turn_away(read, write, Code::ServerFull, &turned_away).await;
+        assert_eq!(turned_away.available_permits(), 0);
+        tokio::time::sleep(2 * TURNING_AWAY).await;
+        assert_eq!(turned_away.available_permits(), 1);
     }
 }

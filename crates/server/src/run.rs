@@ -1,16 +1,20 @@
 //! The rim of the real server: sockets, signals, the clock and the exit code.
 
+use crate::bounds::Bounds;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Plaintext, random_epoch, random_key};
 use crate::connection::Shared;
+use crate::descriptors;
 use crate::drive::drive_hub;
 use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_folder};
+use crate::half_frames::HalfFrames;
 use crate::hub::{Hub, Settings, first_numbers};
 use crate::limits::Limits;
 use crate::listener::{Listen, accept_all};
 use crate::logging;
 use crate::operator_socket::{self, OperatorSocket, Place};
 use crate::output::Output;
+use crate::places::Places;
 use crate::signals::watch_signals;
 use crate::store::{
     Batch, Change, Expiry, Folder, FolderError, Hiding, MemoryLimits, MemoryStore, MissingFiles, OpenError,
@@ -284,8 +288,9 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
 ) -> Result<(), StoreError> {
     let store = Hiding::new(store);
     let snapshot = store.load().await?;
-    let (max_clients, max_file) = (settings.max_clients, settings.max_file);
+    let max_file = settings.max_file;
     let limits = Arc::new(settings.limits.clone());
+    let bounds = limits.bounds;
     let history = Arc::new(store.clone());
     let index = Arc::new(contents.clone());
     let reserved = reserve_first(&store, &snapshot).await?;
@@ -302,8 +307,14 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
         awaiting,
         plaintext,
         limits,
+        half_frames: Arc::new(HalfFrames::new(
+            bounds.half_frames,
+            bounds.half_frames_per_address,
+            clock.clone(),
+        )),
     });
-    let accepting = tokio::spawn(accept_all(listeners.network, shared, max_clients, stop.clone()));
+    let places = Arc::new(Places::new(bounds.places, bounds.per_address));
+    let accepting = tokio::spawn(accept_all(listeners.network, shared, places, stop.clone()));
     let result = drive_hub(hub, store, clock, inbox, stop).await;
     if let Some(operating) = operating {
         operating.abort();
@@ -324,13 +335,14 @@ async fn reserve_first<St: Store>(store: &St, snapshot: &Snapshot) -> Result<Res
 }
 
 fn settings(config: &Config) -> Result<Settings, RunError> {
-    let max_clients = usize::try_from(config.max_clients).unwrap_or(usize::MAX);
+    let bounds = config.connections.bounds();
+    let afforded = descriptors::raise(usize::try_from(config.max_clients).unwrap_or(usize::MAX), &bounds);
     let max_file = config.max_file_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20));
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
     let run_key = random_key::<8>().map_err(|source| RunError::System { what: "random numbers", source })?;
     Ok(Settings {
-        max_clients,
+        max_clients: afforded.clients,
         max_file,
         motd,
         zone: local_zone,
@@ -338,7 +350,11 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         files: config.files.rules(),
         accept_clock: config.accept_clock,
         run_key: u64::from_le_bytes(run_key),
-        limits: Limits { local: config.local_addresses(), ..Limits::default() },
+        limits: Limits {
+            local: config.local_addresses(),
+            bounds: Bounds { places: afforded.places, ..bounds },
+            ..Limits::default()
+        },
     })
 }
 

@@ -4,9 +4,9 @@ use super::PATIENCE;
 use bytes::{Buf, Bytes, BytesMut};
 use protocol::limits::{HEADER, MAX_BULK_FRAME, MAX_FRAME};
 use protocol::message::{ClientMsg, ServerMsg};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 /// A bare connection to a server.
@@ -19,6 +19,15 @@ impl Raw {
     /// Connects and says nothing.
     pub async fn connect(addr: SocketAddr) -> Self {
         let stream = TcpStream::connect(addr).await.expect("the server listens");
+        stream.set_nodelay(true).expect("a fresh socket takes options");
+        Self { stream, frames: Frames::default() }
+    }
+
+    /// The same from another address of this machine, which stands for a stranger's.
+    pub async fn connect_from(from: Ipv4Addr, addr: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket can be had");
+        socket.bind((from, 0).into()).expect("all of 127.0.0.0/8 is this machine's");
+        let stream = socket.connect(addr).await.expect("the server listens");
         stream.set_nodelay(true).expect("a fresh socket takes options");
         Self { stream, frames: Frames::default() }
     }

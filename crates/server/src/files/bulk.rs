@@ -5,8 +5,9 @@ mod send;
 
 use super::{FileSystem, UploadError};
 use crate::connection::Shared;
-use crate::inbound::{Dialect, Event, Hello, Refusal, code_of, peek_request, request_of};
+use crate::inbound::{BulkPlace, Dialect, Event, Hello, Refusal, code_of, peek_request, request_of};
 use crate::inbox::Inbox;
+use crate::places::Place;
 use protocol::code::{Code, Fate};
 use protocol::frame::{FrameError, OwnedItem};
 use protocol::id::{PersonId, Req};
@@ -53,6 +54,7 @@ struct Bulk<'a, R, W, St, F> {
 pub async fn serve_bulk<St, F: FileSystem>(
     hello: Hello,
     peer: SocketAddr,
+    place: &Place,
     inbox: &mut Inbox<impl AsyncRead + Unpin>,
     write: &mut (impl AsyncWrite + Unpin),
     shared: &Shared<St, F>,
@@ -64,7 +66,9 @@ pub async fn serve_bulk<St, F: FileSystem>(
     let last_words = match answered.await {
         Err(_) => return,
         Ok(Err(code)) => Refusal::about(code, ty::HELLO, 0).encode_closing(),
-        Ok(Ok((person, welcome))) => {
+        // It had to give its place away meanwhile.
+        Ok(Ok(_)) if !place.admit() => return,
+        Ok(Ok(BulkPlace { person, welcome, counted: _counted })) => {
             inbox.set_limit(MAX_BULK_FRAME, Dialect::Native);
             tracing::debug!(%peer, %person, "bulk");
             let mut bulk = Bulk { person, inbox, write, shared };
@@ -116,12 +120,17 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         loop {
             let next = self.inbox.next_frame_or_part(read_frame);
             let next = timeout(patience, next).await.map_err(|_| End::Refused(Refusal::of(Code::Stalled)))?;
-            if let Some(next) = next.ok_or(End::Gone)?
+            if let Some(next) = next.ok_or_else(|| self.ended())?
                 && let Some(msg) = self.take(next).await?
             {
                 return Ok(msg);
             }
         }
+    }
+
+    /// Why nothing more comes.
+    fn ended(&self) -> End {
+        if self.inbox.is_over() { End::Refused(Refusal::of(Code::Stalled)) } else { End::Gone }
     }
 
     /// A frame, unless it is answered at once.
@@ -219,6 +228,8 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::config::Plaintext;
     use crate::files::{Contents, Disk};
+    use crate::half_frames::{HalfFrames, Share};
+    use crate::origin::Origin;
     use std::sync::Arc;
     use tokio::io::{duplex, split};
     use tokio::sync::{Semaphore, mpsc};
@@ -228,6 +239,7 @@ mod tests {
         let (ours, mut theirs) = duplex(64 * 1_024);
         let (read, mut write) = split(ours);
         let (events, _hub) = mpsc::channel(1);
+        let half_frames = Arc::new(HalfFrames::new(1, 1, Arc::new(SystemClock::start())));
         let shared = Shared {
             store: (),
             contents: Contents::new(Disk, "/nowhere".into(), 0),
@@ -237,8 +249,9 @@ mod tests {
             awaiting: Arc::new(Semaphore::new(1)),
             plaintext: Plaintext::Loopback,
             limits: Arc::default(),
+            half_frames: half_frames.clone(),
         };
-        let mut inbox = Inbox::new(read);
+        let mut inbox = Inbox::new(read, Share::new(half_frames, Origin::of([127, 0, 0, 1].into())));
         let (inbox, write, begun) = (&mut inbox, &mut write, Instant::now());
         let mut bulk = Bulk { person: PersonId::FIRST, inbox, write, shared: &shared };
         let pings = async {

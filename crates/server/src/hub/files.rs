@@ -7,11 +7,10 @@ use crate::clock::Now;
 use crate::conn::ConnId;
 use crate::devices::NOT_COMPARED;
 use crate::files::Brought;
-use crate::inbound::Hello;
+use crate::inbound::{BulkPlace, Hello};
 use crate::shelf::{Item, Named};
 use crate::store::{Change, CredentialHash, NewEntry, StoredFile, StoredOffer};
 use crate::voice;
-use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, DeviceNo, Millis, PersonId, Req, RoomId, Seq, TransferId};
@@ -155,7 +154,7 @@ impl Hub {
     }
 
     /// Lets a known person use a connection for files.
-    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Now) -> Result<(PersonId, Bytes), Code> {
+    pub(super) fn login_bulk(&mut self, hello: &Hello, now: Now) -> Result<BulkPlace, Code> {
         if !(hello.min_version..=hello.max_version).contains(&VERSION) {
             return Err(Code::Version);
         }
@@ -170,14 +169,19 @@ impl Hub {
         if self.draining {
             return Err(Code::ServerFull);
         }
-        if self.devices.known(person, hello.device).is_none() && !self.has_device_number() {
-            self.check_space()?;
-            return Err(Code::Busy);
+        let counted = self.admission.bulk(person).ok_or(Code::ServerFull)?;
+        if self.devices.known(person, hello.device).is_none() {
+            if !self.has_device_number() {
+                self.check_space()?;
+                return Err(Code::Busy);
+            }
+            self.make_room_for_device(person)?;
         }
         let device = self.devices.of(person, Some(hello.device), now.wall);
         self.reserve_numbers();
         let features = hello.features & FEATURE_UNKNOWN_SIZE;
-        Ok((person, self.welcome_msg(person, device, features, now).encode()))
+        let welcome = self.welcome_msg(person, device, features, now).encode();
+        Ok(BulkPlace { person, welcome, counted })
     }
 
     pub(super) fn may_read(&self, person: PersonId, hash: ContentHash) -> bool {

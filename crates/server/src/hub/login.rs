@@ -29,14 +29,16 @@ const MIN_BUSY_MS: u64 = 250;
 
 impl Hub {
     pub(super) fn handle_login(&mut self, conn: &Arc<Conn>, login: &Login, now: Now) {
-        let is_full = self.draining || self.sessions.len() >= self.settings.max_clients;
-        let done = match login {
-            _ if is_full => Err(Code::ServerFull.into()),
+        // Whoever had to give their place away meanwhile has no session.
+        let has_place = if conn.admit() { self.check_client_place(login) } else { Err(Code::ServerFull) };
+        let done = has_place.map_err(Denied::from).and_then(|()| match login {
             Login::Native(hello) => self.login_native(conn, hello, now),
             Login::Classic(name) => self.login_classic(conn, name, now),
-        };
+        });
         if let Err(Denied { code, detail }) = done {
-            tracing::info!(conn = %conn.id, peer = %conn.peer, code = code.name(), "login refused");
+            conn.linger();
+            tracing::debug!(conn = %conn.id, peer = %conn.peer, code = code.name(), "login refused");
+            self.admission.count_refusal(code, now);
             let last_words = match login {
                 // Clients come back by themselves after `busy`, those of older versions too.
                 Login::Native(_) if code == Code::TooFast => {
@@ -83,6 +85,9 @@ impl Hub {
                     }
                 };
                 self.check_login_space(person, hello)?;
+                if self.devices.known(person, hello.device).is_none() {
+                    self.make_room_for_device(person)?;
+                }
                 self.rename_on_login(person, &name, conn, now);
                 self.link_device(person, hello)?;
                 (person, self.device_of(person, hello, now))
@@ -144,7 +149,7 @@ impl Hub {
     }
 
     /// The connection that this device has already.
-    fn session_of(&self, person: PersonId, hello: &Hello) -> Option<&Session> {
+    pub(super) fn session_of(&self, person: PersonId, hello: &Hello) -> Option<&Session> {
         let device = self.devices.known(person, hello.device)?;
         self.sessions.get(self.by_device.get(&device)?)
     }

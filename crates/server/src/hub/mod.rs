@@ -4,6 +4,7 @@
 //! and the time, commits the turns that it makes, and carries out its [`Effect`]s. What it has to say goes to
 //! the connections' outlets, which are written once for each turn.
 
+mod admission;
 mod ask;
 mod classic;
 mod classic_lines;
@@ -31,6 +32,7 @@ pub use files::{ContentIndex, FileRules, ListedFile};
 pub use numbers::first_numbers;
 pub use operator::Operated;
 
+use admission::Admission;
 use numbers::Numbers;
 
 use clock::FIRST_CLOCK_MS;
@@ -125,6 +127,7 @@ pub struct Hub {
     stirred: BTreeSet<RoomId>,
     /// Connections that wait for their `Welcome`. Invariant: each session with an arrival, and no other.
     arriving: BTreeSet<ConnId>,
+    admission: Admission,
     numbers: Numbers,
     delayed_acks: DelayedAcks,
     clock: WallClock,
@@ -192,6 +195,7 @@ impl Hub {
             room
         });
         let mut hub = Self {
+            admission: Admission::new(settings.limits.bounds),
             settings,
             epoch: snapshot.epoch,
             server: snapshot.server,
@@ -337,6 +341,7 @@ impl Hub {
             return;
         }
         self.next_sweep = now.steady.after(1_000);
+        self.admission.log_refusals(now);
         self.watch_clock(now);
         self.end_graces(now);
         self.end_typing(now);

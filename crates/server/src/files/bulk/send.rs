@@ -129,7 +129,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
             let most = there.min(border).saturating_sub(cursor.offset).min(cursor.credit).min(DATA);
             let frame = tokio::select! {
                 biased;
-                frame = self.inbox.next_frame_or_part(read_frame) => frame.ok_or(End::Gone)?,
+                frame = self.inbox.next_frame_or_part(read_frame) => frame.ok_or_else(|| self.ended())?,
                 () = std::future::ready(()), if most > 0 => return Ok(Step::Send(most)),
                 () = reading.grows() => continue,
                 () = sleep_until(sign) => {

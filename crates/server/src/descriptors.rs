@@ -1,0 +1,78 @@
+//! Descriptors: as many as the clients need are asked of the system, or as many as it gives.
+
+use crate::bounds::Bounds;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Descriptors for everything that is no connection: the store, contents that are read and written, the log.
+const OTHERS: usize = 1_024;
+
+/// How many clients and connections there may be, given the descriptors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Afforded {
+    /// Clients that may be logged in.
+    pub clients: usize,
+    /// Connections in all: those of clients, of strangers, and those for files.
+    pub places: usize,
+}
+
+impl Afforded {
+    /// What so many descriptors are enough for, of this many clients. Connections for files are the first to be fewer.
+    fn with(descriptors: usize, clients: usize, bounds: &Bounds) -> Self {
+        let places = descriptors.saturating_sub(OTHERS);
+        let clients = clients.min(places.saturating_sub(bounds.strangers)).max(1);
+        Self { clients, places: places.min(wanted_places(clients, bounds)).max(2) }
+    }
+}
+
+/// As many connections for files as clients: a person has at most some, and not all of them at once.
+fn wanted_places(clients: usize, bounds: &Bounds) -> usize {
+    clients.saturating_mul(2).saturating_add(bounds.strangers)
+}
+
+/// Raises the bound of the descriptors of this process to what so many clients need, or as far as it goes; tells in the
+/// log where that is not enough.
+pub fn raise(clients: usize, bounds: &Bounds) -> Afforded {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = wanted_places(clients, bounds).saturating_add(OTHERS);
+    let descriptors = raise_to(wanted, &limit);
+    let afforded = Afforded::with(descriptors, clients, bounds);
+    if afforded.clients < clients {
+        tracing::warn!(
+            "the system gives this process {descriptors} descriptors, which are enough for {} clients instead of \
+             {clients}: raise 'ulimit -n' (LimitNOFILE in systemd) to {wanted}",
+            afforded.clients
+        );
+    }
+    afforded
+}
+
+/// Raises the bound, and tells what it is then.
+fn raise_to(wanted: usize, limit: &Rlimit) -> usize {
+    let number =
+        |bound: Option<u64>| bound.map_or(usize::MAX, |bound| usize::try_from(bound).unwrap_or(usize::MAX));
+    let (current, aim) = (number(limit.current), wanted.min(number(limit.maximum)));
+    if aim <= current {
+        return current;
+    }
+    let raised = Rlimit { current: u64::try_from(aim).ok(), maximum: limit.maximum };
+    // Some systems have another bound beside the hard one: then it stays as it is.
+    setrlimit(Resource::Nofile, raised).map_or(current, |()| aim)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_descriptors_mean_fewer_connections_for_files_and_then_fewer_clients() {
+        let bounds = Bounds { strangers: 100, ..Bounds::default() };
+        let with = |descriptors| {
+            let Afforded { clients, places } = Afforded::with(descriptors, 1_000, &bounds);
+            (clients, places)
+        };
+        assert_eq!(with(1_000_000), (1_000, 2_100));
+        assert_eq!(with(OTHERS + 1_500), (1_000, 1_500));
+        assert_eq!(with(OTHERS + 600), (500, 600));
+        assert_eq!(with(10), (1, 2), "one is let in even so");
+    }
+}
