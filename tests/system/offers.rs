@@ -133,7 +133,7 @@ async fn the_limit_of_a_file_is_what_its_sender_may_still_send() {
         post(&mut client, &target, EntryKind::Delete, Some(line), bytes::Bytes::new()).await;
         assert_eq!(file_limit(server.addr(), &identity).await, Some(3 * BLOCK));
 
-        let server = Server::start_with(&["--file-space-mib", "3000"]).await;
+        let server = Server::start_with(&["--person-files", "3000M"]).await;
         drop(Native::login(server.addr(), &identity).await);
         assert_eq!(file_limit(server.addr(), &identity).await, Some(3_000 * BLOCK), "1 GiB is no limit");
     })
@@ -252,16 +252,59 @@ async fn quotas_refuse_before_a_byte_and_what_is_deleted_makes_room() {
 }
 
 #[tokio::test]
-async fn the_space_of_the_server_is_reserved_whole() {
+async fn space_is_reserved_as_bytes_arrive_and_what_others_took_meanwhile_is_told() {
     bounded(60, async {
-        let server = Server::start_with(&["--file-space-mib", "4"]).await;
+        let server = Server::start_with(&["--file-space-mib", "4", "--person-files", "4M"]).await;
         let (_client, mut up, target) = person(server.addr(), "alice").await;
         let one = Sent::new(1, target.clone(), content(3 * BLOCK, 1));
         up.put(&one).await.expect("it fits");
         let (_bob, mut other, _) = person(server.addr(), "bob").await;
-        let two = Sent::new(2, target, content(2 * BLOCK, 2));
-        assert_eq!(other.put(&two).await, Err((Code::Quota.number(), BLOCK)));
-        assert_eq!(other.put(&two).await, Err((Code::Quota.number(), BLOCK)), "a refusal holds nothing");
+        let two = Sent::new(2, target.clone(), content(2 * BLOCK, 2));
+        // A promise without a byte takes nothing from others.
+        other.upload(&two).await;
+        let large = Sent::new(3, target.clone(), content(3 * BLOCK, 3));
+        let (_carol, mut carols, _) = person(server.addr(), "carol").await;
+        assert_eq!(carols.put(&large).await, Err((Code::Quota.number(), 2 * BLOCK)), "it does not fit now");
+        up.send(&one, 0, 2 * BLOCK).await;
+        up.chunk(&one, 2 * BLOCK, 2 * BLOCK + 100).await;
+        assert_eq!(up.refusal().await, Code::Quota.number(), "others have the rest");
+        other.say(&ClientMsg::Bye {}).await;
+        let (at, _) = up.put(&one).await.expect("what came stays");
+        assert_eq!(at, 2 * BLOCK);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upload_without_a_byte_ends_with_its_connection_and_one_with_some_does_not() {
+    bounded(60, async {
+        let server = Server::start_with(&["--file-space-mib", "64", "--person-files", "64M"]).await;
+        let identity = Identity::new("alice");
+        let client = Native::login(server.addr(), &identity).await;
+        let target = Target::Room { room: client.lobby() };
+        let (empty, begun) = (
+            Sent::new(1, target.clone(), content(3 * BLOCK, 1)),
+            Sent::new(2, target, content(3 * BLOCK, 2)),
+        );
+        let mut up = Bulk::login(server.addr(), &identity).await;
+        up.put(&begun).await.expect("it may begin");
+        up.send(&begun, 0, 100).await;
+        up.settle().await;
+        drop(up);
+        let mut up = Bulk::login(server.addr(), &identity).await;
+        up.put(&empty).await.expect("it may begin");
+        drop(up);
+        // An upload that is known belongs to whoever brings it. The server finds out in its own time that nobody does.
+        let (_bob, mut bobs, _) = person(server.addr(), "bob").await;
+        let foreign = Err((Code::NotAllowed.number(), 0));
+        loop {
+            match bobs.put(&empty).await {
+                Ok(_) => break,
+                refused => assert_eq!(refused, foreign),
+            }
+        }
+        let (_carol, mut carols, _) = person(server.addr(), "carol").await;
+        assert_eq!(carols.put(&begun).await, foreign);
     })
     .await;
 }

@@ -317,12 +317,22 @@ pub const BULK_IDLE_MS: u64 = 60_000;
 /// The size in `Put` of an upload whose size is not known before its end: no file has so many bytes.
 pub const UNKNOWN_SIZE: u64 = u64::MAX;
 
-/// Bytes of an upload of unknown size for which space is reserved at once, as it arrives: few enough that a small one
-/// holds little, enough that the hub is not asked for each block.
-pub const RESERVE_STEP: u64 = 16 * 1024 * 1024;
+/// Bytes of an upload for which space is reserved at least at once, as it arrives: few enough that a small one holds
+/// little.
+pub const MIN_RESERVE_STEP: u64 = 1024 * 1024;
+
+/// The same at most: as much as came so far, up to this, so that the hub is seldom asked for a large one.
+pub const MAX_RESERVE_STEP: u64 = 64 * 1024 * 1024;
 
 /// Bytes of an upload of unknown size that its sender keeps to send them again: more than a server's crash may lose.
 pub const MAX_RESEND: usize = 64 * 1024 * 1024;
 
 /// The feature bit of uploads of unknown size.
 pub const FEATURE_UNKNOWN_SIZE: u64 = 1;
+
+/// A person's share of the space for files, and that of all guests together, unless the operator decides otherwise: one in
+/// so many bytes.
+pub const PERSON_SHARE: u64 = 8;
+
+/// Bytes that a person's share is not under where that is at most half of all: a film fits.
+pub const LARGE_PERSON_SHARE: u64 = 16 * 1024 * 1024 * 1024;

@@ -13,7 +13,7 @@ use clap::error::ErrorKind;
 use clap::{Args, Parser, ValueEnum};
 use protocol::code::Code;
 use protocol::id::Epoch;
-use protocol::limits::DEFAULT_PORT;
+use protocol::limits::{DEFAULT_PORT, LARGE_PERSON_SHARE, PERSON_SHARE};
 use protocol::message::Durability;
 use protocol::usage::Usage;
 use std::ffi::OsString;
@@ -112,16 +112,15 @@ pub struct Config {
     )]
     pub max_file_mib: Option<u64>,
 
-    /// Space for all files together, in MiB
+    /// Space for all files together, in MiB [default: half of what is free on the disk, with what files have already]
     #[arg(
         long,
         env = "NATTERD_FILE_SPACE",
         hide_env_values = true,
         help_heading = "Files",
-        default_value_t = 8_192,
         value_name = "MIB"
     )]
-    pub file_space_mib: u64,
+    pub file_space_mib: Option<u64>,
 
     /// How much of files is kept, and how long
     #[command(flatten)]
@@ -214,9 +213,13 @@ impl ConnectionOptions {
 /// How much of files is kept, and how long.
 #[derive(Clone, Debug, Default, Args)]
 pub struct FileOptions {
-    /// Space for the files of one person, such as 2G [default: all]
+    /// Space for the files of one person, such as 2G [default: an eighth of all, or 16G where that is less than half]
     #[arg(long, env = "NATTERD_PERSON_FILES", hide_env_values = true, help_heading = "Files", value_name = "SIZE", value_parser = parse_bytes)]
     pub person_files: Option<u64>,
+
+    /// Space for the files of all guests together, such as 1G [default: an eighth of all]
+    #[arg(long, env = "NATTERD_GUEST_FILES", hide_env_values = true, help_heading = "Files", value_name = "SIZE", value_parser = parse_bytes)]
+    pub guest_files: Option<u64>,
 
     /// Space for the files of one room, such as 4G [default: all]
     #[arg(long, env = "NATTERD_ROOM_FILES", hide_env_values = true, help_heading = "Files", value_name = "SIZE", value_parser = parse_bytes)]
@@ -232,16 +235,23 @@ pub struct FileOptions {
 }
 
 impl FileOptions {
-    /// The rules that these options make.
-    pub fn rules(&self) -> FileRules {
+    /// The rules that these options make, where all files may have so many bytes.
+    pub fn rules(&self, space: u64) -> FileRules {
         let default = FileRules::default();
         FileRules {
-            person_bytes: self.person_files.unwrap_or(default.person_bytes),
+            person_bytes: self.person_files.unwrap_or_else(|| person_share(space)),
+            guest_bytes: self.guest_files.unwrap_or(space / PERSON_SHARE),
             room_bytes: self.room_files.unwrap_or(default.room_bytes),
             keep_files_ms: self.keep_files,
             keep_uploads_ms: self.keep_uploads.unwrap_or(default.keep_uploads_ms),
         }
     }
+}
+
+/// What one person may have of the space for all files.
+fn person_share(space: u64) -> u64 {
+    let share = space / PERSON_SHARE;
+    if space / 2 >= LARGE_PERSON_SHARE { share.max(LARGE_PERSON_SHARE) } else { share }
 }
 
 /// How long messages are kept. Without any of these, for ever.
@@ -395,6 +405,18 @@ mod tests {
         let expected =
             "natterd: the argument 'caf\\xE9' is not UTF-8\nhint: type natterd --help for all options";
         assert_eq!(usage_line(&error, &args), expected);
+    }
+
+    #[test]
+    fn a_person_has_an_eighth_and_room_for_a_film_where_that_leaves_half_to_others() {
+        const GIB: u64 = 1 << 30;
+        for (space, expected) in
+            [(8 * GIB, GIB), (31 * GIB, 31 * GIB / 8), (32 * GIB, 16 * GIB), (100 * GIB, 16 * GIB)]
+        {
+            assert_eq!(person_share(space), expected, "of {} GiB", space / GIB);
+        }
+        assert_eq!(person_share(1_000 * GIB), 125 * GIB);
+        assert_eq!(FileOptions::default().rules(80 * GIB).guest_bytes, 10 * GIB);
     }
 
     #[test]

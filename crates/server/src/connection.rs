@@ -3,7 +3,9 @@
 use crate::clock::Clock;
 use crate::config::Plaintext;
 use crate::conn::{BUNDLES, Conn, ConnId, Held, Pause};
-use crate::files::{ClassicFile, Contents, FileSystem, classic_head, receive_classic, serve_bulk};
+use crate::files::{
+    ClassicFile, Contents, FileSystem, SenderSpace, classic_head, receive_classic, serve_bulk,
+};
 use crate::half_frames::{HalfFrames, Share};
 use crate::inbound::{Bundle, Dialect, Event, Login, Refusal};
 use crate::inbox::Inbox;
@@ -282,7 +284,8 @@ async fn receive_file<St, F: FileSystem>(
         conn.hear(shared.clock.now().steady, true);
         conn.set_reading(shared.clock.now().steady);
     };
-    let received = receive_classic(len, cap, &shared.contents, inbox, heard);
+    let space = SenderSpace { events: &shared.events, conn: conn.id };
+    let received = receive_classic(len, cap, &shared.contents, inbox, &space, heard);
     let file = match received.await {
         Ok(file) => Ok(file),
         Err(Some(sentence)) => Err(sentence),

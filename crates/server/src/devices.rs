@@ -201,12 +201,6 @@ impl Devices {
         Some(Change::Device { device: no, id, person: device.person, seen: device.seen })
     }
 
-    /// The devices of a person that may come back.
-    pub fn of_person(&self, person: PersonId) -> Vec<DeviceNo> {
-        let own = (person, DeviceId([0; 16]))..=(person, DeviceId([u8::MAX; 16]));
-        self.by_id.range(own).map(|(_, no)| *no).collect()
-    }
-
     /// What is to be stored of the devices of a person of whom nothing is stored yet.
     pub fn changes_of(&self, person: PersonId) -> impl Iterator<Item = Change> {
         let known = self.of_person(person).into_iter().filter_map(|no| Some((no, self.by_no.get(&no)?)));
@@ -226,20 +220,15 @@ impl Devices {
 
     /// How many devices a person has.
     pub fn count(&self, person: PersonId) -> usize {
-        self.of_person(person).count()
+        self.of_person(person).len()
     }
 
     /// The device of a person that is missed least: not connected, with nothing that waits to be stored, never used for a
     /// post if there is such a one, and not seen for longest.
     pub fn oldest(&self, person: PersonId, is_connected: impl Fn(DeviceNo) -> bool) -> Option<DeviceNo> {
-        let idle = self.of_person(person).filter(|no| !is_connected(*no) && self.is_settled(*no));
+        let idle = self.of_person(person).into_iter().filter(|no| !is_connected(*no) && self.is_settled(*no));
         let known = idle.filter_map(|no| Some((self.by_no.get(&no)?, no)));
         known.min_by_key(|(device, no)| (device.stored.is_some(), device.seen, *no)).map(|(_, no)| no)
-    }
-
-    fn of_person(&self, person: PersonId) -> impl Iterator<Item = DeviceNo> {
-        let ids = DeviceId([0; 16])..=DeviceId([u8::MAX; 16]);
-        self.by_id.range((person, *ids.start())..=(person, *ids.end())).map(|(_, no)| *no)
     }
 
     /// Devices that were not seen for so long that they may be forgotten.

@@ -122,6 +122,15 @@ pub enum Event {
         /// The answer.
         answer: oneshot::Sender<bool>,
     },
+    /// A file of a classic client, which is arriving, needs space for more.
+    ClassicSpace {
+        /// On this connection.
+        conn: ConnId,
+        /// How many bytes more.
+        bytes: u64,
+        /// Whether they are reserved, or how many are left.
+        answer: oneshot::Sender<Result<(), u64>>,
+    },
     /// A classic client sent a file, or what was none.
     ClassicFile {
         /// On this connection.

@@ -24,9 +24,11 @@ use chrono::{DateTime, FixedOffset, Local, Offset};
 use protocol::id::{Epoch, Millis};
 use protocol::limits::MAX_AWAITING_COMMIT;
 use protocol::message::Durability;
+use protocol::size::human_size;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use thiserror::Error;
@@ -160,11 +162,12 @@ async fn serve_memory(
     let epoch = fresh_epoch()?;
     let store = MemoryStore::new(epoch, MemoryLimits::default());
     let folder = temporary_folder(config, epoch)?;
-    let contents = Contents::new(Disk, folder.path().to_owned(), file_space(config));
+    let space = file_space(config, folder.path());
+    let contents = Contents::new(Disk, folder.path().to_owned(), space);
     let operator = bind_operator(Place::Port(local.port()));
     announce(local, config.plaintext, operator.as_ref());
     let clock = Arc::new(SystemClock::start());
-    let settings = settings(config)?;
+    let settings = settings(config, space)?;
     let listeners = Listeners { network: listener, operator };
     serve_until(listeners, store, contents, clock, settings, config.plaintext, stopped).await?;
     Ok(())
@@ -186,17 +189,18 @@ async fn serve_folder(
     let named = files.iter().map(|file| file.hash).collect();
     let failed = |source| RunError::Folder { path: path.display().to_string(), source };
     open_folder(&path).map_err(failed)?;
+    let space = file_space(config, &path);
     let contents = if store.is_new() {
         // No file is collected for the want of entries that name it: in a folder that looks new and is not, all are.
-        Contents::new(Disk, path.clone(), file_space(config))
+        Contents::new(Disk, path.clone(), space)
     } else {
-        Contents::open(Disk, path.clone(), file_space(config), &named).await.map_err(failed)?
+        Contents::open(Disk, path.clone(), space, &named).await.map_err(failed)?
     };
     let clock = Arc::new(SystemClock::start());
     look_for_files(config, &store, &contents, &files, clock.now().wall);
     let operator = bind_operator(Place::Folder(&data));
     announce(local, config.plaintext, operator.as_ref());
-    let settings = settings(config)?;
+    let settings = settings(config, space)?;
     let listeners = Listeners { network: listener, operator };
     let served = serve_until(listeners, store.clone(), contents, clock, settings, config.plaintext, stopped);
     let failed = store.failed();
@@ -236,8 +240,29 @@ fn look_for_files(
     }
 }
 
-fn file_space(config: &Config) -> u64 {
-    config.file_space_mib.saturating_mul(1 << 20)
+/// Bytes that all files may have: what the operator says, else half of what is free there with what files have already, so
+/// that each start finds the same.
+fn file_space(config: &Config, folder: &Path) -> u64 {
+    if let Some(mib) = config.file_space_mib {
+        return mib.saturating_mul(1 << 20);
+    }
+    match disk_space(folder) {
+        Ok((free, used)) => (free.saturating_add(used)) / 2,
+        Err(error) => {
+            tracing::warn!(%error, "how much of the disk is free could not be found out: files may take 8 GiB");
+            8 << 30
+        }
+    }
+}
+
+/// Bytes that are free where this folder is, and those that its files have.
+fn disk_space(folder: &Path) -> io::Result<(u64, u64)> {
+    let disk = rustix::fs::statvfs(folder)?;
+    let mut used = 0_u64;
+    for file in std::fs::read_dir(folder)? {
+        used = used.saturating_add(file?.metadata()?.len());
+    }
+    Ok((disk.f_bavail.saturating_mul(disk.f_frsize), used))
 }
 
 /// Makes the operator's socket. A server serves without one as well, and says so.
@@ -334,12 +359,17 @@ async fn reserve_first<St: Store>(store: &St, snapshot: &Snapshot) -> Result<Res
     Ok(if commit.changes.is_ok() { numbers } else { snapshot.last })
 }
 
-fn settings(config: &Config) -> Result<Settings, RunError> {
+fn settings(config: &Config, space: u64) -> Result<Settings, RunError> {
     let bounds = config.connections.bounds();
     let afforded = descriptors::raise(usize::try_from(config.max_clients).unwrap_or(usize::MAX), &bounds);
     let max_file = config.max_file_mib.map_or(u64::MAX, |mib| mib.saturating_mul(1 << 20));
     let motd = protocol::text::sanitize(&config.motd);
     let motd = motd[..motd.floor_char_boundary(MAX_MOTD)].to_owned();
+    let files = config.files.rules(space);
+    if max_file > 0 {
+        let [all, person, guests] = [space, files.person_bytes, files.guest_bytes].map(human_size);
+        tracing::info!("files may take {all}, those of one person {person}, those of all guests {guests}");
+    }
     let run_key = random_key::<8>().map_err(|source| RunError::System { what: "random numbers", source })?;
     Ok(Settings {
         max_clients: afforded.clients,
@@ -347,7 +377,7 @@ fn settings(config: &Config) -> Result<Settings, RunError> {
         motd,
         zone: local_zone,
         keep: config.keep.retention(),
-        files: config.files.rules(),
+        files,
         accept_clock: config.accept_clock,
         run_key: u64::from_le_bytes(run_key),
         limits: Limits {

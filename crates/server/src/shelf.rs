@@ -3,7 +3,6 @@
 use crate::store::{StoredFile, StoredOffer};
 use protocol::id::{ContentHash, Millis, PersonId, RoomId, Seq, TransferId};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
 
 /// What an entry names.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -12,6 +11,15 @@ pub enum Named {
     Content(ContentHash),
     /// An upload that is offered.
     Offer(TransferId),
+}
+
+/// On whom the space of files is counted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Account {
+    /// A person who can be known again.
+    Person(PersonId),
+    /// All guests together: a new one costs nothing.
+    Guests,
 }
 
 /// An entry that names a file.
@@ -23,6 +31,8 @@ pub struct Item {
     pub size: u64,
     /// Who sent it.
     pub person: Option<PersonId>,
+    /// On whom its space is counted.
+    pub account: Account,
     /// When it was stored.
     pub time: Millis,
     /// Who has fetched it.
@@ -31,56 +41,64 @@ pub struct Item {
     pub gone: bool,
 }
 
-impl From<StoredFile> for Item {
-    fn from(file: StoredFile) -> Self {
+impl Item {
+    /// A file whose space is counted on this account.
+    pub fn of_file(file: StoredFile, account: Account) -> Self {
         let StoredFile { time, person, hash, size, .. } = file;
-        Self { named: Named::Content(hash), size, person, time, fetched: BTreeSet::new(), gone: false }
+        Self {
+            named: Named::Content(hash),
+            size,
+            person,
+            account,
+            time,
+            fetched: BTreeSet::new(),
+            gone: false,
+        }
     }
 }
 
 impl From<StoredOffer> for Item {
     fn from(offer: StoredOffer) -> Self {
         let StoredOffer { time, person, transfer, size, .. } = offer;
-        Self { named: Named::Offer(transfer), size, person, time, fetched: BTreeSet::new(), gone: false }
+        // The space of an offer is that of its upload.
+        let (named, account) = (Named::Offer(transfer), Account::Guests);
+        Self { named, size, person, account, time, fetched: BTreeSet::new(), gone: false }
     }
 }
 
 /// Bytes that files of people and in rooms take, those that are reserved for uploads included.
 #[derive(Debug, Default)]
 pub struct Usage {
-    people: BTreeMap<PersonId, u64>,
+    accounts: BTreeMap<Account, u64>,
     rooms: BTreeMap<RoomId, u64>,
 }
 
 impl Usage {
-    /// Adds to what a person has in a room.
-    pub fn add(&mut self, person: Option<PersonId>, room: Option<RoomId>, size: u64) {
-        if let Some(person) = person {
-            *self.people.entry(person).or_default() += size;
-        }
+    /// Adds to what an account has in a room.
+    pub fn add(&mut self, account: Account, room: Option<RoomId>, size: u64) {
+        *self.accounts.entry(account).or_default() += size;
         if let Some(room) = room {
             *self.rooms.entry(room).or_default() += size;
         }
     }
 
     /// Takes away from it.
-    pub fn take(&mut self, person: Option<PersonId>, room: Option<RoomId>, size: u64) {
-        fn take<K: Ord>(of: &mut BTreeMap<K, u64>, key: Option<K>, size: u64) {
-            let Some(key) = key else { return };
-            if let Some(bytes) = of.get_mut(&key) {
+    pub fn take(&mut self, account: Account, room: Option<RoomId>, size: u64) {
+        fn take<K: Ord>(of: &mut BTreeMap<K, u64>, key: &K, size: u64) {
+            if let Some(bytes) = of.get_mut(key) {
                 *bytes = bytes.saturating_sub(size);
                 if *bytes == 0 {
-                    of.remove(&key);
+                    of.remove(key);
                 }
             }
         }
-        take(&mut self.people, person, size);
-        take(&mut self.rooms, room, size);
+        take(&mut self.accounts, &account, size);
+        room.iter().for_each(|room| take(&mut self.rooms, room, size));
     }
 
-    /// What a person has.
-    pub fn of_person(&self, person: PersonId) -> u64 {
-        self.people.get(&person).copied().unwrap_or_default()
+    /// What an account has.
+    pub fn of_account(&self, account: Account) -> u64 {
+        self.accounts.get(&account).copied().unwrap_or_default()
     }
 
     /// What a room has.
@@ -91,13 +109,18 @@ impl Usage {
 
 /// All entries that name files.
 ///
-/// Invariant: `places` has each item that names a content that is not gone, and nothing else.
+/// Invariant: `places` and `ages` have each item that names a content that is not gone, and nothing else; `enders` is
+/// `ended` the other way round.
 #[derive(Debug, Default)]
 pub struct Shelf {
     items: BTreeMap<(RoomId, Seq), Item>,
     places: BTreeMap<ContentHash, BTreeSet<(RoomId, Seq)>>,
+    /// The same items by their time.
+    ages: BTreeSet<(Millis, (RoomId, Seq))>,
     /// Files by the offers that they have ended since the start.
     ended: BTreeMap<(RoomId, Seq), Seq>,
+    /// Those offers by their files.
+    enders: BTreeMap<(RoomId, Seq), Seq>,
     /// What they take, and what is reserved.
     pub usage: Usage,
 }
@@ -107,7 +130,8 @@ impl Shelf {
     pub fn add(&mut self, room: RoomId, seq: Seq, item: Item) {
         if let (Named::Content(hash), false) = (item.named, item.gone) {
             self.places.entry(hash).or_default().insert((room, seq));
-            self.usage.add(item.person, Some(room), item.size);
+            self.ages.insert((item.time, (room, seq)));
+            self.usage.add(item.account, Some(room), item.size);
         }
         self.items.insert((room, seq), item);
     }
@@ -115,7 +139,9 @@ impl Shelf {
     /// Takes an item away, whose entry is gone.
     pub fn remove(&mut self, room: RoomId, seq: Seq) -> Option<Item> {
         let item = self.items.remove(&(room, seq))?;
-        self.ended.retain(|(of, _), file| (*of, *file) != (room, seq));
+        if let Some(offer) = self.enders.remove(&(room, seq)) {
+            self.ended.remove(&(room, offer));
+        }
         self.release((room, seq), &item);
         Some(item)
     }
@@ -128,8 +154,8 @@ impl Shelf {
 
     /// Contents of entries from before this time are not kept any more; the entries stay. Tells which contents.
     pub fn expire(&mut self, before: Millis) -> Vec<ContentHash> {
-        let old = |item: &Item| item.time < before && !item.gone;
-        let old: Vec<_> = self.items.iter().filter(|(_, item)| old(item)).map(|(at, _)| *at).collect();
+        let end = (before, (RoomId::FIRST, Seq::FIRST));
+        let old: Vec<_> = self.ages.range(..end).map(|(_, at)| *at).collect();
         old.into_iter().filter_map(|at| self.set_gone(at)).collect()
     }
 
@@ -151,7 +177,8 @@ impl Shelf {
                 self.places.remove(&hash);
             }
         }
-        self.usage.take(item.person, Some(at.0), item.size);
+        self.ages.remove(&(item.time, at));
+        self.usage.take(item.account, Some(at.0), item.size);
     }
 
     /// An entry's item.
@@ -164,6 +191,7 @@ impl Shelf {
     pub fn end_offer(&mut self, room: RoomId, offer: Seq, file: Seq) -> BTreeSet<PersonId> {
         let fetched = self.remove(room, offer).map(|item| item.fetched).unwrap_or_default();
         self.ended.insert((room, offer), file);
+        self.enders.insert((room, file), offer);
         fetched
     }
 
@@ -183,20 +211,16 @@ impl Shelf {
         self.places.contains_key(&hash)
     }
 
-    /// The entries that name a content.
-    pub fn places_of(&self, hash: ContentHash) -> impl Iterator<Item = (RoomId, Seq)> {
-        self.places.get(&hash).into_iter().flatten().copied()
+    /// The newest entry of a room that names a content.
+    pub fn newest_of(&self, hash: ContentHash, room: RoomId) -> Option<Seq> {
+        let places = self.places.get(&hash)?;
+        places.range((room, Seq::FIRST)..(room.next(), Seq::FIRST)).next_back().map(|(_, seq)| *seq)
     }
 
     /// The items of a room before an entry, the newest first.
     pub fn of_room(&self, room: RoomId, before: Option<Seq>) -> impl Iterator<Item = (Seq, &Item)> {
-        let end = before.map_or(Bound::Unbounded, |before| Bound::Excluded((room, before)));
-        let range = self.items.range((Bound::Included((room, Seq::FIRST)), end));
-        // Without an end the rooms behind it come first, and are passed over.
-        range
-            .rev()
-            .skip_while(move |((of, _), _)| *of != room)
-            .map_while(move |((of, seq), item)| (*of == room).then_some((*seq, item)))
+        let end = before.map_or((room.next(), Seq::FIRST), |before| (room, before));
+        self.items.range((room, Seq::FIRST)..end).rev().map(|((_, seq), item)| (*seq, item))
     }
 }
 
@@ -205,6 +229,7 @@ mod tests {
     use super::*;
 
     const HASH: ContentHash = ContentHash([1; 32]);
+    const OWN: Account = Account::Person(PersonId::FIRST);
 
     fn room(n: u64) -> RoomId {
         RoomId::new(n).unwrap()
@@ -216,7 +241,7 @@ mod tests {
 
     fn item(size: u64, time: u64) -> Item {
         let (named, person) = (Named::Content(HASH), Some(PersonId::FIRST));
-        Item { named, size, person, time: Millis(time), fetched: BTreeSet::new(), gone: false }
+        Item { named, size, person, account: OWN, time: Millis(time), fetched: BTreeSet::new(), gone: false }
     }
 
     #[test]
@@ -224,12 +249,12 @@ mod tests {
         let mut shelf = Shelf::default();
         shelf.add(room(1), seq(1), item(5, 1));
         shelf.add(room(2), seq(7), item(5, 2));
-        assert_eq!((shelf.usage.of_person(PersonId::FIRST), shelf.usage.of_room(room(1))), (10, 5));
+        assert_eq!((shelf.usage.of_account(OWN), shelf.usage.of_room(room(1))), (10, 5));
         shelf.remove(room(1), seq(1));
         assert!(shelf.names(HASH) && shelf.usage.of_room(room(1)) == 0);
         assert_eq!(shelf.remove_before(room(2), seq(7)), []);
         assert_eq!(shelf.remove_before(room(2), seq(8)).len(), 1);
-        assert!(!shelf.names(HASH) && shelf.usage.of_person(PersonId::FIRST) == 0);
+        assert!(!shelf.names(HASH) && shelf.usage.of_account(OWN) == 0);
     }
 
     #[test]

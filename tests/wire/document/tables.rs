@@ -159,9 +159,12 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_SEARCHES_WAITING,
         BULK_IDLE_MS,
         UNKNOWN_SIZE,
-        RESERVE_STEP,
+        MIN_RESERVE_STEP,
+        MAX_RESERVE_STEP,
         MAX_RESEND,
         FEATURE_UNKNOWN_SIZE,
+        PERSON_SHARE,
+        LARGE_PERSON_SHARE,
     ];
     let source = include_str!("../../../crates/protocol/src/limits.rs");
     let constants = source.lines().filter_map(|line| line.strip_prefix("pub const ")?.split(':').next());

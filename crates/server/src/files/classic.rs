@@ -1,14 +1,36 @@
 //! Files of classic clients: one frame of any size, streamed to the disk and from it, never kept in memory.
 
 use super::{Begun, Contents, FileSystem, Header, Upload, UploadError};
+use crate::conn::ConnId;
+use crate::inbound::Event;
 use crate::inbox::Inbox;
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::classic::{SEPARATOR, ty};
 use protocol::id::ContentHash;
-use protocol::limits::BLOCK;
+use protocol::limits::{BLOCK, PROGRESS_BYTES};
 use protocol::message::{FileBody, Shape};
 use protocol::text::sanitize_line;
 use tokio::io::AsyncRead;
+use tokio::sync::{mpsc, oneshot};
+
+/// The space that whoever sends a file may still take, which the hub counts.
+#[derive(Debug)]
+pub struct SenderSpace<'a> {
+    /// The way to the hub.
+    pub events: &'a mpsc::Sender<Event>,
+    /// Who sends it.
+    pub conn: ConnId,
+}
+
+impl SenderSpace<'_> {
+    /// Reserves so many bytes more, or tells how many are left.
+    async fn reserve(&self, bytes: u64) -> Result<(), u64> {
+        let (answer, answered) = oneshot::channel();
+        let event = Event::ClassicSpace { conn: self.conn, bytes, answer };
+        self.events.send(event).await.map_err(|_| 0_u64)?;
+        answered.await.unwrap_or(Err(0))
+    }
+}
 
 /// An upload whose sender checks nothing and can't go on with it: unless it is finished, nothing of it is kept.
 struct ClassicUpload<F: FileSystem> {
@@ -31,10 +53,21 @@ impl<F: FileSystem> ClassicUpload<F> {
         }
     }
 
-    async fn append(&mut self, piece: &[u8]) -> Result<(), UploadError> {
+    async fn append(&mut self, piece: &[u8], space: &SenderSpace<'_>) -> Result<(), UploadError> {
+        if let Some((least, most)) = self.upload.missing(self.upload.len() + piece.len() as u64)
+            && self.reserve(most, space).await.is_err()
+        {
+            self.reserve(least, space).await.map_err(|left| UploadError::Full { left })?;
+        }
         let room = usize::try_from(BLOCK.saturating_sub(self.first.count())).unwrap_or(usize::MAX);
         self.first.update(&piece[..room.min(piece.len())]);
         self.upload.append(Bytes::copy_from_slice(piece)).await
+    }
+
+    /// Reserves space on the disk, and on the account of the sender.
+    async fn reserve(&self, bytes: u64, space: &SenderSpace<'_>) -> Result<(), u64> {
+        self.upload.reserve(bytes)?;
+        space.reserve(bytes).await.inspect_err(|_| self.upload.give_back(bytes))
     }
 
     async fn finish(mut self) -> Result<(ContentHash, u64), UploadError> {
@@ -79,10 +112,16 @@ impl<F: FileSystem> Receiving<F> {
     }
 
     /// Takes the next piece of the payload, of which `rest` bytes follow.
-    async fn take(self, mut piece: &[u8], rest: u32, contents: &Contents<F>) -> Self {
+    async fn take(
+        self,
+        mut piece: &[u8],
+        rest: u32,
+        contents: &Contents<F>,
+        space: &SenderSpace<'_>,
+    ) -> Self {
         match self {
             Self::Refused(_) => self,
-            Self::Content { name, upload } => write(name, upload, piece).await,
+            Self::Content { name, upload } => write(name, upload, piece, space).await,
             Self::Name(mut known) => {
                 let separator = SEPARATOR.as_bytes();
                 while let Some((byte, after)) = piece.split_first() {
@@ -90,7 +129,8 @@ impl<F: FileSystem> Receiving<F> {
                     piece = after;
                     if known.ends_with(separator) {
                         let limit = u64::from(rest) + piece.len() as u64;
-                        return begin(&known[..known.len() - separator.len()], piece, limit, contents).await;
+                        let name = &known[..known.len() - separator.len()];
+                        return begin(name, piece, (limit, contents), space).await;
                     }
                     if known.len() > MAX_NAME + separator.len() {
                         return Self::Refused("File not sent: it has no name.".to_owned());
@@ -102,7 +142,12 @@ impl<F: FileSystem> Receiving<F> {
     }
 }
 
-async fn begin<F: FileSystem>(name: &[u8], piece: &[u8], limit: u64, contents: &Contents<F>) -> Receiving<F> {
+async fn begin<F: FileSystem>(
+    name: &[u8],
+    piece: &[u8],
+    (limit, contents): (u64, &Contents<F>),
+    space: &SenderSpace<'_>,
+) -> Receiving<F> {
     let Ok(name) = std::str::from_utf8(name) else {
         return Receiving::Refused("File not sent: its name is not UTF-8.".to_owned());
     };
@@ -110,13 +155,18 @@ async fn begin<F: FileSystem>(name: &[u8], piece: &[u8], limit: u64, contents: &
         return Receiving::Refused("File not sent: it has no name.".to_owned());
     }
     match ClassicUpload::begin(contents, limit).await {
-        Ok(upload) => write(name.to_owned(), Box::new(upload), piece).await,
+        Ok(upload) => write(name.to_owned(), Box::new(upload), piece, space).await,
         Err(error) => Receiving::Refused(sentence(&error)),
     }
 }
 
-async fn write<F: FileSystem>(name: String, mut upload: Box<ClassicUpload<F>>, piece: &[u8]) -> Receiving<F> {
-    match upload.append(piece).await {
+async fn write<F: FileSystem>(
+    name: String,
+    mut upload: Box<ClassicUpload<F>>,
+    piece: &[u8],
+    space: &SenderSpace<'_>,
+) -> Receiving<F> {
+    match upload.append(piece, space).await {
         Ok(()) => Receiving::Content { name, upload },
         Err(error) => Receiving::Refused(sentence(&error)),
     }
@@ -129,7 +179,8 @@ fn sentence(error: &UploadError) -> String {
     format!("File not sent: {error}.")
 }
 
-/// Receives the payload of one FILE frame, which has `len` bytes; `heard` is called for every piece of it.
+/// Receives the payload of one FILE frame, which has `len` bytes. Space for it is taken from the account of its
+/// sender; `heard` is called for each [`PROGRESS_BYTES`] that came, and at first.
 ///
 /// # Errors
 /// The sentence that answers a file that can't be taken; `None` if the stream ended in its middle.
@@ -138,16 +189,22 @@ pub async fn receive_classic<F: FileSystem>(
     cap: u64,
     contents: &Contents<F>,
     inbox: &mut Inbox<impl AsyncRead + Unpin>,
+    space: &SenderSpace<'_>,
     heard: impl Fn(),
 ) -> Result<FileBody, Option<String>> {
     let mut receiving = Receiving::new(len, cap);
-    let mut rest = len;
+    let (mut rest, mut unheard) = (len, PROGRESS_BYTES);
     while rest > 0 {
-        heard();
+        // A byte now and then is no progress.
+        if unheard >= PROGRESS_BYTES {
+            unheard = 0;
+            heard();
+        }
         let Some((piece, after)) = inbox.next_piece().await else {
             return Err(None);
         };
-        receiving = receiving.take(&piece, after, contents).await;
+        unheard += piece.len();
+        receiving = receiving.take(&piece, after, contents, space).await;
         rest = after;
     }
     match receiving {

@@ -25,11 +25,11 @@ pub struct Contents<F> {
     numbers: Arc<AtomicU64>,
 }
 
-/// Invariant: `bytes` is the sum of all sizes and of what is reserved for all uploads: each whole or, if its size is not
-/// known, as it arrives.
+/// Invariant: `bytes` is the sum of all sizes and of what is reserved for all uploads as they arrive; `firsts` has each
+/// content whose first block is known, and no other.
 #[derive(Debug, Default)]
 pub(super) struct Kept {
-    sizes: BTreeMap<ContentHash, u64>,
+    contents: BTreeMap<ContentHash, Known>,
     /// Contents by their size and the hash of their first block.
     firsts: BTreeMap<(u64, ContentHash), ContentHash>,
     /// Uploads by the names of their files.
@@ -42,12 +42,20 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn has_content(&self, hash: ContentHash) -> bool {
-        self.sizes.contains_key(&hash)
+        self.contents.contains_key(&hash)
     }
 
     pub(super) fn has_upload(&self, name: &str) -> bool {
         self.uploads.contains_key(name)
     }
+}
+
+/// What is known of a content.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    size: u64,
+    /// The hash of its first block.
+    first: Option<ContentHash>,
 }
 
 /// The name of an upload's file.
@@ -77,7 +85,7 @@ impl<F: FileSystem> Contents<F> {
 
     /// The size of a content, if it is here.
     pub fn size(&self, hash: ContentHash) -> Option<u64> {
-        self.kept().sizes.get(&hash).copied()
+        self.kept().contents.get(&hash).map(|known| known.size)
     }
 
     /// A content of this size whose first block has this hash, if one is here.
@@ -114,7 +122,7 @@ impl<F: FileSystem> Contents<F> {
         Ok(())
     }
 
-    /// The size of an upload is known: what was reserved and is not needed is given back.
+    /// So much is reserved for an upload from here on: what it does not need is given back.
     pub(super) fn reserve_exactly(&self, partial: &Partial, size: u64) {
         let mut kept = self.kept();
         let before = partial.reserved.swap(size, Ordering::Relaxed);
@@ -134,9 +142,11 @@ impl<F: FileSystem> Contents<F> {
     /// Removes a content, if it is here. Whoever reads it can go on.
     pub fn remove(&self, hash: ContentHash) {
         let mut kept = self.kept();
-        let Some(size) = kept.sizes.remove(&hash) else { return };
+        let Some(Known { size, first }) = kept.contents.remove(&hash) else { return };
         kept.bytes -= size;
-        kept.firsts.retain(|_, other| *other != hash);
+        if let Some(first) = first.filter(|first| kept.firsts.get(&(size, *first)) == Some(&hash)) {
+            kept.firsts.remove(&(size, first));
+        }
         drop(kept);
         self.discard_content(hash);
     }
@@ -156,18 +166,17 @@ impl<F: FileSystem> Contents<F> {
         self.discard_upload(name);
     }
 
-    /// The upload of this name, which is new if there is none. Space for all of it is reserved before a byte is taken.
+    /// The upload of this name, which is new if there is none. Space is reserved as it arrives, but all of it must fit now.
     pub(super) fn reserve(&self, name: &str, header: Header) -> Result<Arc<Partial>, UploadError> {
         let mut kept = self.kept();
         if let Some(known) = kept.uploads.get(name) {
             return Ok(known.clone());
         }
         let left = self.capacity.saturating_sub(kept.bytes);
-        let partial = Arc::new(Partial::new(header));
-        if partial.reserved() > left {
+        if header.size > left && !header.is_open_ended() {
             return Err(UploadError::Full { left });
         }
-        kept.bytes += partial.reserved();
+        let partial = Arc::new(Partial::new(header));
         kept.uploads.insert(name.to_owned(), partial.clone());
         Ok(partial)
     }
@@ -177,7 +186,7 @@ impl<F: FileSystem> Contents<F> {
         let mut kept = self.kept();
         let Some(partial) = kept.uploads.remove(name) else { return false };
         let size = partial.reserved();
-        if kept.sizes.insert(hash, size).is_some() {
+        if kept.contents.insert(hash, Known { size, first: Some(first) }).is_some() {
             kept.bytes -= size;
         }
         kept.firsts.insert((size, first), hash);
@@ -187,7 +196,7 @@ impl<F: FileSystem> Contents<F> {
     /// Takes in a content that a start found.
     pub(super) fn restore_content(&self, hash: ContentHash, size: u64, first: Option<ContentHash>) {
         let mut kept = self.kept();
-        kept.sizes.insert(hash, size);
+        kept.contents.insert(hash, Known { size, first });
         kept.firsts.extend(first.map(|first| ((size, first), hash)));
         kept.bytes += size;
     }

@@ -16,7 +16,7 @@ mod restore;
 mod upload;
 
 pub use bulk::serve_bulk;
-pub use classic::{ClassicFile, classic_head, receive_classic};
+pub use classic::{ClassicFile, SenderSpace, classic_head, receive_classic};
 pub use contents::Contents;
 pub use disk::{Disk, TemporaryFolder, open_folder};
 pub use header::{BLOCKS, Header, blocks_fit, is_content_file, name_of, write_blocks};

@@ -6,7 +6,7 @@ use super::header::{BLOCKS, Header, VALUE, name_of};
 use bytes::Bytes;
 use protocol::blocks::{BlockHasher, Tree, hash_of_first};
 use protocol::id::{BlockValue, ContentHash};
-use protocol::limits::{BLOCK, DEAD_AFTER_MS};
+use protocol::limits::{BLOCK, DEAD_AFTER_MS, MAX_RESERVE_STEP, MIN_RESERVE_STEP};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -72,7 +72,7 @@ pub struct Progress {
 #[derive(Debug)]
 pub(super) struct Partial {
     pub header: Header,
-    /// Bytes that are reserved for it: its size, once that is known.
+    /// Bytes that are reserved for it, ahead of what comes: its size, once all of it came.
     pub(super) reserved: AtomicU64,
     pub progress: watch::Sender<Progress>,
     /// Who may go on with it: whoever counted it up last.
@@ -116,10 +116,9 @@ impl Settled {
 
 impl Partial {
     pub fn new(header: Header) -> Self {
-        let reserved = if header.is_open_ended() { 0 } else { header.size };
         Self {
             header,
-            reserved: AtomicU64::new(reserved),
+            reserved: AtomicU64::new(0),
             progress: watch::Sender::default(),
             turn: watch::Sender::default(),
             settled: Arc::default(),
@@ -134,10 +133,9 @@ impl Partial {
     /// One whose files are here, with these blocks.
     pub fn restored(header: Header, tree: Tree) -> Self {
         let progress = Progress { settled: tree.blocks() * BLOCK, ..Progress::default() };
-        let reserved = if header.is_open_ended() { progress.settled } else { header.size };
         Self {
             header,
-            reserved: AtomicU64::new(reserved),
+            reserved: AtomicU64::new(progress.settled),
             progress: watch::Sender::new(progress),
             turn: watch::Sender::default(),
             settled: Arc::new(Mutex::new(Settled {
@@ -283,9 +281,14 @@ impl<F: FileSystem> Upload<F> {
         self.settled.hasher.is_empty()
     }
 
-    /// Bytes for which space must be reserved before what ends there may be written.
-    pub fn missing(&self, end: u64) -> u64 {
-        if self.partial.header.is_open_ended() { end.saturating_sub(self.partial.reserved()) } else { 0 }
+    /// Bytes for which space must be reserved before what ends there may be written: so many at least, and so many at most.
+    /// Nothing is reserved beyond the size of the whole, nor far ahead of what comes: what came is the measure of that.
+    pub fn missing(&self, end: u64) -> Option<(u64, u64)> {
+        let (size, reserved) = (self.partial.header.size, self.partial.reserved());
+        let least = end.min(size).saturating_sub(reserved);
+        let most =
+            self.len().clamp(MIN_RESERVE_STEP, MAX_RESERVE_STEP).max(least).min(size - reserved.min(size));
+        (least > 0).then_some((least, most))
     }
 
     /// Reserves space for so many bytes more.
@@ -428,7 +431,6 @@ impl<F: FileSystem> Upload<F> {
         // The next start must find its true size.
         let header = Header { size, first, ..self.partial.header.clone() };
         self.contents.files.write_at(&self.values, 0, header.encode()).await?;
-        self.contents.reserve_exactly(&self.partial, size);
         self.place(hash, first).await
     }
 
@@ -447,6 +449,8 @@ impl<F: FileSystem> Upload<F> {
     async fn place(&mut self, hash: ContentHash, first: ContentHash) -> Result<(), UploadError> {
         self.settled.written().await?;
         wait_for(&mut self.syncing).await?;
+        // What was reserved ahead and is not needed is given back: what came is all.
+        self.contents.reserve_exactly(&self.partial, self.len());
         let contents = self.contents.clone();
         let (files, name, target) = (&contents.files, contents.path(&self.name), name_of(hash));
         let is_large = self.partial.reserved() > BLOCK;

@@ -71,8 +71,10 @@ impl Hub {
             _ if taken < most - most / KNOWN_SHARE => true,
             Login::Native(hello) => match self.person_who_proves(hello) {
                 Some(person) => {
-                    let is_stored =
-                        self.people.find(person).is_some_and(|known| known.after <= self.changes_stored);
+                    let is_stored = self
+                        .people
+                        .find(person)
+                        .is_some_and(|known| known.is_stored && known.after <= self.changes_stored);
                     is_stored && taken < most || self.session_of(person, hello).is_some()
                 }
                 None => false,

@@ -8,7 +8,7 @@ use crate::conn::ConnId;
 use crate::devices::NOT_COMPARED;
 use crate::files::Brought;
 use crate::inbound::{BulkPlace, Hello};
-use crate::shelf::{Item, Named};
+use crate::shelf::{Account, Item, Named};
 use crate::store::{Change, CredentialHash, NewEntry, StoredFile, StoredOffer};
 use crate::voice;
 use protocol::code::Code;
@@ -25,6 +25,8 @@ const MAX_LISTED: usize = 64;
 pub struct FileRules {
     /// Bytes that the files of one person may have.
     pub person_bytes: u64,
+    /// Bytes that the files of all guests may have together.
+    pub guest_bytes: u64,
     /// Bytes that the files of one room may have.
     pub room_bytes: u64,
     /// How long contents are kept; `None` for as long as their entries.
@@ -36,11 +38,25 @@ pub struct FileRules {
 impl Default for FileRules {
     fn default() -> Self {
         let day = 24 * 3_600_000;
-        Self { person_bytes: u64::MAX, room_bytes: u64::MAX, keep_files_ms: None, keep_uploads_ms: day }
+        Self {
+            person_bytes: u64::MAX,
+            guest_bytes: u64::MAX,
+            room_bytes: u64::MAX,
+            keep_files_ms: None,
+            keep_uploads_ms: day,
+        }
     }
 }
 
 impl FileRules {
+    /// Bytes that may be counted on an account.
+    pub fn bytes_of(&self, account: Account) -> u64 {
+        match account {
+            Account::Person(_) => self.person_bytes,
+            Account::Guests => self.guest_bytes,
+        }
+    }
+
     /// How often it is looked for what has expired, in ms: so much longer may it stay.
     pub fn expiry_period_ms(&self) -> u64 {
         let shortest = self.keep_files_ms.unwrap_or(u64::MAX).min(self.keep_uploads_ms);
@@ -143,7 +159,8 @@ impl Hub {
     ) {
         for file in files {
             let gone = self.contents.size(file.hash).is_none();
-            self.shelf.add(file.room, file.seq, Item { gone, ..file.into() });
+            let account = self.account_of(file.person);
+            self.shelf.add(file.room, file.seq, Item { gone, ..Item::of_file(file, account) });
         }
         for (room, seq, person) in fetched {
             self.shelf.fetch(room, seq, person);
@@ -151,6 +168,7 @@ impl Hub {
         let brought = self.contents.take_brought();
         self.restore_uploads(brought, now);
         offers.into_iter().for_each(|offer| self.restore_offer(offer, now));
+        self.end_empty_uploads();
     }
 
     /// Lets a known person use a connection for files.
@@ -187,10 +205,13 @@ impl Hub {
     pub(super) fn may_read(&self, person: PersonId, hash: ContentHash) -> bool {
         self.bringing == Some(hash)
             || self.brought(person, hash)
-            || self
-                .shelf
-                .places_of(hash)
-                .any(|(room, seq)| self.authorize(person, room).is_ok() && seq >= self.history.oldest(room))
+            || self.people.find(person).is_some_and(|known| {
+                let newest_in = |room| Some((room, self.shelf.newest_of(hash, room)?));
+                // The person's rooms are few, the entries that name a content may be very many.
+                known.rooms.iter().filter_map(|room| newest_in(*room)).any(|(room, seq)| {
+                    self.authorize(person, room).is_ok() && seq >= self.history.oldest(room)
+                })
+            })
     }
 
     /// Judges an entry that names a file.
@@ -213,7 +234,7 @@ impl Hub {
             }
         }
         if self.bringing.is_none() && !self.brought(person, file.hash) {
-            self.check_quotas(person, room, file.size)?;
+            self.check_quotas(self.account_of(Some(person)), room, file.size)?;
         }
         Ok(file)
     }
@@ -347,9 +368,31 @@ impl Hub {
         ListedFile { seq, source, state, expires, fetched, members }
     }
 
+    /// Reserves space for a file that a classic client is sending, which is counted until that has arrived.
+    pub(super) fn reserve_classic(&mut self, conn: ConnId, bytes: u64) -> Result<(), u64> {
+        let person = self.sessions.get(&conn).map(|session| session.person).ok_or(0_u64)?;
+        let account = self.account_of(Some(person));
+        self.check_quotas(account, None, bytes).map_err(|(_, left)| left)?;
+        self.shelf.usage.add(account, None, bytes);
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            session.file_space += bytes;
+        }
+        Ok(())
+    }
+
+    /// The file has arrived, or will not.
+    pub(super) fn release_classic(&mut self, person: PersonId, bytes: u64) {
+        let account = self.account_of(Some(person));
+        self.shelf.usage.take(account, None, bytes);
+    }
+
     /// A classic client's file arrived: it becomes an entry like any other.
     pub(super) fn handle_classic_file(&mut self, conn: ConnId, file: Result<FileBody, String>, now: Now) {
         let hash = file.as_ref().ok().map(|file| file.hash);
+        if let Some(session) = self.sessions.get_mut(&conn) {
+            let (person, bytes) = (session.person, std::mem::take(&mut session.file_space));
+            self.release_classic(person, bytes);
+        }
         let said = match self.sessions.get(&conn).map(|s| (s.person, s.device, s.voice)) {
             Some((person, device, Voice::Classic { current })) => file.and_then(|file| {
                 self.set_pending(file.hash);
@@ -380,7 +423,7 @@ impl Hub {
         let end = file.name.floor_char_boundary(MAX_FILE_NAME);
         let file = FileBody { name: file.name[..end].to_owned(), ..file.clone() };
         let refused = |(code, _): (Code, u64)| format!("File not sent: {}.", code.text());
-        self.check_quotas(person, Some(room), file.size).map_err(refused)?;
+        self.check_quotas(self.account_of(Some(person)), Some(room), file.size).map_err(refused)?;
         let post = Post {
             counter: self.devices.expected(device),
             target: Target::Room { room },

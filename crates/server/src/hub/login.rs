@@ -228,9 +228,20 @@ impl Hub {
     ) {
         let (said, since) = (BTreeMap::new(), now.wall);
         let payers = self.payers(person, conn.peer.ip());
-        let (conn, arrival, attempt, progress) = (conn.clone(), None, None, None);
-        let session =
-            Session { conn, person, device, voice, payers, arrival, attempt, since, said, progress };
+        let (conn, arrival, attempt, progress, file_space) = (conn.clone(), None, None, None, 0);
+        let session = Session {
+            conn,
+            person,
+            device,
+            voice,
+            payers,
+            arrival,
+            attempt,
+            since,
+            said,
+            progress,
+            file_space,
+        };
         let (id, peer) = (session.conn.id, session.conn.peer);
         self.sessions.insert(id, session);
         self.by_device.insert(device, id);
@@ -293,6 +304,7 @@ impl Hub {
         let Some(session) = self.sessions.remove(&conn) else {
             return;
         };
+        self.release_classic(session.person, session.file_space);
         self.arriving.remove(&conn);
         self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if self.by_device.get(&session.device) == Some(&conn) {

@@ -25,6 +25,7 @@ mod retention;
 mod rooms;
 mod search;
 mod sessions;
+mod transfers;
 mod uploads;
 
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
@@ -39,6 +40,7 @@ use clock::FIRST_CLOCK_MS;
 use delayed_acks::DelayedAcks;
 use retention::Overfull;
 use sessions::{Early, Session, Voice};
+use transfers::Transfers;
 
 use crate::clock::{Now, Steady, Zone};
 use crate::conn::{Conn, ConnId};
@@ -161,7 +163,7 @@ pub struct Hub {
     history: Arc<dyn Oldest>,
     contents: Arc<dyn ContentIndex>,
     shelf: Shelf,
-    transfers: uploads::Transfers,
+    transfers: Transfers,
     /// Contents that entries name which are on their way to the store: how many.
     pending: BTreeMap<ContentHash, u32>,
     /// The content that a classic client brings with the entry that is judged.
@@ -235,7 +237,7 @@ impl Hub {
             history,
             contents,
             shelf: Shelf::default(),
-            transfers: BTreeMap::new(),
+            transfers: Transfers::default(),
             pending: BTreeMap::new(),
             bringing: None,
             next_expiry: now.steady,
@@ -299,6 +301,9 @@ impl Hub {
             }
             Event::Operate { req, order, answer } => {
                 let _ = answer.send(self.handle_order(req, &order, now));
+            }
+            Event::ClassicSpace { conn, bytes, answer } => {
+                let _ = answer.send(self.reserve_classic(conn, bytes));
             }
             Event::ClassicFile { conn, file, share } => {
                 self.sequencer.charge(share);

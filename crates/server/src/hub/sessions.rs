@@ -32,6 +32,8 @@ pub(super) struct Session {
     pub(super) since: Millis,
     /// The last line that a classic user said in each room, for `/edit` and `/delete`.
     pub(super) said: BTreeMap<RoomId, Seq>,
+    /// Bytes that are reserved for the file that a classic client is sending.
+    pub(super) file_space: u64,
     /// What its peer had taken when it was looked at, as long as it is not read for the answers that it does not take.
     pub(super) progress: Option<Progress>,
 }

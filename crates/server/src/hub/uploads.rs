@@ -2,11 +2,12 @@
 
 use super::Hub;
 use super::post::Post;
-use crate::clock::{Now, Steady};
+use super::transfers::{Offer, Transfer};
+use crate::clock::Now;
 use crate::files::{Brought, Header};
 use crate::inbound::{Admitted, Follow};
 use crate::sequencer::Waiting;
-use crate::shelf::{Item, Named};
+use crate::shelf::{Account, Item, Named};
 use crate::store::{NewEntry, StoredFile, StoredOffer};
 use bytes::Bytes;
 use protocol::code::Code;
@@ -15,41 +16,9 @@ use protocol::id::{ContentHash, Millis, PersonId, RoomId, Seq, TransferId};
 use protocol::limits::{MAX_FILE_NAME, MAX_NUMBER, MAX_UPLOADS};
 use protocol::message::{OfferBody, Target};
 use protocol::text::check_line;
-use std::collections::BTreeMap;
 
 /// How long an upload is known by its number after its entry was stored, in ms: readers of its offer may come late.
 const POSTED_MS: u64 = 600_000;
-
-/// The offer of an upload.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Offer {
-    None,
-    /// It was accepted and has no number yet.
-    Waiting,
-    At(RoomId, Seq),
-}
-
-/// An upload.
-#[derive(Debug)]
-pub(super) struct Transfer {
-    header: Header,
-    /// Bytes that are counted as its own: its size or, as long as that is not known, what was reserved as it arrived.
-    reserved: u64,
-    person: PersonId,
-    /// Where it goes, as far as there is such a room: its space is counted there.
-    room: Option<RoomId>,
-    offer: Offer,
-    /// Connections that go on with it; a new one may come before the old one has gone.
-    connections: u32,
-    /// When it last went on.
-    last: Steady,
-    /// Its hash, when it is complete.
-    hash: Option<ContentHash>,
-    /// Its entry is stored, and its space is that of the entry.
-    posted: bool,
-}
-
-pub(super) type Transfers = BTreeMap<TransferId, Transfer>;
 
 /// A refusal and the number that goes with it.
 type Refused = (Code, u64);
@@ -70,20 +39,35 @@ impl Hub {
             };
             let room = self.room_of(person, &header.target);
             let reserved = self.contents.reserved(header.transfer).unwrap_or(header.size);
-            self.shelf.usage.add(Some(person), room, reserved);
-            let (offer, transfer) = (Offer::None, header.transfer);
-            let known = Transfer {
-                header,
-                reserved,
-                person,
-                room,
-                offer,
-                connections: 0,
-                last: now.steady,
-                hash,
-                posted: false,
-            };
-            self.transfers.insert(transfer, known);
+            let (account, transfer) = (self.account_of(Some(person)), header.transfer);
+            self.shelf.usage.add(account, room, reserved);
+            let known = Transfer::new(header, (person, account), room, now.steady);
+            self.transfers.insert(transfer, known.with_reserved(reserved));
+            self.transfers.set_hash(transfer, hash);
+        }
+    }
+
+    /// Ends uploads of which the start found nothing that could be gone on with, and that nobody was offered.
+    pub(super) fn end_empty_uploads(&mut self) {
+        let is_empty =
+            |known: &Transfer| known.reserved == 0 && known.hash().is_none() && known.offer == Offer::None;
+        let empty: Vec<_> = self
+            .transfers
+            .iter()
+            .filter(|(_, known)| is_empty(known))
+            .map(|(transfer, _)| transfer)
+            .collect();
+        for transfer in empty {
+            self.forget_transfer(transfer);
+        }
+    }
+
+    /// On whom the space of somebody's files is counted: guests share one account.
+    pub(super) fn account_of(&self, person: Option<PersonId>) -> Account {
+        let known = person.and_then(|person| Some((person, self.people.find(person)?)));
+        match known.filter(|(_, known)| known.credential.is_some()) {
+            Some((person, _)) => Account::Person(person),
+            None => Account::Guests,
         }
     }
 
@@ -91,7 +75,7 @@ impl Hub {
     pub(super) fn restore_offer(&mut self, offer: StoredOffer, now: Now) {
         let (room, seq) = (offer.room, offer.seq);
         self.shelf.add(room, seq, offer.into());
-        match self.transfers.get_mut(&offer.transfer) {
+        match self.transfers.get_mut(offer.transfer) {
             Some(known) if Some(known.person) == offer.person => known.offer = Offer::At(room, seq),
             _ => self.take_offer_back(room, seq, now),
         }
@@ -116,7 +100,7 @@ impl Hub {
         }
         let likely = self.contents.likely(header.size, header.first);
         let likely = likely.is_some_and(|hash| self.may_read(person, hash));
-        if let Some(known) = self.transfers.get_mut(&header.transfer) {
+        if let Some(known) = self.transfers.get_mut(header.transfer) {
             if known.person != person {
                 return Err((Code::NotAllowed, 0));
             }
@@ -125,38 +109,35 @@ impl Hub {
                 return Err((Code::WrongContent, 0));
             }
             (known.connections, known.last) = (known.connections + 1, now.steady);
-            return Ok(known.hash.map_or(Admitted::Going { likely }, Admitted::Whole));
+            return Ok(known.hash().map_or(Admitted::Going { likely }, Admitted::Whole));
         }
         let room = self.room_of(person, &header.target);
-        let uploads = self.transfers.values().filter(|known| known.person == person && !known.posted);
-        if uploads.count() >= MAX_UPLOADS {
+        if self.transfers.of_person(person).count() >= MAX_UPLOADS {
             return Err((Code::Quota, 0));
         }
-        // The first byte of what has no size yet must fit.
-        let reserved = if header.is_open_ended() { 0 } else { header.size };
-        self.check_quotas(person, room, reserved.max(u64::from(header.is_open_ended())))?;
+        // Nothing is reserved before it arrives, but all of it must fit now, or the first byte of what has no size yet.
+        let account = self.account_of(Some(person));
+        self.check_quotas(account, room, if header.is_open_ended() { 1 } else { header.size })?;
         // A restart gives up the uploads of people whom it does not know.
         self.store_person(person).map_err(|code| (code, 0))?;
-        self.shelf.usage.add(Some(person), room, reserved);
-        let (offer, transfer, hash, last) = (Offer::None, header.transfer, None, now.steady);
-        let new =
-            Transfer { header, reserved, person, room, offer, connections: 1, last, hash, posted: false };
-        self.transfers.insert(transfer, new);
+        let transfer = header.transfer;
+        let new = Transfer::new(header, (person, account), room, now.steady);
+        self.transfers.insert(transfer, new.on_a_connection());
         Ok(Admitted::Going { likely })
     }
 
-    /// Whether so many bytes more fit what a person, and a room, may have.
+    /// Whether so many bytes more fit what a person or the guests together, and a room, may have.
     pub(super) fn check_quotas(
         &self,
-        person: PersonId,
+        account: Account,
         room: Option<RoomId>,
         size: u64,
     ) -> Result<(), Refused> {
         let rules = &self.settings.files;
-        let of_person = rules.person_bytes.saturating_sub(self.shelf.usage.of_person(person));
+        let of_account = rules.bytes_of(account).saturating_sub(self.shelf.usage.of_account(account));
         let of_room =
             room.map_or(u64::MAX, |room| rules.room_bytes.saturating_sub(self.shelf.usage.of_room(room)));
-        let left = of_person.min(of_room);
+        let left = of_account.min(of_room);
         if size > left { Err((Code::Quota, left)) } else { Ok(()) }
     }
 
@@ -166,21 +147,21 @@ impl Hub {
         if self.settings.max_file == 0 {
             return 0;
         }
-        let own = self.transfers.values().filter(|known| known.person == person && !known.posted);
-        let under_way: u64 = own.map(|known| known.reserved).sum();
-        let used = self.shelf.usage.of_person(person).saturating_sub(under_way);
-        let quota = self.settings.files.person_bytes.saturating_sub(used);
+        let account = self.account_of(Some(person));
+        let under_way: u64 = self.transfers.of_person(person).map(|known| known.reserved).sum();
+        let used = self.shelf.usage.of_account(account).saturating_sub(under_way);
+        let quota = self.settings.files.bytes_of(account).saturating_sub(used);
         let space = self.contents.left().saturating_add(under_way);
         self.settings.max_file.min(quota).min(space).clamp(1, MAX_NUMBER)
     }
 
-    /// Reserves space for so many bytes more of an upload whose size is not known.
+    /// Reserves space for so many bytes more of an upload.
     pub(super) fn handle_reserve(&mut self, transfer: TransferId, bytes: u64) -> Result<(), Refused> {
-        let known = self.transfers.get(&transfer).ok_or((Code::NoSuchTransfer, 0))?;
-        let (person, room) = (known.person, known.room);
-        self.check_quotas(person, room, bytes)?;
-        self.shelf.usage.add(Some(person), room, bytes);
-        if let Some(known) = self.transfers.get_mut(&transfer) {
+        let known = self.transfers.get(transfer).ok_or((Code::NoSuchTransfer, 0))?;
+        let (account, room) = (known.account, known.room);
+        self.check_quotas(account, room, bytes)?;
+        self.shelf.usage.add(account, room, bytes);
+        if let Some(known) = self.transfers.get_mut(transfer) {
             known.reserved = known.reserved.saturating_add(bytes);
         }
         Ok(())
@@ -188,10 +169,11 @@ impl Hub {
 
     /// A connection does not go on with an upload. One of which nothing was ever kept is forgotten.
     pub(super) fn handle_left(&mut self, transfer: TransferId, now: Now) {
-        let Some(known) = self.transfers.get_mut(&transfer) else { return };
+        let Some(known) = self.transfers.get_mut(transfer) else { return };
         (known.connections, known.last) = (known.connections.saturating_sub(1), now.steady);
-        let is_nothing = known.hash.is_none() && known.offer == Offer::None && known.connections == 0;
-        if is_nothing && self.contents.arrived(transfer).is_none() {
+        let is_nothing = known.hash().is_none() && known.offer == Offer::None && known.connections == 0;
+        // Space is reserved for what arrives: without any, no byte has come.
+        if is_nothing && self.contents.reserved(transfer).is_none_or(|bytes| bytes == 0) {
             self.forget_transfer(transfer);
         }
     }
@@ -199,38 +181,41 @@ impl Hub {
     /// An upload is complete; false if its content did not stay.
     pub(super) fn handle_uploaded(&mut self, transfer: TransferId, hash: ContentHash, now: Now) -> bool {
         let is_here = self.contents.size(hash).is_some();
-        let Some(known) = self.transfers.get_mut(&transfer) else {
+        let Some(known) = self.transfers.get_mut(transfer) else {
             self.release_content(hash);
             return false;
         };
         (known.connections, known.last) = (known.connections.saturating_sub(1), now.steady);
-        known.hash = Some(hash).filter(|_| is_here);
         // What was reserved and not needed is given back.
         let size = self.contents.size(hash).unwrap_or(known.reserved);
-        let (person, room, rest) = (known.person, known.room, known.reserved.saturating_sub(size));
+        let (account, room, rest) = (known.account, known.room, known.reserved.saturating_sub(size));
         known.reserved -= rest;
-        self.shelf.usage.take(Some(person), room, rest);
+        self.shelf.usage.take(account, room, rest);
+        self.transfers.set_hash(transfer, Some(hash).filter(|_| is_here));
         is_here
     }
 
     /// Whether an upload is a content that is here and its sender may read.
     pub(super) fn handle_claim(&mut self, transfer: TransferId, hash: ContentHash) -> bool {
-        let Some(known) = self.transfers.get(&transfer) else { return false };
-        let is_it = self.contents.size(hash) == Some(known.header.size) && self.may_read(known.person, hash);
-        if is_it && let Some(known) = self.transfers.get_mut(&transfer) {
-            known.hash = Some(hash);
+        let Some(known) = self.transfers.get(transfer) else { return false };
+        let size = known.header.size;
+        let is_it = self.contents.size(hash) == Some(size) && self.may_read(known.person, hash);
+        // Its entry counts like any other, so that there must be room for it although nothing is sent.
+        let is_it = is_it && self.handle_reserve(transfer, size.saturating_sub(known.reserved)).is_ok();
+        if is_it {
+            self.transfers.set_hash(transfer, Some(hash));
         }
         is_it
     }
 
     /// What somebody reads who asks for an upload.
     pub(super) fn follow(&self, person: PersonId, transfer: TransferId) -> Follow {
-        let Some(known) = self.transfers.get(&transfer) else { return Follow::Nothing };
+        let Some(known) = self.transfers.get(transfer) else { return Follow::Nothing };
         let may = match known.offer {
             Offer::At(room, _) => self.authorize(person, room).is_ok(),
             Offer::None | Offer::Waiting => known.person == person,
         };
-        match known.hash {
+        match known.hash() {
             _ if !may => Follow::Nothing,
             Some(hash) => Follow::Whole(hash),
             None => Follow::Growing,
@@ -245,13 +230,13 @@ impl Hub {
     }
 
     fn forget_transfer(&mut self, transfer: TransferId) -> Option<Offer> {
-        let known = self.transfers.remove(&transfer)?;
-        if known.posted {
+        let known = self.transfers.remove(transfer)?;
+        if known.is_posted() {
             return None;
         }
-        self.shelf.usage.take(Some(known.person), known.room, known.reserved);
+        self.shelf.usage.take(known.account, known.room, known.reserved);
         self.contents.give_up(transfer);
-        if let Some(hash) = known.hash {
+        if let Some(hash) = known.hash() {
             self.release_content(hash);
         }
         Some(known.offer)
@@ -278,20 +263,20 @@ impl Hub {
     pub(super) fn check_offer(&mut self, person: PersonId, post: &Post) -> Result<(), Code> {
         let offer = OfferBody::decode(&post.body).map_err(|_| Code::NoSuchTransfer)?;
         check_file_name(&offer.name)?;
-        let known = self.transfers.get(&offer.transfer).ok_or(Code::NoSuchTransfer)?;
+        let known = self.transfers.get(offer.transfer).ok_or(Code::NoSuchTransfer)?;
         let is_its = known.person == person
             && known.header.size == offer.size
             && !known.header.is_open_ended()
             && known.header.target == post.target
             && known.offer == Offer::None
-            && !known.posted;
+            && !known.is_posted();
         if is_its { Ok(()) } else { Err(Code::NoSuchTransfer) }
     }
 
     /// An offer was accepted: no other one is until the store has refused it.
     pub(super) fn set_offer_waiting(&mut self, body: &[u8], waits: bool) {
         let transfer = OfferBody::decode(body).ok().map(|offer| offer.transfer);
-        if let Some(known) = transfer.and_then(|transfer| self.transfers.get_mut(&transfer)) {
+        if let Some(known) = transfer.and_then(|transfer| self.transfers.get_mut(transfer)) {
             match (known.offer, waits) {
                 (Offer::None, true) => known.offer = Offer::Waiting,
                 (Offer::Waiting, false) => known.offer = Offer::None,
@@ -304,7 +289,7 @@ impl Hub {
     pub(super) fn note_offer(&mut self, offer: StoredOffer, now: Now) {
         let (room, seq) = (offer.room, offer.seq);
         self.shelf.add(room, seq, offer.into());
-        match self.transfers.get_mut(&offer.transfer) {
+        match self.transfers.get_mut(offer.transfer) {
             Some(known) if Some(known.person) == offer.person => {
                 (known.offer, known.room) = (Offer::At(room, seq), known.room.or(Some(room)));
             }
@@ -316,21 +301,23 @@ impl Hub {
     /// A file's entry is stored: its space is the entry's from here on, and the offer that it ends is none any more.
     pub(super) fn note_file(&mut self, file: StoredFile, ends: Option<Seq>, now: Now) {
         let offer = ends.map(|seq| (file.room, seq));
-        let is_it = |known: &&mut Transfer| {
-            !known.posted && Some(known.person) == file.person && known.hash == Some(file.hash)
-        };
-        let of_offer = |known: &&mut Transfer| match known.offer {
+        let of_offer = |known: &Transfer| match known.offer {
             Offer::At(room, seq) => Some((room, seq)) == offer,
             Offer::None | Offer::Waiting => offer.is_none(),
         };
-        let known = self.transfers.values_mut().filter(|known| is_it(known)).find(|known| of_offer(known));
-        if let Some(known) = known {
-            (known.posted, known.last) = (true, now.steady);
-            self.shelf.usage.take(Some(known.person), known.room, known.reserved);
+        let is_it = |known: &Transfer| Some(known.person) == file.person && of_offer(known);
+        let known = self.transfers.of_content(file.hash).find(|(_, known)| is_it(known));
+        if let Some((transfer, known)) = known {
+            self.shelf.usage.take(known.account, known.room, known.reserved);
+            self.transfers.set_posted(transfer);
+            if let Some(known) = self.transfers.get_mut(transfer) {
+                known.last = now.steady;
+            }
         }
         let fetched = offer.map(|(room, seq)| self.shelf.end_offer(room, seq, file.seq));
         let gone = self.contents.size(file.hash).is_none();
-        self.shelf.add(file.room, file.seq, Item { gone, ..file.into() });
+        let account = self.account_of(file.person);
+        self.shelf.add(file.room, file.seq, Item { gone, ..Item::of_file(file, account) });
         for person in fetched.into_iter().flatten() {
             self.mark_fetched(person, file.room, file.seq);
         }
@@ -346,27 +333,26 @@ impl Hub {
 
     /// Removes a content that nothing names and nobody brings.
     pub(super) fn release_content(&mut self, hash: ContentHash) {
-        let brought = self.transfers.values().any(|known| known.hash == Some(hash) && !known.posted);
-        if !brought && !self.shelf.names(hash) && !self.pending.contains_key(&hash) {
+        let is_brought = self.transfers.of_content(hash).next().is_some();
+        if !is_brought && !self.shelf.names(hash) && !self.pending.contains_key(&hash) {
             self.contents.remove(hash);
         }
     }
 
     /// Whether this person brought a content and has no entry of it yet.
     pub(super) fn brought(&self, person: PersonId, hash: ContentHash) -> bool {
-        let mut uploads = self.transfers.values();
-        uploads.any(|known| known.person == person && known.hash == Some(hash) && !known.posted)
+        self.transfers.of_content(hash).any(|(_, known)| known.person == person)
     }
 
     /// Gives up what nobody went on with for long, and lets contents go whose time is over.
     pub(super) fn expire_files(&mut self, now: Now) {
         let keep = self.settings.files.keep_uploads_ms;
         let over = |known: &Transfer| {
-            let keep = if known.posted { POSTED_MS } else { keep };
+            let keep = if known.is_posted() { POSTED_MS } else { keep };
             known.connections == 0 && now.steady.since(known.last) > keep
         };
         let expired: Vec<_> =
-            self.transfers.iter().filter(|(_, known)| over(known)).map(|(transfer, _)| *transfer).collect();
+            self.transfers.iter().filter(|(_, known)| over(known)).map(|(transfer, _)| transfer).collect();
         for transfer in expired {
             tracing::debug!(?transfer, "an upload expired");
             self.give_up(transfer, now);

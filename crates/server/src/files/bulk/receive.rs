@@ -5,7 +5,7 @@ use crate::files::{Begun, FileSystem, Header, Upload, UploadError};
 use crate::inbound::{Admitted, Event, Refusal};
 use protocol::code::Code;
 use protocol::id::{ContentHash, Req, TransferId};
-use protocol::limits::{RESERVE_STEP, UNKNOWN_SIZE};
+use protocol::limits::UNKNOWN_SIZE;
 use protocol::message::{ClientMsg, ServerMsg, ty};
 use protocol::window::Window;
 use std::pin::pin;
@@ -38,7 +38,7 @@ enum Stop {
     Failed(UploadError, u8),
     /// More came than was allowed.
     TooFast,
-    /// There is no space for what comes of an upload whose size is not known: it is given up.
+    /// There is no space for what comes. An upload whose size is not known is given up.
     Full { left: u64 },
     /// The connection ends.
     Connection(End),
@@ -85,10 +85,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                 (code, detail, about)
             }
             Stop::TooFast => (Code::TooFast, 0, ty::CHUNK),
-            Stop::Full { left } => {
+            Stop::Full { left } if size == UNKNOWN_SIZE => {
                 self.tell_hub(Event::GivenUp { transfer }).await?;
                 return self.refuse(refusal(Code::Quota, ty::CHUNK).with(left)).await;
             }
+            // What came stays: there may be space again.
+            Stop::Full { left } => (Code::Quota, left, ty::CHUNK),
             Stop::Connection(end) => {
                 self.tell_hub(Event::Left { transfer }).await?;
                 return Err(end);
@@ -196,17 +198,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
         if told == UNKNOWN_SIZE { self.shared.contents.size(hash).unwrap_or(told) } else { told }
     }
 
-    /// Reserves space for what ends there of an upload whose size is not known: a step or, if so much is not left, what
-    /// is needed.
+    /// Reserves space for what ends there of an upload: some ahead or, if so much is not left, what is needed.
     async fn reserve(&mut self, upload: &Upload<F>, transfer: TransferId, end: u64) -> Result<(), Stop> {
-        let missing = upload.missing(end);
-        if missing == 0 {
-            return Ok(());
-        }
+        let Some((least, most)) = upload.missing(end) else { return Ok(()) };
         if end > self.shared.max_file {
             return Err(Stop::Full { left: self.shared.max_file });
         }
-        for bytes in [missing.max(RESERVE_STEP), missing] {
+        for bytes in [most, least] {
             let left = match upload.reserve(bytes) {
                 Ok(()) => match self.ask(|answer| Event::Reserve { transfer, bytes, answer }).await? {
                     Ok(()) => return Ok(()),
@@ -218,7 +216,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
                 },
                 Err(left) => left,
             };
-            if bytes == missing {
+            if bytes == least {
                 return Err(Stop::Full { left });
             }
         }
