@@ -175,6 +175,29 @@ async fn an_address_has_so_many_connections_and_is_told_at_the_next() {
 }
 
 #[tokio::test]
+async fn a_classic_client_that_has_sent_a_file_may_be_silent() {
+    bounded(120, async {
+        let clock = Arc::new(Ahead(SystemClock::start(), AtomicU64::new(0)));
+        let server = Here::start_at(Bent::new(), clock.clone()).await;
+        let mut raw = Raw::connect(server.addr).await;
+        raw.send(&protocol::classic::ClassicMsg::Join("alice").encode()).await;
+        raw.frame().await.expect("it is greeted");
+        raw.send(&protocol::frame::frame(protocol::classic::ty::FILE, b"a.txt::hello")).await;
+        let (_, line) = raw.frame().await.expect("it is stored");
+        assert!(line.starts_with(b"[Server] You sent"), "{line:?}");
+        for _ in 0..30 {
+            clock.1.fetch_add(1_000, Ordering::Relaxed);
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        raw.send(&protocol::frame::frame(protocol::classic::ty::TEXT, b"/topic")).await;
+        let (_, line) = raw.frame().await.expect("it is still there");
+        assert_eq!(line, &b"[Server] There is no topic here."[..]);
+        server.kill();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_frame_that_stops_half_way_is_stalled() {
     bounded(120, async {
         let clock = Arc::new(Ahead(SystemClock::start(), AtomicU64::new(0)));

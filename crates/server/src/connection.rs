@@ -286,7 +286,10 @@ async fn receive_file<St, F: FileSystem>(
     };
     let space = SenderSpace { events: &shared.events, conn: conn.id };
     let received = receive_classic(len, cap, &shared.contents, inbox, &space, heard);
-    let file = match received.await {
+    let received = received.await;
+    // The frame is whole: its sender may be silent again for as long as they like.
+    conn.hear(shared.clock.now().steady, false);
+    let file = match received {
         Ok(file) => Ok(file),
         Err(Some(sentence)) => Err(sentence),
         Err(None) => return Err(()),
