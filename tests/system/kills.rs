@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Bytes of each file: it takes long enough for a kill to fall into it, and a hundred fit the server's 8 GiB for files.
+/// Bytes of each file: it takes long enough for a kill to fall into it, and a hundred fit the 8 GiB that the server has for files.
 const LEN: u64 = 80 << 20;
 
 /// Who is killed.
@@ -39,7 +39,8 @@ struct World {
 impl World {
     async fn new() -> Self {
         let data = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("the target folder takes files");
-        let server = Server::start_in(data.path()).await;
+        let server =
+            Server::start_in_with(data.path(), &["--file-space-mib", "8192", "--person-files", "8G"]).await;
         let homes = [Home::new(), Home::new()];
         let people = [join(&server, &homes[0], "alice"), join(&server, &homes[1], "bob")];
         let home = Home::new();
