@@ -236,6 +236,8 @@ async fn quotas_refuse_before_a_byte_and_what_is_deleted_makes_room() {
         let (_bob, mut bobs, _) = person(server.addr(), "bob").await;
         let third = Sent::new(3, target.clone(), content(3 * BLOCK, 3));
         bobs.put(&third).await.expect("it fits");
+        bobs.send(&third, 0, third.size()).await;
+        bobs.settle().await;
         let (_carol, mut carols, _) = person(server.addr(), "carol").await;
         let fourth = Sent::new(4, target, content(BLOCK, 4));
         assert_eq!(carols.put(&fourth).await, Err((quota, 0)));

@@ -67,8 +67,9 @@ async fn what_a_program_writes_is_sent_while_it_writes() {
 async fn endless_input_ends_at_the_servers_limit_and_leaves_nothing() {
     bounded(120, async {
         let data = tempfile::tempdir().expect("a folder");
-        for option in [["--max-file-mib", "5"], ["--person-files", "5M"], ["--file-space-mib", "5"]] {
-            let server = Server::start_in_with(data.path(), &option).await;
+        let all_space = ["--file-space-mib", "5", "--person-files", "5M"];
+        for option in [&["--max-file-mib", "5"][..], &["--person-files", "5M"], &all_space] {
+            let server = Server::start_in_with(data.path(), option).await;
             let home = Home::new();
             let script = "yes | \"$1\" send \"$2\" -u ci -";
             let natter = program("natter").display().to_string();
