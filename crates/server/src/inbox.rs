@@ -275,7 +275,8 @@ mod tests {
     async fn a_byte_now_and_then_is_no_progress_of_a_frame() {
         let clock = Arc::new(Hand::default());
         let peer = std::net::SocketAddr::from(([192, 0, 2, 7], 1));
-        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), Steady(0));
+        let limits = crate::limits::Limits::default();
+        let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), &limits, Steady(0));
         let room = Arc::new(HalfFrames::new(1, 1, clock.clone()));
         let (ours, mut theirs) = duplex(1 << 20);
         let mut inbox = Inbox::new(ours, Share::new(room, Origin::of(peer.ip())));
