@@ -58,8 +58,13 @@ async fn a_tenth_of_the_places_is_left_for_known_people_and_a_known_device_takes
     bounded(60, async {
         let server = Server::start_with(&["-m", "10"]).await;
         let (alice, bob) = (Identity::new("alice"), Identity::new("bob"));
-        Native::login(server.addr(), &alice).await.leave().await;
-        Native::login(server.addr(), &bob).await.leave().await;
+        for identity in [&alice, &bob] {
+            // Who has said something is known from then on.
+            let client = Native::login(server.addr(), identity).await;
+            client.say(client.lobby(), "hello");
+            client.acked(1).await;
+            client.leave().await;
+        }
         let mut guests = Vec::new();
         for n in 0..9 {
             guests.push(Classic::enter(server.addr(), &format!("guest-{n}")).await);

@@ -111,7 +111,7 @@ impl Here {
         per_address: usize,
     ) -> Self {
         let clock = Arc::new(SystemClock::start());
-        let change = |settings: &mut Settings| settings.limits.bounds.per_address = per_address;
+        let change = |settings: &mut Settings| settings.limits.connections.per_address = per_address;
         Self::launch(wrap, store, clock, Plaintext::Anywhere, change).await
     }
 

@@ -8,9 +8,9 @@ use protocol::limits::{
 /// Clients that may be logged in, unless the operator decides otherwise.
 pub const DEFAULT_CLIENTS: usize = 10_000;
 
-/// Bounds of what connections may take.
+/// ConnectionBounds of what connections may take.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Bounds {
+pub struct ConnectionBounds {
     /// Connections in all: of clients and strangers, and those for files.
     pub places: usize,
     /// Connections for strangers, beyond the clients that may be logged in.
@@ -27,7 +27,7 @@ pub struct Bounds {
     pub half_frames_per_address: usize,
 }
 
-impl Default for Bounds {
+impl Default for ConnectionBounds {
     fn default() -> Self {
         Self {
             places: 2 * DEFAULT_CLIENTS + MAX_STRANGERS,

@@ -1,6 +1,6 @@
 //! What the operator can decide, from the command line and the environment.
 
-use crate::bounds::Bounds;
+use crate::bounds::ConnectionBounds;
 use crate::hub::FileRules;
 use crate::inbound::{Login, Refusal};
 use crate::keep::{KeepRule, Retention, RoomRule, parse_age, parse_bytes, parse_count};
@@ -197,12 +197,12 @@ pub struct ConnectionOptions {
 
 impl ConnectionOptions {
     /// The bounds that these options make.
-    pub fn bounds(&self) -> Bounds {
-        let default = Bounds::default();
+    pub fn bounds(&self) -> ConnectionBounds {
+        let default = ConnectionBounds::default();
         let number = |option: Option<u32>, default| {
             option.map_or(default, |number| usize::try_from(number).unwrap_or(usize::MAX))
         };
-        Bounds {
+        ConnectionBounds {
             per_address: number(self.max_per_address, default.per_address),
             strangers: number(self.max_strangers, default.strangers),
             ..default

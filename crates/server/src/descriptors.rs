@@ -1,6 +1,6 @@
 //! Descriptors: as many as the clients need are asked of the system, or as many as it gives.
 
-use crate::bounds::Bounds;
+use crate::bounds::ConnectionBounds;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors for everything that is no connection: the store, contents that are read and written, the log.
@@ -17,7 +17,7 @@ pub struct Afforded {
 
 impl Afforded {
     /// What so many descriptors are enough for, of this many clients. Connections for files are the first to be fewer.
-    fn with(descriptors: usize, clients: usize, bounds: &Bounds) -> Self {
+    fn with(descriptors: usize, clients: usize, bounds: &ConnectionBounds) -> Self {
         let places = descriptors.saturating_sub(OTHERS);
         let clients = clients.min(places.saturating_sub(bounds.strangers)).max(1);
         Self { clients, places: places.min(wanted_places(clients, bounds)).max(2) }
@@ -25,13 +25,13 @@ impl Afforded {
 }
 
 /// As many connections for files as clients: a person has at most some, and not all of them at once.
-fn wanted_places(clients: usize, bounds: &Bounds) -> usize {
+fn wanted_places(clients: usize, bounds: &ConnectionBounds) -> usize {
     clients.saturating_mul(2).saturating_add(bounds.strangers)
 }
 
 /// Raises the bound of the descriptors of this process to what so many clients need, or as far as it goes; tells in the
 /// log where that is not enough.
-pub fn raise(clients: usize, bounds: &Bounds) -> Afforded {
+pub fn raise(clients: usize, bounds: &ConnectionBounds) -> Afforded {
     let limit = getrlimit(Resource::Nofile);
     let wanted = wanted_places(clients, bounds).saturating_add(OTHERS);
     let descriptors = raise_to(wanted, &limit);
@@ -65,7 +65,7 @@ mod tests {
 
     #[test]
     fn fewer_descriptors_mean_fewer_connections_for_files_and_then_fewer_clients() {
-        let bounds = Bounds { strangers: 100, ..Bounds::default() };
+        let bounds = ConnectionBounds { strangers: 100, ..ConnectionBounds::default() };
         let with = |descriptors| {
             let Afforded { clients, places } = Afforded::with(descriptors, 1_000, &bounds);
             (clients, places)

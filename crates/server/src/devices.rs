@@ -201,6 +201,12 @@ impl Devices {
         Some(Change::Device { device: no, id, person: device.person, seen: device.seen })
     }
 
+    /// The devices of a person that may come back.
+    pub fn of_person(&self, person: PersonId) -> Vec<DeviceNo> {
+        let own = (person, DeviceId([0; 16]))..=(person, DeviceId([u8::MAX; 16]));
+        self.by_id.range(own).map(|(_, no)| *no).collect()
+    }
+
     /// What is to be stored of the devices of a person of whom nothing is stored yet.
     pub fn changes_of(&self, person: PersonId) -> impl Iterator<Item = Change> {
         let known = self.of_person(person).into_iter().filter_map(|no| Some((no, self.by_no.get(&no)?)));

@@ -1,6 +1,6 @@
 //! The limits of a running server. Those of the protocol, unless a test or a simulation hands in smaller ones.
 
-use crate::bounds::Bounds;
+use crate::bounds::ConnectionBounds;
 use crate::rate::{LocalAddresses, RateTable};
 use protocol::limits::rates::MAX_HOLD_MS;
 use protocol::limits::{MAX_CONTROL, MAX_PEOPLE, MAX_PROVISIONAL, MAX_UNASKED, WINDOW_BYTES, WINDOW_POSTS};
@@ -11,7 +11,7 @@ pub struct Limits {
     /// Whether programs on this machine are free of rates and of counts per address.
     pub local: LocalAddresses,
     /// How many connections, half frames and devices there may be.
-    pub bounds: Bounds,
+    pub connections: ConnectionBounds,
     /// How fast things may come.
     pub rates: RateTable,
     /// For how long a native client that is too fast is held before it is refused, in ms.
@@ -32,7 +32,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             local: LocalAddresses::default(),
-            bounds: Bounds::default(),
+            connections: ConnectionBounds::default(),
             rates: RateTable::default(),
             max_hold_ms: u64::from(MAX_HOLD_MS),
             window_bytes: WINDOW_BYTES,

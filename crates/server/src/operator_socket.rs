@@ -1,6 +1,7 @@
 //! The operator's socket: where it is, who may use it, and how it is served. Rim: no session of the hub is behind it, so
 //! it has room for its few connections when the server is full.
 
+use crate::half_frames::Share;
 use crate::hub::Operated;
 use crate::inbound::{Dialect, Event, Refusal, code_of, peek_request, request_of};
 use crate::inbox::Inbox;
@@ -157,7 +158,7 @@ enum Said {
 /// Answers orders, one after the other, until the other end has no more.
 async fn converse(mut stream: UnixStream, events: mpsc::Sender<Event>) {
     let (read, mut write) = stream.split();
-    let mut inbox = Inbox::new(read);
+    let mut inbox = Inbox::new(read, Share::unbounded());
     inbox.set_limit(MAX_FRAME, Dialect::Native);
     while let Ok(Some(said)) = timeout(PATIENCE, inbox.next_frame(understand)).await {
         let (answer, is_last) = match said {

@@ -1,6 +1,6 @@
 //! The rim of the real server: sockets, signals, the clock and the exit code.
 
-use crate::bounds::Bounds;
+use crate::bounds::ConnectionBounds;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Plaintext, random_epoch, random_key};
 use crate::connection::Shared;
@@ -315,7 +315,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     let snapshot = store.load().await?;
     let max_file = settings.max_file;
     let limits = Arc::new(settings.limits.clone());
-    let bounds = limits.bounds;
+    let bounds = limits.connections;
     let history = Arc::new(store.clone());
     let index = Arc::new(contents.clone());
     let reserved = reserve_first(&store, &snapshot).await?;
@@ -382,7 +382,7 @@ fn settings(config: &Config, space: u64) -> Result<Settings, RunError> {
         run_key: u64::from_le_bytes(run_key),
         limits: Limits {
             local: config.local_addresses(),
-            bounds: Bounds { places: afforded.places, ..bounds },
+            connections: ConnectionBounds { places: afforded.places, ..bounds },
             ..Limits::default()
         },
     })

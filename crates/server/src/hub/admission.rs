@@ -1,7 +1,7 @@
 //! Who gets a place: clients for chat, connections for files, and devices of one person.
 
 use super::Hub;
-use crate::bounds::Bounds;
+use crate::bounds::ConnectionBounds;
 use crate::clock::Now;
 use crate::inbound::{Hello, Login};
 use crate::refusals::Refusals;
@@ -20,7 +20,7 @@ const MIN_SWEEP: usize = 64;
 /// What is counted of those who come.
 #[derive(Debug)]
 pub(super) struct Admission {
-    bounds: Bounds,
+    bounds: ConnectionBounds,
     /// Connections for files that people may still have.
     bulk: BTreeMap<PersonId, Arc<Semaphore>>,
     /// With so many people those are forgotten who have no connection for files.
@@ -30,7 +30,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) fn new(bounds: Bounds) -> Self {
+    pub(super) fn new(bounds: ConnectionBounds) -> Self {
         Self { bounds, bulk: BTreeMap::new(), sweep_at: MIN_SWEEP, refusals: Refusals::of("logins") }
     }
 
@@ -71,10 +71,7 @@ impl Hub {
             _ if taken < most - most / KNOWN_SHARE => true,
             Login::Native(hello) => match self.person_who_proves(hello) {
                 Some(person) => {
-                    let is_stored = self
-                        .people
-                        .find(person)
-                        .is_some_and(|known| known.is_stored && known.after <= self.changes_stored);
+                    let is_stored = self.people.find(person).is_some_and(|known| known.is_stored);
                     is_stored && taken < most || self.session_of(person, hello).is_some()
                 }
                 None => false,

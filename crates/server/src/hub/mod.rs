@@ -197,7 +197,7 @@ impl Hub {
             room
         });
         let mut hub = Self {
-            admission: Admission::new(settings.limits.bounds),
+            admission: Admission::new(settings.limits.connections),
             settings,
             epoch: snapshot.epoch,
             server: snapshot.server,
