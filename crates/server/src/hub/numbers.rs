@@ -157,7 +157,7 @@ mod tests {
         async fn new() -> Self {
             let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
             let settings = Settings {
-                max_clients: 20_000,
+                max_clients: 30_000,
                 max_file: 0,
                 motd: String::new(),
                 zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
