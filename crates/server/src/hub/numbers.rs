@@ -156,8 +156,11 @@ mod tests {
     impl World {
         async fn new() -> Self {
             let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
+            // More guests are there at once than may be remembered otherwise.
+            let mut limits = crate::limits::Limits::default();
+            limits.bounds.provisional = 20_000;
             let settings = Settings {
-                max_clients: 30_000,
+                max_clients: 20_000,
                 max_file: 0,
                 motd: String::new(),
                 zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
@@ -165,7 +168,7 @@ mod tests {
                 files: FileRules::default(),
                 accept_clock: false,
                 run_key: 0,
-                limits: crate::limits::Limits::default(),
+                limits,
             };
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
             let snapshot = store.load().await.unwrap();
