@@ -42,6 +42,11 @@ impl Ignored {
         self.people.contains(&person)
     }
 
+    /// Whether a line that came earlier is of somebody who is hidden now.
+    pub(crate) fn is_of_hidden(&self, person: PersonId, name: &str) -> bool {
+        self.people.contains(&person) || self.names.contains_key(&NameKey::of(name))
+    }
+
     /// Numbers belong to one history.
     pub(crate) fn forget_numbers(&mut self) {
         self.people.clear();

@@ -4,6 +4,7 @@ use super::event::{Event, Rest, Said};
 use super::place::Place;
 use super::recent::Line;
 use super::requests::Asked;
+use super::rooms::Room;
 use super::{Phase, Session};
 use crate::clock::{Now, since};
 use protocol::command::HistorySpan;
@@ -79,18 +80,17 @@ impl Session {
             Some(HistorySpan::Ms(ms)) => (MAX_FETCH, self.server_time_before(ms, now)),
             None => (self.last_count, Millis(0)),
         };
-        let known = self.rooms.find(room);
-        let lines = known.into_iter().flat_map(|room| room.recent.latest(usize::from(count), since));
-        let lines: Vec<_> = lines.cloned().collect();
-        let entries = self.said_from_memory(&place, &lines);
+        let known = self.rooms.find(room).into_iter();
+        let entries = known
+            .flat_map(|room| self.said_from_memory(room, room.recent.latest(usize::from(count), since)))
+            .collect();
         self.tell(Event::History { place, entries, rest: Rest::Offline });
     }
 
     /// Remembered lines, without those of hidden people.
-    fn said_from_memory(&mut self, place: &Place, lines: &[Line]) -> Vec<Said> {
-        let hides = |line: &&Line| !self.ignored.hides(Some(line.person), &line.quoted.name);
-        let shown: Vec<_> = lines.iter().filter(hides).collect();
-        shown.into_iter().map(|line| self.remembered(place, line)).collect()
+    fn said_from_memory<'a>(&self, room: &Room, lines: impl Iterator<Item = &'a Line>) -> Vec<Said> {
+        let shown = lines.filter(|line| !self.ignored.is_of_hidden(line.person, &line.quoted.name));
+        shown.map(|line| self.remembered(room, line)).collect()
     }
 
     fn fetch(&mut self, gather: Gather, range: Range, limit: u16) {
@@ -146,13 +146,12 @@ impl Session {
     /// Without a connection: what came around this line since the program began.
     fn look_around_in_memory(&mut self, room: RoomId, line: Seq) {
         let known = self.rooms.find(room);
-        let lines = known.into_iter().flat_map(|room| room.recent.around(line, usize::from(AROUND)));
-        let lines: Vec<_> = lines.cloned().collect();
-        let Some(place) = known.map(|room| room.place()).filter(|_| !lines.is_empty()) else {
+        let Some(room) = known.filter(|room| room.recent.find(line).is_some()) else {
             let text = format!("not connected: line #{line} is not among what came since natter began");
             return self.mistake(text, "it works again when the connection is back");
         };
-        let entries = self.said_from_memory(&place, &lines);
+        let entries = self.said_from_memory(room, room.recent.around(line, usize::from(AROUND)));
+        let place = room.place();
         self.tell(Event::Around { place, seq: line, entries, offline: true });
     }
 

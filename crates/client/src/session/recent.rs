@@ -26,6 +26,8 @@ pub(crate) struct Line {
     /// All of it, as it is now; empty if it is deleted or too old.
     pub(crate) text: String,
     pub(crate) revision: Revision,
+    /// The entry that it answers.
+    pub(crate) reply_to: Option<Seq>,
     /// Whether it names me.
     pub(crate) mention: bool,
     pub(crate) deleted: bool,
@@ -86,6 +88,7 @@ impl Recent {
             quoted,
             text: String::new(),
             revision: entry.revision,
+            reply_to: entry.reply_to,
             mention,
             deleted: entry.revision == Revision::Deleted,
             as_of: head.max(Some(entry.seq)).filter(|_| changed),

@@ -1,9 +1,10 @@
 //! Looking for words, and going to what was found.
 
-use super::event::{Event, Said};
+use super::event::{Event, Quote, Said};
 use super::place::Place;
 use super::recent::Line;
 use super::requests::Asked;
+use super::rooms::Room;
 use super::{Phase, Session};
 use protocol::command::{Jump, Search};
 use protocol::entry::{EntryKind, Revision};
@@ -92,23 +93,24 @@ impl Session {
         let mut found: Vec<_> = rooms
             .flat_map(|room| room.recent.search(&words).map(move |line| (room, line)))
             .filter(|(room, line)| !self.searched.hits.contains(&(room.info.room, line.seq)))
-            .filter(|(_, line)| !self.ignored.hides(Some(line.person), &line.quoted.name))
+            .filter(|(_, line)| !self.ignored.is_of_hidden(line.person, &line.quoted.name))
             .collect();
         found.sort_by_key(|(room, line)| Reverse((line.quoted.time, room.info.room, line.seq)));
         let more = found.len() > usize::from(SHOWN);
         found.truncate(usize::from(SHOWN));
-        let hits: Vec<_> = found.iter().map(|(room, line)| self.remembered(&room.place(), line)).collect();
+        let hits: Vec<_> = found.iter().map(|(room, line)| self.remembered(room, line)).collect();
         let places: Vec<_> = found.iter().map(|(room, line)| (room.info.room, line.seq)).collect();
         self.searched.next = places.last().copied().filter(|_| more);
         self.tell_hits(&places, hits, true);
     }
 
     /// A line as it was remembered: of an old one only the beginning is.
-    pub(super) fn remembered(&self, place: &Place, line: &Line) -> Said {
+    pub(super) fn remembered(&self, room: &Room, line: &Line) -> Said {
+        let place = room.place();
         let mine = Some(line.person) == self.me;
         Said {
-            place: place.clone(),
             here: place.is(&self.current),
+            place,
             seq: line.seq,
             time: line.quoted.time,
             written: Millis(0),
@@ -117,7 +119,7 @@ impl Session {
             mention: line.mention && !mine,
             kind: line.quoted.kind,
             revision: line.revision,
-            reply: None,
+            reply: line.reply_to.map(|seq| Quote { seq, said: room.recent.quote(seq) }),
             text: if line.text.is_empty() { line.quoted.text.clone() } else { line.text.clone() },
             file: None,
         }

@@ -11,7 +11,7 @@ use crate::rule::Rule;
 use crate::trace::{Token, Who};
 use client::drive::{Face, Input};
 use client::session::Tally;
-use client::session::event::{Event, Transfer, TransferStep};
+use client::session::event::{Event, Rest, Transfer, TransferStep};
 use std::time::Duration;
 use tokio::sync::mpsc::error::TrySendError;
 
@@ -265,6 +265,10 @@ impl<'a> Onlooker<'a> {
             }
             Event::Trimmed { place, first, .. } => take_trimmed(id, &place, first.value(), pages),
             Event::Left { place } => pages.sights[usize::from(id)].forget(&place.to_string()),
+            Event::History { place, entries, rest: Rest::Offline }
+            | Event::Around { place, entries, offline: true, .. } => {
+                check_recalled(id, Some(&place), &entries, Recall::Memory, pages);
+            }
             Event::History { place, entries, .. } | Event::Around { place, entries, .. } => {
                 check_recalled(id, Some(&place), &entries, Recall::Part, pages);
             }

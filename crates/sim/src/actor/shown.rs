@@ -169,6 +169,8 @@ pub(super) enum Recall {
     Part,
     /// The last that was read before: changes are left out.
     Context,
+    /// Lines that a client without a connection remembers: no notices, no changes, and no line that is too old.
+    Memory,
     /// What was found.
     Hits,
 }
@@ -183,6 +185,10 @@ pub(super) fn check_recalled(
 ) {
     let since = match how {
         Recall::Context => 0,
+        Recall::Memory => {
+            pages.sights[usize::from(id)].asked.pop_front();
+            0
+        }
         Recall::Part | Recall::Hits => pages.sights[usize::from(id)].asked.pop_front().unwrap_or(0),
     };
     let mut before: Option<Spot> = None;
@@ -220,6 +226,7 @@ fn follows(before: Spot, spot: Spot, how: Recall, truth: &Truth) -> bool {
     match how {
         Recall::Hits => true,
         Recall::Part => is_same && spot.seq == from,
+        Recall::Memory => is_same && spot.seq >= from,
         Recall::Context => {
             is_same && spot.seq >= from && truth.first_shown(spot.epoch, spot.room, from, spot.seq).is_none()
         }
