@@ -213,3 +213,74 @@ async fn a_new_address_is_asked_about_once_and_a_script_is_a_new_person_there() 
     })
     .await;
 }
+
+/// Does what blocks, as whoever sits at a terminal does.
+async fn at_a_terminal(work: impl FnOnce() + Send + 'static) {
+    #[expect(clippy::disallowed_methods, reason = "a terminal blocks, and nothing here is simulated")]
+    let work = tokio::task::spawn_blocking(work);
+    work.await.expect("it did not panic");
+}
+
+#[tokio::test]
+async fn a_script_at_a_terminal_asks_before_a_secret_goes_to_a_new_address_and_learns_which_server_it_is() {
+    bounded(120, async {
+        let (one, two) = (Server::start().await, Server::start().await);
+        let home = Home::new();
+        let file = home.path().join("note.txt").display().to_string();
+        fs::write(&file, "a note").expect("the disk has room");
+        let mut first = home.errand("send", one.addr(), "alice", &[&file]);
+        first.close_input();
+        assert_eq!(first.finished().await.code, Some(0));
+        let profile = |server: &Server| {
+            let folder = format!("127.0.0.1_{}", server.addr().port());
+            home.path().join("state/natter").join(folder).join("alice")
+        };
+        let known = fs::read_to_string(profile(&one).join("addresses")).expect("it was there");
+        let id = Native::enter(one.addr(), "one").await.server.expect("it says which it is");
+        let id: String = id.0.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert!(known.contains(&format!("is {id}\n")), "{known}");
+
+        let (path, known, address) = (home.path().to_owned(), one.addr(), two.addr().to_string());
+        at_a_terminal(move || {
+            // Not only the answer may be given away: what is got may go elsewhere.
+            let command = format!("exec {} get {address} -u alice > got", Pty::natter());
+            let mut pty = Pty::start(&["sh", "-c", &command], &path);
+            pty.shows("is new here. Is it a server that you know by another address?");
+            pty.shows(&format!("1  {known}"));
+            pty.keys("\r");
+            pty.shows("no file");
+            assert_eq!(pty.finished().code(), Some(1));
+            // A job in the background would be stopped by a question.
+            let command =
+                format!("set -m; {} get localhost:9 -u alice & wait $!; echo ended $?", Pty::natter());
+            let mut pty = Pty::start(&["sh", "-c", &command], &path);
+            pty.shows("ended 3");
+        })
+        .await;
+        assert!(profile(&two).join("identity").exists(), "it is another server, and another person there");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn natter_alone_goes_to_where_one_was_last_as_who_one_was_there() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let home = Home::new();
+        let (address, path) = (server.addr(), home.path().to_owned());
+        at_a_terminal(move || {
+            let (natter, address) = (Pty::natter(), address.to_string());
+            let runs: [(&[&str], &str); 4] =
+                [(&[&address, "-u", "Zoë"], "Zoë"), (&[], "Zoë"), (&["-u", "bob"], "bob"), (&[], "bob")];
+            for (more, name) in runs {
+                let mut pty = Pty::start(&[&[natter.as_str()], more].concat(), &path);
+                pty.shows(&format!("connected; you are {name}"));
+                pty.shows("#lobby> ");
+                pty.keys("/quit\r");
+                assert_eq!(pty.finished().code(), Some(0));
+            }
+        })
+        .await;
+    })
+    .await;
+}
