@@ -49,6 +49,10 @@ async fn a_damaged_room_person_or_device_alone_is_closed() {
         for identity in [&bob, &carol, &second] {
             others.push(Native::login(server.addr(), identity).await);
         }
+        // Who says nothing is not stored.
+        for other in &others[..2] {
+            other.say_all(lobby, ["one".to_owned(), "two".to_owned()]).await;
+        }
         others[2].say_all(lobby, ["from the second device".to_owned()]).await;
         let number = a.person_named("carol").await;
         for other in others {
@@ -86,7 +90,7 @@ async fn a_damaged_room_person_or_device_alone_is_closed() {
         assert!(a.person_named("dave").await > number, "no number is given again");
         dave.say(lobby, "and somebody new comes");
         a.open(lobby, OpenFrom::Last { count: 100 }).await;
-        a.reads(lobby, 8).await;
+        a.reads(lobby, 12).await;
         let finished = server.stop().await;
         assert_eq!(finished.code, Some(0));
         assert!(finished.err.contains("of table 'room' does not fit"), "{}", finished.err);
@@ -97,7 +101,7 @@ async fn a_damaged_room_person_or_device_alone_is_closed() {
         let server = Server::start_in(&data).await;
         let mut a = Native::login(server.addr(), &alice).await;
         a.open(lobby, OpenFrom::Last { count: 100 }).await;
-        a.reads(lobby, 8).await;
+        a.reads(lobby, 12).await;
     })
     .await;
 }

@@ -100,7 +100,9 @@ async fn a_socket_that_a_killed_server_left_is_in_nobodys_way() {
         let data = tempfile::tempdir().expect("a temporary folder can be made");
         let elsewhere = tempfile::tempdir().expect("a temporary folder can be made");
         let mut server = Server::start_in(data.path()).await;
-        Native::enter(server.addr(), "alice").await.leave().await;
+        let alice = Native::enter(server.addr(), "alice").await;
+        alice.say_all(alice.lobby(), ["hello".to_owned()]).await;
+        alice.leave().await;
         server.kill().await;
         assert!(data.path().join("admin.sock").exists());
         refused(&natterd(data.path(), &["people", "list"]).await, 3, &["no server runs here"]);
