@@ -189,10 +189,7 @@ impl Hub {
         }
         let counted = self.admission.bulk(person).ok_or(Code::ServerFull)?;
         if self.devices.known(person, hello.device).is_none() {
-            if !self.has_device_number() {
-                self.check_space()?;
-                return Err(Code::Busy);
-            }
+            self.check_device_number()?;
             self.make_room_for_device(person)?;
         }
         let device = self.devices.of(person, Some(hello.device), now.wall);

@@ -25,9 +25,7 @@ impl Hub {
         now: Now,
     ) -> Result<PersonId, Code> {
         self.check_space()?;
-        if !self.has_guest_numbers() {
-            return Err(Code::Busy);
-        }
+        self.check_guest_numbers()?;
         while self.people.provisional_count() >= self.settings.limits.bounds.provisional {
             let absent = self.people.longest_absent().ok_or(Code::ServerFull)?;
             self.forget_person(absent, now);

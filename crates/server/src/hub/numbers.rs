@@ -5,6 +5,7 @@
 
 use super::Hub;
 use crate::store::{Change, Reserved, Snapshot};
+use protocol::code::Code;
 use protocol::id::{DeviceNo, PersonId, RoomId};
 use protocol::limits::{NUMBERS_AHEAD, ROOMS_AHEAD};
 
@@ -88,9 +89,27 @@ impl Hub {
         self.numbers.may_tell_device(DeviceNo::after(self.devices.last()))
     }
 
-    /// Whether the next guest can have numbers that are reserved. If not, more of them are on their way to the store.
-    pub(super) fn has_guest_numbers(&self) -> bool {
-        self.numbers.may_tell_person(PersonId::after(self.people.last())) && self.has_device_number()
+    /// Makes sure that the next new device can have a number that is reserved.
+    ///
+    /// # Errors
+    /// [`Code::Busy`] if more of them are on their way to the store now: after a start on a full disk there are none.
+    /// [`Code::DiskFull`] while the store has no room for more.
+    pub(super) fn check_device_number(&mut self) -> Result<(), Code> {
+        if self.has_device_number() {
+            return Ok(());
+        }
+        self.check_space()?;
+        self.reserve_numbers();
+        Err(Code::Busy)
+    }
+
+    /// The same for the next guest, or anybody else who is new.
+    pub(super) fn check_guest_numbers(&mut self) -> Result<(), Code> {
+        if self.numbers.may_tell_person(PersonId::after(self.people.last())) {
+            return self.check_device_number();
+        }
+        self.reserve_numbers();
+        Err(Code::Busy)
     }
 
     /// What was reserved is stored.
@@ -155,6 +174,11 @@ mod tests {
 
     impl World {
         async fn new() -> Self {
+            Self::begun_with(first_numbers).await
+        }
+
+        /// One whose start reserved these.
+        async fn begun_with(reserved: fn(&Snapshot) -> Reserved) -> Self {
             let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
             // More guests are there at once than may be remembered otherwise.
             let mut limits = crate::limits::Limits::default();
@@ -173,7 +197,7 @@ mod tests {
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
             let snapshot = store.load().await.unwrap();
             let (durability, history) = (store.durability(), Arc::new(store.clone()));
-            let reserved = first_numbers(&snapshot);
+            let reserved = reserved(&snapshot);
             let hub = Hub::new(settings, snapshot, reserved, durability, history, contents, Now::default());
             Self { hub, store, committing: None, logins: 0 }
         }
@@ -229,5 +253,13 @@ mod tests {
         world.commit().await;
         world.commit().await;
         assert_eq!(world.log_in(2_000), 2_000);
+    }
+    #[tokio::test]
+    async fn whoever_comes_after_a_start_that_could_reserve_nothing_comes_in_when_something_is_stored() {
+        let mut world = World::begun_with(|snapshot| snapshot.last).await;
+        assert_eq!(world.log_in(10), 0, "no number may be told");
+        world.commit().await;
+        world.commit().await;
+        assert_eq!(world.log_in(10), 10);
     }
 }
