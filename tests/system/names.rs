@@ -66,7 +66,7 @@ async fn with_old_name(data: &Path, identity: &Identity, name: &str) {
     let ClientMsg::Hello { proof: Proof::Secret { secret }, .. } = identity.hello() else {
         panic!("somebody with a secret");
     };
-    let credential = Some(CredentialHash(*blake3::hash(&secret.0).as_bytes()));
+    let credential = Some(CredentialHash::of(&secret));
     let person = protocol::id::PersonId::FIRST;
     let change = Change::Person { person, name: name.into(), credential };
     store.append(Batch { posts: Vec::new(), changes: vec![change] }).await.expect("it is stored");

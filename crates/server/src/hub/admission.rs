@@ -71,8 +71,7 @@ impl Hub {
             _ if taken < most - most / KNOWN_SHARE => true,
             Login::Native(hello) => match self.person_who_proves(hello) {
                 Some(person) => {
-                    let is_stored = self.people.find(person).is_some_and(|known| known.is_stored);
-                    is_stored && taken < most || self.session_of(person, hello).is_some()
+                    self.is_stored(person) && taken < most || self.session_of(person, hello).is_some()
                 }
                 None => false,
             },
@@ -81,9 +80,10 @@ impl Hub {
         if has_place { Ok(()) } else { Err(Code::ServerFull) }
     }
 
-    fn person_who_proves(&self, hello: &Hello) -> Option<PersonId> {
+    /// The person whose secret this is, if it is anybody's.
+    pub(super) fn person_who_proves(&self, hello: &Hello) -> Option<PersonId> {
         let Proof::Secret { secret } = &hello.proof else { return None };
-        self.people.proved_by(&CredentialHash(*blake3::hash(&secret.0).as_bytes()))
+        self.people.proved_by(&CredentialHash::of(secret))
     }
 
     /// Makes room for another device of a person: the one that was not seen for longest goes, one that never posted first.
@@ -96,7 +96,7 @@ impl Hub {
             let oldest = self.devices.oldest(person, |device| by_device.contains_key(&device));
             let device = oldest.ok_or(Code::ServerFull)?;
             self.devices.forget(device);
-            self.sequencer.change(Change::DeviceGone { device });
+            self.change_of(person, Change::DeviceGone { device });
         }
         Ok(())
     }

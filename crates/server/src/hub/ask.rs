@@ -74,7 +74,8 @@ impl Hub {
     }
 }
 
-fn count(n: usize) -> u32 {
+/// How many, as frames tell it.
+pub(super) fn count(n: usize) -> u32 {
     u32::try_from(n).unwrap_or(u32::MAX)
 }
 

@@ -24,11 +24,10 @@ impl Hub {
     /// Forgets devices that were not seen for long, and their counters with them.
     pub(super) fn forget_devices(&mut self, now: Now) {
         for device in self.devices.stale(now.wall) {
-            if !self.by_device.contains_key(&device) {
-                let person = self.devices.forget(device);
-                if person.is_some_and(|person| self.is_stored(person)) {
-                    self.sequencer.change(Change::DeviceGone { device });
-                }
+            if !self.by_device.contains_key(&device)
+                && let Some(person) = self.devices.forget(device)
+            {
+                self.change_of(person, Change::DeviceGone { device });
             }
         }
     }

@@ -181,7 +181,7 @@ impl Hub {
         }
         // A guest ends with the one connection that they have, so nobody could know them again.
         let Proof::Secret { secret } = &hello.proof else { return Err(Code::NotAllowed) };
-        let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
+        let credential = CredentialHash::of(secret);
         self.check_closed(&credential, hello)?;
         let person = self.people.proved_by(&credential).ok_or(Code::NoSuchPerson)?;
         if self.draining {

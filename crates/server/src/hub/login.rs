@@ -71,7 +71,7 @@ impl Hub {
                 (person, self.device_of_guest(person, now))
             }
             Proof::Secret { secret } => {
-                let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
+                let credential = CredentialHash::of(secret);
                 self.check_closed(&credential, hello)?;
                 let known = self.people.proved_by(&credential);
                 self.pay_login(known, conn.peer.ip(), now)?;
@@ -94,8 +94,8 @@ impl Hub {
             }
         };
         self.begin_session(conn, person, device, Voice::Native, &sanitize_line(&hello.agent), now);
+        let is_stored = self.is_stored(person);
         if let Some(session) = self.sessions.get_mut(&conn.id) {
-            let is_stored = self.people.find(person).is_some_and(|known| known.is_stored);
             // Of a provisional person nothing is on its way to the store.
             let after = if is_stored { self.sequencer.changes_added() } else { self.first_changes };
             session.arrival = Some(Box::new(Arrival::new(now.steady, after)));
@@ -157,10 +157,8 @@ impl Hub {
     /// Who has the device, and since when, for another client with the same secret.
     fn in_use(&self, hello: &Hello) -> Bytes {
         let refusal = Refusal::about(Code::InUse, ty::HELLO, 0);
-        let Proof::Secret { secret } = &hello.proof else { return refusal.encode_closing() };
-        let credential = CredentialHash(*blake3::hash(&secret.0).as_bytes());
-        let person = self.people.proved_by(&credential);
-        match person.and_then(|person| Some((person, self.session_of(person, hello)?))) {
+        match self.person_who_proves(hello).and_then(|person| Some((person, self.session_of(person, hello)?)))
+        {
             Some((person, session)) => {
                 let words = self.connected(person, session.device, &session.conn);
                 refusal.with(session.since.0).encode_saying(words)

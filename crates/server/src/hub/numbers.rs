@@ -254,6 +254,7 @@ mod tests {
         world.commit().await;
         assert_eq!(world.log_in(2_000), 2_000);
     }
+
     #[tokio::test]
     async fn whoever_comes_after_a_start_that_could_reserve_nothing_comes_in_when_something_is_stored() {
         let mut world = World::begun_with(|snapshot| snapshot.last).await;

@@ -1,18 +1,17 @@
 //! The operator's orders: who and what there is, and what is to go.
 
+use super::ask::count;
 use super::classic::Speaker;
 use super::{Hub, Voice};
 use crate::clock::Now;
 use crate::inbound::Refusal;
 use crate::page::page;
 use crate::room::Room;
-use crate::sequencer::Waiting;
-use crate::store::NewEntry;
 use crate::voice;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
-use protocol::id::{Millis, PersonId, Req, RoomId, Seq};
+use protocol::id::{PersonId, Req, RoomId, Seq};
 use protocol::limits::MAX_PAGE;
 use protocol::message::{Order, Outcome, PersonRecord, RoomRecord, RoomsChange, ServerMsg, ty};
 use tokio::sync::oneshot;
@@ -112,19 +111,8 @@ impl Hub {
         for person in members {
             self.put_out(room, person, now);
         }
-        let entry = NewEntry {
-            room,
-            time: now.wall,
-            written: Millis(0),
-            person: None,
-            name: String::new(),
-            origin: None,
-            kind: EntryKind::System,
-            reply_to: None,
-            body: Bytes::from_static(ENDED.as_bytes()),
-            mentions: Vec::new(),
-        };
-        self.sequencer.push(Waiting { entry, held: None });
+        let body = Bytes::from_static(ENDED.as_bytes());
+        self.append_entry(room, None, EntryKind::System, None, body, now);
         let (waiter, stored) = oneshot::channel();
         if let Some(found) = self.rooms.find_mut(room) {
             found.kept.ended = Some(waiter);
@@ -218,8 +206,4 @@ impl Hub {
             }
         }
     }
-}
-
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
 }

@@ -218,17 +218,29 @@ impl Hub {
 
     /// Appends an entry that no device numbered, such as a topic.
     pub(super) fn append(&mut self, room: RoomId, person: PersonId, kind: EntryKind, text: &str, now: Now) {
-        let name = self.author_name(person);
-        let body = Bytes::copy_from_slice(text.as_bytes());
+        self.append_entry(room, Some(person), kind, None, Bytes::copy_from_slice(text.as_bytes()), now);
+    }
+
+    /// The same with everything that such an entry may have; without an author it is the server's.
+    pub(super) fn append_entry(
+        &mut self,
+        room: RoomId,
+        person: Option<PersonId>,
+        kind: EntryKind,
+        reply_to: Option<Seq>,
+        body: Bytes,
+        now: Now,
+    ) {
+        let name = person.map(|person| self.author_name(person)).unwrap_or_default();
         let entry = NewEntry {
             room,
             time: now.wall,
             written: Millis(0),
-            person: Some(person),
+            person,
             name,
             origin: None,
             kind,
-            reply_to: None,
+            reply_to,
             body,
             mentions: Vec::new(),
         };

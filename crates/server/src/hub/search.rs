@@ -37,7 +37,7 @@ impl Hub {
         let Some(session) = self.sessions.get(&conn) else {
             return Ok(());
         };
-        let (conn, person) = (session.conn.clone(), session.person);
+        let (conn, person, payers) = (session.conn.clone(), session.person, session.payers);
         let Wanted { room, words, limit, before } = wanted;
         if words.len() > MAX_QUERY {
             return Err((Code::BodyTooLarge, MAX_QUERY as u64));
@@ -59,7 +59,7 @@ impl Hub {
         };
         before.map_or(Ok(()), |before| self.check_begin(person, before)).map_err(|code| (code, 0))?;
         self.pay(conn.id, Bucket::Searches, 1, now)?;
-        let payers = self.payers(person, conn.peer.ip()).map_or_else(Vec::new, Payers::to_vec);
+        let payers = payers.map_or_else(Vec::new, Payers::to_vec);
         let limit = usize::from(limit.clamp(1, MAX_FETCH));
         let query = Query { rooms, words, before, limit, bytes: ANSWER, ms: SEARCH_MS };
         self.effects.push(Effect::Search { conn, answer, person, payers, query, permit: self.permit.take() });

@@ -6,9 +6,8 @@ use super::transfers::{Offer, Transfer};
 use crate::clock::Now;
 use crate::files::{Brought, Header};
 use crate::inbound::{Admitted, Follow};
-use crate::sequencer::Waiting;
 use crate::shelf::{Account, Item, Named};
-use crate::store::{NewEntry, StoredFile, StoredOffer};
+use crate::store::{StoredFile, StoredOffer};
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
@@ -244,19 +243,7 @@ impl Hub {
 
     /// Takes an offer back, in the server's name.
     fn take_offer_back(&mut self, room: RoomId, seq: Seq, now: Now) {
-        let entry = NewEntry {
-            room,
-            time: now.wall,
-            written: Millis(0),
-            person: None,
-            name: String::new(),
-            origin: None,
-            kind: EntryKind::Delete,
-            reply_to: Some(seq),
-            body: Bytes::new(),
-            mentions: Vec::new(),
-        };
-        self.sequencer.push(Waiting { entry, held: None });
+        self.append_entry(room, None, EntryKind::Delete, Some(seq), Bytes::new(), now);
     }
 
     /// Judges an offer: it is of an upload of its author's that goes there, has this size, and has none.

@@ -5,10 +5,18 @@ use bytes::Bytes;
 use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind, Revision};
 use protocol::id::{Counter, DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
+use protocol::message::Secret;
 
 /// A BLAKE3 hash of a credential: what proves a person, never kept itself.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct CredentialHash(pub [u8; 32]);
+
+impl CredentialHash {
+    /// That of the secret that makes a person.
+    pub fn of(secret: &Secret) -> Self {
+        Self(*blake3::hash(&secret.0).as_bytes())
+    }
+}
 
 /// An entry that has no number yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
