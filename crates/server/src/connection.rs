@@ -22,7 +22,7 @@ use protocol::code::Code;
 use protocol::id::Seq;
 use protocol::limits::requests::REQUEST_SHARE;
 use protocol::limits::{FIRST_FRAME_MS, MAX_CLASSIC_FILE};
-use protocol::message::{Purpose, Range, ServerMsg, TrimReason};
+use protocol::message::{Range, ServerMsg, TrimReason};
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -82,32 +82,46 @@ pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'sta
     id: ConnId,
     peer: SocketAddr,
     read: impl AsyncRead + Unpin + Send,
-    mut write: W,
+    write: W,
     bound_unacknowledged: fn(&W),
     place: Place,
     shared: Arc<Shared<St, F>>,
 ) {
     let place = Arc::new(place);
-    let mut inbox = Inbox::new(read, Share::new(shared.half_frames.clone(), Origin::of(peer.ip())));
+    let parts = ConnParts { id, peer, place: place.clone(), bound_unacknowledged };
+    // What was needed for the first frame is given back before the rest begins.
+    let Some(rest) = Box::pin(serve_first_frame(read, write, parts, shared)).await else { return };
+    tokio::select! {
+        biased;
+        () = rest => {}
+        // Only a stranger is asked: nothing that is logged in is cut off.
+        () = place.asked_to_leave() => {}
+    }
+}
+
+/// Reads the first frame, and gives back what serves the connection from there on; `None` if it has to leave.
+async fn serve_first_frame<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
+    read: impl AsyncRead + Unpin + Send,
+    mut write: W,
+    parts: ConnParts<W>,
+    shared: Arc<Shared<St, F>>,
+) -> Option<Pin<Box<impl Future<Output = ()>>>> {
+    let ip = parts.peer.ip();
+    let mut inbox = Inbox::new(read, Share::new(shared.half_frames.clone(), Origin::of(ip)));
     let first = tokio::select! {
         biased;
         first = timeout(Duration::from_millis(FIRST_FRAME_MS), inbox.login()) => first,
-        () = place.asked_to_leave() => {
-            return say_at_once(&mut write, &Refusal::of(Code::ServerFull).encode_closing()).await;
+        () = parts.place.asked_to_leave() => {
+            say_at_once(&mut write, &Refusal::of(Code::ServerFull).encode_closing()).await;
+            return None;
         }
     };
     let first = first.unwrap_or_else(|_| Err(Some(Refusal::of(Code::LoginTimeout).encode_closing())));
     let login = first.and_then(|login| {
-        shared.plaintext.check(peer.ip(), &login).map_err(Some)?;
-        Ok(login)
+        shared.plaintext.check(ip, &login).map_err(Some)?;
+        Ok(Box::new(login))
     });
-    let conn = ConnParts { id, peer, place: place.clone(), bound_unacknowledged };
-    tokio::select! {
-        biased;
-        () = serve_login(login, conn, inbox, write, &shared) => {}
-        // Only a stranger is asked: nothing that is logged in is cut off.
-        () = place.asked_to_leave() => {}
-    }
+    Some(Box::pin(serve_login(login, parts, inbox, write, shared)))
 }
 
 /// What a connection is made of, beside its socket.
@@ -120,11 +134,11 @@ struct ConnParts<W> {
 
 /// Serves a connection whose first frame was read.
 async fn serve_login<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
-    login: Result<Login, Option<Bytes>>,
+    login: Result<Box<Login>, Option<Bytes>>,
     parts: ConnParts<W>,
     mut inbox: Inbox<impl AsyncRead + Unpin + Send>,
     mut write: W,
-    shared: &Shared<St, F>,
+    shared: Arc<Shared<St, F>>,
 ) {
     let ConnParts { id, peer, place, bound_unacknowledged } = parts;
     match login {
@@ -138,19 +152,21 @@ async fn serve_login<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 's
             let _ = Box::pin(timeout(LAST_WORDS, said)).await;
             let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
-        Ok(Login::Native(hello)) if hello.purpose == Purpose::Bulk => {
-            Box::pin(serve_bulk(hello, peer, &place, &mut inbox, &mut write, shared)).await;
+        Ok(login) if login.is_bulk() => {
+            if let Login::Native(hello) = *login {
+                Box::pin(serve_bulk(hello, peer, &place, &mut inbox, &mut write, &shared)).await;
+            }
             place.linger();
             let _ = Box::pin(timeout(LAST_WORDS, write.shutdown())).await;
             let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
         }
         Ok(login) => {
-            if matches!(login, Login::Classic(_)) {
+            if matches!(*login, Login::Classic(_)) {
                 bound_unacknowledged(&write);
             }
             let now = shared.clock.now().steady;
             let conn = Conn::new(id, peer, Box::pin(write), &shared.limits, now).in_place(place);
-            serve_chat(&Arc::new(conn), login, &mut inbox, shared).await;
+            serve_chat(&Arc::new(conn), login, &mut inbox, &shared).await;
         }
     }
 }
@@ -158,14 +174,15 @@ async fn serve_login<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 's
 /// Serves a connection for chat, of either dialect.
 async fn serve_chat<St: Store, F: FileSystem>(
     conn: &Arc<Conn>,
-    login: Login,
+    login: Box<Login>,
     inbox: &mut Inbox<impl AsyncRead + Unpin>,
     shared: &Shared<St, F>,
 ) {
-    let dialect = if matches!(login, Login::Classic(_)) { Dialect::Classic } else { Dialect::Native };
+    let dialect = if matches!(*login, Login::Classic(_)) { Dialect::Classic } else { Dialect::Native };
     inbox.set_limit(dialect.limit(), dialect);
     let Ok(permit) = conn.bundles.clone().acquire_owned().await else { return };
-    if shared.events.send(Event::Login { conn: conn.clone(), login, permit }).await.is_err() {
+    let event = Event::Login { conn: conn.clone(), login: *login, permit };
+    if Box::pin(shared.events.send(event)).await.is_err() {
         return;
     }
     {
@@ -179,7 +196,7 @@ async fn serve_chat<St: Store, F: FileSystem>(
         }
     }
     // The hub may have ended the session itself; then it does not mind to hear it again.
-    let _ = shared.events.send(Event::Gone { conn: conn.id }).await;
+    let _ = Box::pin(shared.events.send(Event::Gone { conn: conn.id })).await;
     conn.linger();
     conn.close();
     Box::pin(finish(conn, inbox, shared)).await;

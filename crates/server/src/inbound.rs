@@ -199,6 +199,13 @@ pub enum Login {
     Classic(String),
 }
 
+impl Login {
+    /// Whether it asks for a connection for files.
+    pub fn is_bulk(&self) -> bool {
+        matches!(self, Self::Native(hello) if hello.purpose == Purpose::Bulk)
+    }
+}
+
 /// The fields of `Hello`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[expect(missing_docs, reason = "they are those of `ClientMsg::Hello`")]
