@@ -178,9 +178,9 @@ mod tests {
     use crate::clock::{Now, Steady};
     use crate::conn::{Conn, ConnId};
     use crate::files::{Contents, Disk};
-    use crate::hub::{FileRules, Settings, first_numbers};
+    use crate::hub::staging::settings;
+    use crate::hub::{Settings, first_numbers};
     use crate::inbound::Login;
-    use crate::keep::Retention;
     use crate::limits::Limits;
     use crate::store::{MemoryLimits, MemoryStore};
     use protocol::id::{ContentHash, Epoch, Millis, PersonId};
@@ -200,17 +200,7 @@ mod tests {
 
     async fn a_hub(clock: &Looked) -> (Hub, MemoryStore) {
         let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
-        let settings = Settings {
-            max_clients: 10,
-            max_file: 1 << 20,
-            motd: String::new(),
-            zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
-            keep: Retention::default(),
-            files: FileRules::default(),
-            accept_clock: false,
-            run_key: 0,
-            limits: Limits::default(),
-        };
+        let settings = Settings { max_file: 1 << 20, ..settings() };
         let contents = Arc::new(Contents::new(Disk, std::path::PathBuf::new(), 1 << 20));
         let snapshot = store.load().await.unwrap();
         let durability = store.durability();

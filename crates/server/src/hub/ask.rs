@@ -84,8 +84,8 @@ mod tests {
     use super::*;
     use crate::clock::Now;
     use crate::files::{Contents, Disk};
-    use crate::hub::{FileRules, Settings, first_numbers};
-    use crate::keep::Retention;
+    use crate::hub::staging::settings;
+    use crate::hub::{Settings, first_numbers};
     use crate::store::{CredentialHash, MemoryLimits, MemoryStore, RoomShape, Store as _, StoredRoom};
     use protocol::id::{Epoch, Millis};
     use std::path::PathBuf;
@@ -97,17 +97,7 @@ mod tests {
 
     async fn crowded() -> Hub {
         let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
-        let settings = Settings {
-            max_clients: 10,
-            max_file: 1 << 20,
-            motd: String::new(),
-            zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
-            keep: Retention::default(),
-            files: FileRules::default(),
-            accept_clock: false,
-            run_key: 0,
-            limits: crate::limits::Limits::default(),
-        };
+        let settings = Settings { max_file: 1 << 20, ..settings() };
         let contents = Arc::new(Contents::new(Disk, PathBuf::new(), 1 << 20));
         let mut snapshot = store.load().await.unwrap();
         for n in 1..=MANY {

@@ -25,6 +25,8 @@ mod retention;
 mod rooms;
 mod search;
 mod sessions;
+#[cfg(test)]
+pub(crate) mod staging;
 mod transfers;
 mod uploads;
 

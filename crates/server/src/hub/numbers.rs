@@ -135,9 +135,9 @@ mod tests {
     use crate::clock::Now;
     use crate::conn::{Conn, ConnId};
     use crate::files::{Contents, Disk};
-    use crate::hub::{FileRules, Settings};
+    use crate::hub::Settings;
+    use crate::hub::staging::settings;
     use crate::inbound::Login;
-    use crate::keep::Retention;
     use crate::sequencer::Turn;
     use crate::store::{Commit, MemoryLimits, MemoryStore, Store};
     use protocol::id::Epoch;
@@ -180,20 +180,9 @@ mod tests {
         /// One whose start reserved these.
         async fn begun_with(reserved: fn(&Snapshot) -> Reserved) -> Self {
             let store = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
+            let mut settings = Settings { max_clients: 20_000, ..settings() };
             // More guests are there at once than may be remembered otherwise.
-            let mut limits = crate::limits::Limits::default();
-            limits.bounds.provisional = 20_000;
-            let settings = Settings {
-                max_clients: 20_000,
-                max_file: 0,
-                motd: String::new(),
-                zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
-                keep: Retention::default(),
-                files: FileRules::default(),
-                accept_clock: false,
-                run_key: 0,
-                limits,
-            };
+            settings.limits.bounds.provisional = 20_000;
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
             let snapshot = store.load().await.unwrap();
             let (durability, history) = (store.durability(), Arc::new(store.clone()));

@@ -173,7 +173,8 @@ impl Hub {
 mod tests {
     use super::*;
     use crate::files::{Contents, Disk};
-    use crate::hub::{FileRules, KEEP_EVERY_MS, Settings};
+    use crate::hub::staging::settings;
+    use crate::hub::{KEEP_EVERY_MS, Settings};
     use crate::keep::{KeepRule, Retention};
     use crate::sequencer::{Turn, Waiting};
     use crate::store::{Commit, NewEntry, Oldest, Reserved, RoomShape, Snapshot, StoredRoom};
@@ -266,17 +267,8 @@ mod tests {
             let counts = entries.iter().enumerate().map(|(n, count)| (id(n), (1, *count)));
             let store = Arc::new(Counted(Mutex::new(counts.collect())));
             let default = KeepRule { count: Some(COUNT), ..KeepRule::default() };
-            let settings = Settings {
-                max_clients: 10,
-                max_file: 0,
-                motd: String::new(),
-                zone: |_| chrono::FixedOffset::east_opt(0).unwrap(),
-                keep: Retention { default, rooms: BTreeMap::new() },
-                files: FileRules::default(),
-                accept_clock: false,
-                run_key: 0,
-                limits: crate::limits::Limits::default(),
-            };
+            let keep = Retention { default, rooms: BTreeMap::new() };
+            let settings = Settings { keep, ..settings() };
             let contents = Arc::new(Contents::new(Disk, "/nowhere".into(), 0));
             let hub = Hub::new(
                 settings,
