@@ -231,28 +231,35 @@ impl Server {
     }
 
     fn people(&mut self) -> Result<Vec<PersonRecord>, OrderError> {
-        let mut all: Vec<PersonRecord> = Vec::new();
-        loop {
-            let after = all.last().map(|person| person.person);
-            let (outcome, more) = self.order("the people", Order::People { after })?;
-            let Outcome::People { people } = outcome else { return Err(not_understood()) };
-            // An empty page has nothing to go on from.
-            let more = more && !people.is_empty();
-            all.extend(people);
-            if !more {
-                return Ok(all);
-            }
-        }
+        self.pages(
+            "the people",
+            |last: Option<&PersonRecord>| Order::People { after: last.map(|person| person.person) },
+            |outcome| if let Outcome::People { people } = outcome { Some(people) } else { None },
+        )
     }
 
     fn rooms(&mut self) -> Result<Vec<RoomRecord>, OrderError> {
-        let mut all: Vec<RoomRecord> = Vec::new();
+        self.pages(
+            "the rooms",
+            |last: Option<&RoomRecord>| Order::Rooms { after: last.map(|room| room.room) },
+            |outcome| if let Outcome::Rooms { rooms } = outcome { Some(rooms) } else { None },
+        )
+    }
+
+    /// All pages of a list: how to ask for what comes after the last element so far, and what is in an answer.
+    fn pages<T>(
+        &mut self,
+        what: &str,
+        ask: impl Fn(Option<&T>) -> Order,
+        read: impl Fn(Outcome) -> Option<Vec<T>>,
+    ) -> Result<Vec<T>, OrderError> {
+        let mut all = Vec::new();
         loop {
-            let after = all.last().map(|room| room.room);
-            let (outcome, more) = self.order("the rooms", Order::Rooms { after })?;
-            let Outcome::Rooms { rooms } = outcome else { return Err(not_understood()) };
-            let more = more && !rooms.is_empty();
-            all.extend(rooms);
+            let (outcome, more) = self.order(what, ask(all.last()))?;
+            let page = read(outcome).ok_or_else(not_understood)?;
+            // An empty page has nothing to go on from.
+            let more = more && !page.is_empty();
+            all.extend(page);
             if !more {
                 return Ok(all);
             }
