@@ -27,6 +27,14 @@ async fn stored(store: &MemoryStore) -> Snapshot {
     store.load().await.expect("memory does not fail")
 }
 
+/// Somebody who has said "welcome" in the lobby.
+async fn welcoming(server: &Here) -> Native {
+    let host = Native::enter(server.addr, "host").await;
+    host.say(host.lobby(), "welcome");
+    host.acked(1).await;
+    host
+}
+
 /// Why a login is refused.
 async fn refused(server: &Here, identity: &Identity) -> Code {
     let mut raw = Raw::connect(server.addr).await;
@@ -101,9 +109,7 @@ async fn a_person_who_only_looked_in_is_not_stored() {
     bounded(60, async {
         let store = store();
         let server = start(&store).await;
-        let host = Native::enter(server.addr, "host").await;
-        host.say(host.lobby(), "welcome");
-        host.acked(1).await;
+        let host = welcoming(&server).await;
         let visitor = Identity::new("visitor");
         let mut looks = Native::login(server.addr, &visitor).await;
         let lobby = looks.lobby();
@@ -170,9 +176,7 @@ async fn what_was_read_before_the_first_post_stays_read() {
     bounded(60, async {
         let store = store();
         let server = start(&store).await;
-        let host = Native::enter(server.addr, "host").await;
-        host.say(host.lobby(), "welcome");
-        host.acked(1).await;
+        let _host = welcoming(&server).await;
         let identity = Identity::new("alice");
         let mut alice = Native::login(server.addr, &identity).await;
         let lobby = alice.lobby();
