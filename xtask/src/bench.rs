@@ -12,7 +12,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-mod contender;
+pub mod contender;
 mod plan;
 pub mod tally;
 

@@ -4,14 +4,13 @@
 //! The same texts go by the same schedule to the same readers twice: first alone, then beside those that stand still.
 
 use crate::{
+    bench::contender::{pinned, report_of},
     failure::Failure,
     proof::{Scratch, natterd::Launch},
     workspace::Workspace,
 };
 use clap::Args;
 use load::process::raise_socket_limit;
-use serde_json::Value;
-use std::process::{Command, Stdio};
 
 const CLAIM: &str = "readers that stand still cost little and hold up nobody";
 
@@ -79,22 +78,13 @@ fn measure(workspace: &Workspace, options: &Options, stalled: u32) -> Result<Run
     let mut launch = Launch::new(&programs.join("natterd"), scratch.path(), &["--data", &data])?;
     launch.wrapper = ["taskset", "-c", "0"].map(str::to_owned).to_vec();
     let server = launch.start()?;
-    let unmeasured = |why: String| Failure::Unmeasured { what: CLAIM.to_owned(), why };
-    let output = Command::new("taskset")
-        .args(["-c", "1"])
-        .arg(programs.join("natter-load"))
+    let mut generator = pinned(1, &programs.join("natter-load"));
+    generator
         .args(["paced", "--server", &launch.address.to_string(), "--server-pid", &server.id().to_string()])
         .args(["--receivers", &options.others.to_string(), "--rate", &options.rate.to_string()])
         .args(["--seconds", &options.seconds.to_string(), "--stalled", &stalled.to_string()])
-        .args(["--patience", "60"])
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| unmeasured(error.to_string()))?;
-    if !output.status.success() {
-        return Err(unmeasured(format!("the generator gave up with {stalled} readers that stand still")));
-    }
-    let report: Value =
-        serde_json::from_slice(&output.stdout).map_err(|error| unmeasured(error.to_string()))?;
+        .args(["--patience", "60"]);
+    let report = report_of(generator, &CLAIM, &format!("with {stalled} readers that stand still"))?;
     server.stop()?;
     scratch.discard();
     let figure = |name: &str| report["figures"][name].as_f64().unwrap_or_default();

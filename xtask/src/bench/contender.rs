@@ -3,7 +3,7 @@
 use std::{
     env, fmt, io,
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
     time::Duration,
@@ -95,18 +95,12 @@ impl Bench {
         let address = free_address().map_err(failed)?;
         let server = self.start(contender, address).map_err(failed)?;
         wait_until_there(address).map_err(failed)?;
-        let output = self
-            .pinned(self.generator_core, "natter-load")
+        let mut generator = self.pinned(self.generator_core, "natter-load");
+        generator
             .args(&plan.args)
             .args(["--server", &address.to_string(), "--dialect", contender.dialect()])
-            .args(["--server-pid", &server.0.id().to_string()])
-            .stderr(Stdio::inherit())
-            .output()
-            .map_err(failed)?;
-        if !output.status.success() {
-            return Err(unmeasured(&contender, &format!("the generator gave up {plan}")));
-        }
-        serde_json::from_slice(&output.stdout).map_err(|error| unmeasured(&contender, &error))
+            .args(["--server-pid", &server.0.id().to_string()]);
+        report_of(generator, &contender, plan)
     }
 
     fn start(&self, contender: Contender, address: SocketAddr) -> io::Result<Server> {
@@ -134,12 +128,32 @@ impl Bench {
         quiet.spawn().map(Server)
     }
 
-    /// A program of ours on this core; `taskset` becomes the program, so its process id is the program's.
     fn pinned(&self, core: u32, program: &str) -> Command {
-        let mut command = Command::new("taskset");
-        command.args(["-c", &core.to_string()]).arg(self.programs.join(program));
-        command
+        pinned(core, &self.programs.join(program))
     }
+}
+
+/// A program on this core; `taskset` becomes the program, so its process id is the program's.
+pub fn pinned(core: u32, program: &Path) -> Command {
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
+}
+
+/// Runs a generator of load to its end, and gives back what it tells of a plan.
+///
+/// # Errors
+/// [`Failure::Unmeasured`] if it found a fault.
+pub fn report_of(
+    mut generator: Command,
+    what: &dyn fmt::Display,
+    plan: &dyn fmt::Display,
+) -> Result<Value, Failure> {
+    let output = generator.stderr(Stdio::inherit()).output().map_err(|error| unmeasured(what, &error))?;
+    if !output.status.success() {
+        return Err(unmeasured(what, &format!("the generator gave up {plan}")));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| unmeasured(what, &error))
 }
 
 /// A running server, which ends with this value, whatever happens.
