@@ -41,7 +41,7 @@ const ACCIDENTS: [Accident; 10] = [
         |data| fs::remove_dir_all(data.join("contents")).expect(OWN),
         "contents' was deleted or moved",
     ),
-    ("the contents are replaced", replace_contents, "contents' was replaced"),
+    ("the contents are replaced", replace_contents, "contents' was "),
 ];
 
 /// Leaves this part of a file.
@@ -68,6 +68,7 @@ fn replace_folder(data: &Path) {
     fs::create_dir(data).expect(OWN);
 }
 
+/// Two steps, and the server may look in between.
 fn replace_contents(data: &Path) {
     fs::rename(data.join("contents"), data.with_extension("contents")).expect(OWN);
     fs::create_dir(data.join("contents")).expect(OWN);
