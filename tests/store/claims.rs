@@ -286,6 +286,38 @@ pub fn numbers_of_people_and_devices_are_never_given_out_again<F: StoreFactory>(
     assert_eq!(block_on(store.load()).unwrap().last, named, "what was not used is given back");
 }
 
+pub fn a_room_that_ends_leaves_nothing<F: StoreFactory>(factory: &mut F) {
+    let store = factory.create();
+    let gone = [naming(&[2], text("@p2 tea")), file(1, "a"), offer(2), edit(1, "@p2 more tea")];
+    let posts = gone.into_iter().map(|entry| in_room(2, entry)).chain([text("tea stays")]);
+    append(&store, posts.collect(), found());
+    let spoke = |n, who| Change::Spoke { room: room(n), person: person(who) };
+    let fetched = Change::Fetched { room: room(2), seq: seq(2), person: person(3) };
+    let block = |other, on| Change::Block { person: person(1), other: person(other), on };
+    change(
+        &store,
+        vec![spoke(1, 1), spoke(2, 1), spoke(2, 3), fetched, block(2, true), block(3, true), block(2, false)],
+    );
+    factory.settle(&store);
+    let commit = change(&store, vec![Change::RoomGone { room: room(2) }]);
+    assert_eq!((commit.trimmed, commit.untrimmed), (vec![(room(2), seq(5))], vec![]));
+    let store = factory.reopen(store);
+    let known = block_on(store.load()).unwrap();
+    assert_eq!(known.rooms.iter().map(|known| known.room).collect::<Vec<_>>(), [room(1)]);
+    assert_eq!((known.files.len(), known.offers.len(), known.fetched.len()), (0, 0, 0));
+    assert!(known.spoke.iter().eq([&(room(1), person(1))]), "{:?}", known.spoke);
+    assert!(known.blocks.iter().eq([&(person(1), person(3))]), "{:?}", known.blocks);
+    assert_eq!(bodies(&store, 2), [""; 0]);
+    assert_eq!((store.oldest(room(2)), bodies(&store, 1)), (seq(1), vec!["tea stays".to_owned()]));
+    let hits = block_on(store.search(words("tea"))).unwrap();
+    assert_eq!(hits.found.len(), 1);
+    assert_eq!(
+        change(&store, vec![Change::RoomGone { room: room(2) }]).trimmed,
+        [],
+        "and once more is nothing"
+    );
+}
+
 pub fn mentions_are_kept_until_they_are_read<F: StoreFactory>(factory: &mut F) {
     let mut store = factory.create();
     let none: &[u64] = &[];

@@ -306,6 +306,44 @@ fn a_long_trim_goes_on_with_the_next_ones() {
 }
 
 #[test]
+fn a_large_room_ends_in_pieces_and_a_crash_between_them_leaves_it_sound() {
+    let mut sqlite = sqlite();
+    let store = sqlite.create();
+    let path = sqlite.folder.path().to_owned();
+    change(&store, found());
+    let posts = (0..2_500).map(|n| in_room(2, text(&format!("tea {n}"))));
+    post(&store, posts.chain([text("tea stays")]).collect());
+    block_on(store.settle()).unwrap();
+    let end = |store: &SqliteStore| change(store, vec![Change::RoomGone { room: room(2) }]);
+    let commit = end(&store);
+    assert_eq!((commit.trimmed, commit.untrimmed), (vec![(room(2), seq(1_001))], vec![room(2)]));
+    crash(store);
+    assert_eq!(verify(&path).findings, [""; 0]);
+    let store = open(&path, false).unwrap();
+    let rooms = |store: &SqliteStore| block_on(store.load()).unwrap().rooms.len();
+    assert_eq!(rooms(&store), 2, "it is there until it is gone to its end");
+    assert_eq!(end(&store).untrimmed, [room(2)]);
+    assert_eq!(end(&store).untrimmed, []);
+    assert_eq!((rooms(&store), bodies(&store, 1)), (1, vec!["tea stays".to_owned()]));
+    crash(store);
+    assert_eq!(verify(&path).findings, [""; 0]);
+    let store = open(&path, false).unwrap();
+    block_on(store.settle()).unwrap();
+    let query = Query {
+        rooms: vec![room(1), room(2)],
+        words: "tea".into(),
+        before: None,
+        limit: 99,
+        bytes: 1 << 20,
+        ms: 60_000,
+    };
+    assert_eq!(block_on(store.search(query)).unwrap().found.len(), 1);
+    block_on(store.close()).unwrap();
+    drop(store);
+    assert_eq!(verify(&path).findings, [""; 0]);
+}
+
+#[test]
 fn a_content_is_named_until_the_last_entry_that_names_it_is_gone() {
     let mut sqlite = sqlite();
     let store = sqlite.create();

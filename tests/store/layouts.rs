@@ -56,7 +56,8 @@ fn tell_of_files<S: Store>(store: &S) {
     post(store, vec![offer(1), offer(2), in_room(3, file(4, "to you"))]);
     let ended = entries(store, 1).iter().find(|entry| entry.kind == EntryKind::FileOffer).unwrap().seq;
     post(store, vec![NewEntry { reply_to: Some(ended), ..file(5, "whole") }]);
-    change(store, vec![Change::Fetched { room: room(3), seq: seq(2), person: person(2) }]);
+    let spoke = Change::Spoke { room: room(3), person: person(1) };
+    change(store, vec![Change::Fetched { room: room(3), seq: seq(2), person: person(2) }, spoke]);
 }
 
 /// What came with the third.
@@ -64,6 +65,18 @@ fn tell_of_marks<S: Store>(store: &S) {
     let numbers = Reserved { person: Some(person(1_000)), device: Some(device(1_001)), room: Some(room(64)) };
     let clock = StoredClock { trusted: Millis(5_000), wall: Millis(9_000), doubted_ms: Some(0) };
     change(store, vec![Change::Reserve { numbers }, Change::Clock { clock }]);
+}
+
+/// What came with the fifth: the first part is found out from the entries of those before it.
+fn tell_of_spoken<S: Store>(store: &S) {
+    let spoke = |n, who| Change::Spoke { room: room(n), person: person(who) };
+    change(store, vec![spoke(1, 1), spoke(1, 2), spoke(3, 2)]);
+}
+
+/// The second part.
+fn tell_of_blocks<S: Store>(store: &S) {
+    let block = |other, on| Change::Block { person: person(1), other: person(other), on };
+    change(store, vec![block(2, true), block(3, true), block(3, false)]);
 }
 
 fn open(path: &Path) -> SqliteStore {
@@ -75,10 +88,12 @@ fn open(path: &Path) -> SqliteStore {
 fn each_layout_that_was_ever_released_opens() {
     let expected = MemoryStore::new(Epoch([7; 16]), MemoryLimits::default());
     tell(&expected);
-    for layout in 1..=4 {
+    tell_of_spoken(&expected);
+    for layout in 1..=5 {
         match layout {
             2 => tell_of_files(&expected),
             3 => tell_of_marks(&expected),
+            5 => tell_of_blocks(&expected),
             _ => {}
         }
         let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/store/fixtures");

@@ -61,6 +61,7 @@ macro_rules! contract_tests {
                 a_refusal_refuses_what_its_device_sent_behind_it,
                 the_snapshot_knows_everything_but_the_entries,
                 numbers_of_people_and_devices_are_never_given_out_again,
+                a_room_that_ends_leaves_nothing,
                 mentions_are_kept_until_they_are_read,
                 a_trim_keeps_to_its_bounds_and_tells_where_history_begins,
                 a_search_finds_whole_words_newest_first,

@@ -260,6 +260,8 @@ mod tests {
                 files: Vec::new(),
                 offers: Vec::new(),
                 fetched: Vec::new(),
+                spoke: BTreeSet::new(),
+                blocks: BTreeSet::new(),
                 last: Reserved::default(),
                 clock: None,
                 closed: crate::store::Closed::default(),

@@ -142,7 +142,7 @@ pub enum Change {
         /// What proves them; `None` for guests, who end with their connection.
         credential: Option<CredentialHash>,
     },
-    /// A guest is gone.
+    /// A person is forgotten, and whether they ever posted.
     PersonGone {
         /// Who.
         person: PersonId,
@@ -171,6 +171,28 @@ pub enum Change {
         shape: RoomShape,
         /// The topic.
         topic: String,
+    },
+    /// A room ends, with its entries and all that is known of it. It has no members any more, or they go with it. A batch
+    /// lets go of so much only: then the room is told in [`Commit::untrimmed`], and the same change goes on with it.
+    RoomGone {
+        /// The room.
+        room: RoomId,
+    },
+    /// A person has written in a room of two or opened it; in the first room of all: has posted at all.
+    Spoke {
+        /// The room.
+        room: RoomId,
+        /// Who.
+        person: PersonId,
+    },
+    /// A person blocks another one, or does not any more.
+    Block {
+        /// Who blocks.
+        person: PersonId,
+        /// Whom.
+        other: PersonId,
+        /// Which of the two.
+        on: bool,
     },
     /// A person became a member of a room or stopped being one, and then their mark and mentions end.
     Member {

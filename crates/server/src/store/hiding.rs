@@ -64,6 +64,11 @@ impl<St: Store> Store for Hiding<St> {
     async fn append(&self, mut batch: Batch) -> Result<Commit, StoreError> {
         let is_hide = |change: &mut Change| matches!(change, Change::Hide { .. });
         let hides: Vec<_> = batch.changes.extract_if(.., is_hide).collect();
+        let ended = batch.changes.iter().filter_map(|change| match change {
+            Change::RoomGone { room } => Some(*room),
+            _ => None,
+        });
+        let ended: Vec<_> = ended.collect();
         let is_all = batch.is_empty() && !hides.is_empty();
         let commit = match is_all {
             // Nothing of that is stored, so it costs no sync.
@@ -71,6 +76,9 @@ impl<St: Store> Store for Hiding<St> {
             false => self.store.append(batch).await?,
         };
         if commit.changes.is_ok() {
+            for room in ended {
+                self.firsts().remove(&room);
+            }
             for hide in hides {
                 if let Change::Hide { room, since } = hide {
                     self.hide(room, since).await?;

@@ -28,6 +28,8 @@ pub struct Logs {
     last_device: Option<DeviceNo>,
     reserved: Reserved,
     clock: Option<StoredClock>,
+    spoke: BTreeSet<(RoomId, PersonId)>,
+    blocks: BTreeSet<(PersonId, PersonId)>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -69,6 +71,8 @@ impl Logs {
             files: self.rooms.iter().flat_map(|(id, room)| room.files(*id)).collect(),
             offers: self.rooms.iter().flat_map(|(id, room)| room.offers(*id)).collect(),
             fetched: self.rooms.iter().flat_map(|(id, room)| room.fetched(*id)).collect(),
+            spoke: self.spoke.clone(),
+            blocks: self.blocks.clone(),
             last: Reserved {
                 person: self.last_person.max(self.reserved.person),
                 device: self.last_device.max(self.reserved.device),
@@ -83,10 +87,12 @@ impl Logs {
     pub fn append(&mut self, batch: &Batch) -> Commit {
         let mut trimmed = BTreeMap::new();
         for change in &batch.changes {
-            if let Change::Trim { room, keep } = change {
-                trimmed.extend(self.trim(*room, keep).map(|first| (*room, first)));
-            } else {
-                self.change(change);
+            match change {
+                Change::Trim { room, keep } => {
+                    trimmed.extend(self.trim(*room, keep).map(|first| (*room, first)));
+                }
+                Change::RoomGone { room } => trimmed.extend(self.end(*room).map(|first| (*room, first))),
+                change => self.change(change),
             }
         }
         let mut refused: Vec<DeviceNo> = Vec::new();
@@ -117,6 +123,14 @@ impl Logs {
         self.trim_while(room, |bytes, history| history.len() > 1 && is_full(bytes, history))
     }
 
+    /// Lets a room go; tells where it would begin now if it had any entries.
+    fn end(&mut self, room: RoomId) -> Option<Seq> {
+        let gone = self.rooms.remove(&room)?;
+        self.bytes -= gone.history.bytes();
+        self.spoke.retain(|(spoken, _)| *spoken != room);
+        (gone.history.len() > 0).then(|| gone.history.end())
+    }
+
     fn trim_while(&mut self, room: RoomId, exceeds: impl Fn(usize, &History) -> bool) -> Option<Seq> {
         let found = self.rooms.get_mut(&room)?;
         let before = found.history.first();
@@ -139,7 +153,10 @@ impl Logs {
                 self.last_person = self.last_person.max(Some(*person));
                 self.people.insert(*person, (name.clone(), *credential));
             }
-            Change::PersonGone { person } => drop(self.people.remove(person)),
+            Change::PersonGone { person } => {
+                self.people.remove(person);
+                self.spoke.remove(&(RoomId::FIRST, *person));
+            }
             Change::Device { device, id, person, seen } => {
                 self.last_device = self.last_device.max(Some(*device));
                 let counter = self.devices.get(device).and_then(|known| known.counter);
@@ -174,6 +191,10 @@ impl Logs {
             Change::Reserve { numbers } => self.reserved = *numbers,
             Change::Clock { clock } => self.clock = Some(*clock),
             Change::Hide { .. } => {}
+            Change::RoomGone { room } => drop(self.end(*room)),
+            Change::Spoke { room, person } => drop(self.spoke.insert((*room, *person))),
+            Change::Block { person, other, on: true } => drop(self.blocks.insert((*person, *other))),
+            Change::Block { person, other, on: false } => drop(self.blocks.remove(&(*person, *other))),
             Change::Trim { room, keep } => drop(self.trim(*room, keep)),
         }
     }

@@ -27,6 +27,10 @@ pub struct Snapshot {
     pub offers: Vec<StoredOffer>,
     /// Who has fetched which of the files, in that order.
     pub fetched: Vec<(RoomId, Seq, PersonId)>,
+    /// Who has written in a room of two or opened it; in the first room of all, who has ever posted.
+    pub spoke: BTreeSet<(RoomId, PersonId)>,
+    /// Who has blocked whom.
+    pub blocks: BTreeSet<(PersonId, PersonId)>,
     /// The largest numbers that a change or an entry ever named, or that were reserved: they are not given out again,
     /// because entries are judged by their author's number, a device and its counter are unique, and direct messages
     /// would go to a stranger.

@@ -3,7 +3,7 @@
 use super::fault::{Fault, unless_damaged};
 use super::mark;
 use super::number::int;
-use super::table::{DEVICE, MEMBER, MENTION, PERSON, ROOM};
+use super::table::{BLOCK, DEVICE, MEMBER, MENTION, PERSON, ROOM, SPOKE};
 use super::work::Work;
 use crate::store::{Change, RoomShape};
 use protocol::id::{DeviceId, DeviceNo, Millis, PersonId, RoomId, Seq};
@@ -21,6 +21,7 @@ impl Work<'_> {
             }
             Change::PersonGone { person } => {
                 let (db, seal) = self.seal();
+                SPOKE.remove(db, seal, &[&int(RoomId::FIRST.value()), &int(person.value())])?;
                 PERSON.remove(db, seal, &[&int(person.value())]).map(drop)
             }
             Change::Device { device, id, person, seen } => self.see_device(*device, *id, *person, *seen),
@@ -42,6 +43,20 @@ impl Work<'_> {
                 mark::write_clock(db, seal, clock)
             }
             Change::Hide { .. } => Ok(()),
+            Change::RoomGone { room } => self.end_room(*room),
+            Change::Spoke { room, person } => {
+                let (db, seal) = self.seal();
+                SPOKE.put(db, seal, &[&int(room.value()), &int(person.value())])
+            }
+            Change::Block { person, other, on } => {
+                let (db, seal) = self.seal();
+                let key = (int(person.value()), int(other.value()));
+                if *on {
+                    BLOCK.put(db, seal, &[&key.0, &key.1])
+                } else {
+                    BLOCK.remove(db, seal, &[&key.0, &key.1]).map(drop)
+                }
+            }
             Change::Trim { room, keep } => self.trim(*room, keep),
         }
     }
@@ -80,7 +95,7 @@ impl Work<'_> {
         MEMBER.put(db, seal, &[&key.0, &key.1, &0])
     }
 
-    fn remove_member(&mut self, room: RoomId, person: PersonId) -> Result<(), Fault> {
+    pub fn remove_member(&mut self, room: RoomId, person: PersonId) -> Result<(), Fault> {
         self.read_mentions(room, person, i64::MAX)?;
         let (db, seal) = self.seal();
         MEMBER.remove(db, seal, &[&int(room.value()), &int(person.value())]).map(drop)

@@ -4,7 +4,6 @@ use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::load::Members;
 use super::number::{key_of, place_of};
-use super::record::Record;
 use super::slots::first_sound;
 use super::survey::{Survey, bytes_in, number_in, text_in};
 use super::table::{DEVICE, HEAD, PERSON, ROOM};
@@ -50,12 +49,13 @@ pub(super) fn find(
     closed
 }
 
-/// Finds out where logs begin and end whose rows that say so are damaged. Tells the rooms of which that can't be known:
+/// Finds out where logs begin and end whose rows that say so are damaged, if all rooms that there are had so many entries
+/// together. Tells the rooms of which that can't be known:
 /// another entry would be given a number that was used.
 pub(super) fn find_heads(
     db: &Connection,
     rows: &Survey,
-    record: &Record,
+    places: u64,
     rooms: &BTreeSet<RoomId>,
     heads: &mut BTreeMap<RoomId, Head>,
 ) -> Result<BTreeSet<RoomId>, Fault> {
@@ -72,7 +72,7 @@ pub(super) fn find_heads(
         found.extend(head_of(db, room)?.map(|head| (room, head)));
     }
     let entries: u64 = found.values().map(|head| head.last.map_or(0, Seq::value)).sum();
-    if known + entries != record.places {
+    if known + entries != places {
         return Ok(found.into_keys().collect());
     }
     for (room, head) in &mut found {

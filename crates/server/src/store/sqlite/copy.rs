@@ -14,7 +14,8 @@ use super::load::Loaded;
 use super::number::int;
 use super::server;
 use super::slots::slots;
-use super::table::{DEVICE, EDIT, FETCHED, MEMBER, MENTION, PERSON, ROOM, Seal};
+use super::spoke;
+use super::table::{BLOCK, DEVICE, EDIT, FETCHED, MEMBER, MENTION, PERSON, ROOM, Seal};
 use super::unique::Unique;
 use crate::store::{RoomShape, Snapshot, StoredFile, weight};
 use protocol::entry::{EntryKind, Revision};
@@ -83,6 +84,10 @@ pub(super) fn copy(
     copy_fetched(&transaction, &mut seal, &loaded.snapshot)?;
     copy_people(&transaction, &mut seal, &loaded.snapshot)?;
     copy_rooms(&transaction, &mut seal, loaded)?;
+    spoke::write(&transaction, &mut seal, &loaded.snapshot.spoke)?;
+    for (person, other) in &loaded.snapshot.blocks {
+        BLOCK.put(&transaction, &mut seal, &[&int(person.value()), &int(other.value())])?;
+    }
     loaded.marks.write(&transaction, &mut seal)?;
     server::write(&transaction, loaded.snapshot.server)?;
     loaded.record.seal = seal;

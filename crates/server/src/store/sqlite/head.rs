@@ -5,7 +5,7 @@ use super::number::{count, int, key_of, maybe, number};
 use super::table::{HEAD, Seal};
 use protocol::id::{Millis, RoomId, Seq};
 use rusqlite::{Connection, Row};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// The ends of one room's log.
@@ -83,6 +83,15 @@ impl Heads {
     /// All of them, to change them.
     pub fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<RoomId, Head>> {
         self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in those of a commit, and that rooms have ended.
+    pub fn change(&self, heads: BTreeMap<RoomId, Head>, ended: &BTreeSet<RoomId>) {
+        let mut all = self.write();
+        all.extend(heads);
+        for room in ended {
+            all.remove(room);
+        }
     }
 
     /// That of a room.

@@ -20,7 +20,7 @@ use protocol::entry::Entry;
 use protocol::id::{Epoch, RoomId, Seq};
 use protocol::message::Durability;
 use rusqlite::{Connection, OptionalExtension, params};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -113,6 +113,16 @@ impl Index {
     /// Lets go of texts that were taken in and will not be there any more, and takes in those in their place.
     pub fn revise(&mut self, revised: &[Revised]) -> Result<(), Fault> {
         self.replace(revised.iter().map(|(before, after)| (before, Some(&before.entry), after.as_ref())))
+    }
+
+    /// Forgets how far rooms were taken in that have ended.
+    pub fn forget(&mut self, ended: &BTreeSet<RoomId>) -> Result<(), Fault> {
+        let Some(db) = &mut self.db else { return Ok(()) };
+        for room in ended {
+            db.prepare_cached("DELETE FROM done WHERE room = ?")?.execute([int(room.value())])?;
+            self.done.remove(room);
+        }
+        Ok(())
     }
 
     /// Takes that back: it was not committed.

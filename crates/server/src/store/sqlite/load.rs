@@ -8,8 +8,11 @@ use super::mark::{self, Marks};
 use super::number::{count, maybe, number};
 use super::record::Record;
 use super::schema;
+use super::spoke;
 use super::survey::Survey;
-use super::table::{DEVICE, EDIT, FETCHED, FILE, HEAD, MARK, MEMBER, MENTION, OFFER, PERSON, ROOM, Table};
+use super::table::{
+    BLOCK, DEVICE, EDIT, FETCHED, FILE, HEAD, MARK, MEMBER, MENTION, OFFER, PERSON, ROOM, SPOKE, Table,
+};
 use crate::store::{
     Closed, CredentialHash, Reserved, RoomShape, Snapshot, StoredDevice, StoredFile, StoredMember,
     StoredOffer, StoredRoom,
@@ -57,13 +60,25 @@ pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
     if layout >= 3 {
         marks = Marks::load(db, &mut rows)?;
     }
+    let (mut said, mut blocks) = (spoke::Spoke::new(), BTreeSet::new());
+    if layout >= schema::TELLS_SPOKEN {
+        said = spoke::load(db, &mut rows)?;
+        blocks = read_all(&BLOCK, db, &mut rows, block)?.into_iter().collect();
+    }
     EDIT.survey(db, &mut rows, |_| Ok(()))?;
     if !rows.fits(record.seal) {
         return Err(Fault::damaged("rows are missing, or there are some that were never committed"));
     }
+    if layout < schema::TELLS_SPOKEN {
+        said = spoke::derive(db)?;
+    }
+    if rows.lacks(&SPOKE) {
+        spoke::add_all(&mut said, people.iter().map(|(person, ..)| *person));
+    }
     let known: BTreeSet<_> = rooms.iter().map(|(room, ..)| *room).collect();
     let mut closed = closed::find(&rows, &known, &heads, &members);
-    let unknown = closed::find_heads(db, &rows, &record, &known, &mut heads)?;
+    let unknown =
+        closed::find_heads(db, &rows, record.places.saturating_sub(marks.ended), &known, &mut heads)?;
     if rows.lacks(&MARK) {
         marks.reserved = mark::leave_out(&last(&record, &marks, &known, &closed), false);
     }
@@ -79,6 +94,8 @@ pub(super) fn load_in(db: &Connection) -> Result<Loaded, Fault> {
         files: entries(db, files, StoredFile::of)?,
         offers: entries(db, offers, StoredOffer::of)?,
         fetched: fetches,
+        spoke: said,
+        blocks,
         last,
         clock: marks.clock,
         closed,
@@ -139,6 +156,10 @@ fn room(row: &Row<'_>) -> Result<(RoomId, RoomShape, String), Fault> {
         None => RoomShape::Direct(number(row, 2, PersonId::new)?, number(row, 3, PersonId::new)?),
     };
     Ok((number(row, 0, RoomId::new)?, shape, row.get(4)?))
+}
+
+fn block(row: &Row<'_>) -> Result<(PersonId, PersonId), Fault> {
+    Ok((number(row, 0, PersonId::new)?, number(row, 1, PersonId::new)?))
 }
 
 fn file(row: &Row<'_>) -> Result<(RoomId, Seq), Fault> {

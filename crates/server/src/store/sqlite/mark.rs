@@ -22,6 +22,8 @@ enum Kind {
     Wall = 5,
     /// For how long it was doubted in ms, and one more; 0 if it was not.
     Doubted = 6,
+    /// Entries that were ever stored in rooms that have ended.
+    Ended = 7,
 }
 
 /// All of them.
@@ -29,6 +31,8 @@ enum Kind {
 pub(super) struct Marks {
     pub reserved: Reserved,
     pub clock: Option<StoredClock>,
+    /// Entries that were ever stored in rooms that have ended.
+    pub ended: u64,
 }
 
 impl Marks {
@@ -52,12 +56,13 @@ impl Marks {
             wall: Millis(value(Kind::Wall)),
             doubted_ms: value(Kind::Doubted).checked_sub(1),
         });
-        Ok(Self { reserved, clock })
+        Ok(Self { reserved, clock, ended: value(Kind::Ended) })
     }
 
     /// Writes all of them.
     pub fn write(&self, db: &Connection, seal: &mut Seal) -> Result<(), Fault> {
         write_reserved(db, seal, &self.reserved)?;
+        add_ended(db, seal, self.ended)?;
         self.clock.map_or(Ok(()), |clock| write_clock(db, seal, &clock))
     }
 }
@@ -77,7 +82,7 @@ const ROOMS_OF_A_CRASH: u64 = 1_000;
 /// gone, and direct messages would go to a stranger. Nobody knows how long that part was, unless it was lost in a
 /// crash.
 pub(super) fn leave_out(last: &Reserved, in_a_crash: bool) -> Reserved {
-    // Rooms have few numbers, but none of them ever ends: there were not more than a server may have.
+    // Rooms have few numbers, so not more are left out than a server may have.
     let rooms = if in_a_crash { ROOMS_OF_A_CRASH } else { MAX_ROOMS as u64 };
     let past = |last: u64, many: u64| last.saturating_add(many).min(MAX_NUMBER);
     Reserved {
@@ -92,6 +97,16 @@ pub(super) fn write_clock(db: &Connection, seal: &mut Seal, clock: &StoredClock)
     put(db, seal, Kind::Trusted, clock.trusted.0)?;
     put(db, seal, Kind::Wall, clock.wall.0)?;
     put(db, seal, Kind::Doubted, clock.doubted_ms.map_or(0, |ms| ms + 1))
+}
+
+/// A room with so many entries has ended.
+pub(super) fn add_ended(db: &Connection, seal: &mut Seal, entries: u64) -> Result<(), Fault> {
+    if entries == 0 {
+        return Ok(());
+    }
+    let before = MARK.find(db, &[&(Kind::Ended as i64)], |row| row.get::<_, i64>(1))?;
+    let before = before.map_or(0, |(value, _)| u64::try_from(value).unwrap_or_default());
+    put(db, seal, Kind::Ended, before.saturating_add(entries))
 }
 
 fn put(db: &Connection, seal: &mut Seal, kind: Kind, value: u64) -> Result<(), Fault> {

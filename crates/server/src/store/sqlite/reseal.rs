@@ -13,7 +13,7 @@ use super::load::load_in;
 use super::number::{int, maybe, place_of};
 use super::record::Record;
 use super::table::{
-    DEVICE, EDIT, FETCHED, FILE, HEAD, MARK, MEMBER, MENTION, OFFER, PERSON, ROOM, Seal, Table,
+    BLOCK, DEVICE, EDIT, FETCHED, FILE, HEAD, MARK, MEMBER, MENTION, OFFER, PERSON, ROOM, SPOKE, Seal, Table,
 };
 use crate::store::weight;
 use protocol::id::{Counter, DeviceNo, PersonId, RoomId, Seq};
@@ -21,8 +21,9 @@ use rusqlite::{Connection, params};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// All tables that the seal is over.
-const SEALED: [&Table; 11] =
-    [&PERSON, &DEVICE, &ROOM, &HEAD, &MEMBER, &MENTION, &FILE, &OFFER, &FETCHED, &EDIT, &MARK];
+const SEALED: [&Table; 13] = [
+    &PERSON, &DEVICE, &ROOM, &HEAD, &MEMBER, &MENTION, &FILE, &OFFER, &FETCHED, &EDIT, &SPOKE, &BLOCK, &MARK,
+];
 
 /// What the entries say together.
 #[derive(Default)]

@@ -5,19 +5,20 @@ use super::entry::{self, Kept};
 use super::fault::{Fault, unless_damaged};
 use super::head::Head;
 use super::load::{Loaded, load};
-use super::mark;
+use super::mark::{self, Marks};
 use super::number::{count, int};
 use super::record::Record;
 use super::schema;
 use super::server;
+use super::spoke;
 use super::survey::Survey;
-use super::table::{DEVICE, FETCHED, HEAD, MARK, MEMBER, MENTION, PERSON, ROOM, Seal, Table};
+use super::table::{BLOCK, DEVICE, FETCHED, HEAD, MARK, MEMBER, MENTION, PERSON, ROOM, SPOKE, Seal, Table};
 use crate::store::server_id;
 use protocol::id::{DeviceNo, Epoch, PersonId, RoomId, Seq};
 use rusqlite::Connection;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The tables that are not made anew from the entries.
+/// The tables that are not made anew from the entries, of all layouts.
 static TABLES: [&Table; 8] = [&PERSON, &DEVICE, &ROOM, &HEAD, &MEMBER, &MENTION, &FETCHED, &MARK];
 
 /// What was found.
@@ -36,10 +37,12 @@ pub(super) fn salvage(db: &Connection, epoch: Epoch) -> Result<Salvaged, Fault> 
     schema::migrate(&mut bench, epoch)
         .map_err(|_| Fault::damaged("a new database is not what it should be"))?;
     let (mut seal, mut notes) = (Seal::default(), Vec::new());
-    let mut is_marked = true;
-    for table in TABLES {
+    let (mut is_marked, mut tells_spoken) = (true, schema::layout_of(db)? >= schema::TELLS_SPOKEN);
+    let later: &[&Table] = if tells_spoken { &[&SPOKE, &BLOCK] } else { &[] };
+    for table in TABLES.iter().chain(later) {
         let is_whole = take_rows(table, db, &bench, &mut seal, &mut notes)?;
         is_marked &= is_whole || table.name != MARK.name;
+        tells_spoken &= is_whole || table.name != SPOKE.name;
     }
     let found = Record::salvage(db)?;
     let is_known = found.is_some();
@@ -68,6 +71,9 @@ pub(super) fn salvage(db: &Connection, epoch: Epoch) -> Result<Salvaged, Fault> 
     if !is_marked || is_new_history {
         // How far numbers were told is lost.
         loaded.marks.reserved = mark::leave_out(&loaded.snapshot.last, false);
+    }
+    if !tells_spoken {
+        spoke::add_all(&mut loaded.snapshot.spoke, loaded.snapshot.people.iter().map(|(person, ..)| *person));
     }
     Ok(Salvaged { loaded, is_new_history, notes })
 }
@@ -112,7 +118,7 @@ fn close_rooms(
     let closed: Vec<_> = known.difference(rooms).collect();
     for room in &closed {
         notes.push(format!("room {room} is closed: who may read it is lost"));
-        for table in [&HEAD, &MEMBER, &MENTION, &FETCHED] {
+        for table in [&HEAD, &MEMBER, &MENTION, &FETCHED, &SPOKE] {
             table.remove_room(bench, seal, int(room.value()))?;
         }
     }
@@ -136,7 +142,8 @@ fn rebuild_heads(
     })?;
     // The numbers of each room have no gap, so the entries that were ever stored are those of all heads together.
     let known: u64 = heads.values().map(|head| head.last.map_or(0, Seq::value)).sum();
-    let mut left = places.saturating_sub(known);
+    let ended = Marks::load(bench, &mut Survey::default())?.ended;
+    let mut left = places.saturating_sub(known).saturating_sub(ended);
     let missing: Vec<_> = rooms.iter().filter(|room| !heads.contains_key(room)).copied().collect();
     let mut found = Vec::new();
     for room in &missing {

@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::record::Record;
 use super::server;
+use super::spoke;
 use super::survey::Survey;
 use crate::store::server_id;
 use protocol::id::{Epoch, ServerId};
@@ -15,15 +16,19 @@ pub(super) const APPLICATION: i32 = 0x6e74_7472;
 pub(super) const BACKUP: i32 = 0x6e74_7462;
 
 /// What makes each version out of the one before it. Forward only: a released step never changes.
-const STEPS: [&str; 4] = [
+const STEPS: [&str; 5] = [
     include_str!("schema/1.sql"),
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// The first layout that tells which server this is.
 const TELLS_SERVER: usize = 4;
+
+/// The first layout that tells who has spoken, and who is blocked.
+pub(super) const TELLS_SPOKEN: usize = 5;
 
 /// The version that this program writes.
 pub(super) const VERSION: usize = STEPS.len();
@@ -71,6 +76,9 @@ pub(super) fn migrate(db: &mut Connection, epoch: Epoch) -> Result<(), Unusable>
         if found < TELLS_SERVER {
             // Made of the epoch, so that a backup of an older layout is of the same server.
             server::write(&transaction, server_id(Record::read(&transaction)?.epoch))?;
+        }
+        if (1..TELLS_SPOKEN).contains(&found) {
+            spoke::fill(&transaction)?;
         }
         transaction.commit()?;
     }

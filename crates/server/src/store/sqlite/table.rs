@@ -87,6 +87,12 @@ pub(super) static OFFER: Table = table!(9, "offer", ["room", "seq"], ["transfer"
 /// Who has fetched which file.
 pub(super) static FETCHED: Table =
     table!(10, "fetched", ["room", "seq", "person"], [], "nobody is told that the file was fetched");
+/// Who has spoken in a room.
+pub(super) static SPOKE: Table =
+    table!(12, "spoke", ["room", "person"], [], "everybody is taken for somebody who has posted");
+/// Whom somebody has blocked.
+pub(super) static BLOCK: Table =
+    table!(13, "block", ["person", "other"], [], "the one is not blocked any more");
 /// Single numbers, by what they mean.
 pub(super) static MARK: Table =
     table!(11, "mark", ["kind"], ["value"], "numbers are left out, so that none is given out twice");

@@ -19,14 +19,19 @@ const SLICE: u64 = 1_000;
 const BATCH_SLICE: u64 = 4_000;
 
 impl Work<'_> {
-    /// Keeps a room within these bounds, or brings it nearer to them.
+    /// Keeps a room within these bounds, or brings it nearer to them. The newest entry stays.
     pub fn trim(&mut self, room: RoomId, keep: &Keep) -> Result<(), Fault> {
+        self.trim_to(room, keep, 1)
+    }
+
+    /// The same, and the newest `least` entries stay.
+    pub fn trim_to(&mut self, room: RoomId, keep: &Keep, least: u64) -> Result<(), Fault> {
         let mut head = self.head(room);
         let before = head.first;
         let most = SLICE.min(BATCH_SLICE.saturating_sub(self.let_go));
         self.untrimmed.remove(&room);
         let mut all_sound = true;
-        while head.len() > 1 {
+        while head.len() > least {
             let is_over = keep.count.is_some_and(|count| head.len() > count)
                 || keep.bytes.is_some_and(|bytes| head.bytes > bytes);
             if !is_over && keep.since.is_none() {

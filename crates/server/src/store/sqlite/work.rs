@@ -30,6 +30,8 @@ pub(super) struct Work<'a> {
     pub trimmed: BTreeMap<RoomId, Seq>,
     /// Rooms that still have more than they are to keep.
     pub untrimmed: BTreeSet<RoomId>,
+    /// Rooms that have ended.
+    pub ended: BTreeSet<RoomId>,
     /// Entries that trims of this batch let go.
     pub let_go: u64,
     /// Entries whose text is another one now or none: as they were, and as they are.
@@ -53,6 +55,7 @@ impl<'a> Work<'a> {
             counters: BTreeMap::new(),
             trimmed: BTreeMap::new(),
             untrimmed: BTreeSet::new(),
+            ended: BTreeSet::new(),
             let_go: 0,
             revised: Vec::new(),
         }
@@ -150,7 +153,8 @@ impl<'a> Work<'a> {
 
     /// The head of a room as it is by now.
     pub fn head(&self, room: RoomId) -> Head {
-        self.heads.get(&room).copied().unwrap_or_else(|| self.committed.of(room))
+        let committed = || if self.ended.contains(&room) { Head::default() } else { self.committed.of(room) };
+        self.heads.get(&room).copied().unwrap_or_else(committed)
     }
 
     /// For writing to small tables.

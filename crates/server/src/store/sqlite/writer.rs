@@ -76,6 +76,7 @@ struct Done {
     commit: Commit,
     record: Record,
     heads: BTreeMap<RoomId, Head>,
+    ended: BTreeSet<RoomId>,
     deletes: bool,
 }
 
@@ -154,8 +155,8 @@ impl Writer {
         let mut work = Work::new(&transaction, self.record.clone(), &self.heads, &self.closed);
         let commit = apply(&mut work, batch)?;
         work.finish()?;
-        let Work { record, heads, revised, .. } = work;
-        let unindexed = unindex(&self.indexing, &revised)?;
+        let Work { record, heads, ended, revised, .. } = work;
+        let unindexed = unindex(&self.indexing, &revised, &ended)?;
         let committed = transaction.commit();
         if let Some(mut index) = unindexed.filter(|_| committed.is_err()) {
             // If the index can't follow, entries are harder to find, and no more than that.
@@ -164,14 +165,14 @@ impl Writer {
         committed?;
         let mut outcomes = batch.posts.iter().zip(&commit.posts);
         let deletes = outcomes.any(|(post, outcome)| post.kind == EntryKind::Delete && outcome.is_ok());
-        Ok(Done { commit, record, heads, deletes })
+        Ok(Done { commit, record, heads, ended, deletes })
     }
 
     /// Makes a commit known.
     fn settle(&mut self, done: Done) -> Result<Commit, Fault> {
         self.record = done.record;
         self.dirty = true;
-        self.heads.write().extend(done.heads);
+        self.heads.change(done.heads, &done.ended);
         self.indexing.stir();
         self.count_commit()?;
         let erasure = done.deletes.then(|| self.erasure.begin());
@@ -269,12 +270,16 @@ impl Writer {
 }
 
 /// Takes texts that go out of the index, which is then held until they have gone.
-fn unindex<'a>(indexing: &'a Indexing, revised: &[Revised]) -> Result<Option<MutexGuard<'a, Index>>, Fault> {
-    if revised.is_empty() {
+fn unindex<'a>(
+    indexing: &'a Indexing,
+    revised: &[Revised],
+    ended: &BTreeSet<RoomId>,
+) -> Result<Option<MutexGuard<'a, Index>>, Fault> {
+    if revised.is_empty() && ended.is_empty() {
         return Ok(None);
     }
     let mut index = indexing.lock();
-    match index.revise(revised) {
+    match index.revise(revised).and_then(|()| index.forget(ended)) {
         Err(fault) if fault.is_damage() => index.give_up(),
         result => result?,
     }
