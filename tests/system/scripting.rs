@@ -109,3 +109,23 @@ async fn what_a_script_can_not_have_is_told_by_its_exit_code() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn whoever_only_reads_makes_no_room() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let home = Home::new();
+        for more in [&["-r", "typo"][..], &["-r", "typo", "x"], &["-r", "#typo", "x", "-o", "-"]] {
+            let got = run(&home, &server, "get", "ci", more).await;
+            assert_eq!((got.code, got.out.as_str()), (Some(1), ""), "{}", got.err);
+            assert_eq!(got.err.matches("there is no room #typo").count(), 1, "{}", got.err);
+        }
+        let mut person = home.natter(server.addr(), "alice");
+        person.type_line("/list").await;
+        person.shows("#lobby").await;
+        person.close_input();
+        let finished = person.finished().await;
+        assert!(!finished.out.contains("typo"), "{}", finished.out);
+    })
+    .await;
+}

@@ -38,6 +38,7 @@ mod rooms;
 mod roster;
 mod save;
 mod search;
+mod seek;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -198,6 +199,8 @@ pub struct Session {
     watched: bool,
     /// It is there for one thing: what is shown is not read by that, and what is got is waited for.
     errand: bool,
+    /// Only rooms are joined that are there.
+    makes_no_rooms: bool,
     /// When it is told next what is waited for.
     reminder: awaited::Reminder,
     lines: u64,
@@ -275,6 +278,7 @@ impl Session {
             keep_at: Keep::default(),
             watched: config.interactive,
             errand: false,
+            makes_no_rooms: false,
             reminder: awaited::Reminder::default(),
             lines: 0,
             mistakes: 0,

@@ -6,6 +6,8 @@ mod parse;
 pub use files::Shelved;
 pub use parse::{Command, CommandError, HistorySpan, Jump, Line, Search};
 
+use crate::similar;
+
 /// What stands behind a command, for help and completion.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Argument {
@@ -138,14 +140,7 @@ pub fn find(name: &str) -> Option<&'static Spec> {
 
 /// The name that is most like this one, if any is near enough to be meant.
 pub fn nearest(name: &str) -> Option<&'static str> {
-    // The distance costs time and memory by length, and nothing as long as this is near to a name.
-    if name.len() > 32 {
-        return None;
-    }
-    let name = name.to_lowercase();
-    let distance = |known: &str| strsim::damerau_levenshtein(known, &name);
-    let best = COMMANDS.iter().flat_map(Spec::names).min_by_key(|known| distance(known))?;
-    (distance(best) <= 2 && distance(best) < best.len()).then_some(best)
+    similar::nearest(name, COMMANDS.iter().flat_map(Spec::names))
 }
 
 impl Spec {

@@ -97,6 +97,7 @@ async fn run_get(get: &Get) -> Result<ExitCode, Failure> {
     let wish = Input::Order(Command::Get { file, executables: get.exec, again: get.force });
     let inputs = |session: &mut Session| {
         session.keep_at(keep);
+        session.make_no_rooms();
         if session.is_receiving() { vec![place] } else { vec![place, wish] }
     };
     let (visit, json) = (get.visit.words(), get.visit.json);

@@ -68,6 +68,9 @@ impl Session {
         };
         match (asked, reply) {
             (Asked::Rooms { so_far }, Reply::Rooms { rooms }) => self.handle_rooms_page(so_far, rooms, more),
+            (Asked::Seek { name, so_far }, Reply::Rooms { rooms }) => {
+                self.handle_sought(name, so_far, rooms, more);
+            }
             (Asked::People { place, room, so_far }, Reply::People { people }) => {
                 self.handle_people_page(place, room, so_far, people, more);
             }

@@ -118,7 +118,7 @@ impl Session {
             Asked::Mark | Asked::Typing => return,
             // It is here all the same.
             Asked::Fetched { id } => return self.handle_fetched(*id),
-            Asked::Join { name } => {
+            Asked::Join { name } | Asked::Seek { name, .. } => {
                 self.joining.retain(|joining| joining != name);
                 self.fail_place(&Place::Room(name.clone()), &refusal);
             }

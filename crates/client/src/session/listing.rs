@@ -92,10 +92,9 @@ impl Session {
         if !self.is_joining(&name) {
             self.joining.push(name.clone());
         }
-        let asked =
-            |asked: &Asked| matches!(asked, Asked::Join { name } if place.is(&Place::Room(name.clone())));
+        let asked = |asked: &Asked| matches!(asked, Asked::Join { name } | Asked::Seek { name, .. } if place.is(&Place::Room(name.clone())));
         if self.phase == Phase::Up && !self.requests.any(asked) {
-            self.ask(Asked::Join { name: name.clone() }, |req| ClientMsg::Join { req, name });
+            if self.makes_no_rooms { self.seek(name, Vec::new()) } else { self.ask_to_join(name) }
         }
     }
 

@@ -15,6 +15,11 @@ pub(crate) enum Asked {
     Join {
         name: String,
     },
+    /// Which rooms there are, to join the one of this name.
+    Seek {
+        name: String,
+        so_far: Vec<RoomListing>,
+    },
     Part {
         room: RoomId,
     },
@@ -82,7 +87,7 @@ impl Asked {
     /// The command that it came from, for people; `None` for what the session asks by itself.
     pub(crate) fn command(&self) -> Option<String> {
         Some(match self {
-            Self::Join { name } => format!("/join {name}"),
+            Self::Join { name } | Self::Seek { name, .. } => format!("/join {name}"),
             Self::Part { .. } => "/part".into(),
             Self::Open { .. }
             | Self::Context { .. }
@@ -109,7 +114,10 @@ impl Asked {
 
     /// Whether its answer decides where what is typed next goes.
     pub(crate) fn moves(&self) -> bool {
-        matches!(self, Self::Join { .. } | Self::Part { .. } | Self::Whois { why: Why::Query, .. })
+        matches!(
+            self,
+            Self::Join { .. } | Self::Seek { .. } | Self::Part { .. } | Self::Whois { why: Why::Query, .. }
+        )
     }
 
     /// Whether what is typed next may build on its answer.

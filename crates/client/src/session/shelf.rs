@@ -74,7 +74,7 @@ impl Session {
 
     fn list_files(&mut self, place: Place, purpose: Purpose) {
         let Some(room) = self.room_at(&place) else {
-            if self.errand && self.refusals > 0 {
+            if self.errand && self.refusals + self.mistakes > 0 {
                 // It was told already that there is no such place.
                 return;
             }

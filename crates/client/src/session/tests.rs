@@ -9,6 +9,7 @@ mod offers;
 mod places;
 mod reading;
 pub(super) mod scripted;
+mod seek;
 mod shelf;
 mod transfers;
 mod typing;

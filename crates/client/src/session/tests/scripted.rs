@@ -316,6 +316,12 @@ impl Scripted {
         self.say(ServerMsg::Answer { req, more: false, reply });
     }
 
+    /// A page of the list of rooms, in answer to what was asked last.
+    pub(super) fn rooms_page(&mut self, more: bool, rooms: Vec<protocol::message::RoomListing>) {
+        let req = self.last_req();
+        self.say(ServerMsg::Answer { req, more, reply: Reply::Rooms { rooms } });
+    }
+
     pub(super) fn refuse(&mut self, code: Code, about: u8, req: u64, close: bool) {
         self.say(ServerMsg::Error { code: code.number(), about, req, close, detail: 0, text: String::new() });
     }
