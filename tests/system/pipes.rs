@@ -98,7 +98,7 @@ async fn a_chat_whose_stdout_is_full_says_so_and_ends_with_1() {
             let ended = with_a_full_stdout(server.addr(), more).await;
             let err = String::from_utf8_lossy(&ended.stderr).into_owned();
             assert_eq!(ended.status.code(), Some(1), "{more:?}: {err}");
-            assert!(err.contains("can't write to stdout: No space left on device"), "{more:?}: {err}");
+            assert!(err.contains("can't write to stdout: no space left on device"), "{more:?}: {err}");
             assert!(err.contains("hint: "), "{more:?}: {err}");
         }
     })

@@ -94,10 +94,13 @@ async fn what_a_script_can_not_have_is_told_by_its_exit_code() {
         let nowhere = home.path().join("nowhere").display().to_string();
         let missing = run(&home, &server, "send", "ci", &["-r", "dev", &nowhere]).await;
         assert_eq!(missing.code, Some(1), "{}", missing.err);
-        assert!(missing.err.contains("no such file"), "{}", missing.err);
+        assert!(missing.err.contains(&format!("no such file: '{nowhere}'")), "{}", missing.err);
         let none = run(&home, &server, "get", "ci", &["-r", "dev", "cat.png"]).await;
         assert_eq!((none.code, none.out.as_str()), (Some(1), ""), "{}", none.err);
         assert!(none.err.contains("there is no file 'cat.png' in #dev"), "{}", none.err);
+        let nobody = run(&home, &server, "get", "ci", &["-r", "dve", "cat.png"]).await;
+        assert_eq!((nobody.code, nobody.out.as_str()), (Some(1), ""), "{}", nobody.err);
+        assert!(nobody.err.contains("there is no room #dve\nhint: did you mean #dev?"), "{}", nobody.err);
         let usage = run(&home, &server, "send", "ci", &["-r", "dev"]).await;
         assert_eq!(usage.code, Some(2), "{}", usage.err);
         let bad = run(&home, &server, "send", "ci", &["-r", "a b", &nowhere]).await;

@@ -13,6 +13,7 @@ fn check(finished: &Finished, code: i32, parts: &[&str]) {
         assert!(finished.err.contains(part), "no {part:?} in {}", finished.err);
     }
     assert!(finished.err.lines().count() <= 2, "{}", finished.err);
+    assert!(!finished.err.contains("os error"), "no numbers of the system: {}", finished.err);
 }
 
 #[tokio::test]
@@ -119,6 +120,40 @@ async fn the_server_says_whom_it_serves_when_it_listens_on_more_than_loopback() 
         assert!(said(&all).contains("--plaintext anywhere"), "how to open it: {}", said(&all));
         let loud = |line: &str| line.contains("warn") && line.contains("unencrypted");
         assert!(said(&open).lines().any(loud), "{}", said(&open));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_server_says_first_where_its_data_is_and_whether_it_is_new() {
+    bounded(60, async {
+        let data = tempfile::tempdir().expect("a temporary folder can be made");
+        for state in ["begins there", "goes on there"] {
+            let mut server = Server::start_in(data.path()).await;
+            let first = server.err().line("INFO").await;
+            let said = format!("all data is in the folder '{}', and {state}", data.path().display());
+            assert!(first.ends_with(&said), "{first}");
+            server.stop().await;
+        }
+        let memory = Server::start().await;
+        let first = memory.err().line("INFO").await;
+        assert!(first.ends_with("all data is in memory, and ends with this process"), "{first}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_data_folder_that_can_not_be_used_is_told_in_words() {
+    bounded(60, async {
+        let home = tempfile::tempdir().expect("a temporary folder can be made");
+        let file = home.path().join("file");
+        std::fs::write(&file, "x").expect("the disk has room");
+        let below = file.join("data");
+        for path in [&file, &below] {
+            let path = path.display().to_string();
+            let finished = run("natterd", &["--host", "127.0.0.1", "-p", "0", "--data", &path]).await;
+            check(&finished, 3, &[&path, "there is a file of that name"]);
+        }
     })
     .await;
 }

@@ -17,6 +17,7 @@ use crate::files::Files;
 use crate::profile::{Profile, ProfileError};
 use crate::session::Session;
 use crate::session::event::{End, Loss};
+use protocol::system_words::plain_words;
 use rand::Rng;
 use std::error::Error as _;
 use std::io;
@@ -227,7 +228,7 @@ impl<C: Connect, F: Files, K: Clock, R: Rng> Client<C, F, K, R> {
 
 /// Why something can't be kept, in words.
 fn reason(error: &ProfileError) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+    error.source().map_or_else(|| error.to_string(), plain_words)
 }
 
 /// Waits so long, then connects; an answer that does not come in time is an error.

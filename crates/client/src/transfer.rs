@@ -35,7 +35,7 @@ pub use fault::{Failure, Trouble};
 pub use meter::{Meter, Pace};
 pub use name::{posted_name, safe_name};
 pub use order::{Download, JobId, Keep, News, Opened, Order, Origin, Shape, Step, Upload};
-pub use path::candidates;
+pub use path::{bare, candidates};
 pub use piped::{Pieces, Piped};
 pub use received::{Partial, Received};
 pub(crate) use source::Opening;

@@ -3,8 +3,9 @@
 use crate::output::Output;
 use clap::ValueEnum;
 use protocol::limits::LOG_FLUSH_MS;
+use protocol::system_words::without_numbers;
 use serde_json::json;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
 use std::sync::OnceLock;
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
@@ -31,7 +32,7 @@ pub fn init(format: LogFormat) {
     };
     let stderr = STDERR.get_or_init(|| Output::start("log", std::io::stderr(), notice));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || stderr);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(move || Words(stderr));
     // Only the first call of a process can set it; a later one changes nothing, which is what tests want.
     let _ = match format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
@@ -39,6 +40,23 @@ pub fn init(format: LogFormat) {
     };
     // The hook of the standard library writes to stderr itself, and would wait for its reader.
     std::panic::set_hook(Box::new(|info| tracing::error!("{info}")));
+}
+
+/// Lines of the log, in which errors of the system stand without its numbers.
+struct Words(&'static Output);
+
+impl Write for Words {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        match std::str::from_utf8(line) {
+            Ok(text) => self.0.send(without_numbers(text).as_bytes()),
+            Err(_) => self.0.send(line),
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes the last words to stderr, and all that was logged before. Waits for a reader that stands still for a

@@ -301,7 +301,7 @@ fn sentence(refusal: &Refusal) -> String {
 
 fn what(failure: &Failure, way: &Way) -> String {
     match failure {
-        Failure::NotFound => "no such file".to_owned(),
+        Failure::NotFound(path) => format!("no such file: '{}'", safe(path)),
         Failure::Folder => "that is a folder".to_owned(),
         Failure::BadFolder(words) => match way {
             Way::Up { .. } => format!("that folder can't be sent: {}", safe(words)),
@@ -341,7 +341,7 @@ impl Renderer {
     /// What to do about a failure, with the options that its reader has.
     fn advice(&self, failure: &Failure, transfer: &Transfer) -> String {
         match (failure, &self.errand) {
-            (Failure::NotFound, Some(_)) => "check the path".to_owned(),
+            (Failure::NotFound(_), Some(_)) => "check the path".to_owned(),
             (Failure::NotPlain, Some(visit)) => {
                 format!("send what is in it by way of stdin: natter send {visit} - < FILE")
             }
@@ -366,7 +366,7 @@ fn advice(failure: &Failure, way: &Way) -> String {
         Way::Down { from } => format!("ask {} to send it again", safe(from)),
     };
     match failure {
-        Failure::NotFound => "check the path; Tab completes it".to_owned(),
+        Failure::NotFound(_) => "check the path; Tab completes it".to_owned(),
         Failure::Folder => "pack it first, with tar or zip, and send the archive".to_owned(),
         Failure::BadFolder(_) if matches!(way, Way::Up { .. }) => {
             "change that, or pack it with tar or zip, and send the archive".to_owned()

@@ -8,6 +8,7 @@ use crate::line::{ExitCode, Failure, hint, waited_for};
 use crate::profile::ProfileError;
 use crate::session::event::{Awaited, End, Loss, Refusal};
 use protocol::code::Code;
+use protocol::system_words::plain_words;
 use protocol::text::sanitize_line;
 use std::error::Error;
 use std::io;
@@ -23,7 +24,7 @@ pub(super) fn drive_failure(error: &DriveError, address: &Address) -> Failure {
 
 /// The failure of the profile in this folder.
 pub(super) fn profile_failure(error: &ProfileError, folder: &Path) -> Failure {
-    let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
+    let cause = error.source().map(|cause| format!(": {}", plain_words(cause))).unwrap_or_default();
     let what = format!("{error} (in '{}'){cause}", folder.display());
     Failure::new(ExitCode::User, what, error.hint())
 }
@@ -79,7 +80,10 @@ fn connect_failure(error: &io::Error, address: &Address) -> Failure {
             format!("no answer from {address} within 10 s"),
             "check the address, and whether a firewall is in the way",
         ),
-        _ => (format!("can't connect to {address}: {error}"), "check the address and the network"),
+        _ => (
+            format!("can't connect to {address}: {}", plain_words(error)),
+            "check the address and the network",
+        ),
     };
     Failure::new(ExitCode::Server, what, hint)
 }

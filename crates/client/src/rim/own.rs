@@ -6,6 +6,7 @@ use super::end::{busy_failure, errand_failure, profile_failure};
 use crate::files::{DiskFiles, Files, MemoryFiles};
 use crate::line::{ExitCode, Failure};
 use crate::profile::{Merged, Profile, merge};
+use protocol::system_words::plain_words;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use std::fs::{read_dir, remove_dir_all, rename};
@@ -124,7 +125,8 @@ fn take_over(files: &mut DiskFiles, folder: &Path, younger: &Path) -> String {
         ),
         Err(error) => {
             format!(
-                "two profiles are of this server: '{used}' is used; '{younger_name}' can't be read: {error}"
+                "two profiles are of this server: '{used}' is used; '{younger_name}' can't be read: {}",
+                plain_words(&error)
             )
         }
     }
@@ -180,7 +182,7 @@ fn clean(all: &Path, rng: &mut StdRng) {
 
 fn failed(folder: &Path) -> impl FnOnce(io::Error) -> Failure {
     move |error| {
-        let what = format!("can't use the profile's folder '{}': {error}", folder.display());
+        let what = format!("can't use the profile's folder '{}': {}", folder.display(), plain_words(&error));
         Failure::new(ExitCode::User, what, "choose another one with --state DIR")
     }
 }

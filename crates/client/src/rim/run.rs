@@ -20,6 +20,7 @@ use crate::transfer::{Login, Piped, Received};
 use clap::Parser;
 use protocol::id::RunId;
 use protocol::name::PersonName;
+use protocol::system_words::plain_words;
 use protocol::usage::Usage;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -74,7 +75,7 @@ fn start(chat: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCo
     let runtime = runtime.map_err(|error| {
         Failure::new(
             ExitCode::User,
-            format!("can't start: {error}"),
+            format!("can't start: {}", plain_words(&error)),
             "close other programs, or raise the limits",
         )
     })?;
@@ -265,7 +266,11 @@ pub(super) fn seeded() -> Result<StdRng, Failure> {
     #[expect(clippy::disallowed_methods, reason = "the rim asks the system for randomness")]
     let filled = getrandom::fill(&mut seed);
     filled.map_err(|error| {
-        Failure::new(ExitCode::User, format!("no random numbers: {error}"), "check the system")
+        Failure::new(
+            ExitCode::User,
+            format!("no random numbers: {}", plain_words(&error)),
+            "check the system",
+        )
     })?;
     Ok(StdRng::from_seed(seed))
 }
@@ -319,7 +324,7 @@ fn two_profiles(found: &Located) -> Option<String> {
 fn homeless() -> Failure {
     Failure::new(
         ExitCode::User,
-        "there is no folder for the profile: HOME is not set",
+        "there is no folder for the profile: HOME is not set, or no absolute path",
         "name one with --state DIR, or be somebody new each time with --temporary",
     )
 }
@@ -358,7 +363,7 @@ pub(super) fn unwritten(error: &io::Error) -> Result<(), Failure> {
         return Ok(());
     }
     let hint = "make room there; the same command shows it again";
-    Err(Failure::new(ExitCode::User, format!("can't write to stdout: {error}"), hint))
+    Err(Failure::new(ExitCode::User, format!("can't write to stdout: {}", plain_words(error)), hint))
 }
 
 pub(super) fn start_face(
@@ -408,7 +413,7 @@ fn start_terminal(
     let terminal = terminal::start(face, renderer, pictures, history).map_err(|error| {
         Failure::new(
             ExitCode::User,
-            format!("can't start: {error}"),
+            format!("can't start: {}", plain_words(&error)),
             "close other programs, or raise the limits",
         )
     })?;

@@ -18,6 +18,7 @@ use protocol::code::Code;
 use protocol::id::DeviceId;
 use protocol::limits::{FEATURE_UNKNOWN_SIZE, VERSION};
 use protocol::message::{ClientMsg, Limits, Proof, Purpose, Secret};
+use protocol::system_words::plain_words;
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
 use std::cell::{Cell, RefCell};
@@ -391,7 +392,7 @@ impl<C: Connect> Job<'_, C> {
     async fn connect(&self) -> Result<(Link<C::Stream>, Limits, u64), Trouble> {
         let stream = match timeout(CONNECT, self.connect.connect()).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return Err(Trouble::NotReached(super::source::plain_words(&error))),
+            Ok(Err(error)) => return Err(Trouble::NotReached(plain_words(&error))),
             Err(_) => return Err(Trouble::NotReached("no answer within 10 s".to_owned())),
         };
         let link = Link::log_in(stream, &self.login.hello()).await?;
@@ -418,6 +419,6 @@ impl Login {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::Unwritable(super::source::plain_words(&error))
+        Self::Unwritable(plain_words(&error))
     }
 }

@@ -26,8 +26,8 @@ impl Trouble {
 /// Why a file was not sent or received. Trying it again changes nothing.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Failure {
-    /// There is no such file.
-    NotFound,
+    /// There is no such file; where it was looked for.
+    NotFound(String),
     /// It is a folder, and this server takes only files.
     Folder,
     /// It is a folder that can't be sent, or not be written here, for this reason.

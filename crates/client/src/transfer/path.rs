@@ -2,13 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-/// The paths that a typed one can mean, the likeliest first: as it stands, without quotes, without backslashes.
-/// Those that begin with `~` lie below `home`.
+/// The paths that a typed one can mean, the likeliest first: as it stands, without white space around it, without
+/// quotes, without backslashes. Those that begin with `~` lie below `home`.
 pub fn candidates(typed: &str, home: Option<&Path>) -> Vec<PathBuf> {
-    let typed = typed.trim();
-    let mut texts = vec![typed.to_owned(), unquoted(typed).to_owned(), unescaped(typed)];
+    let trimmed = typed.trim();
+    let mut texts =
+        vec![typed.to_owned(), trimmed.to_owned(), unquoted(trimmed).to_owned(), unescaped(trimmed)];
     texts.dedup();
     texts.iter().map(|text| below_home(text, home)).collect()
+}
+
+/// The path that was most likely meant: without the quotes that it was typed in.
+pub fn bare(typed: &str) -> &str {
+    unquoted(typed.trim())
 }
 
 fn unquoted(text: &str) -> &str {
@@ -45,12 +51,22 @@ mod tests {
 
     #[test]
     fn a_path_is_found_however_it_was_typed() {
-        check(" cat.png ", &["cat.png"]);
+        check("cat.png", &["cat.png"]);
+        check(" cat.png ", &[" cat.png ", "cat.png"]);
         check("my cat.png", &["my cat.png"]);
         check("'my cat.png'", &["'my cat.png'", "my cat.png", "'my cat.png'"]);
         check("my\\ cat.png", &["my\\ cat.png", "my cat.png"]);
         check("~/cat.png", &["/srv/me/cat.png"]);
         check("~", &["/srv/me"]);
         check("~bob/x", &["~bob/x"]);
+    }
+
+    #[test]
+    fn a_quoted_path_is_shown_without_its_quotes() {
+        for (typed, shown) in
+            [("\"a b.txt\"", "a b.txt"), ("'a b.txt'", "a b.txt"), (" a'b ", "a'b"), ("'a", "'a"), ("", "")]
+        {
+            assert_eq!(bare(typed), shown);
+        }
     }
 }

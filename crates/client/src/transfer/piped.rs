@@ -3,11 +3,12 @@
 //! Nothing of it is read before the server takes it. What was sent last is kept, so that a broken connection, or a
 //! server that lost what it had not put on its disk, costs nothing.
 
-use super::{Failure, source::plain_words};
+use super::Failure;
 use bytes::Bytes;
 use protocol::blocks::BlockHasher;
 use protocol::id::{BlockValue, ContentHash};
 use protocol::limits::MAX_RESEND;
+use protocol::system_words::plain_words;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;

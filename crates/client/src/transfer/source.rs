@@ -5,6 +5,7 @@ use super::walk::Walk;
 use super::{Failure, Opened, Shape, posted_name};
 use protocol::id::TransferId;
 use protocol::size::human_size;
+use protocol::system_words::plain_words;
 use rustix::fs::OFlags;
 use std::cmp::Ordering;
 use std::fs::{File, OpenOptions, metadata};
@@ -60,9 +61,11 @@ pub(crate) struct Looking {
 
 impl Looking {
     fn begin(path: &Path) -> Result<Self, Failure> {
-        // `.` and `..` have a name, too.
-        let path = path.canonicalize().map_err(|error| unreadable(&error))?;
-        Ok(Self { walk: Walk::begin(&path)?, path })
+        let whole = path.canonicalize().map_err(|error| unreadable(path, &error))?;
+        let walk = Walk::begin(&whole)?;
+        // A link goes by its own name; `.` and `..` have one, too.
+        let named = path.file_name().and_then(|_| absolute(path).ok());
+        Ok(Self { walk, path: named.unwrap_or(whole) })
     }
 
     /// Files and folders that were found so far.
@@ -108,12 +111,17 @@ impl Source {
     /// [`Failure`] if it is none, or neither a folder nor a plain file, or can't be read.
     pub(crate) fn begin_any<P: AsRef<Path>>(paths: &[P]) -> Result<Opening, Failure> {
         let mut found = paths.iter().map(|path| Self::begin(path.as_ref()));
-        found.find(|found| !matches!(found, Err(Failure::NotFound))).unwrap_or(Err(Failure::NotFound))
+        found.find(|found| !matches!(found, Err(Failure::NotFound(_)))).unwrap_or_else(|| {
+            // Without its quotes, if it was typed with some.
+            let mut meant = paths.iter().map(AsRef::as_ref);
+            let typed = meant.next().unwrap_or(Path::new(""));
+            Err(not_found(meant.find(|path| *path != typed).unwrap_or(typed)))
+        })
     }
 
     fn begin(path: &Path) -> Result<Opening, Failure> {
         // Looked at before it is opened: opening a pipe would wait for its writer.
-        let before = metadata(path).map_err(|error| unreadable(&error))?;
+        let before = metadata(path).map_err(|error| unreadable(path, &error))?;
         if before.is_dir() {
             return Looking::begin(path).map(Opening::Looking);
         }
@@ -123,8 +131,8 @@ impl Source {
         // What is read from the system itself may have nothing to say yet: nobody waits for that.
         let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
         let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
-        let file = file.map_err(|error| unreadable(&error))?;
-        let now = file.metadata().map_err(|error| unreadable(&error))?;
+        let file = file.map_err(|error| unreadable(path, &error))?;
+        let now = file.metadata().map_err(|error| unreadable(path, &error))?;
         let path = absolute(path).unwrap_or_else(|_| path.to_owned());
         let (size, modified) = (now.len(), now.modified().ok());
         let (size, content) = match read_if_untold(&file, size, MAX_UNTOLD)? {
@@ -203,7 +211,7 @@ impl Source {
                 Ok(0) => return Err(Failure::Changed),
                 Ok(read) => return Ok(read),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(unreadable(&error)),
+                Err(error) => return Err(unread(&error)),
             }
         }
     }
@@ -224,7 +232,7 @@ impl Source {
         match file.read_exact_at(buffer, offset) {
             Ok(()) => Ok(buffer.len()),
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Err(Failure::Changed),
-            Err(error) => Err(unreadable(&error)),
+            Err(error) => Err(unread(&error)),
         }
     }
 
@@ -238,7 +246,7 @@ impl Source {
             Content::Folder(tree) => return tree.check_whole(),
             Content::Read { .. } => return Ok(false),
         };
-        let now = file.metadata().map_err(|error| unreadable(&error))?;
+        let now = file.metadata().map_err(|error| unread(&error))?;
         match now.len().cmp(&self.size) {
             Ordering::Greater => Ok(true),
             Ordering::Equal if now.modified().ok() == *modified => Ok(false),
@@ -259,7 +267,7 @@ pub(super) fn read_if_untold(file: &File, size: u64, most: usize) -> Result<Opti
             Ok(0) => break,
             Ok(read) => bytes.extend_from_slice(&piece[..read]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(unreadable(&error)),
+            Err(error) => return Err(unread(&error)),
         }
         if bytes.len() > most {
             let most = human_size(most as u64);
@@ -284,16 +292,19 @@ fn name_of(path: &Path) -> String {
     posted_name(&path.file_name().unwrap_or_default().to_string_lossy())
 }
 
-fn unreadable(error: &io::Error) -> Failure {
+/// Where there is none, from the root on: nobody need know in which folder this program runs.
+fn not_found(path: &Path) -> Failure {
+    Failure::NotFound(absolute(path).unwrap_or_else(|_| path.to_owned()).display().to_string())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Failure::NotFound,
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => not_found(path),
         io::ErrorKind::IsADirectory => Failure::Folder,
-        _ => Failure::Unreadable(plain_words(error)),
+        _ => unread(error),
     }
 }
 
-/// The system's words for an error, without its number.
-pub(super) fn plain_words(error: &io::Error) -> String {
-    let text = error.to_string();
-    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+fn unread(error: &io::Error) -> Failure {
+    Failure::Unreadable(plain_words(error))
 }

@@ -2,8 +2,8 @@
 
 use super::Failure;
 use super::piped::{Pieces, Piped};
-use super::source::plain_words;
 use protocol::limits::MAX_NUMBER;
+use protocol::system_words::plain_words;
 use rustix::fs::fstatvfs;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};

@@ -1,11 +1,12 @@
 //! A folder that is to be sent: what is in it, and its bytes as one content, read from where they lie.
 
 use super::Failure;
-use super::source::{copy_from, plain_words};
+use super::source::copy_from;
 use super::walk::{Mark, Walk};
 use bytes::Bytes;
 use cap_std::fs::{Dir, File, OpenOptions, OpenOptionsExt};
 use protocol::bundle::Index;
+use protocol::system_words::plain_words;
 use rustix::fs::OFlags;
 use std::collections::BTreeMap;
 use std::io;

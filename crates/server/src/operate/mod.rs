@@ -14,6 +14,7 @@ use crate::wall_clock::notes_on_time;
 use clap::Subcommand;
 use orders::{OrderError, PeopleCommand, RoomsCommand, Target, find_socket, order_people, order_rooms};
 use progress::Progress;
+use protocol::system_words::plain_words;
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
 use std::path::{Path, PathBuf};
@@ -91,13 +92,13 @@ pub enum CommandError {
         what: &'static str,
     },
     /// The output can't be written.
-    #[error("the output can't be written: {0}")]
+    #[error("the output can't be written: {}", plain_words(.0))]
     Output(io::Error),
     /// A backup would go to a terminal.
     #[error("a backup is nothing to look at, and stdout is a terminal")]
     Terminal,
     /// There is no place for a file that is needed for a while.
-    #[error("can't use a folder for temporary files in '{}': {source}", path.display())]
+    #[error("can't use a folder for temporary files in '{}': {}", path.display(), plain_words(source))]
     Temporary {
         /// Where.
         path: PathBuf,
@@ -105,7 +106,7 @@ pub enum CommandError {
         source: io::Error,
     },
     /// No random numbers.
-    #[error("the system refused random numbers: {0}")]
+    #[error("the system refused random numbers: {}", plain_words(.0))]
     Random(io::Error),
     /// The running server did not do it.
     #[error(transparent)]
@@ -117,7 +118,7 @@ fn cause(error: &OperateError) -> String {
         OperateError::Store { source, .. } => std::error::Error::source(source),
         _ => None,
     };
-    source.map_or_else(String::new, |source| format!(": {source}"))
+    source.map_or_else(String::new, |source| format!(": {}", plain_words(source)))
 }
 
 impl CommandError {

@@ -9,6 +9,7 @@ use protocol::frame::{Deframer, Item};
 use protocol::id::{Millis, Req};
 use protocol::limits::MAX_FRAME;
 use protocol::message::{ClientMsg, Order, Outcome, PersonRecord, RoomRecord, RosterItem, ServerMsg};
+use protocol::system_words::plain_words;
 use protocol::text::sanitize_line;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
@@ -84,7 +85,7 @@ pub enum OrderError {
     #[error("the server at '{}' runs as another user", .0.display())]
     NotYours(PathBuf),
     /// The connection broke.
-    #[error("the server did not answer: {0}")]
+    #[error("the server did not answer: {}", plain_words(.0))]
     Broken(#[from] io::Error),
     /// The server refused.
     #[error("{what}: {why}")]

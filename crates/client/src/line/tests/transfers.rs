@@ -42,7 +42,7 @@ fn step_number(step: &TransferStep) -> usize {
 
 fn failure_number(failure: &Failure) -> usize {
     match failure {
-        Failure::NotFound => 0,
+        Failure::NotFound(_) => 0,
         Failure::Folder => 1,
         Failure::NotPlain => 2,
         Failure::Unreadable(_) => 3,
@@ -97,7 +97,7 @@ fn steps() -> Vec<TransferStep> {
         TransferStep::Queued { ahead: 2 },
     ];
     let failures = [
-        Failure::NotFound,
+        Failure::NotFound("/srv/me/no\u{1b}t".into()),
         Failure::Folder,
         Failure::BadFolder("'a\u{1b}/b' is deep".into()),
         Failure::NotPlain,

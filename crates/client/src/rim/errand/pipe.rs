@@ -4,6 +4,7 @@ use crate::line::{ExitCode, Failure};
 use crate::rim::run::{seeded, spawn};
 use crate::transfer::Pieces;
 use bytes::Bytes;
+use protocol::system_words::plain_words;
 use rand::RngExt;
 use rustix::fs::{OFlags, fcntl_getfl, fstat};
 use std::fs::{DirBuilder, File, OpenOptions};
@@ -129,7 +130,7 @@ pub(super) fn pour(path: &Path, sink: &Sink) -> Result<ExitCode, Failure> {
 pub(super) fn failed(what: &str, error: &io::Error) -> Failure {
     Failure::new(
         ExitCode::User,
-        format!("can't {what}: {error}"),
+        format!("can't {what}: {}", plain_words(error)),
         "make room, or name another folder with TMPDIR",
     )
 }

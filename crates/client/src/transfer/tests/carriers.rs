@@ -127,9 +127,13 @@ async fn what_can_not_be_sent_says_why_and_reaches_nobody() {
     let missing = format!("{path}.not");
     let inside = format!("{path}/x");
     let server = FakeServer::new([]);
+    let here = std::env::current_dir().expect("a folder").join("a b.not").display().to_string();
     for (path, failure) in [
-        (missing.as_str(), Failure::NotFound),
-        (inside.as_str(), Failure::NotFound),
+        (missing.as_str(), Failure::NotFound(missing.clone())),
+        (inside.as_str(), Failure::NotFound(inside.clone())),
+        ("a b.not", Failure::NotFound(here.clone())),
+        ("'a b.not'", Failure::NotFound(here.clone())),
+        (r"a\ b.not", Failure::NotFound(here)),
         ("/dev/null", Failure::NotPlain),
     ] {
         assert_eq!(send(&server, path).await, [Step::Failed(failure)], "{path}");

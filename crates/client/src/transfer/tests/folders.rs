@@ -83,6 +83,18 @@ fn a_folder_arrives_as_it_was_without_its_links_and_pipes() {
 }
 
 #[test]
+fn a_link_to_a_folder_goes_by_its_own_name_and_a_dot_by_that_of_its_folder() {
+    let from = tempfile::tempdir().expect("a temporary folder");
+    fs::create_dir(from.path().join("version-7")).expect("a folder");
+    std::os::unix::fs::symlink("version-7", from.path().join("current")).expect("a link");
+    for (path, name) in [("current", "current"), ("version-7/.", "version-7"), ("current/..", "")] {
+        let source = Source::open_any(&[from.path().join(path)]).expect("a folder");
+        let above = || from.path().file_name().expect("a name").to_string_lossy().into_owned();
+        assert_eq!(source.name(), if name.is_empty() { above() } else { name.to_owned() }, "{path}");
+    }
+}
+
+#[test]
 fn a_folder_is_read_the_same_in_any_pieces() {
     let from = sent();
     let mut source = Source::open_any(&[from.path()]).expect("a folder");

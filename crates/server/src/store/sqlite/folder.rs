@@ -2,6 +2,7 @@
 
 use super::lock::{Locks, Refused};
 use super::names;
+use protocol::system_words::plain_words;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
@@ -32,7 +33,7 @@ pub enum FolderError {
         path: PathBuf,
     },
     /// It can't be made or opened.
-    #[error("can't use the data folder '{}': {source}", path.display())]
+    #[error("can't use the data folder '{}': {}", path.display(), reason(source))]
     Io {
         /// The folder.
         path: PathBuf,
@@ -59,6 +60,16 @@ impl FolderError {
             Self::Foreign { .. } => "name another folder with --data, or move that file away",
             Self::Missing { .. } | Self::Io { .. } => "name a folder that may be written to with --data",
         }
+    }
+}
+
+/// What is in the way, where the system only says that something is.
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            "there is a file of that name".to_owned()
+        }
+        _ => plain_words(error),
     }
 }
 

@@ -4,6 +4,7 @@ use super::fault::Fault;
 use super::schema::{self, Unusable};
 use crate::store::StoreError;
 use protocol::id::Millis;
+use protocol::system_words::plain_words;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -52,7 +53,7 @@ pub enum OperateError {
     #[error("nobody reads the output any more")]
     Closed,
     /// It can't be read or written, or is damaged.
-    #[error("'{}': {source}", path.display())]
+    #[error("'{}': {}", path.display(), plain_words(source))]
     Store {
         /// The file.
         path: PathBuf,
