@@ -6,6 +6,7 @@
 //! handed in by the rim ([`run`] for the real one).
 
 pub mod answers;
+mod banner;
 pub mod block;
 pub mod bounds;
 pub mod clock;

@@ -1,5 +1,6 @@
 //! The rim of the real server: sockets, signals, the clock and the exit code.
 
+use crate::banner::announce;
 use crate::bounds::ConnectionBounds;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, Plaintext, random_epoch, random_key};
@@ -13,7 +14,6 @@ use crate::limits::Limits;
 use crate::listener::{Listen, accept_all};
 use crate::logging;
 use crate::operator_socket::{self, OperatorSocket, Place};
-use crate::output::Output;
 use crate::places::Places;
 use crate::signals::watch_signals;
 use crate::store::{
@@ -25,7 +25,7 @@ use protocol::id::{Epoch, Millis};
 use protocol::limits::MAX_AWAITING_COMMIT;
 use protocol::message::Durability;
 use protocol::size::human_size;
-use std::fmt::Write as _;
+use protocol::system_words::plain_words;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -45,7 +45,7 @@ const MAX_MOTD: usize = 4_096;
 #[derive(Debug, Error)]
 pub enum RunError {
     /// It can't listen there.
-    #[error("can't listen on '{address}': {source}")]
+    #[error("can't listen on {address}: {}", plain_words(source))]
     Listen {
         /// Where.
         address: String,
@@ -53,7 +53,7 @@ pub enum RunError {
         source: io::Error,
     },
     /// The folder for files can't be made.
-    #[error("can't make a folder for files in '{path}': {source}")]
+    #[error("can't make a folder for files in '{path}': {}", plain_words(source))]
     Folder {
         /// Where.
         path: String,
@@ -70,7 +70,7 @@ pub enum RunError {
     #[error("{error}{cause}", error = .0, cause = cause(.0))]
     Store(#[from] StoreError),
     /// The system did not give what every program gets.
-    #[error("the system refused {what}: {source}")]
+    #[error("the system refused {what}: {}", plain_words(source))]
     System {
         /// What was asked for.
         what: &'static str,
@@ -81,7 +81,7 @@ pub enum RunError {
 
 /// Why the system failed the store, where it did.
 fn cause(error: &StoreError) -> String {
-    std::error::Error::source(error).map_or_else(String::new, |source| format!(": {source}"))
+    std::error::Error::source(error).map_or_else(String::new, |source| format!(": {}", plain_words(source)))
 }
 
 impl RunError {
@@ -159,6 +159,7 @@ async fn serve_memory(
     local: SocketAddr,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
+    tracing::info!("all data is in memory, and ends with this process");
     let epoch = fresh_epoch()?;
     let store = MemoryStore::new(epoch, MemoryLimits::default());
     let folder = temporary_folder(config, epoch)?;
@@ -183,6 +184,7 @@ async fn serve_folder(
 ) -> Result<(), RunError> {
     let options = Options { durability, fresh_epoch: fresh_epoch()?, accept_loss: config.accept_loss };
     let folder = Folder::create(&config.data.clone().unwrap_or_else(Folder::default_path))?;
+    say_where(&folder);
     let (path, data) = (folder.contents(), folder.path().to_owned());
     let store = SqliteStore::open(folder, &options)?;
     let files = store.load().await?.files;
@@ -211,6 +213,13 @@ async fn serve_folder(
     }
     store.close().await?;
     Ok(())
+}
+
+/// Says where everything is kept, before anything can fail there.
+fn say_where(folder: &Folder) {
+    let path = std::path::absolute(folder.path()).unwrap_or_else(|_| folder.path().to_owned());
+    let state = if folder.has_database() { "goes on there" } else { "begins there" };
+    tracing::info!("all data is in the folder '{}', and {state}", path.display());
 }
 
 /// Says how many files are missing that messages name, and takes down how long they are kept from now on.
@@ -404,36 +413,4 @@ fn temporary_folder(config: &Config, epoch: Epoch) -> Result<TemporaryFolder, Ru
 
 fn fresh_epoch() -> Result<Epoch, RunError> {
     random_epoch().map_err(|source| RunError::System { what: "random numbers", source })
-}
-
-/// Says on stdout where the server listens and what to paste.
-fn announce(local: SocketAddr, plaintext: Plaintext, operator: Option<&OperatorSocket>) {
-    let port = local.port();
-    let host = if local.ip().is_unspecified() { "127.0.0.1".to_owned() } else { local.ip().to_string() };
-    let mut text = format!("natterd listening on {local}\n\n");
-    let _ = writeln!(text, "  join from this machine:   natter {host} -p {port} -u NAME");
-    let _ = writeln!(text, "  with a classic client:    host {host}, port {port}\n");
-    if let Some(path) = operator.and_then(OperatorSocket::elsewhere) {
-        let _ = writeln!(text, "  the operator's socket:    {}\n", path.display());
-    }
-    let only_here = local.ip().is_loopback();
-    let _ = match plaintext {
-        Plaintext::Loopback if only_here => Ok(()),
-        Plaintext::Loopback => writeln!(
-            text,
-            "Other machines can reach this port, but only this one may connect unencrypted.\n\
-             To let others in without encryption, start with: --plaintext anywhere\n"
-        ),
-        Plaintext::Anywhere => writeln!(
-            text,
-            "WARNING: unencrypted connections are taken from EVERYWHERE. Whoever is on the\n\
-             way can read and change everything, names and messages alike.\n"
-        ),
-    };
-    // Whoever reads this, or does not, is no reason not to serve.
-    Output::start("banner", io::stdout(), str::to_owned).send(text.as_bytes());
-    tracing::info!(%local, "listening");
-    if plaintext == Plaintext::Anywhere && !only_here {
-        tracing::warn!("unencrypted connections are taken from everywhere");
-    }
 }
