@@ -17,7 +17,7 @@ use super::requests::{Asked, Why};
 use super::save::Kept;
 use super::{Phase, Session};
 use crate::clock::Now;
-use crate::transfer::{Download, Failure, JobId, Order, Upload};
+use crate::transfer::{Download, Failure, JobId, Order, Upload, bare};
 use protocol::message::{ClientMsg, RosterItem, Target};
 use table::{Moving, Stage};
 
@@ -46,12 +46,16 @@ impl Session {
     pub(super) fn send_file(&mut self, place: Place, path: String, now: Now) {
         let id = self.transfers.next_id();
         let ahead = self.transfers.uploading();
-        let moving = Moving::new(Way::Up { to: place.clone() }, path.clone(), 0, Stage::Unresolved);
+        let name = bare(&path).to_owned();
+        let moving = Moving::new(Way::Up { to: place.clone() }, name, 0, Stage::Unresolved);
         if self.config.interactive && (ahead > 0 || self.phase != Phase::Up) {
             self.tell(moving.told(id, TransferStep::Queued { ahead }));
         }
         self.transfers.insert(id, moving);
         self.outbox.keep_job(id, Job::Up(UpJob { place, path, opened: None, offer: Offer::None }));
+        if self.transfers.stopped.up {
+            self.handle_stopped(true);
+        }
         self.advance_transfers(now);
         self.advance(now);
     }
@@ -178,7 +182,9 @@ impl Session {
     }
 
     /// Nothing more is moved this way in this process.
-    fn handle_stopped(&mut self, up: bool) {
+    pub(super) fn handle_stopped(&mut self, up: bool) {
+        let stopped = &mut self.transfers.stopped;
+        *(if up { &mut stopped.up } else { &mut stopped.down }) = true;
         self.abandon(|moving| moving.is_up() == up && !matches!(moving.stage, Stage::Asked(_)));
         let what = if up { "sent" } else { "received" };
         let text = format!("no more files are {what} now: that part of natter has failed");

@@ -166,7 +166,7 @@ fn a_script_leaves_when_its_files_are_posted_and_shown() {
 fn a_file_that_was_not_sent_is_a_refusal_and_leaving_says_what_is_not_done() {
     let mut client = Scripted::ready();
     client.line("/send a");
-    news(&mut client, Step::Failed(Failure::NotFound));
+    news(&mut client, Step::Failed(Failure::NotFound("/x".into())));
     assert_eq!((client.session.refusals(), client.session.mistakes()), (0, 1));
     client.line("/send a");
     let refused = Step::Failed(Failure::TooLarge { size: 2, limit: 1 });
@@ -224,4 +224,14 @@ fn what_a_failed_part_of_the_program_was_doing_goes_on_with_the_next_start_and_t
     );
     client.line("still here");
     assert_eq!(client.posts(), [(1, "still here".to_owned())]);
+    client.events();
+    // Whatever is sent later waits for the next start as well, and that is told again.
+    client.line("/send 'b c.txt'");
+    let events = client.events();
+    assert_eq!(events.iter().filter_map(paused).collect::<Vec<_>>(), ["b c.txt"]);
+    assert!(
+        matches!(events.last(), Some(Event::Mistake { text, .. }) if text.contains("sent")),
+        "{events:?}"
+    );
+    assert!(upload(&mut client).is_none(), "nobody is there to send it");
 }

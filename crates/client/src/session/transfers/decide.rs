@@ -46,6 +46,9 @@ impl Session {
         self.transfers.insert(id, Moving::of_download(&job, Stage::Carried));
         self.transfers.downloads.push_back(Order::Begin(job.download.clone()));
         self.outbox.keep_job(id, Job::Down(job));
+        if self.transfers.stopped.down {
+            self.handle_stopped(false);
+        }
     }
 
     /// Somebody else sends a file that was not there when this profile came.

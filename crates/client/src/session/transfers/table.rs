@@ -3,7 +3,7 @@
 use crate::session::event::{Event, Transfer, TransferStep, Way};
 use crate::session::outbox::{DownJob, DownStage, Job, Jobs, Offer};
 use crate::session::place::Place;
-use crate::transfer::{Download, JobId, Keep, Meter, Order, Origin, Pace, Shape, Upload};
+use crate::transfer::{Download, JobId, Keep, Meter, Order, Origin, Pace, Shape, Upload, bare};
 use protocol::id::{Millis, RoomId, Seq, TransferId};
 use protocol::message::FileBody;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -195,6 +195,14 @@ pub(in crate::session) struct Transfers {
     /// Uploads that failed while their offers' numbers were not known, and these numbers.
     pub(super) failed: BTreeSet<TransferId>,
     strays: Vec<(RoomId, Seq)>,
+    pub(super) stopped: Stopped,
+}
+
+/// Which ways nothing is moved any more in this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Stopped {
+    pub(super) up: bool,
+    pub(super) down: bool,
 }
 
 impl Transfers {
@@ -247,7 +255,7 @@ impl Transfers {
                 let way = Way::Up { to: job.place.clone() };
                 let line = if let Offer::At(_, seq) = job.offer { Some(seq) } else { None };
                 match &job.opened {
-                    None => Moving::new(way, job.path.clone(), 0, Stage::Unresolved),
+                    None => Moving::new(way, bare(&job.path).to_owned(), 0, Stage::Unresolved),
                     Some(opened) => {
                         let moving = Moving::new(way, opened.name.clone(), opened.size, Stage::Unresolved);
                         Moving { shape: opened.shape, line, ..moving }
