@@ -5,7 +5,7 @@ use super::event::Event;
 use super::place::Place;
 use super::requests::Asked;
 use super::transfers::Wanted;
-use crate::transfer::{Keep, Origin};
+use crate::transfer::{Keep, Origin, posted_name};
 use protocol::command::Shelved;
 use protocol::id::{RoomId, Seq};
 use protocol::message::{ClientMsg, FileListing, FileState, Question, Source};
@@ -235,7 +235,8 @@ impl Listing {
                 return Some((found, true));
             }
         }
-        let wanted = NameKey::of(file.name()?);
+        // As it was made safe when it was announced.
+        let wanted = NameKey::of(&posted_name(file.name()?));
         let key = |file: &FileListing| NameKey::of(&file.name);
         let same = files.iter().find(|file| key(file) == wanted);
         let begun = || files.iter().find(|file| key(file).as_str().starts_with(wanted.as_str()));

@@ -78,6 +78,11 @@ fn a_loose_match_is_taken_only_if_there_is_no_exact_one_and_is_told() {
     client.files(true, vec![file(9, "readme")]);
     client.files(false, vec![file(3, "README")]);
     assert_eq!(received(&mut client), [3]);
+    // As it was made safe when it was announced.
+    client.line("/get a\u{7}b");
+    client.files(false, vec![file(7, "a\u{fffd}b")]);
+    assert_eq!(received(&mut client), [7]);
+    notices(&mut client);
     client.line("/get ./7");
     client.files(false, vec![file(7, "x")]);
     assert_eq!(notices(&mut client), ["there is no file '7' in #lobby"]);
