@@ -61,7 +61,7 @@ impl Renderer {
         let heard = self.zone.local(seen).format("%Y-%m-%d %H:%M").to_string();
         let rooms: Vec<_> = rooms.iter().map(|room| format!("#{}", safe(room))).collect();
         let facts = [
-            ("last heard", if seen == Millis(0) { String::new() } else { heard }),
+            ("last heard", if item.presence.online || seen == Millis(0) { String::new() } else { heard }),
             ("in", rooms.join(", ")),
             ("with", safe(agent)),
         ];

@@ -142,7 +142,9 @@ impl CommandError {
             Self::Missing(spec) => format!("type {}", spec.synopsis()),
             Self::Name { .. } => NAME_HINT.into(),
             Self::Span(_) => "type /history 50 or /history 1h".into(),
-            Self::Number(_) => "type /history or /search WORDS to see the numbers".into(),
+            Self::Number(_) => {
+                "the numbers stand in /history and /search WORDS, those of files in /files".into()
+            }
             Self::Query(_) => "leave out some words".into(),
         }
     }
