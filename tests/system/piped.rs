@@ -69,7 +69,7 @@ async fn endless_input_ends_at_the_servers_limit_and_leaves_nothing() {
         let data = tempfile::tempdir().expect("a folder");
         let all_space = ["--file-space-mib", "5", "--person-files", "5M"];
         for option in [&["--max-file-mib", "5"][..], &["--person-files", "5M"], &all_space] {
-            let server = Server::start_in_with(data.path(), option).await;
+            let mut server = Server::start_in_with(data.path(), option).await;
             let home = Home::new();
             let script = "yes | \"$1\" send \"$2\" -u ci -";
             let natter = program("natter").display().to_string();
@@ -87,6 +87,8 @@ async fn endless_input_ends_at_the_servers_limit_and_leaves_nothing() {
             eventually("nothing to be left", || files(&contents).is_empty().then_some(())).await;
             let left = files(home.path());
             assert!(left.iter().all(|path| !path.ends_with("stdin")), "{left:?}");
+            // The next one serves the same folder.
+            server.stop().await;
         }
     })
     .await;
