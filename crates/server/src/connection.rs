@@ -81,7 +81,7 @@ impl std::fmt::Debug for dyn Clock {
 pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
     id: ConnId,
     peer: SocketAddr,
-    read: impl AsyncRead + Unpin + Send,
+    read: impl AsyncRead + Unpin + Send + 'static,
     write: W,
     bound_unacknowledged: fn(&W),
     place: Place,
@@ -101,11 +101,11 @@ pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'sta
 
 /// Reads the first frame, and gives back what serves the connection from there on; `None` if it has to leave.
 async fn serve_first_frame<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
-    read: impl AsyncRead + Unpin + Send,
+    read: impl AsyncRead + Unpin + Send + 'static,
     mut write: W,
     parts: ConnParts<W>,
     shared: Arc<Shared<St, F>>,
-) -> Option<Pin<Box<impl Future<Output = ()>>>> {
+) -> Option<Rest> {
     let ip = parts.peer.ip();
     let mut inbox = Inbox::new(read, Share::new(shared.half_frames.clone(), Origin::of(ip)));
     let first = tokio::select! {
@@ -121,8 +121,11 @@ async fn serve_first_frame<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Sen
         shared.plaintext.check(ip, &login).map_err(Some)?;
         Ok(Box::new(login))
     });
-    Some(Box::pin(serve_login(login, parts, inbox, write, shared)))
+    serve_login(login, parts, inbox, write, shared)
 }
+
+/// What serves a connection behind its first frame.
+type Rest = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What a connection is made of, beside its socket.
 struct ConnParts<W> {
@@ -132,41 +135,45 @@ struct ConnParts<W> {
     bound_unacknowledged: fn(&W),
 }
 
-/// Serves a connection whose first frame was read.
-async fn serve_login<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
+/// What serves a connection from its first frame on; nothing if it ended before that.
+///
+/// This is no `async fn`, since one keeps a second place for everything that is handed to it.
+fn serve_login<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'static>(
     login: Result<Box<Login>, Option<Bytes>>,
     parts: ConnParts<W>,
-    mut inbox: Inbox<impl AsyncRead + Unpin + Send>,
+    mut inbox: Inbox<impl AsyncRead + Unpin + Send + 'static>,
     mut write: W,
     shared: Arc<Shared<St, F>>,
-) {
+) -> Option<Rest> {
     let ConnParts { id, peer, place, bound_unacknowledged } = parts;
     match login {
-        Err(None) => {}
+        Err(None) => None,
         Err(Some(last_words)) => {
             tracing::debug!(conn = %id, %peer, "no login");
-            let said = async {
-                write.write_all(&last_words).await?;
-                write.shutdown().await
-            };
-            let _ = Box::pin(timeout(LAST_WORDS, said)).await;
-            let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
+            Some(Box::pin(async move {
+                let said = async {
+                    write.write_all(&last_words).await?;
+                    write.shutdown().await
+                };
+                let _ = timeout(LAST_WORDS, said).await;
+                let _ = timeout(LINGER, inbox.discard()).await;
+            }))
         }
-        Ok(login) if login.is_bulk() => {
+        Ok(login) if login.is_bulk() => Some(Box::pin(async move {
             if let Login::Native(hello) = *login {
                 Box::pin(serve_bulk(hello, peer, &place, &mut inbox, &mut write, &shared)).await;
             }
             place.linger();
-            let _ = Box::pin(timeout(LAST_WORDS, write.shutdown())).await;
-            let _ = Box::pin(timeout(LINGER, inbox.discard())).await;
-        }
+            let _ = timeout(LAST_WORDS, write.shutdown()).await;
+            let _ = timeout(LINGER, inbox.discard()).await;
+        })),
         Ok(login) => {
             if matches!(*login, Login::Classic(_)) {
                 bound_unacknowledged(&write);
             }
             let now = shared.clock.now().steady;
-            let conn = Conn::new(id, peer, Box::pin(write), &shared.limits, now).in_place(place);
-            serve_chat(&Arc::new(conn), login, &mut inbox, &shared).await;
+            let conn = Arc::new(Conn::new(id, peer, Box::pin(write), &shared.limits, now).in_place(place));
+            Some(Box::pin(async move { serve_chat(&conn, login, &mut inbox, &shared).await }))
         }
     }
 }
