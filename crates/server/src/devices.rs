@@ -63,7 +63,8 @@ pub const NOT_COMPARED: Fingerprint = 0;
 /// All devices.
 #[derive(Debug, Default)]
 pub struct Devices {
-    by_no: BTreeMap<DeviceNo, Device>,
+    /// Boxed, as much of a map is empty places.
+    by_no: BTreeMap<DeviceNo, Box<Device>>,
     by_id: BTreeMap<(PersonId, DeviceId), DeviceNo>,
     last: Option<DeviceNo>,
     /// Devices of which what is stored is damaged: nobody knows what they have posted.
@@ -91,7 +92,7 @@ impl Devices {
         let StoredDevice { device: no, id, person, counter, seen } = stored;
         let contents = VecDeque::new();
         let device = Device { id: Some(id), person, stored: counter, accepted: counter, contents, seen };
-        self.by_no.insert(no, device);
+        self.by_no.insert(no, Box::new(device));
         self.by_id.insert((person, id), no);
         self.last = self.last.max(Some(no));
     }
@@ -104,7 +105,8 @@ impl Devices {
         let no = DeviceNo::after(self.last);
         self.last = Some(no);
         let contents = VecDeque::new();
-        self.by_no.insert(no, Device { id, person, stored: None, accepted: None, contents, seen: now });
+        let device = Device { id, person, stored: None, accepted: None, contents, seen: now };
+        self.by_no.insert(no, Box::new(device));
         if let Some(id) = id {
             self.by_id.insert((person, id), no);
         }
@@ -141,7 +143,7 @@ impl Devices {
     pub fn judge(&self, no: DeviceNo, counter: Counter, content: Fingerprint) -> Verdict {
         let expected = self.expected(no);
         let other = |device: &Device| device.content(counter).is_some_and(|known| known != content);
-        if counter < expected && self.by_no.get(&no).is_some_and(other) {
+        if counter < expected && self.by_no.get(&no).is_some_and(|device| other(device)) {
             Verdict::Other { expected }
         } else if Some(counter) <= self.stored(no) {
             Verdict::Stored
@@ -185,7 +187,7 @@ impl Devices {
 
     /// Forgets what the posts of a device held that was not seen for an hour.
     pub fn forget_contents(&mut self, now: Millis) {
-        let old = |device: &&mut Device| device.seen.0.saturating_add(3_600_000) < now.0;
+        let old = |device: &&mut Box<Device>| device.seen.0.saturating_add(3_600_000) < now.0;
         self.by_no.values_mut().filter(old).for_each(|device| device.contents = VecDeque::new());
     }
 
@@ -217,7 +219,7 @@ impl Devices {
 
     /// Forgets a device; tells whose it was.
     pub fn forget(&mut self, no: DeviceNo) -> Option<PersonId> {
-        let Device { id, person, .. } = self.by_no.remove(&no)?;
+        let Device { id, person, .. } = *self.by_no.remove(&no)?;
         if let Some(id) = id {
             self.by_id.remove(&(person, id));
         }

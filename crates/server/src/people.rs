@@ -33,8 +33,8 @@ pub struct Person {
     pub seen: Millis,
     /// The program that they used last.
     pub agent: String,
-    /// The rooms that they are in.
-    pub rooms: BTreeSet<RoomId>,
+    /// The rooms that they are in, in order.
+    rooms: Vec<RoomId>,
     /// Whether they are stored or on their way to the store. Else they are provisional: only this server's memory has
     /// them, and a restart forgets them.
     pub is_stored: bool,
@@ -53,6 +53,33 @@ impl Person {
         [&self.name].into_iter().chain(&self.wanted)
     }
 
+    /// The rooms that they are in, in order.
+    pub fn rooms(&self) -> &[RoomId] {
+        &self.rooms
+    }
+
+    /// Whether they are in this room.
+    pub fn is_in(&self, room: RoomId) -> bool {
+        self.rooms.binary_search(&room).is_ok()
+    }
+
+    /// Adds a room; false if they were in it.
+    pub fn join(&mut self, room: RoomId) -> bool {
+        let at = self.rooms.binary_search(&room);
+        if let Err(at) = at {
+            self.rooms.reserve_exact(usize::from(self.rooms.is_empty()));
+            self.rooms.insert(at, room);
+        }
+        at.is_err()
+    }
+
+    /// Takes a room out.
+    pub fn part(&mut self, room: RoomId) {
+        if let Ok(at) = self.rooms.binary_search(&room) {
+            self.rooms.remove(at);
+        }
+    }
+
     /// Whether others see them.
     pub fn is_online(&self) -> bool {
         self.connections > 0 || self.leaving.is_some()
@@ -62,7 +89,8 @@ impl Person {
 /// All people.
 #[derive(Debug, Default)]
 pub struct People {
-    by_id: BTreeMap<PersonId, Person>,
+    /// Boxed, as much of a map is empty places.
+    by_id: BTreeMap<PersonId, Box<Person>>,
     by_name: BTreeMap<NameKey, PersonId>,
     by_credential: BTreeMap<CredentialHash, PersonId>,
     last: Option<PersonId>,
@@ -117,12 +145,12 @@ impl People {
     pub fn find(&self, id: PersonId) -> Option<&Person> {
         #[cfg(test)]
         self.looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        self.by_id.get(&id)
+        self.by_id.get(&id).map(Box::as_ref)
     }
 
     /// The same, to change them.
     pub fn find_mut(&mut self, id: PersonId) -> Option<&mut Person> {
-        self.by_id.get_mut(&id)
+        self.by_id.get_mut(&id).map(Box::as_mut)
     }
 
     /// Who goes by this name.
@@ -139,7 +167,7 @@ impl People {
 
     /// Everybody, by number, after one of them.
     pub fn after(&self, after: Option<PersonId>) -> impl Iterator<Item = (PersonId, &Person)> {
-        self.by_id.range(PersonId::after(after)..).map(|(id, person)| (*id, person))
+        self.by_id.range(PersonId::after(after)..).map(|(id, person)| (*id, person.as_ref()))
     }
 
     /// Those whom others see, by number, after one of them.
@@ -236,7 +264,7 @@ impl People {
     }
 
     /// Forgets a person, whose name is free again.
-    pub fn remove(&mut self, id: PersonId) -> Option<Person> {
+    pub fn remove(&mut self, id: PersonId) -> Option<Box<Person>> {
         let person = self.by_id.remove(&id)?;
         for name in person.names() {
             self.by_name.remove(&name.key());
@@ -290,11 +318,11 @@ impl People {
             presence_paid: Steady::default(),
             seen,
             agent: String::new(),
-            rooms: BTreeSet::new(),
+            rooms: Vec::new(),
             is_stored: false,
             absent: None,
         };
-        self.by_id.insert(id, person);
+        self.by_id.insert(id, Box::new(person));
     }
 
     /// This name if it is free, or one made from it with a number.

@@ -63,7 +63,7 @@ impl Hub {
         let id = self.people.named(name).ok_or(Code::NoSuchPerson)?;
         let person = self.people.find(id).ok_or(Code::NoSuchPerson)?;
         let shared = |room: &&Room| room.members.contains_key(&me);
-        let rooms = person.rooms.iter().filter_map(|room| self.rooms.find(*room)).filter(shared);
+        let rooms = person.rooms().iter().filter_map(|room| self.rooms.find(*room)).filter(shared);
         let rooms = rooms.filter_map(Room::name).take(MAX_PAGE).map(str::to_owned).collect();
         Ok(Reply::Whois {
             person: self.people.item(id, false),

@@ -205,7 +205,7 @@ impl Hub {
             || self.people.find(person).is_some_and(|known| {
                 let newest_in = |room| Some((room, self.shelf.newest_of(hash, room)?));
                 // The person's rooms are few, the entries that name a content may be very many.
-                known.rooms.iter().filter_map(|room| newest_in(*room)).any(|(room, seq)| {
+                known.rooms().iter().filter_map(|room| newest_in(*room)).any(|(room, seq)| {
                     self.authorize(person, room).is_ok() && seq >= self.history.oldest(room)
                 })
             })

@@ -151,7 +151,7 @@ impl Hub {
     /// The connection that this device has already.
     pub(super) fn session_of(&self, person: PersonId, hello: &Hello) -> Option<&Session> {
         let device = self.devices.known(person, hello.device)?;
-        self.sessions.get(self.by_device.get(&device)?)
+        self.sessions.get(self.by_device.get(&device)?).map(Box::as_ref)
     }
 
     /// Who has the device, and since when, for another client with the same secret.
@@ -227,7 +227,7 @@ impl Hub {
         let (said, since) = (BTreeMap::new(), now.wall);
         let payers = self.payers(person, conn.peer.ip());
         let (conn, arrival, attempt, progress, file_space) = (conn.clone(), None, None, None, 0);
-        let session = Session {
+        let session = Box::new(Session {
             conn,
             person,
             device,
@@ -239,7 +239,7 @@ impl Hub {
             said,
             progress,
             file_space,
-        };
+        });
         let (id, peer) = (session.conn.id, session.conn.peer);
         self.sessions.insert(id, session);
         self.by_device.insert(device, id);
@@ -359,7 +359,7 @@ impl Hub {
     }
 
     pub(super) fn rooms_of(&self, person: PersonId) -> Vec<RoomId> {
-        self.people.find(person).map(|known| known.rooms.iter().copied().collect()).unwrap_or_default()
+        self.people.find(person).map(|known| known.rooms().iter().copied().collect()).unwrap_or_default()
     }
 
     pub(super) fn name_of(&self, person: PersonId) -> String {

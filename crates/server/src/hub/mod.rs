@@ -119,7 +119,8 @@ pub struct Hub {
     people: People,
     devices: Devices,
     rooms: Rooms,
-    sessions: BTreeMap<ConnId, Session>,
+    /// Boxed, as much of a map is empty places.
+    sessions: BTreeMap<ConnId, Box<Session>>,
     /// The connection of each device. Invariant: each is in `sessions` with this device.
     by_device: BTreeMap<DeviceNo, ConnId>,
     /// The connections of each person. Invariant: those of `sessions`.
@@ -523,7 +524,7 @@ fn restored(
         let room = rooms.restore(stored);
         for person in members {
             if let Some(person) = people.find_mut(person) {
-                person.rooms.insert(room);
+                person.join(room);
             }
         }
     }

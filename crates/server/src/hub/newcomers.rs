@@ -53,7 +53,7 @@ impl Hub {
             return Ok(());
         }
         let (name, credential) = (known.newest_name().to_string(), known.credential);
-        let rooms = known.rooms.clone();
+        let rooms = known.rooms().to_vec();
         if self.people.stored_count() >= self.settings.limits.bounds.people {
             return Err(Code::ServerFull);
         }

@@ -151,7 +151,7 @@ impl Hub {
             name: item.name,
             presence: item.presence,
             seen: seen.unwrap_or_default(),
-            rooms: count(person.rooms.len()),
+            rooms: count(person.rooms().len()),
         })
     }
 
@@ -177,7 +177,7 @@ impl Hub {
         addresses.sort();
         addresses.dedup();
         addresses.truncate(MAX_PAGE);
-        let rooms = person.rooms.iter().filter_map(|room| self.rooms.find(*room));
+        let rooms = person.rooms().iter().filter_map(|room| self.rooms.find(*room));
         Some(Outcome::Person {
             person: record,
             agent: person.agent.clone(),

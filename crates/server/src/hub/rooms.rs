@@ -25,7 +25,7 @@ impl Hub {
         now: Now,
     ) -> Result<RoomId, Denied> {
         let known = self.rooms.named(name);
-        let is_member = |room| self.people.find(person).is_some_and(|known| known.rooms.contains(&room));
+        let is_member = |room| self.people.find(person).is_some_and(|known| known.is_in(room));
         if known.is_none() && self.rooms.is_closed(name) {
             return Err(Code::Damaged.into());
         }
@@ -67,7 +67,7 @@ impl Hub {
         }
         self.check_space()?;
         for person in [me, other] {
-            if self.people.find(person).is_some_and(|known| known.rooms.len() >= MAX_ROOMS_PER_PERSON) {
+            if self.people.find(person).is_some_and(|known| known.rooms().len() >= MAX_ROOMS_PER_PERSON) {
                 return Err(Code::TooManyRooms.into());
             }
         }
@@ -98,8 +98,8 @@ impl Hub {
         let Some(known) = self.people.find(person) else {
             return Err(Code::NoSuchPerson);
         };
-        let is_member = known.rooms.contains(&room);
-        if is_member || known.rooms.len() < MAX_ROOMS_PER_PERSON { Ok(()) } else { Err(Code::TooManyRooms) }
+        let is_member = known.is_in(room);
+        if is_member || known.rooms().len() < MAX_ROOMS_PER_PERSON { Ok(()) } else { Err(Code::TooManyRooms) }
     }
 
     /// True if the person was not a member yet.
@@ -107,7 +107,7 @@ impl Hub {
         let (Some(found), Some(known)) = (self.rooms.find_mut(room), self.people.find_mut(person)) else {
             return false;
         };
-        if !known.rooms.insert(room) {
+        if !known.join(room) {
             return false;
         }
         found.members.insert(person, None);
@@ -119,7 +119,7 @@ impl Hub {
     /// Ends a membership and all cursors that it allowed.
     pub(super) fn remove_member(&mut self, room: RoomId, person: PersonId, now: Now) {
         if let Some(known) = self.people.find_mut(person) {
-            known.rooms.remove(&room);
+            known.part(room);
         }
         let conns: Vec<_> = self.sessions_of(person).map(|conn| conn.id).collect();
         let Some(found) = self.rooms.find_mut(room) else {
