@@ -359,7 +359,7 @@ impl Hub {
     }
 
     pub(super) fn rooms_of(&self, person: PersonId) -> Vec<RoomId> {
-        self.people.find(person).map(|known| known.rooms().iter().copied().collect()).unwrap_or_default()
+        self.people.find(person).map(|known| known.rooms().to_vec()).unwrap_or_default()
     }
 
     pub(super) fn name_of(&self, person: PersonId) -> String {
