@@ -20,6 +20,9 @@ const KIB_PER_READER: f64 = 64.0;
 /// By how much the others' p99 may grow.
 const SLOWER: f64 = 1.2;
 
+/// Seconds after which the buffers of the system are full, so that those who read nothing stand still.
+const FILLED_AFTER: u32 = 30;
+
 /// How many, how fast, and how long.
 #[derive(Args)]
 pub struct Options {
@@ -83,7 +86,7 @@ fn measure(workspace: &Workspace, options: &Options, stalled: u32) -> Result<Run
         .args(["paced", "--server", &launch.address.to_string(), "--server-pid", &server.id().to_string()])
         .args(["--receivers", &options.others.to_string(), "--rate", &options.rate.to_string()])
         .args(["--seconds", &options.seconds.to_string(), "--stalled", &stalled.to_string()])
-        .args(["--patience", "60"]);
+        .args(["--warm-up", &FILLED_AFTER.to_string(), "--patience", "60"]);
     let report = report_of(generator, &CLAIM, &format!("with {stalled} readers that stand still"))?;
     server.stop()?;
     scratch.discard();

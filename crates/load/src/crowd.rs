@@ -8,6 +8,7 @@ use crate::speaker::{Persona, Speaker};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -134,6 +135,18 @@ impl<S: Speaker> Crowd<S> {
     /// [`Fault::Socket`] if the connection broke.
     pub fn flush(&mut self, member: usize) -> Result<(), Fault> {
         self.members[member].flush(member)
+    }
+
+    /// Has the system keep no more than about so many bytes of what a connection has not read.
+    ///
+    /// # Errors
+    /// [`Fault::Socket`] if the system refuses.
+    pub fn bound_unread(&self, bytes: usize) -> Result<(), Fault> {
+        for (number, member) in self.members.iter().enumerate() {
+            set_socket_recv_buffer_size(&member.socket, bytes)
+                .map_err(|errno| Fault::Socket { member: number, source: errno.into() })?;
+        }
+        Ok(())
     }
 
     /// Gives the signs of life that are due.

@@ -110,12 +110,16 @@ fn saturated<S: Speaker>(options: &SaturatedOptions, clock: Clock) -> Result<Rep
     })
 }
 
+/// Bytes that the system takes for a reader that stands still: few, so that it is one soon.
+const STANDING_BUFFER: usize = 16 * 1024;
+
 fn paced<S: Speaker>(options: &PacedOptions, clock: Clock) -> Result<Report, Fault> {
     let PacedOptions { target, room, rate, stalled } = options;
     let personas = one_room(room.receivers, room.senders);
     let others = room.receivers + room.senders..room.receivers + room.senders + stalled;
     let standing = others.map(|number| persona(number, Role::Receiver, 0)).collect();
     let standing = Crowd::<S>::join(target.server, standing, clock, target.patience())?;
+    standing.bound_unread(STANDING_BUFFER)?;
     let crowd = Crowd::<S>::join(target.server, personas, clock, target.patience())?;
     let extent = room.extent(PACED_WINDOW);
     let readers = usize::try_from(*stalled).unwrap_or(usize::MAX);
