@@ -49,7 +49,8 @@ pub(super) fn mend_in_copy(path: &Path, copy: &Path) -> Result<bool, Fault> {
     Ok(is_mended)
 }
 
-fn is_sound(path: &Path) -> bool {
+/// Whether every row of the small tables can be read and is what was written.
+pub(super) fn is_sound(path: &Path) -> bool {
     reader::connect(path).is_ok_and(|db| load(&db).is_ok_and(|loaded| loaded.rows.is_sound()))
 }
 

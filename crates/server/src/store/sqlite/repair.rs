@@ -212,8 +212,7 @@ fn rebuild(folder: &Folder, epoch: Epoch, repaired: &mut Repaired, task: &mut Ta
 
 /// Turns back bits of what all pages stand in: the log of commits, and the first page.
 fn mend_bits(folder: &Folder, repaired: &mut Repaired) -> Result<(), Fault> {
-    if let Some((offset, bit)) = wal::find_flip(&folder.wal())? {
-        turn_bit(&folder.wal(), offset, bit)?;
+    if mend_log(folder)? {
         repaired.notes.push("the write-ahead log is what it was again".to_owned());
     }
     let path = folder.database();
@@ -225,6 +224,26 @@ fn mend_bits(folder: &Folder, repaired: &mut Repaired) -> Result<(), Fault> {
         repaired.notes.push("the first page of the database is what it was again".to_owned());
     }
     Ok(())
+}
+
+/// Turns a bit of the log of commits back. Of several that fit, it is the one with which most is right.
+fn mend_log(folder: &Folder) -> io::Result<bool> {
+    let (log, database) = (folder.wal(), folder.database());
+    let flips = wal::find_flips(&log)?;
+    let Some((first, others)) = flips.split_first() else { return Ok(false) };
+    let tests: &[fn(&Path) -> bool] =
+        if others.is_empty() { &[] } else { &[verify::is_whole, page_flip::is_sound] };
+    for is_right in tests {
+        for (offset, bit) in &flips {
+            turn_bit(&log, *offset, *bit)?;
+            if is_right(&database) {
+                return Ok(true);
+            }
+            turn_bit(&log, *offset, *bit)?;
+        }
+    }
+    turn_bit(&log, first.0, first.1)?;
+    Ok(true)
 }
 
 fn unusable(unusable: Unusable) -> Fault {

@@ -10,7 +10,7 @@ use super::number::int;
 use super::schema::{self, Kind};
 use super::slots::slots;
 use super::unique::Unique;
-use super::{Expiry, MissingFiles, OperateError, Task, erasure, index, open, reader, wal};
+use super::{Expiry, MissingFiles, OperateError, Stage, Task, erasure, index, open, reader, wal};
 use crate::files::blocks_fit;
 use crate::store::{RoomShape, StoredClock, StoredFile, StoredOffer, StoredRoom, weight};
 use protocol::entry::{Entry, EntryKind};
@@ -142,6 +142,21 @@ pub fn verify_backup(path: &Path, task: &mut Task<'_>) -> Result<Report, Operate
     };
     verify().map_err(failed)?;
     Ok(report)
+}
+
+/// Whether nothing is wrong with a database in itself, contents and index apart.
+pub(super) fn is_whole(path: &Path) -> bool {
+    let mut report = Report::default();
+    let Ok(Some(db)) = open_to_verify(path, Kind::Log, &mut report) else { return false };
+    let mut silent = |_: &Stage| {};
+    let mut task = Task::new(&mut silent);
+    let mut verify = || {
+        let loaded = load(&db)?;
+        loaded.rows.words().into_iter().for_each(|what| report.find(what));
+        verify_pages(&db, &mut report, &mut task)?;
+        verify_log(&db, &loaded, false, &mut report, &mut task)
+    };
+    verify().is_ok() && report.findings.is_empty()
 }
 
 fn open_to_verify(path: &Path, kind: Kind, report: &mut Report) -> Result<Option<Connection>, OperateError> {

@@ -85,19 +85,22 @@ pub(super) fn examine(path: &Path) -> io::Result<Tail> {
     }
 }
 
-/// The first bit that must be turned back so that a log can be read further, if there is one.
-pub(super) fn find_flip(path: &Path) -> io::Result<Option<(u64, u8)>> {
+/// The bits of the first frame that does not fit of which one must be turned back so that the log can be read further.
+///
+/// There may be many: the sums are sums of words, so that the highest bit of one word counts as much as that of some
+/// hundred others. Only what is in the pages tells which one it was.
+pub(super) fn find_flips(path: &Path) -> io::Result<Vec<(u64, u8)>> {
     match File::open(path) {
-        Ok(file) => find_flip_from(BufReader::with_capacity(1 << 18, file)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(file) => find_flips_from(BufReader::with_capacity(1 << 18, file)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-fn find_flip_from(mut log: impl Read) -> io::Result<Option<(u64, u8)>> {
+fn find_flips_from(mut log: impl Read) -> io::Result<Vec<(u64, u8)>> {
     let mut header = [0; HEADER];
     if !fill(&mut log, &mut header)? || header == [0; HEADER] {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let Some((page, mut sums)) = begin(&header) else {
         // A bit of the second salt and one of the checksum can make up for each other: the first frame has the salts.
@@ -105,7 +108,7 @@ fn find_flip_from(mut log: impl Read) -> io::Result<Option<(u64, u8)>> {
         let has_frame = fill(&mut log, &mut frame)?;
         let is_right =
             |header: &[u8]| begin(header).is_some() && (!has_frame || frame[8..16] == header[16..24]);
-        return Ok(flip_that(&mut header, is_right).map(|(at, bit)| (at as u64, bit)));
+        return Ok(flips_that(&mut header, 0, is_right));
     };
     let salts = [field(&header, 16), field(&header, 20)];
     let mut buffer = vec![0; FRAME_HEADER + page];
@@ -122,13 +125,12 @@ fn find_flip_from(mut log: impl Read) -> io::Result<Option<(u64, u8)>> {
                 let mut sums = before;
                 next_frame(frame, salts, &mut sums).fits && next_frame(&next, salts, &mut sums).fits
             };
-            let found = if has_next { flip_that(&mut buffer, both_fit) } else { None };
-            let found = found.or_else(|| flip_that(&mut buffer, fits));
-            return Ok(found.map(|(at, bit)| (offset + at as u64, bit)));
+            let found = if has_next { flips_that(&mut buffer, offset, both_fit) } else { Vec::new() };
+            return Ok(if found.is_empty() { flips_that(&mut buffer, offset, fits) } else { found });
         }
         offset += buffer.len() as u64;
     }
-    Ok(None)
+    Ok(Vec::new())
 }
 
 /// The page size and the running checksum behind a right header.
@@ -141,18 +143,17 @@ fn begin(header: &[u8]) -> Option<(usize, Sums)> {
     (is_ours && sums.values == [field(header, 24), field(header, 28)]).then_some((page, sums))
 }
 
-/// The bit that must be turned around so that this is right.
-fn flip_that(bytes: &mut [u8], is_right: impl Fn(&[u8]) -> bool) -> Option<(usize, u8)> {
+/// The bits of these bytes, which begin at `offset`, of which one must be turned around so that they are right.
+fn flips_that(bytes: &mut [u8], offset: u64, is_right: impl Fn(&[u8]) -> bool) -> Vec<(u64, u8)> {
+    let mut found = Vec::new();
     for at in 0..bytes.len() {
         for bit in 0..8 {
             bytes[at] ^= 1 << bit;
-            if is_right(bytes) {
-                return Some((at, bit));
-            }
+            found.extend(is_right(bytes).then_some((offset + at as u64, bit)));
             bytes[at] ^= 1 << bit;
         }
     }
-    None
+    found
 }
 
 fn examine_from(mut log: impl Read) -> io::Result<Tail> {
@@ -277,16 +278,22 @@ mod tests {
     #[test]
     fn a_flipped_bit_is_found_wherever_it_is() {
         let (bytes, begin) = log();
-        assert_eq!(find_flip_from(&bytes[..]).unwrap(), None);
+        assert_eq!(find_flips_from(&bytes[..]).unwrap(), []);
         let places = (0..HEADER).chain([0, 5, 9, 17, 23, 24, 2_000, 4_119].map(|at| begin + FRAME + at));
         for at in places {
             let mut flipped = bytes.clone();
             flipped[at] ^= 16;
-            assert_eq!(find_flip_from(&flipped[..]).unwrap(), Some((at as u64, 4)), "byte {at}");
+            assert_eq!(find_flips_from(&flipped[..]).unwrap()[..], [(at as u64, 4)], "byte {at}");
         }
+        // The highest bit of a word.
+        let at = begin + FRAME + 2_003;
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 128;
+        let found = find_flips_from(&flipped[..]).unwrap();
+        assert!(found.len() > 100 && found.contains(&(at as u64, 7)), "{found:?}");
         let mut torn = bytes;
         let end = torn.len();
         torn[end - 4096..].fill(0);
-        assert_eq!(find_flip_from(&torn[..]).unwrap(), None);
+        assert_eq!(find_flips_from(&torn[..]).unwrap(), []);
     }
 }

@@ -1,0 +1,57 @@
+//! Small limits: what otherwise only a flood meets, ordinary talk meets in these worlds.
+
+use protocol::limits::rates::{Bucket, Rate};
+use serde::{Deserialize, Serialize};
+use server::limits::Limits;
+use server::rate::BucketRates;
+
+/// What the server takes from its clients; the rest is as by default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct LimitsPlan {
+    /// Posts and requests of one connection that may wait.
+    pub window_posts: u16,
+    /// The same in bytes.
+    pub window_bytes: u32,
+    /// Bytes of answers that may wait for one connection before it is not read.
+    pub control: usize,
+    /// Bytes that a connection was told unasked and that may wait before it is ended.
+    pub unasked: usize,
+    /// The rate of posts of each person.
+    pub posts: RatePlan,
+    /// That of everything else.
+    pub others: RatePlan,
+    /// The longest time for which a sender is held, in ms.
+    pub hold_ms: u64,
+}
+
+/// A token bucket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RatePlan {
+    /// Tokens at first and at most.
+    pub burst: u32,
+    /// Time until there is another one, in ms.
+    pub every_ms: u32,
+}
+
+impl LimitsPlan {
+    /// These limits, as a server has them. A network has twice what a person has, and several people.
+    pub(crate) fn limits(self) -> Limits {
+        let defaults = Limits::default();
+        let with = |rates: server::rate::RateTable, bucket| {
+            let RatePlan { burst, every_ms } = if bucket == Bucket::Posts { self.posts } else { self.others };
+            let person = Rate { burst, every_ms };
+            rates.with(bucket, BucketRates { person, network: Rate { burst: 2 * burst, every_ms } })
+        };
+        // New people are not among them: whoever is kept out as one has nothing to tell of.
+        let buckets = Bucket::ALL.into_iter().filter(|bucket| *bucket != Bucket::People);
+        Limits {
+            rates: buckets.fold(defaults.rates, with),
+            max_hold_ms: self.hold_ms,
+            window_bytes: self.window_bytes,
+            window_posts: self.window_posts,
+            max_control: self.control,
+            max_unasked: self.unasked,
+            ..Limits::default()
+        }
+    }
+}
