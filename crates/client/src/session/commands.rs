@@ -280,9 +280,7 @@ impl Session {
                 // Nothing was said there yet, so there is no room of two whose members could be asked for.
                 Place::Person(name) if self.is_online("/who") => self.whois(name, Why::Show),
                 Place::Person(_) => {}
-                Place::Room(name) => {
-                    self.mistake(format!("you are not in #{name}"), format!("type /join {name} first"));
-                }
+                Place::Room(_) => self.tell_unread(&place),
             };
         };
         if self.phase != Phase::Up {
@@ -337,6 +335,19 @@ impl Session {
                     .map_or("type /help for the commands".into(), |near| format!("type /help {near}"));
                 self.mistake(format!("there is no command /{name}"), hint);
             }
+        }
+    }
+
+    /// Why nothing can be read there.
+    pub(super) fn tell_unread(&mut self, place: &Place) {
+        match place {
+            Place::Room(name) if self.phase == Phase::Up => {
+                self.mistake(format!("you are not in {place}"), format!("type /join {name} first"));
+            }
+            Place::Room(_) => {
+                self.mistake(format!("nothing of {place} has come yet"), "wait for the connection");
+            }
+            Place::Person(_) => self.mistake(format!("nothing was said in {place} yet"), "say something"),
         }
     }
 

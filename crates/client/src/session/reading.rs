@@ -42,7 +42,7 @@ impl Session {
     /// Shows so much, or goes on where the last part ended.
     pub(super) fn history(&mut self, here: Place, span: Option<HistorySpan>, now: Now) {
         let Some(room) = self.room_at(&here) else {
-            return self.mistake(format!("nothing was said in {here} yet"), "say something");
+            return self.tell_unread(&here);
         };
         if self.phase != Phase::Up {
             return self.history_from_memory(here, room, span, now);

@@ -48,8 +48,7 @@ impl Session {
                 }
                 let room = self.room_at(here);
                 if room.is_none() && !everywhere {
-                    let hint = "type /search -a WORDS to look in all rooms";
-                    return self.mistake(format!("nothing was said in {here} yet"), hint);
+                    return self.tell_unread(here);
                 }
                 let room = room.filter(|_| !everywhere);
                 self.searched = Searched { room, words, ..Searched::default() };
@@ -162,7 +161,7 @@ impl Session {
             Jump::Line(line) => {
                 return match self.room_at(here) {
                     Some(room) => self.look_around(room, line),
-                    None => self.mistake(format!("nothing was said in {here} yet"), "say something"),
+                    None => self.tell_unread(here),
                 };
             }
             Jump::Found(number) => number,

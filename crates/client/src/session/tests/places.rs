@@ -44,6 +44,18 @@ fn who_in_a_private_conversation_tells_whether_the_other_is_there() {
 }
 
 #[test]
+fn whoever_left_their_last_room_is_told_so_whatever_they_ask_of_it() {
+    let mut client = Scripted::ready();
+    let rooms = vec![info(LOBBY, "lobby")];
+    client.say(ServerMsg::Rooms { req: Req(0), change: RoomsChange::Removed, more: false, rooms });
+    client.events();
+    for command in ["/who", "/history", "/search tea", "/jump #1"] {
+        client.line(command);
+        assert_eq!(mistake(&mut client).as_deref(), Some("you are not in #lobby"), "{command}");
+    }
+}
+
+#[test]
 fn part_of_a_private_conversation_goes_to_a_room_that_is_still_mine() {
     for command in ["/part", "/query"] {
         let mut client = Scripted::ready();
