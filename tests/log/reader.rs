@@ -219,7 +219,7 @@ fn classic_lines(line: &Line) -> impl Iterator<Item = Vec<u8>> {
     let what = match line.what {
         What::Text => "",
         What::Edit(_) => "* corrected: ",
-        What::Delete(_) => "* took a line back",
+        What::Delete(_) => "* deleted a message",
     };
     line.versions.iter().map(move |said| [author.as_bytes(), what.as_bytes(), said].concat())
 }

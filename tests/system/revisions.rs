@@ -128,7 +128,7 @@ async fn classic_users_are_told_of_corrections_in_words() {
         edit(&alice, room, 1, "hello").await;
         bob.hears("alice", "* corrected: hello").await;
         delete(&alice, room, 2).await;
-        bob.hears("alice", "* took a line back").await;
+        bob.hears("alice", "* deleted a message").await;
         bob.say("/history").await;
         bob.notice("hello (edited)").await;
         let told = bob.shown();

@@ -101,7 +101,7 @@ fn said(entry: &Entry) -> Option<String> {
         EntryKind::Topic if text.is_empty() => Some("* took the topic away".to_owned()),
         EntryKind::Topic => Some(format!("* set the topic: {text}")),
         EntryKind::Edit => Some(format!("* corrected: {text}")),
-        EntryKind::Delete => Some("* took a line back".to_owned()),
+        EntryKind::Delete => Some("* deleted a message".to_owned()),
         EntryKind::File => {
             let file = FileBody::decode(&entry.body).ok()?;
             Some(format!("* sends '{}' ({})", sanitize_line(&file.name), human_size(file.size)))
