@@ -92,6 +92,23 @@ async fn help_and_version_are_answered_on_stdout() {
 }
 
 #[tokio::test]
+async fn help_that_can_not_be_written_is_an_error_and_a_closed_pipe_is_none() {
+    bounded(60, async {
+        for (name, code) in [("natterd", 3), ("natter", 1)] {
+            let natter = super::harness::program(name).display().to_string();
+            for (script, code) in [("exec \"$0\" --help > /dev/full", code), ("\"$0\" --help | :", 0)] {
+                let shell = tokio::process::Command::new("sh").args(["-c", script, &natter]).output();
+                let ended = shell.await.expect("there is a shell");
+                let told = String::from_utf8_lossy(&ended.stderr);
+                assert_eq!(ended.status.code(), Some(code), "{name}: {told}");
+                assert_eq!(told.contains("no space left on device"), code > 0, "{name}: {told}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_server_prints_a_line_to_paste_for_each_kind_of_client() {
     bounded(60, async {
         let server = Server::start().await;

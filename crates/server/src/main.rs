@@ -1,6 +1,7 @@
 //! `natterd`, the server program.
 
 use clap::Parser;
+use protocol::system_words::plain_words;
 use rustix::fs::Mode;
 use rustix::process::umask;
 use server::config::{Config, usage_line};
@@ -21,10 +22,18 @@ fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "{}", usage_line(&error, &args));
             ExitCode::from(2)
         }
-        Err(help) => {
-            // A closed pipe is no reason to fail.
-            let _ = help.print();
-            ExitCode::SUCCESS
-        }
+        Err(help) => match help.print().and_then(|()| io::stdout().flush()) {
+            Ok(()) => ExitCode::SUCCESS,
+            // Whoever closed it has enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+            Err(error) => {
+                let words = plain_words(&error);
+                let _ = writeln!(
+                    io::stderr(),
+                    "natterd: the output can't be written: {words}\nhint: write it somewhere else"
+                );
+                ExitCode::from(3)
+            }
+        },
     }
 }

@@ -26,7 +26,9 @@ impl Temporary {
         let number: u64 = seeded()?.random();
         let folder = std::env::temp_dir().join(format!("natter-{number:016x}"));
         let made = DirBuilder::new().mode(0o700).create(&folder);
-        made.map_err(|error| failed("make a temporary folder", &error))?;
+        made.map_err(|error| {
+            failed("make a temporary folder", &error, "make room, or name another folder with TMPDIR")
+        })?;
         Ok(Self { folder })
     }
 
@@ -109,7 +111,7 @@ pub(super) fn pour(path: &Path, sink: &Sink) -> Result<ExitCode, Failure> {
         Sink::Device(device) => {
             let name = format!("'{}'", device.display());
             let opened = OpenOptions::new().write(true).open(device);
-            (Box::new(opened.map_err(|error| failed(&format!("write to {name}"), &error))?), name)
+            (Box::new(opened.map_err(|error| unwritable(&name, &error))?), name)
         }
     };
     if path.is_dir() {
@@ -122,15 +124,15 @@ pub(super) fn pour(path: &Path, sink: &Sink) -> Result<ExitCode, Failure> {
         Ok(()) => Ok(ExitCode::Fine),
         // Whoever read it has enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::Fine),
-        Err(error) => Err(failed(&format!("write to {name}"), &error)),
+        Err(error) => Err(unwritable(&name, &error)),
     }
 }
 
+fn unwritable(name: &str, error: &io::Error) -> Failure {
+    failed(&format!("write to {name}"), error, "name another place with -o, and get it again")
+}
+
 /// The system did not let it be done.
-pub(super) fn failed(what: &str, error: &io::Error) -> Failure {
-    Failure::new(
-        ExitCode::User,
-        format!("can't {what}: {}", plain_words(error)),
-        "make room, or name another folder with TMPDIR",
-    )
+fn failed(what: &str, error: &io::Error, hint: &str) -> Failure {
+    Failure::new(ExitCode::User, format!("can't {what}: {}", plain_words(error)), hint)
 }
