@@ -3,6 +3,7 @@
 use super::harness::{Classic, Home, Server, bounded, program};
 use std::fs::{self, File, OpenOptions};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// Pipes `input` into `natter` and waits for its end; nobody else is there to close it.
@@ -101,6 +102,46 @@ async fn a_chat_whose_stdout_is_full_says_so_and_ends_with_1() {
             assert!(err.contains("can't write to stdout: no space left on device"), "{more:?}: {err}");
             assert!(err.contains("hint: "), "{more:?}: {err}");
         }
+    })
+    .await;
+}
+
+/// Runs `natter` as cron and containers do: nobody's home is named, and no variable of its own is set.
+async fn without_a_home(args: &[&str], folder: &Path, input: &str) -> Output {
+    fs::write(folder.join("input"), input).expect("a file");
+    let mut natter = Command::new(program("natter"));
+    natter.args(args).env_clear().current_dir(folder);
+    natter.stdin(File::open(folder.join("input")).expect("a file"));
+    #[expect(clippy::disallowed_methods, reason = "a child is waited for, and nothing here is simulated")]
+    let ended = tokio::task::spawn_blocking(move || natter.output());
+    ended.await.expect("it did not panic").expect("it starts")
+}
+
+#[tokio::test]
+async fn a_throw_away_device_needs_no_home_and_leaves_nothing() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let folder = tempfile::tempdir().expect("a folder");
+        let address = server.addr().to_string();
+        fs::write(folder.path().join("a.txt"), "from nowhere").expect("a file");
+        for (args, input, out) in [
+            (&["send", &address, "a.txt", "--temporary"][..], "", ""),
+            (&["get", &address, "a.txt", "-o", "-", "--temporary"], "", "from nowhere"),
+            (&[&address, "--temporary"], "said from nowhere\n", "said from nowhere"),
+        ] {
+            let ended = without_a_home(args, folder.path(), input).await;
+            let (told, err) =
+                (String::from_utf8_lossy(&ended.stdout), String::from_utf8_lossy(&ended.stderr));
+            assert_eq!(ended.status.code(), Some(0), "{args:?}: {err}");
+            assert!(told.contains(out), "{args:?}: {told}");
+        }
+        let kept = without_a_home(&[&address], folder.path(), "").await;
+        let err = String::from_utf8_lossy(&kept.stderr);
+        assert!(kept.status.code() == Some(1) && err.contains("--temporary"), "{err}");
+        let mut left: Vec<_> =
+            fs::read_dir(folder.path()).expect("a folder").flatten().map(|file| file.file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["a.txt", "input"]);
     })
     .await;
 }

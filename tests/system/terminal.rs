@@ -399,3 +399,27 @@ async fn who_types_stands_below_the_line_of_the_others_until_they_stop() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn received_files_go_to_the_download_folder_and_the_first_screen_says_so() {
+    with_server(60, |addr, home| {
+        let command = format!("unset NATTER_RECEIVED; exec {} {addr} -u alice", Pty::natter());
+        let start = || Pty::start(&["sh", "-c", &command], home.path());
+        let mut alice = start();
+        alice.shows("files that others send are put into ~/Downloads/natter");
+        alice.shows("#lobby> ");
+        let bobs = Home::new();
+        std::fs::write(bobs.path().join("cake.txt"), "cake").expect("the disk has room");
+        let mut bob = Pty::start(&[&Pty::natter(), &addr.to_string(), "-u", "bob"], bobs.path());
+        bob.shows("#lobby> ");
+        bob.keys("/send cake.txt\r");
+        alice.shows("received 'cake.txt'");
+        let cake = home.path().join("Downloads/natter/cake.txt");
+        assert_eq!(std::fs::read_to_string(cake).expect("it is there"), "cake");
+        for pty in [&mut alice, &mut bob] {
+            pty.keys("/quit\r");
+            assert_eq!(pty.finished().code(), Some(0));
+        }
+    })
+    .await;
+}

@@ -169,6 +169,15 @@ mod tests {
     }
 
     #[test]
+    fn no_value_of_a_variable_is_shown_in_the_help() {
+        for command in [Cli::command(), Send::command(), Get::command()] {
+            for arg in command.get_arguments().filter(|arg| arg.get_env().is_some()) {
+                assert!(arg.is_hide_env_values_set(), "{} of {}", arg.get_id(), command.get_name());
+            }
+        }
+    }
+
+    #[test]
     fn help_is_a_page() {
         insta::assert_snapshot!("help", Cli::command().term_width(100).render_help());
         insta::assert_snapshot!("long_help", Cli::command().term_width(100).render_long_help());

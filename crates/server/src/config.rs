@@ -373,6 +373,18 @@ impl Plaintext {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn no_value_of_a_variable_is_shown_in_the_help() {
+        let mut commands = vec![Config::command()];
+        while let Some(command) = commands.pop() {
+            for arg in command.get_arguments().filter(|arg| arg.get_env().is_some()) {
+                assert!(arg.is_hide_env_values_set(), "{} of {}", arg.get_id(), command.get_name());
+            }
+            commands.extend(command.get_subcommands().cloned());
+        }
+    }
 
     #[test]
     fn a_bad_command_line_is_told_in_one_line_and_a_hint() {
