@@ -25,6 +25,7 @@ mod files;
 mod folder_accidents;
 mod forgetting;
 mod full_disk;
+mod half_sent;
 mod harness;
 mod heartbeat;
 mod history;
