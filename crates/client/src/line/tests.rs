@@ -313,7 +313,7 @@ fn answers() -> Vec<Event> {
             seen: TIME,
             agent: "natter/0.1.0".into(),
         },
-        Event::Whois { person: offline, rooms: Vec::new(), seen: Millis(0), agent: String::new() },
+        Event::Whois { person: offline, rooms: Vec::new(), seen: TIME, agent: String::new() },
         Event::Topic { place: lobby(), topic: "tea".into() },
         Event::Topic { place: lobby(), topic: String::new() },
         Event::Named { name: "robert".into() },
