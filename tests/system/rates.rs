@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 /// A server for whom this machine's own programs are as others, and that takes this much of something.
 async fn limited(bucket: Bucket, burst: u32, every_ms: u32, max_hold_ms: u64) -> Here {
     let rate = Rate { burst, every_ms };
-    let rates = BucketRates { person: rate, network: Rate { burst: 100_000, every_ms: 1 } };
+    let rates = BucketRates { person: rate, network: Rate { burst: 100_000, every_ms: 1 }, new_people: None };
     let change = |limits: &mut Limits| {
         limits.local = LocalAddresses::Limited;
         limits.max_hold_ms = max_hold_ms;
@@ -129,7 +129,7 @@ async fn what_is_not_held_is_refused_with_the_wait() {
 async fn too_many_new_people_of_one_address_are_asked_to_come_back() {
     bounded(60, async {
         let none = Rate { burst: 1, every_ms: 60_000 };
-        let rates = BucketRates { person: none, network: none };
+        let rates = BucketRates { person: none, network: none, new_people: None };
         let clock = Arc::new(SystemClock::start());
         let server = Here::start_with(Bent::new(), clock, |settings| {
             settings.limits.local = LocalAddresses::Limited;

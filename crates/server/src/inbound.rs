@@ -128,8 +128,8 @@ pub enum Event {
         conn: ConnId,
         /// How many bytes more.
         bytes: u64,
-        /// Whether they are reserved, or how many are left.
-        answer: oneshot::Sender<Result<(), u64>>,
+        /// The ms for which their sender is held, once they are reserved, or how many are left.
+        answer: oneshot::Sender<Result<u64, u64>>,
     },
     /// A classic client sent a file, or what was none.
     ClassicFile {

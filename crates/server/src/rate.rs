@@ -2,7 +2,7 @@
 
 use crate::clock::Steady;
 use protocol::id::PersonId;
-use protocol::limits::rates::{Bucket, Rate};
+use protocol::limits::rates::{Bucket, NewPeople, Rate};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -43,6 +43,12 @@ pub enum Payer {
     Person(PersonId),
     /// The [`network`] of an address, whoever they say they are.
     Network(IpAddr),
+    /// The new people of a network, for the share that it has whatever the others do.
+    Share(IpAddr),
+    /// All new people together.
+    NewPeople,
+    /// All guests together who are held for as long as it takes: what they overdraw is not the others' loss.
+    Guests,
 }
 
 /// Who pays for what comes from one connection.
@@ -52,12 +58,20 @@ pub struct Payers {
     person: Option<PersonId>,
     /// From where.
     network: IpAddr,
+    /// Whether they share what there is for new people.
+    is_new: bool,
 }
 
 impl Payers {
     /// Who pays for what this person does from this address; nobody where it is exempt.
     pub fn of(person: Option<PersonId>, address: IpAddr, local: LocalAddresses) -> Option<Self> {
-        (!local.is_exempt(address)).then(|| Self { person, network: network(address) })
+        (!local.is_exempt(address)).then(|| Self { person, network: network(address), is_new: false })
+    }
+
+    /// The same, who are new or are known by now.
+    #[must_use]
+    pub fn who_are_new(self, is_new: bool) -> Self {
+        Self { is_new, ..self }
     }
 
     /// Each of them.
@@ -79,6 +93,8 @@ pub struct BucketRates {
     pub person: Rate,
     /// Of each network.
     pub network: Rate,
+    /// What new people share; `None` where they need not.
+    pub new_people: Option<NewPeople>,
 }
 
 /// The rates of all buckets.
@@ -87,10 +103,11 @@ pub struct RateTable([BucketRates; Bucket::ALL.len()]);
 
 impl Default for RateTable {
     fn default() -> Self {
-        Self(
-            Bucket::ALL
-                .map(|bucket| BucketRates { person: bucket.of_person(), network: bucket.of_network() }),
-        )
+        Self(Bucket::ALL.map(|bucket| BucketRates {
+            person: bucket.of_person(),
+            network: bucket.of_network(),
+            new_people: Some(bucket.of_new_people()),
+        }))
     }
 }
 
@@ -153,12 +170,12 @@ impl Rates {
         now: Steady,
     ) -> Result<u64, u64> {
         let rates = self.table.of(bucket);
-        let mut wait = 0;
-        for (payer, rate) in payers.each(rates) {
-            let full_at = self.full_after((bucket, payer), rate, tokens, now);
-            let capacity = u64::from(rate.burst) * u64::from(rate.every_ms);
-            wait = wait.max(full_at.saturating_sub(now.0.saturating_add(capacity)));
-        }
+        let shared = rates.new_people.filter(|_| payers.is_new);
+        let shared =
+            shared.map(|rates| self.payer_of_new((bucket, payers.network), rates, tokens, patience, now));
+        let all = || payers.each(rates).chain(shared);
+        let waits = all().map(|(payer, rate)| self.wait((bucket, payer), rate, tokens, now));
+        let wait = waits.max().unwrap_or(0);
         let is_over = match patience {
             Patience::None => wait > 0,
             Patience::Ms(ms) => wait > ms,
@@ -167,12 +184,39 @@ impl Rates {
         if is_over {
             return Err(wait);
         }
-        for (payer, rate) in payers.each(rates) {
+        for (payer, rate) in all() {
             let full_at = self.full_after((bucket, payer), rate, tokens, now);
             self.full_at.insert((bucket, payer), full_at);
         }
         self.forget_full(now);
         Ok(wait)
+    }
+
+    /// Who pays for new people of a network: their own share while there is something left of it, and all of them then.
+    fn payer_of_new(
+        &self,
+        (bucket, network): (Bucket, IpAddr),
+        rates: NewPeople,
+        tokens: u32,
+        patience: Patience,
+        now: Steady,
+    ) -> (Payer, Rate) {
+        let share = Payer::Share(network);
+        let is_small = tokens <= rates.share.burst;
+        if is_small && self.wait((bucket, share), rates.share, tokens, now) == 0 {
+            (share, rates.share)
+        } else if patience == Patience::Endless {
+            (Payer::Guests, rates.together)
+        } else {
+            (Payer::NewPeople, rates.together)
+        }
+    }
+
+    /// The ms until a bucket has so many tokens.
+    fn wait(&self, key: (Bucket, Payer), rate: Rate, tokens: u32, now: Steady) -> u64 {
+        let full_at = self.full_after(key, rate, tokens, now);
+        let capacity = u64::from(rate.burst) * u64::from(rate.every_ms);
+        full_at.saturating_sub(now.0.saturating_add(capacity))
     }
 
     /// When a bucket will be full if so many tokens are taken. No more than it holds are asked for at once.
@@ -203,7 +247,7 @@ mod tests {
     /// Names cost each person and the network this.
     fn rates(person: (u32, u32), network: (u32, u32)) -> Rates {
         let rate = |(burst, every_ms)| Rate { burst, every_ms };
-        let rates = BucketRates { person: rate(person), network: rate(network) };
+        let rates = BucketRates { person: rate(person), network: rate(network), new_people: None };
         Rates::new(RateTable::default().with(Bucket::Names, rates))
     }
 
@@ -249,6 +293,38 @@ mod tests {
         let mut take = |now| rates.take(Bucket::Names, payers(1), 17, Patience::None, Steady(now));
         assert_eq!(take(0), Ok(0));
         assert_eq!((take(29), take(30)), (Err(1), Ok(0)));
+    }
+
+    #[test]
+    fn new_people_of_all_networks_share_a_bucket_and_each_network_has_something_of_its_own() {
+        let rate = |burst, every_ms| Rate { burst, every_ms };
+        let new_people = Some(NewPeople { share: rate(1, 1_000), together: rate(2, 10) });
+        let rates = BucketRates { person: rate(100, 1), network: rate(100, 1), new_people };
+        let mut rates = Rates::new(RateTable::default().with(Bucket::Names, rates));
+        let mut take = |host: u8, is_new, now| {
+            let address = IpAddr::V4(Ipv4Addr::new(192, 0, 2, host));
+            let payers = Payers::of(PersonId::new(host.into()), address, LocalAddresses::Exempt).unwrap();
+            rates.take(Bucket::Names, payers.who_are_new(is_new), 1, Patience::None, Steady(now))
+        };
+        assert_eq!([take(1, true, 0), take(1, true, 0), take(1, true, 0)], [Ok(0); 3]);
+        assert_eq!(take(1, true, 0), Err(10), "all of them used up what they share");
+        assert_eq!(take(2, true, 0), Ok(0), "another network has its own share");
+        assert_eq!(take(2, true, 0), Err(10));
+        assert_eq!(take(1, false, 0), Ok(0), "who is known pays nothing there");
+        assert_eq!((take(2, true, 10), take(1, true, 10)), (Ok(0), Err(10)));
+    }
+
+    #[test]
+    fn guests_who_are_held_for_long_take_nothing_from_others() {
+        let rate = |burst, every_ms| Rate { burst, every_ms };
+        let new_people = Some(NewPeople { share: rate(1, 60_000), together: rate(2, 10) });
+        let rates = BucketRates { person: rate(100, 1), network: rate(1_000, 1), new_people };
+        let mut rates = Rates::new(RateTable::default().with(Bucket::Names, rates));
+        let mut take =
+            |patience| rates.take(Bucket::Names, payers(1).who_are_new(true), 1, patience, Steady(0));
+        let holds: Vec<_> = (0..6).map(|_| take(Patience::Endless)).collect();
+        assert_eq!(holds, [Ok(0), Ok(0), Ok(0), Ok(10), Ok(20), Ok(30)]);
+        assert_eq!(take(Patience::None), Ok(0));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::{WIRE, quoted};
 use protocol::code::{Code, Fate};
 use protocol::entry::EntryKind;
 use protocol::limits;
-use protocol::limits::rates::{Bucket, MAX_HOLD_MS, POST_TOKEN, Rate};
+use protocol::limits::rates::{Bucket, FILE_TOKEN, MAX_HOLD_MS, NewPeople, POST_TOKEN, Rate};
 use protocol::limits::requests::{REQUEST_SHARE, ROWS, Row};
 use protocol::message::{Presence, ServerMsg};
 use protocol::wire::Wire;
@@ -202,10 +202,23 @@ fn every_bucket_has_its_row_with_its_rates() {
     });
     assert_eq!(told.collect::<Vec<_>>(), known);
     let text = WIRE.section("Rates").concat();
-    for figure in ["each 1,024 bytes", "at most 3,000 ms"] {
+    for figure in ["each 1,024 bytes", "each 65,536 bytes", "at most 3,000 ms"] {
         assert!(text.contains(figure), "{figure}");
     }
-    assert_eq!((POST_TOKEN, MAX_HOLD_MS), (1_024, 3_000));
+    assert_eq!((POST_TOKEN, FILE_TOKEN, MAX_HOLD_MS), (1_024, 65_536, 3_000));
+}
+
+#[test]
+fn every_bucket_has_its_row_with_what_new_people_share() {
+    let number = |cell: &str| cell.replace(',', "").parse().expect("a number");
+    let rate = |burst, every| Rate { burst: number(burst), every_ms: number(every) };
+    let told = WIRE.rows("New people");
+    let told = told.iter().map(|row| (row[0], rate(row[1], row[2]), rate(row[3], row[4]), row[5]));
+    let known = Bucket::ALL.map(|bucket| {
+        let NewPeople { share, together } = bucket.of_new_people();
+        (bucket.name(), share, together, bucket.why_of_new_people())
+    });
+    assert_eq!(told.collect::<Vec<_>>(), known);
 }
 
 #[test]

@@ -9,6 +9,18 @@ pub struct Rate {
     pub every_ms: u32,
 }
 
+/// What new people have beside their own buckets and those of their networks.
+///
+/// A secret costs nothing and an attacker may have hundreds of addresses, so what is bounded for each person and each
+/// network is not bounded for the server. People who are known never pay here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NewPeople {
+    /// What each network may do whatever the others do: so a newcomer finds something left in any flood.
+    pub share: Rate,
+    /// What all of them may do together beyond that, guests apart from the rest.
+    pub together: Rate,
+}
+
 /// What a token is paid for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Bucket {
@@ -33,9 +45,16 @@ pub enum Bucket {
 /// Bytes of a body for which a post pays another token: long texts fill a disk as surely as many do.
 pub const POST_TOKEN: usize = 1_024;
 
+/// Bytes of a classic file for which its sender pays another token of posts: it goes to everybody who reads the room,
+/// and guests are always new.
+pub const FILE_TOKEN: u64 = 64 * 1_024;
+
 /// Time for which a sender who is too fast is held, in ms: what comes is taken, but its connection is not read until the
 /// bucket has made up for it. What would hold it for longer is refused by `too_fast`.
 pub const MAX_HOLD_MS: u32 = 3_000;
+
+/// Time for which a person is new, in ms: from a day to two, or until the server starts again.
+pub const NEW_MS: u64 = 86_400_000;
 
 impl Bucket {
     /// All of them.
@@ -89,6 +108,38 @@ impl Bucket {
             Self::Directs => Rate { burst: 1_000, every_ms: 500 },
             Self::Names => Rate { burst: 1_000, every_ms: 100 },
             Self::Topics => Rate { burst: 500, every_ms: 50 },
+        }
+    }
+
+    /// What new people share.
+    pub const fn of_new_people(self) -> NewPeople {
+        const fn rate(burst: u32, every_ms: u32) -> Rate {
+            Rate { burst, every_ms }
+        }
+        let (share, together) = match self {
+            Self::Posts => (rate(20, 10_000), rate(3_000, 5)),
+            Self::Requests => (rate(100, 1_000), rate(10_000, 1)),
+            Self::Searches => (rate(1, 60_000), rate(100, 500)),
+            Self::People => (rate(3, 10_000), rate(1_000, 20)),
+            Self::Rooms => (rate(10, 3_600_000), rate(500, 60_000)),
+            Self::Directs => (rate(10, 3_600_000), rate(1_000, 60_000)),
+            Self::Names => (rate(5, 60_000), rate(500, 1_000)),
+            Self::Topics => (rate(5, 60_000), rate(200, 1_000)),
+        };
+        NewPeople { share, together }
+    }
+
+    /// Why these figures.
+    pub const fn why_of_new_people(self) -> &'static str {
+        match self {
+            Self::Posts => "twelve MiB of text in a minute; a class of 500 on its first day",
+            Self::Requests => "a class of 500 that comes at once: some ten requests each",
+            Self::Searches => "each may take a quarter of a second",
+            Self::People => "a class of 500 that comes at once, and again",
+            Self::Rooms => "a server that is set up; a tenth of all rooms in two months",
+            Self::Directs => "the same; each takes one of the rooms of somebody who did not ask for it",
+            Self::Names => "a class of 500 whose names are taken",
+            Self::Topics => "a server that is set up",
         }
     }
 

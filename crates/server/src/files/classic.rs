@@ -10,6 +10,7 @@ use protocol::id::ContentHash;
 use protocol::limits::{BLOCK, PROGRESS_BYTES};
 use protocol::message::{FileBody, Shape};
 use protocol::text::sanitize_line;
+use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::sync::{mpsc, oneshot};
 
@@ -23,12 +24,16 @@ pub struct SenderSpace<'a> {
 }
 
 impl SenderSpace<'_> {
-    /// Reserves so many bytes more, or tells how many are left.
+    /// Reserves so many bytes more, or tells how many are left. A sender who is too fast waits here, unread.
     async fn reserve(&self, bytes: u64) -> Result<(), u64> {
         let (answer, answered) = oneshot::channel();
         let event = Event::ClassicSpace { conn: self.conn, bytes, answer };
         self.events.send(event).await.map_err(|_| 0_u64)?;
-        answered.await.unwrap_or(Err(0))
+        let hold = answered.await.unwrap_or(Err(0))?;
+        if hold > 0 {
+            Box::pin(tokio::time::sleep(Duration::from_millis(hold))).await;
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@ use super::post::Post;
 use super::uploads::check_file_name;
 use super::{Effect, Hub, Voice};
 use crate::clock::Now;
-use crate::conn::ConnId;
+use crate::conn::{ConnId, Pause};
 use crate::devices::NOT_COMPARED;
 use crate::files::Brought;
 use crate::inbound::{BulkPlace, Hello};
@@ -14,6 +14,7 @@ use crate::voice;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{ContentHash, DeviceNo, Millis, PersonId, Req, RoomId, Seq, TransferId};
+use protocol::limits::rates::{Bucket, FILE_TOKEN};
 use protocol::limits::{FEATURE_UNKNOWN_SIZE, MAX_FILE_NAME, VERSION};
 use protocol::message::{FileBody, FileState, Proof, Source, Target};
 
@@ -365,8 +366,9 @@ impl Hub {
         ListedFile { seq, source, state, expires, fetched, members }
     }
 
-    /// Reserves space for a file that a classic client is sending, which is counted until that has arrived.
-    pub(super) fn reserve_classic(&mut self, conn: ConnId, bytes: u64) -> Result<(), u64> {
+    /// Reserves space for a file that a classic client is sending, which is counted until that has arrived. Gives the ms
+    /// for which its sender is to be held.
+    pub(super) fn reserve_classic(&mut self, conn: ConnId, bytes: u64, now: Now) -> Result<u64, u64> {
         let person = self.sessions.get(&conn).map(|session| session.person).ok_or(0_u64)?;
         let account = self.account_of(Some(person));
         self.check_quotas(account, None, bytes).map_err(|(_, left)| left)?;
@@ -374,7 +376,16 @@ impl Hub {
         if let Some(session) = self.sessions.get_mut(&conn) {
             session.file_space += bytes;
         }
-        Ok(())
+        let tokens = u32::try_from(bytes / FILE_TOKEN).unwrap_or(u32::MAX);
+        // A classic sender is only held, never refused.
+        let _ = self.pay(conn, Bucket::Posts, tokens, now);
+        let Some(session) = self.sessions.get(&conn) else { return Ok(0) };
+        let hold = session.conn.held_until().map_or(0, |until| until.since(now.steady));
+        if hold > 0 {
+            // It is read again when it has waited: its silence until then says nothing.
+            session.conn.set_paused(Pause::Server, now.steady);
+        }
+        Ok(hold)
     }
 
     /// The file has arrived, or will not.

@@ -225,7 +225,7 @@ impl Hub {
         now: Now,
     ) {
         let (said, since) = (BTreeMap::new(), now.wall);
-        let payers = self.payers(person, conn.peer.ip());
+        let payers = self.payers(person, conn.peer.ip(), now.steady);
         let (conn, arrival, attempt, progress, file_space) = (conn.clone(), None, None, None, 0);
         let session = Box::new(Session {
             conn,

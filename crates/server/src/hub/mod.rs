@@ -13,6 +13,7 @@ mod delayed_acks;
 mod devices;
 mod effect;
 mod files;
+mod known;
 mod login;
 mod native;
 mod newcomers;
@@ -40,6 +41,7 @@ use numbers::Numbers;
 
 use clock::FIRST_CLOCK_MS;
 use delayed_acks::DelayedAcks;
+use known::Known;
 use retention::Overfull;
 use sessions::{Early, Session, Voice};
 use transfers::Transfers;
@@ -126,6 +128,7 @@ pub struct Hub {
     /// The connections of each person. Invariant: those of `sessions`.
     by_person: BTreeSet<(PersonId, ConnId)>,
     rates: Rates,
+    known: Known,
     sequencer: Sequencer,
     lobby: RoomId,
     /// Rooms whose presence changed and was not told yet.
@@ -201,6 +204,7 @@ impl Hub {
         });
         let mut hub = Self {
             admission: Admission::new(settings.limits.connections),
+            known: Known::up_to(people.last(), now.steady),
             settings,
             epoch: snapshot.epoch,
             server: snapshot.server,
@@ -306,7 +310,7 @@ impl Hub {
                 let _ = answer.send(self.handle_order(req, &order, now));
             }
             Event::ClassicSpace { conn, bytes, answer } => {
-                let _ = answer.send(self.reserve_classic(conn, bytes));
+                let _ = answer.send(self.reserve_classic(conn, bytes, now));
             }
             Event::ClassicFile { conn, file, share } => {
                 self.sequencer.charge(share);

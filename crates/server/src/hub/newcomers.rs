@@ -124,7 +124,7 @@ impl Hub {
         if known.name == name {
             return;
         }
-        let payers = self.payers(person, conn.peer.ip());
+        let payers = self.payers(person, conn.peer.ip(), now.steady);
         // Whoever was given `alice-2` keeps it while `alice` is taken.
         if self.may_rename(payers, now.steady) {
             self.take_name(person, &name, now);

@@ -48,6 +48,8 @@ impl Hub {
             Voice::Native if bucket.holds() => Patience::Ms(self.settings.limits.max_hold_ms),
             Voice::Native => Patience::None,
         };
+        let is_new = self.known.is_new(Some(session.person), self.people.last(), now.steady);
+        let payers = payers.who_are_new(is_new);
         let hold = self.rates.take(bucket, payers, tokens, patience, now.steady).map_err(too_fast)?;
         if hold > 0 {
             session.conn.hold_until(now.steady.after(hold));
@@ -73,6 +75,7 @@ impl Hub {
     ) -> Result<(), Denied> {
         let local = self.settings.limits.local;
         let Some(payers) = Payers::of(person, peer, local) else { return Ok(()) };
+        let payers = payers.who_are_new(self.known.is_new(person, self.people.last(), now.steady));
         let mut take = |bucket, tokens| self.rates.take(bucket, payers, tokens, Patience::None, now.steady);
         if person.is_none() {
             take(Bucket::People, 1).map_err(too_fast)?;
@@ -82,8 +85,9 @@ impl Hub {
     }
 
     /// Who pays for what this person does from this address.
-    pub(super) fn payers(&self, person: PersonId, peer: IpAddr) -> Option<Payers> {
-        Payers::of(Some(person), peer, self.settings.limits.local)
+    pub(super) fn payers(&mut self, person: PersonId, peer: IpAddr, now: Steady) -> Option<Payers> {
+        let is_new = self.known.is_new(Some(person), self.people.last(), now);
+        Some(Payers::of(Some(person), peer, self.settings.limits.local)?.who_are_new(is_new))
     }
 
     /// Whether somebody may take a new name as they log in.
