@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use crate::{
-    crash, deny,
+    attack, crash, deny,
     failure::Failure,
     faults::{accidents, eio, flips, log, order, pause, power, relogin},
-    flood, picture, runner, sim, tidy,
+    flood, heavy, picture, runner, sim, tidy,
     workspace::Workspace,
 };
 
@@ -29,7 +29,7 @@ struct Step {
 }
 
 /// Every step but the tests, cheap ones first where the order is free.
-const STEPS: [Step; 19] = [
+const STEPS: [Step; 21] = [
     Step {
         name: "fmt",
         proves: "every file is laid out by rustfmt, so that a diff shows only what changed",
@@ -137,6 +137,19 @@ const STEPS: [Step; 19] = [
         proves: "beside 300 devices that flood, people come in, are seen and are heard soon, and each device has its share",
         hint: "cargo xtask flood --debug --seconds 5",
         run: |workspace| passed(flood::run(workspace, &flood::Options::short())),
+    },
+    Step {
+        name: "attack",
+        proves: "strangers from 50 addresses, hostile connections and then all attacks at once, use nothing up: people beside \
+                 them come in and are heard, memory and disk stay bounded, and a newcomer can do everything afterwards",
+        hint: "cargo xtask attack --debug --only 9 --only 0 --addresses 50 --people 50 --seconds 3 --slack-ms 3000",
+        run: |workspace| passed(attack::run(workspace, &attack::Options::short())),
+    },
+    Step {
+        name: "heavy",
+        proves: "500 people behind one address, a long paste, a busy script, a bot in 200 rooms and 300 files meet no refusal",
+        hint: "cargo xtask heavy --debug --seconds 3 --lines 800 --files 300",
+        run: |workspace| passed(heavy::run(workspace, &heavy::Options::short())),
     },
     Step {
         name: "doctests",

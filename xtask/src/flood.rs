@@ -5,8 +5,8 @@
 //! against the batches of the same run: a post of somebody with little waiting goes with the next batch, so it waits
 //! for the end of the one before, for its own, and for the news of both.
 
-mod crowd;
-mod figures;
+pub mod crowd;
+pub mod figures;
 
 use crate::{
     failure::Failure,
@@ -14,7 +14,7 @@ use crate::{
     workspace::Workspace,
 };
 use clap::Args;
-use crowd::Crowd;
+use crowd::{Crowd, Habits};
 use figures::Figures;
 use load::{clock::Clock, process::raise_socket_limit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -29,7 +29,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// The cores of the server and of the generator.
-const CORES: [usize; 2] = [0, 1];
+pub const CORES: [usize; 2] = [0, 1];
 
 /// How many, and how long.
 #[derive(Args)]
@@ -76,7 +76,13 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     }
     let server = launch.start()?;
     let clock = Clock::start();
-    let mut crowd = Crowd::new(options.devices as usize, options.people as usize, launch.address, clock)?;
+    let mut crowd = Crowd::new(
+        options.devices as usize,
+        options.people as usize,
+        Habits::default(),
+        launch.address,
+        clock,
+    )?;
     crowd.gather(PATIENCE)?;
     crowd.flood_for(SETTLE)?;
     crowd.figures = Figures::default();
@@ -99,23 +105,21 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
 }
 
 fn build(workspace: &Workspace, options: &Options) -> Result<PathBuf, Failure> {
-    if let Some(program) = &options.program {
-        return Ok(program.clone());
+    match &options.program {
+        Some(program) => Ok(program.clone()),
+        None => Ok(workspace.build_for_load(options.debug)?.join("natterd")),
     }
-    if options.debug {
-        workspace.build_programs()?;
-        return Ok(workspace.program("natterd"));
-    }
-    workspace.cargo().args(["build", "--release", "-p", "server", "--bins"]).run()?;
-    Ok(workspace.root.join("target/release/natterd"))
 }
 
 /// This thread runs on one core for as long as this lives.
-struct Pinned(CpuSet);
+pub struct Pinned(CpuSet);
 
 impl Pinned {
     /// `None` where there is only one core.
-    fn to(core: usize) -> Result<Option<Self>, Failure> {
+    ///
+    /// # Errors
+    /// Fails if the system refuses that.
+    pub fn to(core: usize) -> Result<Option<Self>, Failure> {
         if available_parallelism().map_or(1, usize::from) < 2 {
             return Ok(None);
         }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod attack;
 mod bench;
 mod bench_store;
 mod ci;
@@ -14,6 +15,7 @@ mod failure;
 mod faults;
 mod files;
 mod flood;
+mod heavy;
 mod mutants;
 mod picture;
 mod proof;
@@ -65,8 +67,12 @@ enum Task {
         #[command(subcommand)]
         fault: faults::Options,
     },
+    /// Attack the server from hundreds of addresses: people beside that notice little, and newcomers come in afterwards.
+    Attack(attack::Options),
     /// Flood the server from hundreds of devices: people beside them are heard soon, and each device has its share.
     Flood(flood::Options),
+    /// Let honest people do much: 500 behind one address, pastes, scripts, bots, many files. Nothing is refused.
+    Heavy(heavy::Options),
     /// Let readers stand still in a busy room: they cost little, and get everything later.
     Stall(stall::Options),
     /// Send large files over links that break, measure them beside a bare copy, and chat meanwhile.
@@ -111,7 +117,9 @@ fn run(task: Task) -> Result<(), Failure> {
         Task::BenchStore(options) => bench_store::run(&workspace, &options),
         Task::Drain(options) => drain::run(&workspace, &options),
         Task::Faults { fault } => faults::run(&workspace, &fault),
+        Task::Attack(options) => attack::run(&workspace, &options),
         Task::Flood(options) => flood::run(&workspace, &options),
+        Task::Heavy(options) => heavy::run(&workspace, &options),
         Task::Stall(options) => stall::run(&workspace, &options),
         Task::Files(options) => files::run(&workspace, &options),
         Task::Picture { check } => picture::run(&workspace, check),

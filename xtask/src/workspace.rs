@@ -50,6 +50,20 @@ impl Workspace {
         Ok(self.cargo().args(["build", "-p", "server", "-p", "client", "--bins"]).run()?)
     }
 
+    /// Builds `natterd` and the generator of load, and gives the folder they are in: those of the tests are slower.
+    ///
+    /// # Errors
+    /// Fails if one of them doesn't compile.
+    pub fn build_for_load(&self, debug: bool) -> Result<PathBuf, Failure> {
+        if debug {
+            self.build_programs()?;
+            self.cargo().args(["build", "-p", "load", "--bins"]).run()?;
+            return Ok(self.root.join("target/debug"));
+        }
+        self.cargo().args(["build", "--release", "-p", "server", "-p", "load", "--bins"]).run()?;
+        Ok(self.root.join("target/release"))
+    }
+
     /// A program that [`build_programs`](Self::build_programs) has built.
     pub fn program(&self, name: &str) -> PathBuf {
         self.root.join("target/debug").join(name)

@@ -3,12 +3,13 @@
 use crate::fault::Fault;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
+use crate::source;
 use protocol::entry::Entry;
 use protocol::id::{Counter, DeviceNo, Epoch, Req, RoomId, Seq};
-use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg};
+use protocol::message::{ClientMsg, OpenFrom, Purpose, RoomsChange, ServerMsg};
 use std::collections::VecDeque;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 /// Bytes of one read.
@@ -48,8 +49,29 @@ impl Caller {
     /// # Errors
     /// [`Fault::System`] if that does not work.
     pub fn connect(server: SocketAddr, patience: Duration) -> Result<Self, Fault> {
-        let failed = Fault::system("a connection");
-        let stream = TcpStream::connect_timeout(&server, patience).map_err(failed)?;
+        let stream = TcpStream::connect_timeout(&server, patience);
+        Self::on(stream.map_err(Fault::system("a connection"))?, patience)
+    }
+
+    /// Connects from this address, and logs in for this.
+    ///
+    /// # Errors
+    /// As for [`login`](Self::login).
+    pub fn login_from(
+        source: IpAddr,
+        server: SocketAddr,
+        identity: &Identity,
+        purpose: Purpose,
+        patience: Duration,
+    ) -> Result<Self, Fault> {
+        let stream = source::reach(source, server).map_err(Fault::system("a connection"))?;
+        let mut caller = Self::on(stream, patience)?;
+        caller.say(&identity.hello_for(purpose))?;
+        caller.await_welcome()?;
+        Ok(caller)
+    }
+
+    fn on(stream: TcpStream, patience: Duration) -> Result<Self, Fault> {
         stream.set_nodelay(true).map_err(Fault::system("an option of a socket"))?;
         stream.set_read_timeout(Some(patience)).map_err(Fault::system("an option of a socket"))?;
         Ok(Self {

@@ -10,7 +10,7 @@ use rustix::time::{
 };
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -74,8 +74,21 @@ impl Fleet {
     /// # Errors
     /// [`Fault::Socket`] if the system refuses a socket.
     pub fn connect(&mut self, place: usize, server: SocketAddr) -> Result<(), Fault> {
+        self.connect_from(place, None, server)
+    }
+
+    /// The same from this address, if one is given.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub fn connect_from(
+        &mut self,
+        place: usize,
+        source: Option<IpAddr>,
+        server: SocketAddr,
+    ) -> Result<(), Fault> {
         let failed = |source| Fault::Socket { member: place, source };
-        let mut peer = Peer::connect(server).map_err(failed)?;
+        let mut peer = Peer::connect(source, server).map_err(failed)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         self.poll.registry().register(&mut peer.socket, Token(place), interest).map_err(failed)?;
         self.peers[place] = Some(peer);

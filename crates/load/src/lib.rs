@@ -2,12 +2,13 @@
 //!
 //! One thread on epoll drives all connections ([`crowd`]). What is said on each of them is decided by a
 //! [`speaker`], which knows no socket; a [`ledger`] holds every text against what was sent. The workloads
-//! ([`saturated`], [`paced`], [`stored`], [`idle`], [`file`](mod@file)) put these together. [`limit`] is a server
+//! ([`saturated`], [`paced`], [`stored`], [`idle`], [`file`](mod@file), [`attack`]) put these together. [`limit`] is a server
 //! that does as little as a server can: what the kernel leaves to be reached.
 //!
 //! Trials that end servers use parts of it as a library: a [`fleet`] of connections that come and go, and a
 //! [`caller`] that waits for each answer.
 
+pub mod attack;
 pub mod caller;
 pub mod clock;
 pub mod crowd;
@@ -28,6 +29,7 @@ pub mod report;
 pub mod run;
 pub mod saturated;
 pub mod scratch;
+pub mod source;
 pub mod speaker;
 pub mod stalled;
 pub mod stored;

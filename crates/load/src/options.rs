@@ -34,6 +34,8 @@ pub enum Task {
     /// A file from one sender to everybody in a room, and the memory that it costs
     #[command(visible_alias = "w5")]
     File(FileOptions),
+    /// Attack: strangers with nothing but random secrets, who try to use a server up
+    Attack(AttackOptions),
     /// Serve as the bare limit, which does as little as a server can
     #[command(visible_alias = "l1")]
     Limit(LimitOptions),
@@ -230,6 +232,38 @@ pub struct FileOptions {
     /// Its size in MiB
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_024))]
     pub mib: u32,
+}
+
+/// Options of the attack.
+#[derive(Clone, Debug, Args)]
+pub struct AttackOptions {
+    /// Where the server listens; only addresses of this machine
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = parse_loopback)]
+    pub server: SocketAddr,
+
+    /// Send to a sink of its own instead, which only takes it
+    #[arg(long)]
+    pub sink: bool,
+
+    /// Addresses that the attackers come from, 127.0.0.2 and on
+    #[arg(long, default_value_t = 250, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    pub addresses: u32,
+
+    /// Only the attack with this number; 9 is of connections that are silent, slow, garbage or half
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub only: Option<u8>,
+
+    /// How many people are there to be bothered
+    #[arg(long, default_value_t = 100)]
+    pub people: u32,
+
+    /// Unlike that of other runs against the same server, so that strangers are new
+    #[arg(long, default_value_t = 1)]
+    pub run: u64,
+
+    /// Seconds
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub seconds: u64,
 }
 
 /// Options of the bare-limit server.

@@ -2,10 +2,11 @@
 
 use crate::fault::Fault;
 use crate::inbox::Inbox;
+use crate::source;
 use mio::net::TcpStream;
 use protocol::message::{ClientMsg, ServerMsg};
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// A connection.
 #[derive(Debug)]
@@ -27,12 +28,12 @@ pub enum State {
 }
 
 impl Peer {
-    /// Begins to connect; that it failed shows when it is used.
+    /// Begins to connect, from this address if one is given; that it failed shows when it is used.
     ///
     /// # Errors
     /// What the system said.
-    pub fn connect(server: SocketAddr) -> io::Result<Self> {
-        let socket = TcpStream::connect(server)?;
+    pub fn connect(source: Option<IpAddr>, server: SocketAddr) -> io::Result<Self> {
+        let socket = source::begin(source, server)?;
         socket.set_nodelay(true)?;
         Ok(Self { socket, inbox: Inbox::default(), out: Vec::new() })
     }

@@ -1,5 +1,6 @@
 //! From options to a line of JSON.
 
+use crate::attack;
 use crate::clock::Clock;
 use crate::crowd::Crowd;
 use crate::fault::Fault;
@@ -7,8 +8,8 @@ use crate::file;
 use crate::idle;
 use crate::limit::LimitServer;
 use crate::options::{
-    Dialect, FileOptions, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions, StoredOptions,
-    Task,
+    AttackOptions, Dialect, FileOptions, IdleOptions, LimitOptions, Options, PacedOptions, SaturatedOptions,
+    StoredOptions, Task,
 };
 use crate::paced::Paced;
 use crate::process::raise_socket_limit;
@@ -45,6 +46,7 @@ fn start(options: &Options) -> Result<(), Fault> {
         Task::Idle(options) => options.target.dialect,
         Task::File(options) => options.target.dialect,
         Task::Stored(options) => return print(&stored(options, clock)?),
+        Task::Attack(options) => return print(&attack(options, clock)?),
         Task::Limit(options) => return serve(options, clock),
     };
     let report = match dialect {
@@ -76,6 +78,19 @@ fn stored(options: &StoredOptions, clock: Clock) -> Result<Report, Fault> {
     })
 }
 
+fn attack(options: &AttackOptions, clock: Clock) -> Result<Report, Fault> {
+    Ok(Report {
+        workload: "attack",
+        dialect: Native::DIALECT,
+        settings: BTreeMap::from([
+            ("addresses", options.addresses.into()),
+            ("only", options.only.map_or(0.0, f64::from)),
+            ("sink", f64::from(u8::from(options.sink))),
+        ]),
+        figures: attack::run(options, clock)?,
+    })
+}
+
 fn serve(options: &LimitOptions, clock: Clock) -> Result<(), Fault> {
     let mut server = LimitServer::bind(options.listen)?;
     say(&format!("listening on {}", server.address()?))?;
@@ -88,7 +103,7 @@ fn work<S: Speaker>(task: &Task, clock: Clock) -> Result<Report, Fault> {
         Task::Paced(options) => paced::<S>(options, clock),
         Task::Idle(options) => idle::<S>(options, clock),
         Task::File(options) => file::<S>(options, clock),
-        Task::Stored(_) | Task::Limit(_) => unreachable!("these were begun before"),
+        Task::Stored(_) | Task::Attack(_) | Task::Limit(_) => unreachable!("these were begun before"),
     }
 }
 

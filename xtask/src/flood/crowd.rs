@@ -8,6 +8,7 @@ use load::{
     fleet::{Event, Fleet},
     heartbeat::Heartbeat,
     identity::Identity,
+    source,
 };
 use protocol::{
     entry::EntryKind,
@@ -15,7 +16,11 @@ use protocol::{
     limits::{MAX_BATCH, WINDOW_POSTS},
     message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg, StateChange, Target},
 };
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{
+    collections::VecDeque,
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 /// Posts that a flooding device leaves unanswered: all that it may.
 pub const FLOODED: usize = WINDOW_POSTS as usize;
@@ -30,8 +35,8 @@ const BESIDE: usize = 100;
 /// ends one measurement: otherwise now and then one would last for two of them.
 pub const FULL_BATCH: usize = MAX_BATCH / (BODY + BESIDE) * 9 / 10;
 
-/// How often each person says something.
-const SPEAKS_EVERY: Duration = Duration::from_secs(5);
+/// What people search for.
+const WORDS: &str = "person says";
 
 /// How often somebody comes who was away.
 const COMES_EVERY: Duration = Duration::from_millis(250);
@@ -52,6 +57,29 @@ const ENTERING: usize = 50;
 const PEOPLE: u64 = 1 << 20;
 /// Numbers of newcomers begin here.
 const NEW: u64 = 1 << 21;
+
+/// How people behave.
+#[derive(Clone, Copy, Debug)]
+pub struct Habits {
+    /// How often each of them says something.
+    pub speaks_every: Duration,
+    /// How often each of them searches.
+    pub searches_every: Option<Duration>,
+    /// Which networks they come from, each from an address of their own: 127.N.0.0/16, and the one after it for those who
+    /// come and go. `None` for all from this machine's own, which is free of rates.
+    pub network: Option<u8>,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { speaks_every: Duration::from_secs(5), searches_every: None, network: None }
+    }
+}
+
+/// Who the person with this number is.
+pub fn person(number: usize) -> Identity {
+    Identity::numbered(&format!("person-{number}"), PEOPLE + number as u64, 1)
+}
 
 /// How far a connection is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +103,10 @@ struct Member {
     waiting: VecDeque<(Duration, u64)>,
     /// When it speaks next, if it does not flood.
     speaks: Duration,
+    /// When it searches next.
+    searches: Duration,
+    /// When it asked what was not answered yet.
+    asked: Option<Duration>,
 }
 
 /// Everybody.
@@ -83,6 +115,7 @@ pub struct Crowd {
     clock: Clock,
     server: SocketAddr,
     heartbeat: Heartbeat,
+    habits: Habits,
     /// First those who flood, then the people.
     members: Vec<Member>,
     floods: usize,
@@ -110,11 +143,17 @@ impl Crowd {
     ///
     /// # Errors
     /// [`Fault`] if the system refuses what it needs.
-    pub fn new(floods: usize, people: usize, server: SocketAddr, clock: Clock) -> Result<Self, Fault> {
+    pub fn new(
+        floods: usize,
+        people: usize,
+        habits: Habits,
+        server: SocketAddr,
+        clock: Clock,
+    ) -> Result<Self, Fault> {
         let places = floods + people + NEWCOMERS;
         let identity = |place: usize| match place.checked_sub(floods) {
             None => Identity::numbered(&format!("flood-{place}"), place as u64, 1),
-            Some(person) => Identity::numbered(&format!("person-{person}"), PEOPLE + person as u64, 1),
+            Some(number) => person(number),
         };
         let member = |place| Member {
             identity: identity(place),
@@ -124,12 +163,15 @@ impl Crowd {
             acked: 0,
             waiting: VecDeque::new(),
             speaks: Duration::ZERO,
+            searches: Duration::ZERO,
+            asked: None,
         };
         Ok(Self {
             fleet: Fleet::new(places)?,
             clock,
             server,
             heartbeat: Heartbeat::new(floods + people, clock.now()),
+            habits,
             members: (0..floods + people).map(member).collect(),
             floods,
             newcomers: vec![None; NEWCOMERS],
@@ -156,24 +198,35 @@ impl Crowd {
             if self.clock.now() > end {
                 return Err(Fault::Stalled { what: "everybody's login".to_owned(), after: patience });
             }
+            if let Some((code, text)) = self.figures.refused.pop() {
+                return Err(Fault::Denied { code, text });
+            }
             let entering = self.members.iter().filter(|m| !matches!(m.step, Step::Away | Step::In)).count();
             for _ in entering..ENTERING {
                 let Some(place) = self.members.iter().position(|member| member.step == Step::Away) else {
                     break;
                 };
-                self.fleet.connect(place, self.server)?;
+                let source = self.source(0, place.saturating_sub(self.floods) as u64);
+                self.fleet.connect_from(place, source, self.server)?;
                 self.fleet.say(place, &self.members[place].identity.hello());
                 self.members[place].step = Step::Login;
             }
             self.turn()?;
         }
         let now = self.clock.now();
-        let people = self.members.len() - self.floods;
-        for (at, member) in self.members[self.floods..].iter_mut().enumerate() {
-            member.speaks =
-                now + SPEAKS_EVERY * u32::try_from(at).unwrap_or(0) / u32::try_from(people).unwrap_or(1);
+        let people = u32::try_from(self.members.len() - self.floods).unwrap_or(1);
+        let Habits { speaks_every, searches_every, .. } = self.habits;
+        for (at, member) in (0..).zip(&mut self.members[self.floods..]) {
+            member.speaks = now + speaks_every * at / people;
+            member.searches = searches_every.map_or(Duration::MAX, |every| now + every * at / people);
         }
         Ok(())
+    }
+
+    /// Where somebody comes from, by their number among those who stay or those who come and go.
+    fn source(&self, group: u8, number: u64) -> Option<IpAddr> {
+        let number = u32::try_from(number % 250).unwrap_or(0);
+        self.habits.network.map(|network| source::address(network + group, number))
     }
 
     /// Floods, talks, comes and goes for so long.
@@ -187,6 +240,7 @@ impl Crowd {
         while self.clock.now() < end {
             self.fill_windows();
             self.talk();
+            self.search();
             self.change_presence();
             self.let_come()?;
             self.turn()?;
@@ -200,10 +254,12 @@ impl Crowd {
         self.figures.presence.extend(self.changes.iter().map(|(_, sent)| now - *sent));
         self.figures.logins.extend(self.newcomers.iter().flatten().map(|begun| now - *begun));
         self.figures.ticks.extend(self.told_at.map(|told| now - told));
-        let people = self.members[self.floods..].iter();
+        let people = &self.members[self.floods..];
+        let waiting = people.iter().flat_map(|member| member.waiting.iter());
+        self.figures.posts.extend(waiting.map(|(sent, _)| now - *sent));
         self.figures
-            .posts
-            .extend(people.flat_map(|member| member.waiting.iter().map(|(sent, _)| now - *sent)));
+            .searches
+            .extend(people.iter().filter_map(|member| member.asked).map(|asked| now - asked));
         for (place, member) in self.members[..self.floods].iter().enumerate() {
             if let Some((sent, before)) = member.waiting.front() {
                 self.figures.slowest = self.figures.slowest.max(now - *sent);
@@ -224,9 +280,23 @@ impl Crowd {
         let now = self.clock.now();
         for place in self.floods..self.members.len() {
             if self.members[place].speaks <= now {
-                self.members[place].speaks = now + SPEAKS_EVERY;
+                self.members[place].speaks = now + self.habits.speaks_every;
                 self.post(place, Bytes::from_static(b"what a person says"));
             }
+        }
+    }
+
+    /// Has people search who have the answer to their last search.
+    fn search(&mut self) {
+        let (now, Some(every)) = (self.clock.now(), self.habits.searches_every) else { return };
+        for (place, member) in (0..).zip(&mut self.members).skip(self.floods) {
+            if member.searches > now || member.asked.is_some() {
+                continue;
+            }
+            (member.searches, member.asked) = (now + every, Some(now));
+            let (req, room, words, limit) = (Req(7), member.room, WORDS.to_owned(), 20);
+            let search = ClientMsg::Search { req, room, words, limit, before_room: None, before: None };
+            self.fleet.say(place, &search);
         }
     }
 
@@ -266,7 +336,7 @@ impl Crowd {
         self.came += 1;
         let number = if self.came.is_multiple_of(2) { self.came } else { self.came % 16 };
         let place = self.members.len() + free;
-        self.fleet.connect(place, self.server)?;
+        self.fleet.connect_from(place, self.source(1, number), self.server)?;
         self.fleet.say(place, &Identity::numbered(&format!("new-{number}"), NEW + number, 1).hello());
         self.newcomers[free] = Some(now);
         Ok(())
@@ -288,8 +358,14 @@ impl Crowd {
     }
 
     fn handle_message(&mut self, place: usize, msg: ServerMsg) -> Result<(), Fault> {
-        if let ServerMsg::Error { code, text, .. } = msg {
-            return Err(Fault::Denied { code, text });
+        if let ServerMsg::Error { code, text, about, .. } = msg {
+            if let Some(member) = self.members.get_mut(place)
+                && about == protocol::message::ty::SEARCH
+            {
+                member.asked = None;
+            }
+            self.figures.refused.push((code, text));
+            return Ok(());
         }
         if place >= self.members.len() {
             self.handle_newcomer(place, &msg);
@@ -297,6 +373,10 @@ impl Crowd {
         }
         match msg {
             ServerMsg::Ack { counter, .. } => self.handle_ack(place, counter.value()),
+            ServerMsg::Page { .. } => {
+                let asked = self.members[place].asked.take();
+                self.figures.searches.extend(asked.map(|asked| self.clock.now() - asked));
+            }
             ServerMsg::Roster { people, .. } if place == self.floods + 1 => {
                 let told = people.iter().filter_map(|item| item.away.parse().ok()).max();
                 told.into_iter().for_each(|told| self.handle_presence(told));
@@ -319,8 +399,10 @@ impl Crowd {
         let floods = place < self.floods;
         let member = &mut self.members[place];
         let next = match (member.step, msg) {
-            (Step::Login, ServerMsg::Welcome { .. }) => {
+            (Step::Login, ServerMsg::Welcome { last_counter, .. }) => {
                 member.step = Step::Joining;
+                member.counter = last_counter.map_or(0, Counter::value);
+                member.acked = member.counter;
                 let name = if floods { "flood" } else { "people" }.to_owned();
                 Some(ClientMsg::Join { req: Req(1), name })
             }

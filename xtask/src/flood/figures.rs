@@ -22,6 +22,10 @@ pub struct Figures {
     pub logins: Vec<Duration>,
     /// From an honest post to its acknowledgement.
     pub posts: Vec<Duration>,
+    /// From an honest search to its answer.
+    pub searches: Vec<Duration>,
+    /// What was refused to anybody: the code and its sentence.
+    pub refused: Vec<(u16, String)>,
     /// In which as many posts of the flood were acknowledged as a full batch holds.
     pub batches: Vec<Duration>,
     /// From a change to the frame that tells another member.
@@ -76,6 +80,9 @@ impl Figures {
         judge("presence", &mut self.presence, 1.0, PRESENCE);
         judge("between two ticks", &mut self.ticks, 1.0, TICKS);
         self.judge_fairness(devices, &mut broken);
+        if let Some((code, text)) = self.refused.first() {
+            broken.push(format!("{} refusals, the first one {code}: {text}", self.refused.len()));
+        }
         broken
     }
 
@@ -98,7 +105,8 @@ impl Figures {
     }
 }
 
-fn quantile(times: &mut [Duration], at: f64) -> Duration {
+/// What this share of the times are not above.
+pub fn quantile(times: &mut [Duration], at: f64) -> Duration {
     times.sort_unstable();
     let last = times.len().saturating_sub(1);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place in the list")]
@@ -106,7 +114,8 @@ fn quantile(times: &mut [Duration], at: f64) -> Duration {
     times.get(place).copied().unwrap_or_default()
 }
 
-fn ms(time: Duration) -> String {
+/// In ms, for people.
+pub fn ms(time: Duration) -> String {
     format!("{:.1}", time.as_secs_f64() * 1e3)
 }
 
@@ -125,6 +134,7 @@ mod tests {
             overtaken: vec![2 * FLOODED as u64],
             served: vec![9],
             slowest: ms(5),
+            ..Figures::default()
         }
     }
 
@@ -145,6 +155,7 @@ mod tests {
         assert_eq!(broken(|figures| figures.ticks.push(longer)), 1);
         assert_eq!(broken(|figures| figures.overtaken.push(2 * FLOODED as u64 + 1)), 1);
         assert_eq!(broken(|figures| figures.served.push(0)), 1);
+        assert_eq!(broken(|figures| figures.refused.push((225, "too fast".to_owned()))), 1);
     }
 
     #[test]
