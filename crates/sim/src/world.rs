@@ -4,7 +4,7 @@ use crate::actor::{Actor, Orders};
 use crate::disk::{ClientDisk, ServerDisk};
 use crate::ground::{Ground, Simulated};
 use crate::net::{Bucket, Host, Net, ServerClock};
-use crate::plan::{KeepPlan, Link, Plan};
+use crate::plan::{KeepPlan, LimitsPlan, Link, Plan};
 use crate::record::Record;
 use crate::rule::Rule;
 use crate::seed::stream;
@@ -15,6 +15,7 @@ use server::config::Plaintext;
 use server::files::Contents;
 use server::hub::Settings;
 use server::keep::{KeepRule, Retention};
+use server::limits::Limits;
 use server::listener::Listen;
 use server::run::serve_until;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,7 @@ pub(crate) struct Parts {
     pub(crate) server: Server,
     /// The disk of each client.
     disks: Vec<ClientDisk>,
+    limits: Limits,
 }
 
 /// The server's process, seen from outside; clones share it.
@@ -84,6 +86,7 @@ impl Parts {
             orders: Orders::default(),
             server: Server::default(),
             disks: (0..plan.clients.len()).map(|at| disk_of(plan, at, record)).collect(),
+            limits: plan.limits.map(LimitsPlan::limits).unwrap_or_default(),
         }
     }
 }
@@ -141,7 +144,7 @@ pub(crate) fn actors(host: usize, plan: &Plan, parts: &Parts, folder: Option<&Pa
 
 /// One process of the server; it ends with its host.
 pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std::io::Result<()> {
-    let Parts { net, store, disk, server, .. } = parts;
+    let Parts { net, store, disk, server, limits, .. } = parts;
     let (stop, stopped) = watch::channel(false);
     let start = {
         let mut process = server.process();
@@ -161,7 +164,7 @@ pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std
         files: server::hub::FileRules::default(),
         accept_clock: false,
         run_key: 0x5a5a,
-        limits: server::limits::Limits::default(),
+        limits,
     };
     let contents = open_contents(&net, &store, disk).await?;
     let clock = Arc::new(ServerClock(net.clone()));

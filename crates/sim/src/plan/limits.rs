@@ -40,7 +40,8 @@ impl LimitsPlan {
         let with = |rates: server::rate::RateTable, bucket| {
             let RatePlan { burst, every_ms } = if bucket == Bucket::Posts { self.posts } else { self.others };
             let person = Rate { burst, every_ms };
-            rates.with(bucket, BucketRates { person, network: Rate { burst: 2 * burst, every_ms } })
+            let network = Rate { burst: 2 * burst, every_ms };
+            rates.with(bucket, BucketRates { person, network, new_people: None })
         };
         // New people are not among them: whoever is kept out as one has nothing to tell of.
         let buckets = Bucket::ALL.into_iter().filter(|bucket| *bucket != Bucket::People);
@@ -52,6 +53,22 @@ impl LimitsPlan {
             max_control: self.control,
             max_unasked: self.unasked,
             ..Limits::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::plan::Plan;
+    use protocol::limits::{MAX_BODY, rates::POST_TOKEN};
+
+    #[test]
+    fn a_third_of_the_seeds_has_small_limits_that_let_everything_through_in_time() {
+        let plans: Vec<_> = (0..300).filter_map(|seed| Plan::random(seed).limits).collect();
+        assert!((70..130).contains(&plans.len()), "{}", plans.len());
+        let tokens = u32::try_from(1 + MAX_BODY / POST_TOKEN).unwrap();
+        for plan in plans {
+            assert!(plan.posts.burst >= tokens && plan.window_bytes as usize > MAX_BODY, "{plan:?}");
         }
     }
 }

@@ -4,7 +4,9 @@
 //! everything happens at once hides what a single thing does: a tenth of the seeds have no fault, a tenth one kind, and
 //! a tenth only crashes.
 
-use super::{ClientPlan, Fault, KeepPlan, Kind, Link, NetPlan, Op, Plan, Step, StorePlan, When};
+use super::{
+    ClientPlan, Fault, KeepPlan, Kind, LimitsPlan, Link, NetPlan, Op, Plan, RatePlan, Step, StorePlan, When,
+};
 use crate::seed::stream;
 use rand::RngExt;
 use rand::rngs::SmallRng;
@@ -49,6 +51,7 @@ impl Plan {
             },
             faults: world.faults(),
             prompt_ms: None,
+            limits: world.limits(),
             clients,
         };
         plan.links = world.links(&plan);
@@ -81,6 +84,21 @@ impl Shape {
             1 => KeepPlan { count: None, age_ms: Some(rng.random_range(3_000..25_000)) },
             _ => KeepPlan::default(),
         }
+    }
+
+    /// In a third of the seeds ordinary talk meets the server's limits. A crowd would not get through in time.
+    fn limits(&self) -> Option<LimitsPlan> {
+        let mut rng = self.rng("limits", 0);
+        (!self.crowd && rng.random_ratio(3, 8)).then(|| LimitsPlan {
+            window_posts: *pick(&mut rng, &[1, 2, 8, 64]),
+            window_bytes: *pick(&mut rng, &[70_000, 100_000, 400_000]),
+            control: *pick(&mut rng, &[1, 4_096, 32_768]),
+            unasked: *pick(&mut rng, &[32_768, 65_536, 262_144]),
+            // A login and a post of the largest size can be paid for.
+            posts: RatePlan { burst: rng.random_range(20..=40), every_ms: rng.random_range(5..=60) },
+            others: RatePlan { burst: rng.random_range(20..=60), every_ms: rng.random_range(5..=60) },
+            hold_ms: *pick(&mut rng, &[0, 50, 1_000, 3_000]),
+        })
     }
 
     /// Links that can carry what is said within the time that the world may take to settle.

@@ -6,10 +6,12 @@
 
 mod client;
 mod faults;
+mod limits;
 mod make;
 
 pub use client::{ClientPlan, Op, Step};
 pub use faults::{Fault, Kind, When};
+pub use limits::{LimitsPlan, RatePlan};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +37,9 @@ pub struct Plan {
     /// Every line must be shown to all so many ms after it was typed, if that is asked.
     #[serde(default)]
     pub prompt_ms: Option<u64>,
+    /// What the server takes from its clients, where that is less than by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<LimitsPlan>,
 }
 
 /// The link of a host.

@@ -35,6 +35,7 @@ impl Story {
             clients: Vec::new(),
             faults: Vec::new(),
             prompt_ms: None,
+            limits: None,
         };
         Self { plan, sees: Vec::new() }
     }
