@@ -83,6 +83,30 @@ fn a_row_with_one_bit_turned_around_is_what_it_was_and_is_written_back() {
 }
 
 #[test]
+fn a_bit_of_what_a_page_says_of_its_rows_is_turned_back() {
+    // How many rows it has, where their bytes begin, and where the first two of them are.
+    for (at, bit) in [(4, 0), (6, 1), (9, 2), (11, 4), (8, 3)] {
+        for table in ["person", "device", "head", "room"] {
+            let mut sqlite = Sqlite::new(Durability::Disk);
+            let (path, known) = two_rooms(&mut sqlite);
+            let db = Connection::open(path.join("natter.db")).unwrap();
+            let root = "SELECT rootpage FROM sqlite_schema WHERE name = ?";
+            let root = db.query_row(root, [table], |row| row.get::<_, u32>(0)).unwrap() as usize;
+            drop(db);
+            let mut bytes = fs::read(path.join("natter.db")).unwrap();
+            bytes[(root - 1) * 4_096 + at] ^= 1 << bit;
+            fs::write(path.join("natter.db"), bytes).unwrap();
+            let what = format!("byte {at} of table '{table}'");
+            assert_eq!(mend(&path).holes, 0, "{what}");
+            assert_eq!(verify(&path).findings, [""; 0], "{what}");
+            let store = open(&path, false).unwrap();
+            assert_eq!(block_on(store.load()).unwrap(), known, "{what}");
+            close(store);
+        }
+    }
+}
+
+#[test]
 fn damage_of_more_than_a_bit_closes_what_the_row_says_and_nothing_else() {
     let mut sqlite = Sqlite::new(Durability::Disk);
     let (path, known) = two_rooms(&mut sqlite);
