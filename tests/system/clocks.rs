@@ -19,7 +19,7 @@ const DAY: i64 = 24 * HOUR;
 const LINES: u64 = 50;
 
 /// The clock of a machine: people set it, and time passes in leaps.
-struct Watch {
+pub struct Watch {
     real: SystemClock,
     /// By how much the wall clock was set ahead, in ms.
     set: AtomicI64,
@@ -28,7 +28,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(set: i64) -> Arc<Self> {
+    pub fn new(set: i64) -> Arc<Self> {
         Arc::new(Self { real: SystemClock::start(), set: AtomicI64::new(set), passed: AtomicU64::new(0) })
     }
 
@@ -36,7 +36,7 @@ impl Watch {
         self.set.fetch_add(ms, Ordering::Relaxed);
     }
 
-    fn pass(&self, ms: i64) {
+    pub fn pass(&self, ms: i64) {
         self.passed.fetch_add(ms.unsigned_abs(), Ordering::Relaxed);
     }
 }

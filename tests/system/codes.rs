@@ -17,7 +17,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Which test in which file provokes each code. The code stands in that file or in one of its modules.
-const PROVOKED: [(Code, &str, &str); 47] = [
+const PROVOKED: [(Code, &str, &str); 48] = [
     (Code::BadFirstByte, "bad_input", "before_the_login_everything_bad_closes_with_its_code"),
     (Code::EmptyFrame, "bad_input", "bad_frames_after_the_login_get_their_codes"),
     (Code::FrameTooLarge, "bad_input", "bad_frames_after_the_login_get_their_codes"),
@@ -66,6 +66,7 @@ const PROVOKED: [(Code, &str, &str); 47] = [
         "exactly_once",
         "another_text_under_a_used_number_is_refused_and_drops_nothing_behind_it",
     ),
+    (Code::Unanswered, "room_ends", "so_many_strangers_wait_for_an_answer_and_friends_get_through"),
     (Code::DiskFull, "codes", "a_store_without_room_refuses_what_is_said"),
     (Code::Damaged, "damaged_rows", "a_damaged_room_person_or_device_alone_is_closed"),
     (Code::NoSuchFile, "resume", "a_hash_alone_opens_nothing"),

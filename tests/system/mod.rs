@@ -50,6 +50,7 @@ mod restarts;
 mod resume;
 mod retention;
 mod revisions;
+mod room_ends;
 mod rooms;
 mod scripting;
 mod search;

@@ -12,7 +12,8 @@ use server::store::{MemoryLimits, MemoryStore, Snapshot, Store};
 use std::sync::Arc;
 
 /// Small bounds, which strangers reach soon.
-const BOUNDS: Bounds = Bounds { people: 40, provisional: 20 };
+const BOUNDS: Bounds =
+    Bounds { people: 40, provisional: 20, rooms: 100, rooms_per_person: 50, unanswered: 10 };
 
 fn store() -> MemoryStore {
     MemoryStore::new(Epoch([1; 16]), MemoryLimits::default())

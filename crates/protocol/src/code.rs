@@ -131,6 +131,8 @@ codes! {
     TooBroad = 227, "too_broad", Keep, "that search would find too much";
     /// The post's counter belongs to a post with other content; `detail` is the expected counter.
     OtherContent = 229, "other_content", Keep, "that number belongs to another post";
+    /// As many conversations that others have opened wait for a first word of the person as may.
+    Unanswered = 230, "unanswered", Keep, "too many people wait for an answer of theirs: they must answer somebody first";
     /// The disk is full: nothing was stored.
     DiskFull = 240, "disk_full", Keep, "the server's disk is full";
     /// What the server has stored of the room, the person or the device is damaged.

@@ -172,10 +172,22 @@ pub const MAX_PEOPLE: usize = 200_000;
 /// nothing else.
 pub const MAX_PROVISIONAL: usize = 10_000;
 
-/// Rooms that one person may be in, direct ones included.
+/// Rooms that one person may be in, direct ones included, without those where others wait for a first word of theirs.
 pub const MAX_ROOMS_PER_PERSON: usize = 500;
 
-/// Rooms on one server, direct ones included.
+/// Conversations that others opened with one person and that wait for a first word of theirs: strangers can't fill
+/// somebody's list. Whoever shares a public room beside the lobby with them has as many places of their own.
+pub const MAX_UNANSWERED: usize = 100;
+
+/// Days after which a person is forgotten who was not seen and never did anything that lasts, and after which a room is
+/// abandoned in which nothing was said and nobody who is in it was seen: a holiday is shorter.
+pub const UNUSED_DAYS: u32 = 30;
+
+/// Time from the end of one room by itself to that of the next, in ms. Numbers of rooms are never given again, and a store
+/// has four million: whoever makes rooms only to leave them uses up no more than this, which lasts for 48 days.
+pub const ROOM_END_MS: u64 = 1_000;
+
+/// Rooms on one server that somebody is in, direct ones included. Of those that nobody is in there may be as many.
 pub const MAX_ROOMS: usize = 100_000;
 
 /// Largest number of anything (entries, counters, ids): 2⁶³ − 1, so that signed integers can hold it.

@@ -3,7 +3,10 @@
 use crate::bounds::ConnectionBounds;
 use crate::rate::{LocalAddresses, RateTable};
 use protocol::limits::rates::MAX_HOLD_MS;
-use protocol::limits::{MAX_CONTROL, MAX_PEOPLE, MAX_PROVISIONAL, MAX_UNASKED, WINDOW_BYTES, WINDOW_POSTS};
+use protocol::limits::{
+    MAX_CONTROL, MAX_PEOPLE, MAX_PROVISIONAL, MAX_ROOMS, MAX_ROOMS_PER_PERSON, MAX_UNANSWERED, MAX_UNASKED,
+    WINDOW_BYTES, WINDOW_POSTS,
+};
 
 /// What a server takes from its clients.
 #[derive(Clone, Debug)]
@@ -24,7 +27,7 @@ pub struct Limits {
     pub max_control: usize,
     /// Bytes of what a connection was told unasked that may wait for it; beyond that it is ended.
     pub max_unasked: usize,
-    /// How many people there may be.
+    /// How many people and rooms there may be.
     pub bounds: Bounds,
 }
 
@@ -51,10 +54,22 @@ pub struct Bounds {
     pub people: usize,
     /// People that are only remembered.
     pub provisional: usize,
+    /// Rooms that somebody is in.
+    pub rooms: usize,
+    /// Rooms that one person is in, without those that wait for a first word of theirs.
+    pub rooms_per_person: usize,
+    /// Conversations of others that wait for somebody's first word.
+    pub unanswered: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { people: MAX_PEOPLE, provisional: MAX_PROVISIONAL }
+        Self {
+            people: MAX_PEOPLE,
+            provisional: MAX_PROVISIONAL,
+            rooms: MAX_ROOMS,
+            rooms_per_person: MAX_ROOMS_PER_PERSON,
+            unanswered: MAX_UNANSWERED,
+        }
     }
 }

@@ -38,6 +38,8 @@ pub struct Person {
     /// Whether they are stored or on their way to the store. Else they are provisional: only this server's memory has
     /// them, and a restart forgets them.
     pub is_stored: bool,
+    /// Whether they ever posted anything, as far as that is stored or on its way.
+    pub posted: bool,
     /// Their place in [`People::absent`], if they are in it.
     absent: Option<u64>,
 }
@@ -125,6 +127,13 @@ impl People {
         self.last = self.last.max(Some(id));
         self.insert(id, name, credential, Millis(0));
         self.store(id);
+    }
+
+    /// A device of somebody was seen at this time.
+    pub fn note_seen(&mut self, id: PersonId, seen: Millis) {
+        if let Some(person) = self.by_id.get_mut(&id) {
+            person.seen = person.seen.max(seen);
+        }
     }
 
     /// Takes in somebody of whom what is stored is damaged: they are not let in, and nobody else gets the name.
@@ -320,6 +329,7 @@ impl People {
             agent: String::new(),
             rooms: Vec::new(),
             is_stored: false,
+            posted: false,
             absent: None,
         };
         self.by_id.insert(id, Box::new(person));

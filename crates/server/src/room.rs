@@ -11,7 +11,7 @@ use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{Millis, PersonId, RoomId, Seq};
 use protocol::name::{NameKey, RoomName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -28,6 +28,12 @@ pub struct Room {
     pub members: BTreeMap<PersonId, Option<Seq>>,
     /// Entries that name members who have not read them.
     pub mentions: Mentions,
+    /// Who of two has written in it or opened it; nobody in a public one.
+    pub spoke: BTreeSet<PersonId>,
+    /// Entries that were accepted for it and are not stored or refused yet.
+    pub under_way: usize,
+    /// When it was made, if that was since the start.
+    pub made: Millis,
     /// The connections with a cursor in it.
     pub readers: BTreeMap<ConnId, Arc<Conn>>,
     /// Who of the members is online, and what was told of them.
@@ -76,6 +82,9 @@ impl Room {
             topic: stored.topic,
             members: members.collect(),
             mentions,
+            spoke: BTreeSet::new(),
+            under_way: 0,
+            made: Millis(0),
             kept: Kept::default(),
             readers: BTreeMap::new(),
             roster: Roster::default(),
@@ -107,6 +116,16 @@ impl Room {
         }
     }
 
+    /// When something was last said in it, or when it was made.
+    pub fn last_said(&self) -> Millis {
+        self.time.max(self.made)
+    }
+
+    /// Whether it waits for a first word of this person, whom somebody else has written to.
+    pub fn is_unanswered_by(&self, person: PersonId) -> bool {
+        !self.is_public() && !self.spoke.contains(&person)
+    }
+
     /// Takes note of whom a stored entry names, for those who have not read it.
     pub fn mention(&mut self, seq: Seq, entry: &NewEntry) {
         let named = if entry.revises() { entry.reply_to.unwrap_or(seq) } else { seq };
@@ -135,6 +154,10 @@ pub struct Rooms {
     by_id: BTreeMap<RoomId, Room>,
     by_name: BTreeMap<NameKey, RoomId>,
     direct: BTreeMap<(PersonId, PersonId), RoomId>,
+    /// Public rooms that are shown: those of `by_name` that somebody is in, and the lobby.
+    listed: BTreeMap<NameKey, RoomId>,
+    /// Rooms that nobody is in, but the lobby.
+    deserted: BTreeSet<RoomId>,
     last: Option<RoomId>,
     /// Rooms of which what is stored is damaged.
     closed: BTreeMap<RoomId, ClosedRoom>,
@@ -182,15 +205,77 @@ impl Rooms {
             RoomShape::Public { name } => drop(self.by_name.insert(NameKey::of(name), id)),
             RoomShape::Direct(a, b) => drop(self.direct.insert((*a, *b), id)),
         }
-        self.by_id.insert(id, Room::new(stored));
+        let room = Room::new(stored);
+        if is_deserted(&room) {
+            self.deserted.insert(id);
+        } else if let Some(name) = room.name() {
+            self.listed.insert(NameKey::of(name), id);
+        }
+        self.by_id.insert(id, room);
         id
     }
 
+    /// Takes note of whether somebody is in a room. Call it when a member comes or goes.
+    pub fn settle_members(&mut self, id: RoomId) {
+        let Some(room) = self.by_id.get(&id) else { return };
+        let is_deserted = is_deserted(room);
+        if self.deserted.contains(&id) == is_deserted {
+            return;
+        }
+        let key = room.name().map(NameKey::of);
+        if is_deserted {
+            self.deserted.insert(id);
+            if let Some(key) = key {
+                self.listed.remove(&key);
+            }
+        } else {
+            self.deserted.remove(&id);
+            self.listed.extend(key.map(|key| (key, id)));
+        }
+    }
+
+    /// Forgets a room.
+    pub fn remove(&mut self, id: RoomId) -> Option<Room> {
+        let room = self.by_id.remove(&id)?;
+        self.deserted.remove(&id);
+        match &room.shape {
+            RoomShape::Public { name } => {
+                let key = NameKey::of(name);
+                for names in [&mut self.by_name, &mut self.listed] {
+                    if names.get(&key) == Some(&id) {
+                        names.remove(&key);
+                    }
+                }
+            }
+            RoomShape::Direct(a, b) => drop(self.direct.remove(&(*a, *b))),
+        }
+        Some(room)
+    }
+
+    /// How many rooms somebody is in.
+    pub fn inhabited(&self) -> usize {
+        self.by_id.len() - self.deserted.len()
+    }
+
+    /// Whether nobody is in a room.
+    pub fn is_deserted(&self, id: RoomId) -> bool {
+        self.deserted.contains(&id)
+    }
+
+    /// Rooms that nobody is in, by number, after one of them.
+    pub fn deserted_after(&self, after: Option<RoomId>) -> impl Iterator<Item = RoomId> {
+        self.deserted.range(RoomId::after(after)..).copied()
+    }
+
     /// Makes a room.
-    pub fn add(&mut self, shape: RoomShape) -> RoomId {
+    pub fn add(&mut self, shape: RoomShape, now: Millis) -> RoomId {
         let room = RoomId::after(self.last);
         let topic = String::new();
-        self.restore(StoredRoom { room, shape, topic, head: None, time: Millis(0), members: Vec::new() })
+        self.restore(StoredRoom { room, shape, topic, head: None, time: Millis(0), members: Vec::new() });
+        if let Some(made) = self.find_mut(room) {
+            made.made = now;
+        }
+        room
     }
 
     /// How many there are.
@@ -235,10 +320,15 @@ impl Rooms {
         self.direct.get(&(a.min(b), a.max(b))).copied()
     }
 
-    /// Public rooms by name, after this one.
+    /// Public rooms that somebody is in, and the lobby, by name, after this one.
     pub fn public_after<'a>(&'a self, after: &str) -> impl Iterator<Item = &'a Room> + use<'a> {
         use std::ops::Bound::{Excluded, Unbounded};
         let from = if after.is_empty() { Unbounded } else { Excluded(NameKey::of(after)) };
-        self.by_name.range((from, Unbounded)).filter_map(|(_, id)| self.find(*id))
+        self.listed.range((from, Unbounded)).filter_map(|(_, id)| self.find(*id))
     }
+}
+
+/// Whether nobody is in a room that is not the lobby, which is always there.
+fn is_deserted(room: &Room) -> bool {
+    room.members.is_empty() && room.name() != Some(RoomName::lobby().as_str())
 }

@@ -1,13 +1,16 @@
 //! A store in memory that does what a test wants to see.
 
 use protocol::entry::EntryKind;
-use protocol::id::{Epoch, Millis, RoomId, Seq};
+use protocol::id::{Epoch, Millis, PersonId, RoomId, Seq};
 use protocol::message::{Durability, Range};
 use server::store::{
-    Batch, Commit, ErasureId, Hits, MemoryLimits, MemoryStore, Oldest, Query, Read, RoomShape, Snapshot,
-    Store, StoreError, StoredRoom,
+    Batch, Commit, CredentialHash, ErasureId, Hits, MemoryLimits, MemoryStore, Oldest, Query, Read,
+    RoomShape, Snapshot, Store, StoreError, StoredMember, StoredRoom,
 };
 use tokio::sync::watch;
+
+/// Who is in the rooms that it says it has.
+const SOMEBODY: PersonId = PersonId::FIRST;
 
 /// A store that waits or refuses when it is told to. Clones share it.
 #[derive(Clone, Debug)]
@@ -56,10 +59,16 @@ impl Store for Bent {
             shape: RoomShape::Public { name },
             topic: String::new(),
             head: None,
-            time: Millis(0),
-            members: Vec::new(),
+            // Nobody takes them for abandoned.
+            time: Millis(4_000_000_000_000),
+            // Rooms that nobody is in would not count.
+            members: vec![StoredMember { person: SOMEBODY, read: None, mentions: Vec::new() }],
         };
         snapshot.rooms.extend(names.zip(1..).map(room));
+        if self.rooms > 0 {
+            snapshot.people.push((SOMEBODY, "somebody".to_owned(), Some(CredentialHash([1; 32]))));
+            snapshot.last.person = Some(SOMEBODY);
+        }
         Ok(snapshot)
     }
 

@@ -86,7 +86,9 @@ mod tests {
     use crate::files::{Contents, Disk};
     use crate::hub::staging::settings;
     use crate::hub::{Settings, first_numbers};
-    use crate::store::{CredentialHash, MemoryLimits, MemoryStore, RoomShape, Store as _, StoredRoom};
+    use crate::store::{
+        CredentialHash, MemoryLimits, MemoryStore, RoomShape, Store as _, StoredMember, StoredRoom,
+    };
     use protocol::id::{Epoch, Millis};
     use std::path::PathBuf;
     use std::sync::Arc;
@@ -111,7 +113,7 @@ mod tests {
                 topic: String::new(),
                 head: None,
                 time: Millis(0),
-                members: Vec::new(),
+                members: vec![StoredMember { person, read: None, mentions: Vec::new() }],
             });
         }
         let (reserved, durability) = (first_numbers(&snapshot), store.durability());

@@ -240,6 +240,9 @@ impl Hub {
     pub(super) fn place(&self, room: RoomId, me: PersonId) -> String {
         match self.rooms.find(room) {
             Some(found) => match found.peer(me) {
+                Some(peer) if self.people.find(peer).is_none() => {
+                    "a conversation with somebody who left".to_owned()
+                }
                 Some(peer) => format!("a conversation with {}", self.name_of(peer)),
                 None => format!("#{}", found.name().unwrap_or_default()),
             },

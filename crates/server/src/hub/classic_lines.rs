@@ -55,7 +55,7 @@ impl Hub {
             let counter = self.devices.expected(device);
             self.devices.accept(device, counter, NOT_COMPARED);
             waiting.entry.origin = Some((device, counter));
-            self.sequencer.push(waiting);
+            self.queue(waiting);
         }
     }
 

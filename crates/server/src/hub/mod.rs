@@ -12,6 +12,7 @@ mod clock;
 mod delayed_acks;
 mod devices;
 mod effect;
+mod endings;
 mod files;
 mod known;
 mod login;
@@ -29,6 +30,7 @@ mod sessions;
 #[cfg(test)]
 pub(crate) mod staging;
 mod transfers;
+mod unused;
 mod uploads;
 
 pub use effect::{Effect, FetchAnswer, FoundAnswer};
@@ -41,6 +43,7 @@ use numbers::Numbers;
 
 use clock::FIRST_CLOCK_MS;
 use delayed_acks::DelayedAcks;
+use endings::Endings;
 use known::Known;
 use retention::Overfull;
 use sessions::{Early, Session, Voice};
@@ -151,6 +154,7 @@ pub struct Hub {
     trimmed: BTreeSet<RoomId>,
     /// Rooms that may have more than they are to keep.
     overfull: Overfull,
+    endings: Endings,
     /// Connections with something new to write.
     news: BTreeMap<ConnId, Arc<Conn>>,
     effects: Vec<Effect>,
@@ -192,16 +196,16 @@ impl Hub {
         let rates = Rates::new(settings.limits.rates.clone());
         let closed = snapshot.closed;
         let (mut people, mut rooms) = restored(snapshot.last, snapshot.people, snapshot.rooms, closed.rooms);
+        let all_known = closed.people.is_empty();
         closed.people.into_iter().for_each(|damaged| people.close(damaged));
         let mut devices = Devices::new(snapshot.last.device, closed.devices);
-        snapshot.devices.into_iter().for_each(|device| devices.restore(device));
+        for device in snapshot.devices {
+            people.note_seen(device.person, device.seen);
+            devices.restore(device);
+        }
+        let posted = restore_spoken(&mut people, &mut rooms, snapshot.spoke, all_known);
         let mut sequencer = Sequencer::default();
-        let lobby = rooms.named(&RoomName::lobby()).unwrap_or_else(|| {
-            let shape = RoomShape::Public { name: RoomName::lobby().to_string() };
-            let room = rooms.add(shape.clone());
-            sequencer.change(Change::Room { room, shape, topic: String::new() });
-            room
-        });
+        let lobby = find_lobby(&mut rooms, &mut sequencer, now);
         let mut hub = Self {
             admission: Admission::new(settings.limits.connections),
             known: Known::up_to(people.last(), now.steady),
@@ -230,6 +234,7 @@ impl Hub {
             leaving: BTreeSet::new(),
             trimmed: BTreeSet::new(),
             overfull: Overfull::default(),
+            endings: Endings::default(),
             news: BTreeMap::new(),
             effects: Vec::new(),
             permit: None,
@@ -251,6 +256,7 @@ impl Hub {
         };
         hub.warn_of_future_rooms(now);
         hub.restore_files(snapshot.files, snapshot.offers, snapshot.fetched, now);
+        hub.find_one_sided(posted.as_ref(), now);
         hub.end_left_guests(now);
         hub.flush_roster(lobby);
         hub.first_changes = hub.sequencer.changes_added();
@@ -359,6 +365,8 @@ impl Hub {
         self.end_typing(now);
         self.end_arrivals(now);
         self.reap(now);
+        self.end_rooms(now);
+        self.forget_unused(now);
         // On a full disk nothing is added to what waits: it is done when there is space again.
         if now.steady >= self.next_forgetting && self.full.is_none() {
             self.next_forgetting = now.steady.after(FORGET_EVERY_MS);
@@ -423,6 +431,7 @@ impl Hub {
         } else {
             self.changes_stored += changes.len() as u64;
             self.note_reserved(&changes);
+            self.go_on_ending(&changes, &commit.untrimmed);
             changes.iter().for_each(|change| self.show_change(change, now));
             // Whoever waited may be gone.
             for waiter in waiters {
@@ -533,6 +542,39 @@ fn restored(
         }
     }
     (people, rooms)
+}
+
+/// The lobby, which is made at the first start.
+fn find_lobby(rooms: &mut Rooms, sequencer: &mut Sequencer, now: Now) -> RoomId {
+    rooms.named(&RoomName::lobby()).unwrap_or_else(|| {
+        let shape = RoomShape::Public { name: RoomName::lobby().to_string() };
+        let room = rooms.add(shape.clone(), now.wall);
+        sequencer.change(Change::Room { room, shape, topic: String::new() });
+        room
+    })
+}
+
+/// Takes in who has written in rooms of two, and who has posted at all: tells these, unless some
+/// people are damaged.
+fn restore_spoken(
+    people: &mut People,
+    rooms: &mut Rooms,
+    spoke: BTreeSet<(RoomId, PersonId)>,
+    all_known: bool,
+) -> Option<BTreeSet<PersonId>> {
+    let mut posted = BTreeSet::new();
+    for (room, person) in spoke {
+        if room == RoomId::FIRST {
+            posted.insert(person);
+        }
+        if let Some(known) = people.find_mut(person) {
+            known.posted = true;
+        }
+        if let Some(room) = rooms.find_mut(room).filter(|room| !room.is_public()) {
+            room.spoke.insert(person);
+        }
+    }
+    all_known.then_some(posted)
 }
 
 /// How often rooms are kept within their bounds, in ms: so much more than its bounds allow may a room have.

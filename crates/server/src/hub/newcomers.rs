@@ -147,8 +147,12 @@ impl Hub {
     /// Forgets a person who is offline, with all their devices.
     pub(super) fn forget_person(&mut self, person: PersonId, now: Now) {
         let rooms = self.rooms_of(person);
+        let is_guest = self.people.find(person).is_some_and(|known| known.credential.is_none());
         for room in rooms {
             self.remove_member(room, person, now);
+            if is_guest {
+                self.note_one_sided(room, now);
+            }
         }
         for device in self.devices.of_person(person) {
             self.devices.forget(device);

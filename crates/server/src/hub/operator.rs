@@ -109,7 +109,7 @@ impl Hub {
         let name = self.name_of_room(found);
         let members: Vec<_> = found.members.keys().copied().collect();
         for person in members {
-            self.put_out(room, person, now);
+            self.put_out(room, person, "The operator", now);
         }
         let body = Bytes::from_static(ENDED.as_bytes());
         self.append_entry(room, None, EntryKind::System, None, body, now);
@@ -121,8 +121,8 @@ impl Hub {
         Ok(Some(stored))
     }
 
-    /// Ends a membership that its person did not end.
-    fn put_out(&mut self, room: RoomId, person: PersonId, now: Now) {
+    /// Ends a membership that its person did not end: who did is told.
+    pub(super) fn put_out(&mut self, room: RoomId, person: PersonId, who: &str, now: Now) {
         let conns: Vec<_> = self.sessions_of(person).map(|conn| conn.id).collect();
         let place = self.place(room, person);
         for conn in &conns {
@@ -134,7 +134,7 @@ impl Hub {
         for conn in conns {
             if let Some(Voice::Classic { current }) = self.sessions.get(&conn).map(|session| session.voice) {
                 let speaker = Speaker { conn, person, current, now };
-                self.tell(speaker, &format!("The operator ended {place}."));
+                self.tell(speaker, &format!("{who} ended {place}."));
                 if current == room {
                     self.enter(speaker, self.lobby);
                 }

@@ -6,7 +6,7 @@ use crate::conn::ConnId;
 use crate::devices::{Fingerprint, Verdict};
 use crate::inbound::Refusal;
 use crate::sequencer::Waiting;
-use crate::store::{ErasureId, NewEntry};
+use crate::store::{Change, ErasureId, NewEntry};
 use bytes::Bytes;
 use foldhash::quality::FixedState;
 use protocol::code::Code;
@@ -141,6 +141,8 @@ impl Hub {
             }
         };
         self.store_person(person).map_err(|code| (code, 0))?;
+        self.note_spoke(room, person);
+        self.note_posted(person);
         if let Some(file) = file {
             self.set_pending(file.hash);
         }
@@ -166,7 +168,7 @@ impl Hub {
             body: post.body,
             mentions,
         };
-        self.sequencer.push(Waiting { entry, held: None });
+        self.queue(Waiting { entry, held: None });
         Ok(room)
     }
 
@@ -244,7 +246,29 @@ impl Hub {
             body,
             mentions: Vec::new(),
         };
-        self.sequencer.push(Waiting { entry, held: None });
+        self.queue(Waiting { entry, held: None });
+    }
+
+    /// Queues an entry that was accepted. Its room may have ended where it is the server's own.
+    pub(super) fn queue(&mut self, waiting: Waiting) {
+        let Some(room) = self.rooms.find_mut(waiting.entry.room) else { return };
+        room.under_way += 1;
+        self.sequencer.push(waiting);
+    }
+
+    /// An accepted entry is stored, or was refused after all.
+    fn settle_in(&mut self, room: RoomId) {
+        if let Some(room) = self.rooms.find_mut(room) {
+            room.under_way = room.under_way.saturating_sub(1);
+        }
+    }
+
+    /// A person posts: they are not one of those who never did. A guest is not remembered for it.
+    fn note_posted(&mut self, person: PersonId) {
+        let known = self.people.find_mut(person).filter(|known| known.credential.is_some());
+        if known.is_some_and(|known| !std::mem::replace(&mut known.posted, true)) {
+            self.sequencer.change(Change::Spoke { room: RoomId::FIRST, person });
+        }
     }
 
     /// Gives committed posts to the readers of their rooms, and acknowledges them in front of it: deletes behind it,
@@ -262,6 +286,9 @@ impl Hub {
         let mut own = Vec::new();
         let mut ended = Vec::new();
         for (Waiting { entry, held }, outcome) in posts.into_iter().zip(outcomes) {
+            if outcome.is_ok() || entry.origin.is_some() || self.full.is_none() {
+                self.settle_in(entry.room);
+            }
             match (outcome, entry.origin) {
                 (Ok(seq), origin) => {
                     if let Some((device, counter)) = origin {
@@ -350,6 +377,7 @@ impl Hub {
     fn refuse_stored(&mut self, device: DeviceNo, mut posts: Vec<(Waiting, Code)>) {
         self.devices.refuse(device);
         let dropped = self.sequencer.drop_device(device);
+        dropped.iter().for_each(|waiting| self.settle_in(waiting.entry.room));
         posts.extend(dropped.into_iter().map(|waiting| (waiting, Code::OutOfOrder)));
         posts.iter().for_each(|(waiting, _)| self.note_refused(&waiting.entry));
         let Some(conn) = self.told_of_posts(device) else { return };

@@ -5,12 +5,13 @@ use super::{Hub, Voice};
 use crate::clock::Now;
 use crate::conn::{Conn, ConnId};
 use crate::log::View;
+use crate::room::Room;
 use crate::sequencer::{About, Delivery, NewReply, Request};
 use crate::store::{Change, RoomShape};
 use protocol::code::Code;
 use protocol::id::{Epoch, PersonId, Req, RoomId, Seq};
+use protocol::limits::MAX_FETCH;
 use protocol::limits::rates::Bucket;
-use protocol::limits::{MAX_FETCH, MAX_ROOMS, MAX_ROOMS_PER_PERSON};
 use protocol::message::{OpenFrom, RoomInfo, RoomKind, RoomsChange, ServerMsg, TrimReason};
 use protocol::name::RoomName;
 use std::sync::Arc;
@@ -25,24 +26,33 @@ impl Hub {
         now: Now,
     ) -> Result<RoomId, Denied> {
         let known = self.rooms.named(name);
-        let is_member = |room| self.people.find(person).is_some_and(|known| known.is_in(room));
+        let member = self.people.find(person);
+        let is_member = known.zip(member).is_some_and(|(room, member)| member.is_in(room));
         if known.is_none() && self.rooms.is_closed(name) {
             return Err(Code::Damaged.into());
         }
-        if !known.is_some_and(is_member) {
+        if !is_member {
             self.check_space()?;
         }
         let room = match known {
             Some(room) => room,
             None => {
                 RoomName::parse_new(name.as_str()).map_err(|_| Code::BadName)?;
+                self.check_room_count(person)?;
+                self.check_room_total()?;
                 self.pay(conn, Bucket::Rooms, 1, now)?;
-                self.add_room(RoomShape::Public { name: name.to_string() })?
+                self.store_person(person)?;
+                self.add_room(RoomShape::Public { name: name.to_string() }, now)
             }
         };
-        self.check_room_count(person, room)?;
-        if room != self.lobby {
-            self.store_person(person)?;
+        if known.is_some() && !is_member {
+            self.check_room_count(person)?;
+            if self.rooms.is_deserted(room) {
+                self.check_room_total()?;
+            }
+            if room != self.lobby {
+                self.store_person(person)?;
+            }
         }
         self.add_member(room, person, now);
         Ok(room)
@@ -56,7 +66,14 @@ impl Hub {
         other: PersonId,
         now: Now,
     ) -> Result<RoomId, Denied> {
-        if let Some(room) = self.rooms.direct(me, other) {
+        let known = self.rooms.direct(me, other);
+        if self.people.find(other).is_some()
+            && me != other
+            && known.is_none_or(|room| self.is_away_from(room, other))
+        {
+            self.check_unanswered(me, other)?;
+        }
+        if let Some(room) = known {
             return Ok(room);
         }
         if self.rooms.is_direct_closed(me, other) {
@@ -66,15 +83,13 @@ impl Hub {
             return Err(Code::NoSuchPerson.into());
         }
         self.check_space()?;
-        for person in [me, other] {
-            if self.people.find(person).is_some_and(|known| known.rooms().len() >= MAX_ROOMS_PER_PERSON) {
-                return Err(Code::TooManyRooms.into());
-            }
-        }
+        self.check_room_count(me)?;
+        self.check_room_total()?;
         self.pay(conn, Bucket::Directs, 1, now)?;
         self.store_person(me)?;
         self.store_person(other)?;
-        let room = self.add_room(RoomShape::Direct(me.min(other), me.max(other)))?;
+        let room = self.add_room(RoomShape::Direct(me.min(other), me.max(other)), now);
+        self.note_spoke(room, me);
         for person in [me, other] {
             if self.add_member(room, person, now) {
                 self.tell_rooms(person, room);
@@ -83,23 +98,59 @@ impl Hub {
         Ok(room)
     }
 
-    fn add_room(&mut self, shape: RoomShape) -> Result<RoomId, Code> {
-        if self.rooms.len() >= MAX_ROOMS {
-            return Err(Code::NoMoreRooms);
-        }
-        let room = self.rooms.add(shape.clone());
+    fn add_room(&mut self, shape: RoomShape, now: Now) -> RoomId {
+        let room = self.rooms.add(shape.clone(), now.wall);
         self.reserve_numbers();
         self.sequencer.change(Change::Room { room, shape, topic: String::new() });
         self.flush_roster(room);
-        Ok(room)
+        room
     }
 
-    fn check_room_count(&self, person: PersonId, room: RoomId) -> Result<(), Code> {
-        let Some(known) = self.people.find(person) else {
-            return Err(Code::NoSuchPerson);
-        };
-        let is_member = known.is_in(room);
-        if is_member || known.rooms().len() < MAX_ROOMS_PER_PERSON { Ok(()) } else { Err(Code::TooManyRooms) }
+    /// Whether a person may be in one more room. Those that wait for a first word of theirs do not count.
+    fn check_room_count(&self, person: PersonId) -> Result<(), Code> {
+        let known = self.people.find(person).ok_or(Code::NoSuchPerson)?;
+        let count = known.rooms().iter().filter(|room| !self.is_unanswered(**room, person)).count();
+        if count < self.settings.limits.bounds.rooms_per_person { Ok(()) } else { Err(Code::TooManyRooms) }
+    }
+
+    /// Whether a room is a conversation that somebody else has opened with a person who never wrote in it.
+    pub(super) fn is_unanswered(&self, room: RoomId, person: PersonId) -> bool {
+        self.rooms.find(room).is_some_and(|found| found.is_unanswered_by(person))
+    }
+
+    /// Whether a person never wrote in a conversation and has left it: to write there is to open it again.
+    fn is_away_from(&self, room: RoomId, person: PersonId) -> bool {
+        let is_away = |found: &Room| found.is_unanswered_by(person) && !found.members.contains_key(&person);
+        self.rooms.find(room).is_some_and(is_away)
+    }
+
+    /// Whether one may open a conversation with somebody: only so many wait for a first word of theirs. Whoever shares a
+    /// public room beside the lobby with them has as many places of their own.
+    ///
+    /// # Errors
+    /// [`Code::Unanswered`] if there are as many.
+    fn check_unanswered(&self, me: PersonId, other: PersonId) -> Result<(), Code> {
+        let known = self.people.find(other).ok_or(Code::NoSuchPerson)?;
+        let most = self.settings.limits.bounds.unanswered;
+        let waiting = known.rooms().iter().filter(|room| self.is_unanswered(**room, other)).count();
+        if waiting < most {
+            return Ok(());
+        }
+        let me = self.people.find(me);
+        let is_shared = |room: &RoomId| *room != self.lobby && me.is_some_and(|me| me.is_in(*room));
+        if waiting < 2 * most && known.rooms().iter().any(is_shared) {
+            return Ok(());
+        }
+        Err(Code::Unanswered)
+    }
+
+    /// A person has written in a room of two, or opened it.
+    pub(super) fn note_spoke(&mut self, room: RoomId, person: PersonId) {
+        let is_first =
+            self.rooms.find_mut(room).is_some_and(|found| !found.is_public() && found.spoke.insert(person));
+        if is_first {
+            self.sequencer.change(Change::Spoke { room, person });
+        }
     }
 
     /// True if the person was not a member yet.
@@ -111,6 +162,7 @@ impl Hub {
             return false;
         }
         found.members.insert(person, None);
+        self.rooms.settle_members(room);
         self.change_of(person, Change::Member { room, person, joined: true });
         self.stir_in(room, person, now);
         true
@@ -134,6 +186,7 @@ impl Hub {
                 conn.outlet().close_room(room);
             }
         }
+        self.rooms.settle_members(room);
         self.change_of(person, Change::Member { room, person, joined: false });
         self.stir_in(room, person, now);
     }

@@ -142,7 +142,7 @@ pub enum Change {
         /// What proves them; `None` for guests, who end with their connection.
         credential: Option<CredentialHash>,
     },
-    /// A person is forgotten, and whether they ever posted.
+    /// A person is forgotten. That they have posted stays known.
     PersonGone {
         /// Who.
         person: PersonId,

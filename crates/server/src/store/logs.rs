@@ -153,10 +153,7 @@ impl Logs {
                 self.last_person = self.last_person.max(Some(*person));
                 self.people.insert(*person, (name.clone(), *credential));
             }
-            Change::PersonGone { person } => {
-                self.people.remove(person);
-                self.spoke.remove(&(RoomId::FIRST, *person));
-            }
+            Change::PersonGone { person } => drop(self.people.remove(person)),
             Change::Device { device, id, person, seen } => {
                 self.last_device = self.last_device.max(Some(*device));
                 let counter = self.devices.get(device).and_then(|known| known.counter);

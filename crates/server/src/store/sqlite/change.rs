@@ -21,7 +21,6 @@ impl Work<'_> {
             }
             Change::PersonGone { person } => {
                 let (db, seal) = self.seal();
-                SPOKE.remove(db, seal, &[&int(RoomId::FIRST.value()), &int(person.value())])?;
                 PERSON.remove(db, seal, &[&int(person.value())]).map(drop)
             }
             Change::Device { device, id, person, seen } => self.see_device(*device, *id, *person, *seen),
