@@ -17,7 +17,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Which test in which file provokes each code. The code stands in that file or in one of its modules.
-const PROVOKED: [(Code, &str, &str); 48] = [
+const PROVOKED: [(Code, &str, &str); 49] = [
     (Code::BadFirstByte, "bad_input", "before_the_login_everything_bad_closes_with_its_code"),
     (Code::EmptyFrame, "bad_input", "bad_frames_after_the_login_get_their_codes"),
     (Code::FrameTooLarge, "bad_input", "bad_frames_after_the_login_get_their_codes"),
@@ -53,6 +53,7 @@ const PROVOKED: [(Code, &str, &str); 48] = [
     (Code::TooManyRooms, "limits", "a_person_is_in_so_many_rooms_and_no_more"),
     (Code::NoMoreRooms, "codes", "a_server_has_so_many_rooms_and_no_more"),
     (Code::NotOpen, "bad_input", "bad_requests_are_refused_and_the_connection_goes_on"),
+    (Code::Blocked, "blocks", "nobody_who_is_blocked_writes_to_one_directly"),
     (Code::OutOfOrder, "exactly_once", "a_gap_in_the_counters_is_refused_and_the_expected_one_is_told"),
     (Code::BodyTooLarge, "bad_input", "bad_requests_are_refused_and_the_connection_goes_on"),
     (Code::BadText, "exactly_once", "a_refused_post_leaves_its_counter_to_the_next"),

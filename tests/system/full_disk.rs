@@ -162,7 +162,7 @@ async fn ask_for(client: &mut Native, what: u8, other: RoomId) -> Result<ServerM
         }
         _ => {
             let action = Action::Topic { text: "tea".into() };
-            client.ask(|req| ClientMsg::Do { req, room: lobby, action }).await
+            client.ask(|req| ClientMsg::Do { req, room: Some(lobby), action }).await
         }
     }
 }

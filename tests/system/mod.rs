@@ -3,6 +3,7 @@
 //! One file for each theme, each test named after the claim that it would refute. What they share is in `harness`.
 
 mod bad_input;
+mod blocks;
 mod bulk_refusals;
 mod changed_under_it;
 mod changes;

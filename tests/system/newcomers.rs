@@ -227,7 +227,7 @@ async fn whoever_does_something_that_lasts_is_stored() {
         assert!(
             stays(async |_, _, somebody, _| {
                 let (room, action) = (somebody.lobby(), Action::Topic { text: "tea".into() });
-                somebody.reply(|req| ClientMsg::Do { req, room, action }).await;
+                somebody.reply(|req| ClientMsg::Do { req, room: Some(room), action }).await;
             })
             .await,
             "a topic"

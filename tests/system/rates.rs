@@ -154,7 +154,7 @@ fn search(req: Req, words: &str) -> ClientMsg {
 }
 
 fn topic(req: Req, room: RoomId, text: &str) -> ClientMsg {
-    ClientMsg::Do { req, room, action: Action::Topic { text: text.to_owned() } }
+    ClientMsg::Do { req, room: Some(room), action: Action::Topic { text: text.to_owned() } }
 }
 
 fn name(req: Req, name: &str) -> ClientMsg {

@@ -114,12 +114,12 @@ async fn a_topic_is_an_entry_and_is_told_on_opening() {
         let mut bob = Native::enter(server.addr(), "bob").await;
         let room = alice.lobby();
         let action = Action::Topic { text: "tea at five".into() };
-        assert_eq!(alice.reply(|req| ClientMsg::Do { req, room, action }).await, Reply::Done);
+        assert_eq!(alice.reply(|req| ClientMsg::Do { req, room: Some(room), action }).await, Reply::Done);
         let entry = bob.hears("tea at five").await;
         assert_eq!((entry.kind, entry.person), (EntryKind::Topic, Some(alice.person)));
         assert_eq!(bob.open(room, OpenFrom::Now).await.topic, "tea at five");
         let long = Action::Topic { text: "x".repeat(600) };
-        let refused = alice.ask(|req| ClientMsg::Do { req, room, action: long }).await;
+        let refused = alice.ask(|req| ClientMsg::Do { req, room: Some(room), action: long }).await;
         assert!(refused.is_err(), "{refused:?}");
     })
     .await;

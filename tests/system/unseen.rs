@@ -34,7 +34,11 @@ async fn a_topic_and_a_name_are_seen_when_they_are_stored() {
 
         store.open.send_replace(false);
         let (topic, named) = (Req(1_001), Req(1_002));
-        alice.send(&ClientMsg::Do { req: topic, room, action: Action::Topic { text: "tea".to_owned() } });
+        alice.send(&ClientMsg::Do {
+            req: topic,
+            room: Some(room),
+            action: Action::Topic { text: "tea".to_owned() },
+        });
         let name = |name: &str| StateChange::Name { name: name.to_owned() };
         alice.send(&ClientMsg::State { req: named, change: name("carol") });
         alice.settle().await;

@@ -61,7 +61,7 @@ fn client_msgs() -> Vec<BoxedStrategy<ClientMsg>> {
         message!(Mark { req: req(), room: room_id(), seq: seq() }),
         message!(State { req: req(), change: state_change() }),
         message!(Ask { req: req(), question: question() }),
-        message!(Do { req: req(), room: room_id(), action: action() }),
+        message!(Do { req: req(), room: option::of(room_id()), action: action() }),
         message!(Ping { nonce: any::<u64>() }),
         Just(Bye {}).boxed(),
         message!(Operate { req: req(), order: order() }),

@@ -82,7 +82,7 @@ fn the_largest_request_fits_a_frame() {
             before: Some(seq()),
         },
         ClientMsg::State { req: Req(1), change: StateChange::Away { text: text(MAX_AWAY) } },
-        ClientMsg::Do { req: Req(1), room: room(), action: Action::Topic { text: text(MAX_TOPIC) } },
+        ClientMsg::Do { req: Req(1), room: Some(room()), action: Action::Topic { text: text(MAX_TOPIC) } },
     ];
     for request in requests {
         let len = len(&request.encode());

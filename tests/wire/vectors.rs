@@ -190,7 +190,7 @@ fn client() -> Vec<Vector> {
             "00000015180000000800000000000000020000000000000007";
         "0x19 State" = State { req: Req(9), change: StateChange::Away { text: "at lunch".into() } }, "0000001019000000090100086174206c756e6368";
         "0x1a Ask" = Ask { req: Req(10), question: Question::Whois { name: "bob".into() } }, "0000000b1a0000000a020003626f62";
-        "0x1b Do" = Do { req: Req(11), room: room(), action: Action::Topic { text: "new things".into() } },
+        "0x1b Do" = Do { req: Req(11), room: Some(room()), action: Action::Topic { text: "new things".into() } },
             "0000001a1b0000000b000000000000000200000a6e6577207468696e6773";
         "0x1c Ping" = Ping { nonce: 12 }, "000000091c000000000000000c";
         "0x1d Bye" = Bye {}, "000000011d";

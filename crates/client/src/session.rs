@@ -12,6 +12,7 @@
 
 mod answers;
 mod awaited;
+mod blocks;
 mod changes;
 mod comings;
 mod commands;

@@ -112,6 +112,8 @@ codes! {
     NoMoreRooms = 215, "no_more_rooms", Keep, "the server can't hold another room";
     /// The room has no cursor on this connection.
     NotOpen = 216, "not_open", Keep, "that room is not open here";
+    /// The person whom it is for has blocked its sender.
+    Blocked = 219, "blocked", Keep, "that person takes no messages of yours";
     /// A post skipped a counter; `detail` is the expected one.
     OutOfOrder = 220, "out_of_order", Keep, "a post came out of order";
     /// A body over the limit; `detail` is the limit in bytes.

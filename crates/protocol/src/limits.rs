@@ -179,6 +179,9 @@ pub const MAX_ROOMS_PER_PERSON: usize = 500;
 /// somebody's list. Whoever shares a public room beside the lobby with them has as many places of their own.
 pub const MAX_UNANSWERED: usize = 100;
 
+/// People whom one person may block: more than anybody quarrels with, and few enough to be stored for everybody.
+pub const MAX_BLOCKS: usize = 1_000;
+
 /// Days after which a person is forgotten who was not seen and never did anything that lasts, and after which a room is
 /// abandoned in which nothing was said and nobody who is in it was seen: a holiday is shorter.
 pub const UNUSED_DAYS: u32 = 30;

@@ -186,12 +186,12 @@ messages! {
             /// The question.
             question: Question,
         },
-        /// An action on a room. Answered by `Answer` (done).
+        /// An action, mostly on a room. Answered by `Answer` (done).
         Do = ty::DO {
             /// Repeated in the answer.
             req: Req,
-            /// The room.
-            room: RoomId,
+            /// The room; `None` for what is about none.
+            room: Option<RoomId>,
             /// The action.
             action: Action,
         },

@@ -38,7 +38,7 @@ fn in_room(what: &str, room: RoomId, code: Code) -> Vec<Case> {
         refused("opening", ClientMsg::Open { req, room, from: OpenFrom::Now }, code),
         refused("reading", ClientMsg::Fetch { req, room, range: Range::Latest, limit: 5 }, code),
         refused("marking", ClientMsg::Mark { req, room, seq: Seq::FIRST }, code),
-        refused("naming the topic of", ClientMsg::Do { req, room, action: topic }, code),
+        refused("naming the topic of", ClientMsg::Do { req, room: Some(room), action: topic }, code),
         refused("asking who is in", ask(Question::People { room: Some(room), after: None }), code),
         refused("searching", search(Some(room), "hi", None), code),
         refused("searching before an entry of", search(None, "hi", Some((room, Seq::FIRST))), code),

@@ -113,7 +113,7 @@ pub fn ask(question: Question) -> ClientMsg {
 
 /// An action on the lobby.
 pub fn act(action: Action) -> ClientMsg {
-    ClientMsg::Do { req: REQ, room: LOBBY, action }
+    ClientMsg::Do { req: REQ, room: Some(LOBBY), action }
 }
 
 /// Somebody who was never there.

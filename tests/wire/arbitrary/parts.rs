@@ -192,6 +192,7 @@ pub fn question() -> impl Strategy<Value = Question> {
             .prop_map(|(room, after)| Question::People { room, after }),
         text().prop_map(|name| Question::Whois { name }),
         (room_id(), option::of(seq())).prop_map(|(room, before)| Question::Files { room, before }),
+        option::of(person_id()).prop_map(|after| Question::Blocks { after }),
     ]
 }
 
@@ -209,6 +210,8 @@ pub fn action() -> impl Strategy<Value = Action> {
         (person_id(), any::<u64>()).prop_map(|(person, ms)| Action::Mute { person, ms }),
         person_id().prop_map(|person| Action::Unmute { person }),
         (person_id(), any::<u8>()).prop_map(|(person, role)| Action::Role { person, role }),
+        person_id().prop_map(|person| Action::Block { person }),
+        person_id().prop_map(|person| Action::Unblock { person }),
     ]
 }
 

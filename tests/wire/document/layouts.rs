@@ -162,9 +162,9 @@ fn check_choice<T: Wire + Debug>(title: &str) {
         T::take(&mut &bytes[..]).map(|choice| format!("{choice:?}"))
     };
     let rows = WIRE.rows(title);
-    for (tag, row) in rows.iter().enumerate() {
-        let tag = u8::try_from(tag).expect("few rows");
-        assert_eq!(row[0], tag.to_string(), "a tag of {title}");
+    let tags: Vec<u8> = rows.iter().map(|row| row[0].parse().expect("a tag")).collect();
+    assert!(tags.is_sorted_by(|a, b| a < b), "the tags of {title}, each once");
+    for (tag, row) in tags.iter().copied().zip(&rows) {
         let shown = decode(tag).unwrap_or_else(|error| panic!("{title} {}: {error}", row[1]));
         assert_eq!(shown.split([' ', '{']).next(), Some(row[1]), "tag {tag} of {title}");
         let fields = row[2].split(", ").filter(|field| !field.is_empty());
@@ -172,8 +172,9 @@ fn check_choice<T: Wire + Debug>(title: &str) {
             fields.map(|field| field.split('`').nth(1).expect("a name in backticks")).collect();
         assert_eq!(fields_of(&shown), fields, "the fields of {title} {}", row[1]);
     }
-    let beyond = u8::try_from(rows.len()).expect("few rows");
-    assert_eq!(decode(beyond), Err(DecodeError::UnknownTag(beyond)), "a tag of {title} without a row");
+    for other in (0..=u8::MAX).filter(|tag| !tags.contains(tag)) {
+        assert_eq!(decode(other), Err(DecodeError::UnknownTag(other)), "a tag of {title} without a row");
+    }
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         MAX_PROVISIONAL,
         MAX_ROOMS_PER_PERSON,
         MAX_UNANSWERED,
+        MAX_BLOCKS,
         UNUSED_DAYS,
         ROOM_END_MS,
         MAX_ROOMS,
@@ -282,9 +283,11 @@ const GIVEN: &str = "100 bad_first_byte 101 empty_frame 102 frame_too_large 103 
     112 silent 113 plaintext_refused 114 no_tls 115 server_full 116 address_full 117 fenced 118 wrong_purpose \
     119 stalled 125 busy 126 in_use 200 bad_name 201 name_taken 210 no_such_room \
     211 not_a_member 212 no_such_person 213 not_allowed \
-    214 too_many_rooms 215 no_more_rooms 216 not_open 220 out_of_order 221 body_too_large 222 bad_text 223 empty_text \
+    214 too_many_rooms 215 no_more_rooms 216 not_open 219 blocked 220 out_of_order 221 body_too_large \
+    222 bad_text 223 empty_text \
     224 bad_kind 225 too_fast 226 no_such_entry \
-    227 too_broad 229 other_content 240 disk_full 241 damaged 250 no_such_file 251 quota 252 wrong_content \
+    227 too_broad 229 other_content 230 unanswered 240 disk_full 241 damaged 250 no_such_file \
+    251 quota 252 wrong_content \
     253 no_such_transfer 254 file_too_large";
 
 #[test]

@@ -85,6 +85,7 @@ pub fn hint(code: Option<Code>, detail: u64) -> String {
         Code::NoSuchEntry => "type /history to see the numbers".into(),
         Code::TooBroad if detail == 0 => "add a word, or search in one room".into(),
         Code::TooBroad => "search for fewer and longer words".into(),
+        Code::Blocked => "they have typed /block with your name".into(),
         Code::Unanswered => "talk to them in a room that both of you are in".into(),
         Code::DiskFull => "tell the operator; nothing was stored".into(),
         Code::Damaged => "tell the operator, who can run natterd repair".into(),

@@ -77,6 +77,8 @@ impl Session {
             (Asked::Whois { name, why }, Reply::Whois { person, rooms, seen, agent }) => {
                 self.handle_whois(name, why, person, rooms, seen, agent);
             }
+            (Asked::Block { name, on }, Reply::Done) => self.handle_blocked(&name, on),
+            (Asked::Blocks { so_far }, Reply::People { people }) => self.handle_blocks(so_far, &people, more),
             (Asked::Files(listing), Reply::Files { files }) => self.handle_files(listing, files, more),
             (Asked::Nick { .. }, Reply::Named { name }) => self.handle_named(name),
             (Asked::Away { on, text }, Reply::Done) => self.tell(Event::Away { on, text }),
@@ -132,6 +134,7 @@ impl Session {
             Why::Show => self.tell(Event::Whois { person, rooms, seen, agent }),
             Why::Post => self.handle_addressee(&name, &person),
             Why::Send => self.handle_receiver(&name, &person),
+            Why::Block { on } => self.block_person(person, on),
             Why::Query => {
                 if self.current.is(&Place::Person(name)) {
                     self.go_to(Place::Person(person.name));

@@ -110,6 +110,9 @@ impl Session {
             | Command::Decline(_)
             | Command::Look(_)
             | Command::Cancel(_)) => self.handle_file_command(here, file, now),
+            Command::Block(None) => self.ask_blocks(),
+            Command::Block(Some(name)) => self.block(name.as_str(), true),
+            Command::Unblock(name) => self.block(name.as_str(), false),
             Command::Ignore(None) => self.tell(Event::Ignored { names: self.ignored.names() }),
             Command::Ignore(Some(name)) => self.ignore(name.as_str(), true),
             Command::Unignore(name) => self.ignore(name.as_str(), false),
@@ -269,7 +272,8 @@ impl Session {
             return self.mistake("that topic is too long", format!("say it in {MAX_TOPIC} bytes"));
         }
         if self.is_online("/topic") {
-            self.ask(Asked::Topic, |req| ClientMsg::Do { req, room, action: Action::Topic { text } });
+            let (room, action) = (Some(room), Action::Topic { text });
+            self.ask(Asked::Topic, |req| ClientMsg::Do { req, room, action });
         }
     }
 

@@ -61,6 +61,14 @@ pub(crate) enum Asked {
         why: Why,
     },
     Topic,
+    /// To block somebody, or not any more.
+    Block {
+        name: String,
+        on: bool,
+    },
+    Blocks {
+        so_far: Vec<String>,
+    },
     Nick {
         name: String,
     },
@@ -81,6 +89,8 @@ pub(crate) enum Why {
     Post,
     /// A file is for them.
     Send,
+    /// To be blocked, or not any more.
+    Block { on: bool },
 }
 
 impl Asked {
@@ -105,6 +115,10 @@ impl Asked {
             Self::Files(listing) => listing.command(),
             Self::Whois { name, why: Why::Show } => format!("/whois {name}"),
             Self::Whois { name, why: Why::Query } => format!("/query {name}"),
+            Self::Whois { name, why: Why::Block { on } } | Self::Block { name, on } => {
+                format!("/{} {name}", if *on { "block" } else { "unblock" })
+            }
+            Self::Blocks { .. } => "/block".into(),
             Self::Topic => "/topic".into(),
             Self::Nick { name } => format!("/nick {name}"),
             Self::Away { on: true, .. } => "/away".into(),

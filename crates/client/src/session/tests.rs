@@ -438,7 +438,7 @@ fn every_command_does_something() {
             "delete" | "jump" => "#1",
             "help" => "help",
             "msg" => "eve hi",
-            "unignore" => "eve",
+            "unignore" | "unblock" => "eve",
             "back" | "list" | "motd" | "clear" | "quit" => "",
             _ => "eve",
         };

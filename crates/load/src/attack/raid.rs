@@ -386,7 +386,7 @@ impl Raid {
         match n % 8 {
             0..=2 => {
                 let text = format!("{n}").repeat(MAX_TOPIC / 8);
-                ClientMsg::Do { req, room: LOBBY, action: Action::Topic { text } }
+                ClientMsg::Do { req, room: Some(LOBBY), action: Action::Topic { text } }
             }
             3 => ClientMsg::Mark { req, room: LOBBY, seq: Seq::new(n).unwrap_or(Seq::FIRST) },
             4 => state(StateChange::Name { name: format!("n{}-{n}", self.number) }),

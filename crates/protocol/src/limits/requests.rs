@@ -79,7 +79,9 @@ rows! {
     ASK_PEOPLE = "Ask people", Share, [Requests], "alone on its way; one frame of answer";
     ASK_WHOIS = "Ask whois", Share, [Requests], "alone on its way; one frame of answer";
     ASK_FILES = "Ask files", Share, [Requests], "alone on its way; one frame of answer";
+    ASK_BLOCKS = "Ask blocks", Share, [Requests], "alone on its way; one frame of answer";
     TOPIC = "Do topic", Share, [Requests, Topics], "512 bytes";
+    BLOCK = "Do block", Share, [Requests], "1,000 people for each person, each once";
     ROLE = "Do others", Share, [Requests], "refused by this version";
     PING = "Ping", Nothing, [], "only the newest is answered";
     BYE = "Bye", Nothing, [], "ends the connection";
@@ -121,9 +123,11 @@ pub const fn row(msg: &ClientMsg) -> &'static Row {
             Question::People { .. } => &ASK_PEOPLE,
             Question::Whois { .. } => &ASK_WHOIS,
             Question::Files { .. } => &ASK_FILES,
+            Question::Blocks { .. } => &ASK_BLOCKS,
         },
         ClientMsg::Do { action, .. } => match action {
             Action::Topic { .. } => &TOPIC,
+            Action::Block { .. } | Action::Unblock { .. } => &BLOCK,
             Action::Invite { .. }
             | Action::Kick { .. }
             | Action::Ban { .. }

@@ -242,11 +242,13 @@ wire_choice! {
         Whois = 2 { name: String, },
         /// The files of a room, newest first, whose entries come before this one (`None`: from the newest).
         Files = 3 { room: RoomId, before: Option<Seq>, },
+        /// Those whom I block, by number, after this one.
+        Blocks = 7 { after: Option<PersonId>, },
     }
 }
 
 wire_choice! {
-    /// An action on a room.
+    /// An action, mostly on a room.
     pub enum Action {
         /// Set the topic; empty takes it away.
         Topic = 0 { text: String, },
@@ -264,6 +266,10 @@ wire_choice! {
         Unmute = 6 { person: PersonId, },
         /// Give somebody a role: 0 member, 1 operator, 2 owner.
         Role = 7 { person: PersonId, role: u8, },
+        /// Refuse what somebody writes to me directly. About no room.
+        Block = 11 { person: PersonId, },
+        /// Take it again. About no room.
+        Unblock = 12 { person: PersonId, },
     }
 }
 

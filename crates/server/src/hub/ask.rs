@@ -24,6 +24,10 @@ impl Hub {
             }
             Question::Files { room, before } => return self.list_files(conn, req, *room, *before),
             Question::Whois { name } => (self.whois(me, name)?, false),
+            Question::Blocks { after } => {
+                let (people, more) = self.list_blocks(me, *after);
+                (Reply::People { people }, more)
+            }
         };
         self.send(conn, &ServerMsg::Answer { req, more, reply });
         Ok(())

@@ -132,6 +132,7 @@ impl Hub {
             Command::List => self.tell_rooms_list(speaker),
             Command::History(span) => self.history_lines(speaker, span.unwrap_or_default()),
             Command::Motd => self.tell_motd(speaker),
+            Command::Block(None) => self.tell_blocks(speaker),
             Command::Ignore(_)
             | Command::Unignore(_)
             | Command::Send(_)
@@ -186,6 +187,8 @@ impl Hub {
             }
             Command::Topic(Some(text)) => self.set_topic(conn, person, current, &text, now)?,
             Command::Whois(name) => self.tell_whois(speaker, name.as_str())?,
+            Command::Block(Some(name)) => self.block(speaker, name.as_str(), true)?,
+            Command::Unblock(name) => self.block(speaker, name.as_str(), false)?,
             _ => return Err(Code::Unsupported.into()),
         }
         Ok(())
@@ -307,6 +310,23 @@ impl Hub {
         if more {
             self.tell(speaker, "… and more.");
         }
+    }
+
+    fn block(&mut self, speaker: Speaker, name: &str, on: bool) -> Result<(), Code> {
+        let other = self.people.named(name).ok_or(Code::NoSuchPerson)?;
+        self.set_block(speaker.person, other, on)?;
+        let state = if on { "is blocked now" } else { "is not blocked" };
+        let text = format!("{} {state}.", self.name_of(other));
+        self.send_after_commit(speaker.conn, NewReply::of(voice::server_line(&text)));
+        Ok(())
+    }
+
+    fn tell_blocks(&mut self, speaker: Speaker) {
+        let (people, more) = self.list_blocks(speaker.person, None);
+        let names: Vec<_> = people.iter().map(|person| person.name.as_str()).collect();
+        let more = if more { " and more" } else { "" };
+        let text = format!("Blocked: {}{more}", names.join(", "));
+        self.tell(speaker, if names.is_empty() { "Nobody is blocked." } else { &text });
     }
 
     fn tell_motd(&mut self, speaker: Speaker) {

@@ -6,6 +6,7 @@
 
 mod admission;
 mod ask;
+mod blocks;
 mod classic;
 mod classic_lines;
 mod clock;
@@ -41,6 +42,7 @@ pub use operator::Operated;
 use admission::Admission;
 use numbers::Numbers;
 
+use blocks::Blocks;
 use clock::FIRST_CLOCK_MS;
 use delayed_acks::DelayedAcks;
 use endings::Endings;
@@ -155,6 +157,7 @@ pub struct Hub {
     /// Rooms that may have more than they are to keep.
     overfull: Overfull,
     endings: Endings,
+    blocks: Blocks,
     /// Connections with something new to write.
     news: BTreeMap<ConnId, Arc<Conn>>,
     effects: Vec<Effect>,
@@ -235,6 +238,7 @@ impl Hub {
             trimmed: BTreeSet::new(),
             overfull: Overfull::default(),
             endings: Endings::default(),
+            blocks: Blocks::new(snapshot.blocks),
             news: BTreeMap::new(),
             effects: Vec::new(),
             permit: None,

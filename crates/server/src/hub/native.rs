@@ -184,7 +184,10 @@ impl Hub {
         match change {
             StateChange::Typing { room, on } => {
                 self.authorize(person, room)?;
-                self.set_typing(person, room, on, now);
+                // Nobody is told that somebody types to them whom they have blocked.
+                if self.check_blocked_in(person, room).is_ok() {
+                    self.set_typing(person, room, on, now);
+                }
                 return Ok(());
             }
             StateChange::Away { text } => self.set_away(person, Some(&text), now)?,
@@ -203,16 +206,23 @@ impl Hub {
         &mut self,
         conn: ConnId,
         req: Req,
-        room: RoomId,
+        room: Option<RoomId>,
         action: &Action,
         now: Now,
     ) -> Result<(), Denied> {
         let person = self.person_of(conn)?;
-        self.authorize(person, room)?;
-        let Action::Topic { text } = action else {
-            return Err(Code::Unsupported.into());
-        };
-        self.set_topic(conn, person, room, text, now)?;
+        match action {
+            Action::Block { person: other } => self.set_block(person, *other, true)?,
+            Action::Unblock { person: other } => self.set_block(person, *other, false)?,
+            action => {
+                let room = room.ok_or(Code::NoSuchRoom)?;
+                self.authorize(person, room)?;
+                let Action::Topic { text } = action else {
+                    return Err(Code::Unsupported.into());
+                };
+                self.set_topic(conn, person, room, text, now)?;
+            }
+        }
         self.answer_durably(conn, ty::DO, req, Reply::Done);
         Ok(())
     }

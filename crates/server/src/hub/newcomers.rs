@@ -158,6 +158,7 @@ impl Hub {
             self.devices.forget(device);
             self.change_of(person, Change::DeviceGone { device });
         }
+        self.forget_blocks(person);
         self.change_of(person, Change::PersonGone { person });
         self.people.remove(person);
         self.leaving.remove(&person);

@@ -194,6 +194,10 @@ impl Hub {
             }
             Target::Person { .. } => return Ok(()),
         };
+        // What somebody said they may always take back.
+        if post.kind != EntryKind::Delete {
+            self.check_blocked_in(person, room)?;
+        }
         let head = self.rooms.find(room).and_then(|found| found.log.head());
         // What is hidden is still in the store, which would change it.
         let is_gone = || post.reply_to.is_none_or(|target| target < self.history.oldest(room));

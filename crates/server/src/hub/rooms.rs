@@ -66,6 +66,7 @@ impl Hub {
         other: PersonId,
         now: Now,
     ) -> Result<RoomId, Denied> {
+        self.check_blocked(me, other)?;
         let known = self.rooms.direct(me, other);
         if self.people.find(other).is_some()
             && me != other

@@ -92,9 +92,13 @@ impl Hub {
         let person = header.person.ok_or((Code::NotAllowed, 0))?;
         check_file_name(&header.name).map_err(|code| (code, 0))?;
         match header.target {
-            Target::Room { room } => self.authorize(person, room).map_err(|code| (code, 0))?,
+            Target::Room { room } => {
+                let may = self.authorize(person, room).and_then(|()| self.check_blocked_in(person, room));
+                may.map_err(|code| (code, 0))?;
+            }
             Target::Person { person: other } => {
                 self.people.find(other).ok_or((Code::NoSuchPerson, 0))?;
+                self.check_blocked(person, other).map_err(|code| (code, 0))?;
             }
         }
         let likely = self.contents.likely(header.size, header.first);
