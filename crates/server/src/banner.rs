@@ -3,6 +3,7 @@
 use crate::config::Plaintext;
 use crate::operator_socket::OperatorSocket;
 use crate::output::Output;
+use protocol::limits::DEFAULT_PORT;
 use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
@@ -37,7 +38,9 @@ fn banner(local: SocketAddr, plaintext: Plaintext, socket: Option<&Path>, client
     let port = local.port();
     let host = if local.ip().is_unspecified() { "127.0.0.1".to_owned() } else { local.ip().to_string() };
     let mut text = format!("natterd listening on {local}\n\n");
-    let _ = writeln!(text, "  join from this machine:   {client} {host} -p {port} -u NAME");
+    // A short line is pasted whole, also from a terminal of 80 columns.
+    let at = if port == DEFAULT_PORT { String::new() } else { format!(" -p {port}") };
+    let _ = writeln!(text, "  join from this machine:   {client} {host}{at} -u NAME");
     let _ = writeln!(text, "  with a classic client:    host {host}, port {port}\n");
     if let Some(path) = socket {
         let _ = writeln!(text, "  the operator's socket:    {}\n", path.display());
@@ -65,12 +68,16 @@ mod tests {
 
     #[test]
     fn the_line_to_paste_works_where_the_server_was_started() {
-        let local = "0.0.0.0:4000".parse().expect("an address");
-        for (by_cargo, line) in [
-            (false, "  join from this machine:   natter 127.0.0.1 -p 4000 -u NAME\n"),
-            (true, "  join from this machine:   cargo run -p client -- 127.0.0.1 -p 4000 -u NAME\n"),
+        for (port, client, line) in [
+            (4_000, client_command(false), "  join from this machine:   natter 127.0.0.1 -p 4000 -u NAME\n"),
+            (
+                DEFAULT_PORT,
+                "cargo run --release -p client --",
+                "  join from this machine:   cargo run --release -p client -- 127.0.0.1 -u NAME\n",
+            ),
         ] {
-            let text = banner(local, Plaintext::Loopback, None, client_command(by_cargo));
+            let local = SocketAddr::from(([0, 0, 0, 0], port));
+            let text = banner(local, Plaintext::Loopback, None, client);
             assert!(text.contains(line), "{text}");
             assert!(text.lines().all(|line| line.len() <= 80), "{text}");
         }
