@@ -3,6 +3,8 @@
 use super::harness::{Classic, Native, Server, Shown, bounded};
 use protocol::classic::{INVALID_JOIN, WELCOME, ty};
 use protocol::frame::frame;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 /// A connection that was shown the door gets this and nothing else.
 async fn is_turned_away(client: &Classic) {
@@ -194,6 +196,39 @@ async fn a_second_join_and_types_of_the_server_change_nothing() {
         let lines = format!("{:?}", alice.shown());
         assert!(!lines.contains("mallory") && !lines.contains("oh no"), "{lines}");
         assert!(!lines.contains("alice left"), "{lines}");
+    })
+    .await;
+}
+
+/// The type of the next frame and the bytes of its payload that follow.
+async fn next_head(stream: &mut TcpStream) -> (u8, usize) {
+    let len = stream.read_u32().await.expect("a frame");
+    let ty = stream.read_u8().await.expect("its type");
+    (ty, len as usize - 1)
+}
+
+#[tokio::test]
+async fn a_file_arrives_whole_at_a_reader_that_says_nothing_more() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let mut reader = TcpStream::connect(server.addr()).await.expect("the server listens");
+        reader.write_all(&frame(ty::JOIN, b"reader")).await.expect("it is read");
+        let mut sender = Classic::enter(server.addr(), "sender").await;
+        // More than the sockets hold, so that the server is in its middle.
+        let content: Vec<u8> =
+            (0_u32..4 << 20).flat_map(|n| n.wrapping_mul(0x9e37_79b9).to_be_bytes()).collect();
+        sender.send(ty::FILE, &[&b"a.bin::"[..], &content].concat()).await;
+        let len = loop {
+            let (kind, len) = next_head(&mut reader).await;
+            if kind == ty::FILE {
+                break len;
+            }
+            reader.read_exact(&mut vec![0; len]).await.expect("a frame");
+        };
+        reader.shutdown().await.expect("it is open");
+        let mut payload = vec![0; len];
+        reader.read_exact(&mut payload).await.expect("all of the file");
+        assert!(payload == [&b"sender::a.bin::"[..], &content].concat(), "the file is another one");
     })
     .await;
 }

@@ -360,22 +360,25 @@ async fn drain(conn: &Conn) -> io::Result<Drained> {
     .await
 }
 
-/// Writes a whole FILE frame, a piece at a time: nothing else may come between.
+/// Writes a whole FILE frame, a piece at a time: nothing else may come between. It goes on where another one was stopped,
+/// as happens when the peer says nothing more while it is still read to.
 async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Contents<F>) -> io::Result<()> {
     let head = classic_head(&file.from, &file.name, file.size);
     let reading = contents.read(file.hash).await?;
-    let (Some(head), Some(reading)) = (head, reading) else {
-        conn.outlet().end_file(voice::server_line("That file is not kept any more."));
-        return Ok(());
-    };
-    let mut next = head;
-    let mut offset = 0;
-    loop {
-        conn.outlet().put_file(next);
-        if offset == file.size {
-            conn.outlet().end_file(Bytes::new());
+    let begun = conn.outlet().file_at();
+    let (head, reading) = match (head, reading) {
+        (Some(head), Some(reading)) => (head, reading),
+        _ if begun.is_some() => return Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => {
+            conn.outlet().end_file(voice::server_line("That file is not kept any more."));
             return Ok(());
         }
+    };
+    if begun.is_none() {
+        conn.outlet().put_file(head, 0);
+    }
+    let mut offset = begun.unwrap_or(0);
+    while offset < file.size {
         match drain(conn).await? {
             Drained::File(_) => {}
             Drained::CaughtUp | Drained::Lagging(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -386,8 +389,10 @@ async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Co
         }
         buffer.truncate(n);
         offset += n as u64;
-        next = buffer.into();
+        conn.outlet().put_file(buffer.into(), offset);
     }
+    conn.outlet().end_file(Bytes::new());
+    Ok(())
 }
 
 /// Frames for a reader whose next entry is no longer in memory, and the entry after them.

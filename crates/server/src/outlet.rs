@@ -59,6 +59,8 @@ pub struct Outlet {
     cursors: Vec<Cursor>,
     /// A file whose frame is being written: until it is complete nothing else is.
     file: Option<Arc<ClassicFile>>,
+    /// Bytes of its content that were taken; `None` while its head was not.
+    file_at: Option<u64>,
     closing: bool,
     /// Bytes that the socket ever took.
     written: u64,
@@ -143,6 +145,7 @@ impl Outlet {
             pong: None,
             cursors: Vec::new(),
             file: None,
+            file_at: None,
             closing: false,
             written: 0,
         }
@@ -303,14 +306,21 @@ impl Outlet {
         }
     }
 
-    /// Takes the next bytes of the file that is being written.
-    pub fn put_file(&mut self, bytes: Bytes) {
+    /// How much of the content of the file that is being written was taken; `None` while its head was not. Whoever
+    /// writes it may be stopped anywhere, and another one goes on from here.
+    pub fn file_at(&self) -> Option<u64> {
+        self.file_at
+    }
+
+    /// Takes the next bytes of the file that is being written, up to this place of its content.
+    pub fn put_file(&mut self, bytes: Bytes, at: u64) {
         self.begun.push_back(bytes);
+        self.file_at = Some(at);
     }
 
     /// The file is complete; `last` comes behind it.
     pub fn end_file(&mut self, last: Bytes) {
-        self.file = None;
+        (self.file, self.file_at) = (None, None);
         if !last.is_empty() {
             self.begun.push_back(last);
         }
