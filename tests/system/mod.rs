@@ -45,6 +45,7 @@ mod places;
 mod plug;
 mod presence;
 mod profiles;
+mod random_frames;
 mod rates;
 mod read_marks;
 mod restarts;

@@ -1,6 +1,6 @@
 //! The wire: frames, messages of both dialects, names, texts, commands, and the document that is the law.
 
-mod arbitrary;
+pub mod arbitrary;
 mod blocks;
 mod bundle;
 mod classic;
