@@ -33,7 +33,8 @@ use untold::Untold;
 /// A post that is not acknowledged after so long is shown as pending, in ms.
 pub(crate) const PENDING_AFTER_MS: u64 = 500;
 
-/// Records after which the journal is written anew, so that it does not grow for ever.
+/// Records that are added before the journal is written anew, so that it does not grow for ever; and at least as many
+/// as were written then, so that a long one is not written again and again.
 const COMPACT_AFTER: usize = 256;
 
 /// What a server has no space for is sent again after so long, in ms.
@@ -93,7 +94,10 @@ pub(crate) struct Outbox {
     /// Transfers, which are kept with the posts.
     jobs: Jobs,
     records: Vec<Record>,
-    journalled: usize,
+    /// Records that were added to the journal since it was written anew.
+    added: usize,
+    /// Records that were written then.
+    rewritten: usize,
     rewrite: bool,
     next_serial: u64,
     /// Posts before this serial are in the journal.
@@ -105,7 +109,7 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// An outbox from its journal's records.
     pub(crate) fn restore(records: &[Record]) -> Self {
-        let mut outbox = Self { journalled: records.len(), ..Self::default() };
+        let mut outbox = Self { added: records.len(), ..Self::default() };
         for record in records {
             outbox.replay(record);
         }
@@ -402,17 +406,17 @@ impl Outbox {
         // Whoever asks for more has kept what was given before.
         self.kept = self.offered;
         self.offered = self.next_serial;
-        let compact = self.pending.is_empty() && self.journalled > COMPACT_AFTER;
+        let compact = self.pending.is_empty() && self.added > COMPACT_AFTER.max(self.rewritten);
         if std::mem::take(&mut self.rewrite) || compact {
             self.records.clear();
             let all = self.snapshot();
-            self.journalled = all.len();
+            (self.added, self.rewritten) = (0, all.len());
             return Some(JournalSave::Replace(all));
         }
         if self.records.is_empty() {
             return None;
         }
-        self.journalled += self.records.len();
+        self.added += self.records.len();
         Some(JournalSave::Append(std::mem::take(&mut self.records)))
     }
 

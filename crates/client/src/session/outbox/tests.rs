@@ -160,6 +160,25 @@ fn a_new_history_gets_no_change_of_a_line_of_the_old_one() {
 }
 
 #[test]
+fn a_long_journal_is_written_anew_now_and_then_and_not_for_ever() {
+    let mut outbox = Outbox::default();
+    let place = Place::Room("lobby".into());
+    let job = |path: String| Job::Up(UpJob { place: place.clone(), path, opened: None, offer: Offer::None });
+    (1..=1_000).for_each(|n| outbox.keep_job(JobId(n), job(format!("f{n}"))));
+    let saves = |outbox: &mut Outbox| {
+        let saves: Vec<_> = std::iter::from_fn(|| outbox.poll_save()).take(10).collect();
+        saves.iter().filter(|save| matches!(save, JournalSave::Replace(_))).count()
+    };
+    assert_eq!(saves(&mut outbox), 1);
+    let mut rewritten = 0;
+    for n in 1..=3_000 {
+        outbox.keep_job(JobId(n % 1_000 + 1), job(format!("g{n}")));
+        rewritten += saves(&mut outbox);
+    }
+    assert_eq!(rewritten, 2);
+}
+
+#[test]
 fn what_a_login_settles_arrives_once() {
     let mut outbox = with_posts(&["a"]);
     send_all(&mut outbox);
