@@ -39,7 +39,7 @@ const LONGEST: Duration = Duration::from_secs(900);
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Files that are sent by one command.
-const FILES_AT_ONCE: u32 = 40;
+const FILES_AT_ONCE: u32 = 300;
 
 /// Posts a second of the script.
 const RATE: u32 = 100;
