@@ -132,3 +132,28 @@ async fn whoever_only_reads_makes_no_room() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_name_that_chose_a_profile_does_not_rename_who_goes_by_another_one() {
+    bounded(60, async {
+        let server = Server::start().await;
+        let (alice, bob) = (Home::new(), Home::new());
+        let mut chat = alice.natter(server.addr(), "alice");
+        chat.type_lines(["I was alice", "/nick al", "I am al now"]).await;
+        chat.close_input();
+        assert_eq!(chat.finished().await.code, Some(0));
+        let file = alice.path().join("cake.txt").display().to_string();
+        fs::write(&file, "a recipe").expect("the disk has room");
+        let sent = run(&alice, &server, "send", "alice", &[&file, "-m", "by a script"]).await;
+        assert_eq!(sent.code, Some(0), "{}", sent.err);
+        let mut again = alice.natter(server.addr(), "alice");
+        again.type_line("and once more").await;
+        again.close_input();
+        again.finished().await;
+        let reader = bob.natter(server.addr(), "bob");
+        for line in ["al: I was alice", "al: I am al now", "al: by a script", "al: and once more"] {
+            reader.shows(line).await;
+        }
+    })
+    .await;
+}

@@ -11,7 +11,7 @@ impl Session {
     pub(super) fn log_in(&mut self, now: Now) {
         self.phase = Phase::Login { since: now.steady };
         self.attempts = self.attempts.saturating_add(1);
-        let name = if self.welcome.is_some() { &self.name } else { &self.config.name };
+        let name = self.wanted_name();
         self.out.push_back(ClientMsg::Hello {
             min_version: VERSION,
             max_version: VERSION,
@@ -19,7 +19,7 @@ impl Session {
             device: self.config.device,
             proof: Proof::Secret { secret: self.config.secret.clone() },
             purpose: Purpose::Chat,
-            name: name.clone(),
+            name,
             agent: self.config.agent.clone(),
             attempt: Some(Attempt {
                 run: self.config.run,
@@ -28,6 +28,13 @@ impl Session {
                 errand: self.errand || !self.config.interactive,
             }),
         });
+    }
+
+    /// The name that is asked for: the one that this person goes by, whatever the profile is called. One that the server
+    /// made up since another was taken is not theirs, if nobody has that any more.
+    fn wanted_name(&self) -> String {
+        let is_made_up = self.welcome.is_none() && is_numbered(&self.name, &self.config.name);
+        if is_made_up { self.config.name.clone() } else { self.name.clone() }
     }
 
     pub(super) fn handle_welcome(&mut self, message: ServerMsg, now: Now) {
@@ -58,7 +65,7 @@ impl Session {
         self.heartbeat.set_times(limits.ping_after_ms, limits.dead_after_ms);
         self.keeper.note_name(&name);
         self.keeper.note_server(server);
-        let wanted = self.config.name.clone();
+        let wanted = self.wanted_name();
         let welcome = Welcome { name: name.clone(), wanted, durability, storage, motd };
         let before = std::mem::replace(&mut self.name, name.clone());
         match self.welcome.replace(welcome.clone()) {
@@ -102,4 +109,10 @@ impl Session {
             self.tell(Event::Resumed(tally));
         }
     }
+}
+
+/// Whether a name is another one with a number, as a server makes them.
+fn is_numbered(name: &str, other: &str) -> bool {
+    let number = name.strip_prefix(other).and_then(|rest| rest.strip_prefix('-'));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()))
 }
