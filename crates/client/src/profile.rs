@@ -108,22 +108,30 @@ impl<F: Files> Profile<F> {
         let mut profile = Self::empty(files, rng)?;
         profile.identity.renew_device(rng);
         if let Some(content) = profile.read(CURSORS)? {
-            // Who is hidden stays hidden; the cursors are the other process's.
+            // They go by the same name, and who is hidden stays hidden; the cursors are the other process's.
             let kept = kept::decode(&content).map_err(damaged(CURSORS))?;
-            profile.kept = Kept { ignored: kept.ignored, ..Kept::default() };
+            profile.kept = Kept { name: kept.name, ignored: kept.ignored, ..Kept::default() };
         }
         Ok(profile)
     }
 
-    /// Opens a profile of this person that is a device of its own, or makes one.
+    /// Opens a profile of this person, who goes by this name, that is a device of its own; or makes one. The name is
+    /// empty where none was told yet.
     ///
     /// # Errors
     /// [`ProfileError`]
-    pub fn open_for(mut files: F, person: Identity, rng: &mut impl Rng) -> Result<Self, ProfileError> {
+    pub fn open_for(
+        mut files: F,
+        person: Identity,
+        name: &str,
+        rng: &mut impl Rng,
+    ) -> Result<Self, ProfileError> {
         let mut identity = person;
         identity.renew_device(rng);
         identity_of(&mut files, || identity)?;
-        Self::open(files, rng)
+        let mut profile = Self::open(files, rng)?;
+        name.clone_into(&mut profile.kept.name);
+        Ok(profile)
     }
 
     fn empty(mut files: F, rng: &mut impl Rng) -> Result<Self, ProfileError> {

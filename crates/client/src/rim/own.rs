@@ -99,8 +99,8 @@ impl Own {
         let folder = all.join(&hash.to_hex()[..32]);
         // Two runs of it would send the file twice, or receive it twice.
         let files = take(&folder).map_err(failed(&folder))?.map_err(busy_failure)?;
-        let profile =
-            Profile::open_for(boxed(files), person, rng).map_err(|error| errand_failure(&error, &folder))?;
+        let profile = Profile::open_for(boxed(files), person, &beside.kept().name, rng)
+            .map_err(|error| errand_failure(&error, &folder))?;
         Ok(Self { profile, kept: Some(folder), history: None, notices: Vec::new() })
     }
 }
