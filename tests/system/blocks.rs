@@ -1,6 +1,6 @@
 //! Whom somebody blocks: nothing that they write to that person alone is taken, in either dialect, until it is taken back.
 
-use super::harness::{Classic, Identity, Native, Refusal, Server, bounded};
+use super::harness::{Classic, Identity, Native, Server, bounded};
 use super::slow_store::Here;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
@@ -23,25 +23,12 @@ async fn blocked(client: &mut Native) -> Vec<String> {
     }
 }
 
-/// Posts something: why not, if not.
-async fn post(from: &Native, target: Target, kind: EntryKind, text: &str) -> Result<(), Code> {
-    let posted = from.post(target, kind, text).value();
-    let refused = from.take("an answer", Refusal::of);
-    tokio::select! {
-        refusal = refused => {
-            from.forget_posts(1);
-            Err(refusal.code)
-        }
-        () = from.acked(posted) => Ok(()),
-    }
-}
-
 async fn write(from: &Native, to: PersonId) -> Result<(), Code> {
-    post(from, Target::Person { person: to }, EntryKind::Text, "word").await
+    from.try_post(Target::Person { person: to }, EntryKind::Text, "word").await
 }
 
 async fn say(from: &Native, room: RoomId) -> Result<(), Code> {
-    post(from, Target::Room { room }, EntryKind::Text, "word").await
+    from.try_post(Target::Room { room }, EntryKind::Text, "word").await
 }
 
 #[tokio::test]

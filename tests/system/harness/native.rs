@@ -6,6 +6,7 @@
 use super::raw::Frames;
 use super::{Identity, Refusal, View, wait_in};
 use bytes::Bytes;
+use protocol::code::Code;
 use protocol::entry::{Entry, EntryKind};
 use protocol::id::{Counter, DeviceNo, Epoch, Millis, PersonId, Req, RoomId, Seq, ServerId};
 use protocol::limits::PING_AFTER_MS;
@@ -215,6 +216,18 @@ impl Native {
     /// Posts with the next counter.
     pub fn post(&self, target: Target, kind: EntryKind, text: &str) -> Counter {
         self.post_with(|counter| post(counter, target, kind, text))
+    }
+
+    /// Posts with the next counter, and waits for the answer: why it was refused, if it was. Its counter is used again then.
+    pub async fn try_post(&self, target: Target, kind: EntryKind, text: &str) -> Result<(), Code> {
+        let posted = self.post(target, kind, text).value();
+        tokio::select! {
+            refusal = self.take("an answer", Refusal::of) => {
+                self.forget_posts(1);
+                Err(refusal.code)
+            }
+            () = self.acked(posted) => Ok(()),
+        }
     }
 
     /// Posts what is made of the next counter.
