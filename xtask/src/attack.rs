@@ -147,7 +147,7 @@ impl Ground<'_> {
         let data = folder.display().to_string();
         let mut launch = Launch::new(&self.natterd, scratch.path(), &["--data", &data])?;
         if self.pins {
-            launch.wrapper = ["taskset", "-c", &CORES[0].to_string()].map(str::to_owned).to_vec();
+            launch.pin(CORES[0]);
         }
         let clock = Clock::start();
         let people = self.options.people as usize;

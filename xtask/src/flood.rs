@@ -70,7 +70,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     let mut launch = Launch::new(&program, scratch.path(), &["--data", &data])?;
     let pinned = Pinned::to(CORES[1])?;
     if pinned.is_some() {
-        launch.wrapper = ["taskset", "-c", &CORES[0].to_string()].map(str::to_owned).to_vec();
+        launch.pin(CORES[0]);
     } else {
         eprintln!("hint: there is one core for both, so the figures are worse than they should be");
     }

@@ -79,7 +79,7 @@ fn measure(workspace: &Workspace, options: &Options, stalled: u32) -> Result<Run
     let scratch = Scratch::create(workspace, "stall")?;
     let data = scratch.path().join("data").display().to_string();
     let mut launch = Launch::new(&programs.join("natterd"), scratch.path(), &["--data", &data])?;
-    launch.wrapper = ["taskset", "-c", "0"].map(str::to_owned).to_vec();
+    launch.pin(0);
     let server = launch.start()?;
     let mut generator = pinned(1, &programs.join("natter-load"));
     generator

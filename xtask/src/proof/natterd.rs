@@ -79,6 +79,11 @@ impl Launch {
         Ok(Self { folder: folder.to_owned(), address: free_address()?, ..self.clone() })
     }
 
+    /// Has it run on this core alone.
+    pub fn pin(&mut self, core: usize) {
+        self.wrapper = ["taskset", "-c", &core.to_string()].map(str::to_owned).to_vec();
+    }
+
     /// Starts it and waits until it listens.
     ///
     /// # Errors
