@@ -134,10 +134,7 @@ pub fn verify_backup(path: &Path, task: &mut Task<'_>) -> Result<Report, Operate
     let mut report = Report::default();
     let Some(db) = open_to_verify(path, Kind::Backup, &mut report)? else { return Ok(report) };
     let mut verify = || {
-        let Some(loaded) = report.take(load(&db))? else { return Ok(()) };
-        loaded.rows.words().into_iter().for_each(|what| report.find(what));
-        verify_pages(&db, &mut report, task)?;
-        verify_log(&db, &loaded, false, &mut report, task)?;
+        let Some(loaded) = verify_database(&db, &mut report, task)? else { return Ok(()) };
         verify_contents(&loaded, &Contents::Pieces(&db), &mut report, task)
     };
     verify().map_err(failed)?;
@@ -149,14 +146,21 @@ pub(super) fn is_whole(path: &Path) -> bool {
     let mut report = Report::default();
     let Ok(Some(db)) = open_to_verify(path, Kind::Log, &mut report) else { return false };
     let mut silent = |_: &Stage| {};
-    let mut task = Task::new(&mut silent);
-    let mut verify = || {
-        let loaded = load(&db)?;
-        loaded.rows.words().into_iter().for_each(|what| report.find(what));
-        verify_pages(&db, &mut report, &mut task)?;
-        verify_log(&db, &loaded, false, &mut report, &mut task)
-    };
-    verify().is_ok() && report.findings.is_empty()
+    let verified = verify_database(&db, &mut report, &mut Task::new(&mut silent));
+    verified.is_ok() && report.findings.is_empty()
+}
+
+/// A database that nobody writes to, in itself; `None` if it can't be read at all.
+fn verify_database(
+    db: &Connection,
+    report: &mut Report,
+    task: &mut Task<'_>,
+) -> Result<Option<Loaded>, Fault> {
+    let Some(loaded) = report.take(load(db))? else { return Ok(None) };
+    loaded.rows.words().into_iter().for_each(|what| report.find(what));
+    verify_pages(db, report, task)?;
+    verify_log(db, &loaded, false, report, task)?;
+    Ok(Some(loaded))
 }
 
 fn open_to_verify(path: &Path, kind: Kind, report: &mut Report) -> Result<Option<Connection>, OperateError> {
