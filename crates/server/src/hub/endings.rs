@@ -54,9 +54,9 @@ struct Clearing {
 }
 
 impl Hub {
-    /// Takes note of conversations whose guest was gone before the start, and takes back what they blocked. Somebody who has posted and was no guest is
-    /// known to have (`posted`), and whoever the operator removed may be one of them. Where people are damaged it is not
-    /// known who is gone.
+    /// Takes note of conversations whose guest was gone before the start, and takes back what they blocked. Somebody who
+    /// has posted and was no guest is known to have (`posted`), and whoever the operator removed may be one of them.
+    /// Where people are damaged it is not known who is gone.
     pub(super) fn find_one_sided(&mut self, posted: Option<&BTreeSet<PersonId>>, now: Now) {
         let Some(posted) = posted else { return };
         self.forget_dangling_blocks();
