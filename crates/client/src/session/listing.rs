@@ -92,7 +92,10 @@ impl Session {
         if !self.is_joining(&name) {
             self.joining.push(name.clone());
         }
-        let asked = |asked: &Asked| matches!(asked, Asked::Join { name } | Asked::Seek { name, .. } if place.is(&Place::Room(name.clone())));
+        let asked = |asked: &Asked| match asked {
+            Asked::Join { name } | Asked::Seek { name, .. } => place.is(&Place::Room(name.clone())),
+            _ => false,
+        };
         if self.phase == Phase::Up && !self.requests.any(asked) {
             if self.makes_no_rooms { self.seek(name, Vec::new()) } else { self.ask_to_join(name) }
         }

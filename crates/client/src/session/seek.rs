@@ -30,12 +30,12 @@ impl Session {
         rooms: Vec<RoomListing>,
         more: bool,
     ) {
-        let more = more && !rooms.is_empty();
-        so_far.extend(rooms);
         let wanted = NameKey::of(&name);
-        if so_far.iter().any(|room| NameKey::of(&room.name) == wanted) {
+        if rooms.iter().any(|room| NameKey::of(&room.name) == wanted) {
             return self.ask_to_join(name);
         }
+        let more = more && !rooms.is_empty();
+        so_far.extend(rooms);
         if more {
             return self.seek(name, so_far);
         }
