@@ -4,11 +4,11 @@ use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::heartbeat::Heartbeat;
 use crate::scratch::Scratch;
+use crate::source;
 use crate::speaker::{Persona, Speaker};
 use mio::event::Event;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
-use rustix::net::sockopt::set_socket_recv_buffer_size;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -137,18 +137,6 @@ impl<S: Speaker> Crowd<S> {
         self.members[member].flush(member)
     }
 
-    /// Has the system keep no more than about so many bytes of what a connection has not read.
-    ///
-    /// # Errors
-    /// [`Fault::Socket`] if the system refuses.
-    pub fn bound_unread(&self, bytes: usize) -> Result<(), Fault> {
-        for (number, member) in self.members.iter().enumerate() {
-            set_socket_recv_buffer_size(&member.socket, bytes)
-                .map_err(|errno| Fault::Socket { member: number, source: errno.into() })?;
-        }
-        Ok(())
-    }
-
     /// Gives the signs of life that are due.
     ///
     /// # Errors
@@ -167,7 +155,11 @@ impl<S: Speaker> Crowd<S> {
     fn enter(&mut self, server: SocketAddr, persona: Persona) -> Result<(), Fault> {
         let number = self.members.len();
         let failed = |source| Fault::Socket { member: number, source };
-        let mut socket = TcpStream::connect(server).map_err(failed)?;
+        let begun = match persona.unread {
+            None => TcpStream::connect(server),
+            Some(bytes) => source::begin_with_buffer(bytes, server),
+        };
+        let mut socket = begun.map_err(failed)?;
         socket.set_nodelay(true).map_err(failed)?;
         let interest = Interest::READABLE | Interest::WRITABLE;
         let registry = self.poll.registry();

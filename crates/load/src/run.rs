@@ -132,9 +132,10 @@ fn paced<S: Speaker>(options: &PacedOptions, clock: Clock) -> Result<Report, Fau
     let PacedOptions { target, room, rate, stalled } = options;
     let personas = one_room(room.receivers, room.senders);
     let others = room.receivers + room.senders..room.receivers + room.senders + stalled;
-    let standing = others.map(|number| persona(number, Role::Receiver, 0)).collect();
+    let standing = others
+        .map(|number| Persona { unread: Some(STANDING_BUFFER), ..persona(number, Role::Receiver, 0) })
+        .collect();
     let standing = Crowd::<S>::join(target.server, standing, clock, target.patience())?;
-    standing.bound_unread(STANDING_BUFFER)?;
     let crowd = Crowd::<S>::join(target.server, personas, clock, target.patience())?;
     let extent = room.extent(PACED_WINDOW);
     let readers = usize::try_from(*stalled).unwrap_or(usize::MAX);
@@ -202,6 +203,7 @@ fn persona(number: u32, role: Role, room: u32) -> Persona {
         role,
         room: format!("load-{room}"),
         run: std::process::id().into(),
+        unread: None,
     }
 }
 

@@ -24,6 +24,8 @@ pub struct Persona {
     pub room: String,
     /// Different in each run, so that nobody is taken for somebody of an earlier one.
     pub run: u64,
+    /// About how many bytes the system keeps of what it has not read, where that is fewer than usual.
+    pub unread: Option<usize>,
 }
 
 /// What a connection is for.

@@ -244,7 +244,7 @@ mod tests {
 
     /// A receiver that stands before entry 7.
     fn receiver() -> Native {
-        let persona = Persona { number: 3, role: Role::Receiver, room: "r".to_owned(), run: 9 };
+        let persona = Persona { number: 3, role: Role::Receiver, room: "r".to_owned(), run: 9, unread: None };
         let mut speaker = Native::greet(persona, &mut Vec::new());
         (speaker.step, speaker.next) = (Step::Ready, 7);
         speaker

@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn receiver() -> Nats {
-        let persona = Persona { number: 0, role: Role::Receiver, room: "r".to_owned(), run: 0 };
+        let persona = Persona { number: 0, role: Role::Receiver, room: "r".to_owned(), run: 0, unread: None };
         Nats::greet(persona, &mut Vec::new())
     }
 
