@@ -23,7 +23,8 @@ pub fn posted_name(name: &str) -> String {
 
 /// A safe version of a name that somebody else chose: a plain file's, on every system, that looks like what it is.
 pub fn safe_name(name: &str) -> String {
-    let last = name.rsplit(['/', '\\']).find(|part| !part.trim_matches(['.', ' ']).is_empty());
+    let separators = if is_windows_path(name) { "/\\" } else { "/" };
+    let last = name.rsplit(|c| separators.contains(c)).find(|part| !part.trim_matches(['.', ' ']).is_empty());
     let kept: String = last.unwrap_or_default().chars().filter_map(safe_char).collect();
     // Leading dots hide a file, leading dashes look like options, and some systems cut off what is at the end.
     let bare = kept.trim_start_matches(['.', ' ', '-', '~']).trim_end_matches(['.', ' ']);
@@ -33,6 +34,11 @@ pub fn safe_name(name: &str) -> String {
         name => name.to_owned(),
     };
     cut(&named, SAFE)
+}
+
+/// `C:\dir\x`, `\\server\share\x`: elsewhere a `\` is a letter of the name.
+fn is_windows_path(name: &str) -> bool {
+    name.starts_with("\\\\") || name.get(1..3) == Some(":\\")
 }
 
 fn safe_char(c: char) -> Option<char> {

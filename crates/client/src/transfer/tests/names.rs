@@ -26,6 +26,8 @@ fn a_path_is_only_its_last_part() {
     check("C:\\x", "x");
     check("C:x", "C_x");
     check("\\\\server\\share\\x.exe", "x.exe");
+    check("back\\slash", "back_slash");
+    check("a/back\\slash", "back_slash");
     check("~/.ssh", "ssh");
     check("~root", "root");
 }
