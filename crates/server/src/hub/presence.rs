@@ -122,10 +122,10 @@ impl Hub {
         let Some(found) = self.rooms.find_mut(room) else {
             return;
         };
-        if !found.members.contains_key(&person) {
-            return;
-        }
         let was = if on {
+            if !found.members.contains_key(&person) {
+                return;
+            }
             found.typing.insert(person, now.steady.after(TYPING_MS)).is_some()
         } else {
             found.typing.remove(&person).is_some()
