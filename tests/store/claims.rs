@@ -585,6 +585,7 @@ fn words(words: &str) -> Query {
         limit: 100,
         bytes: ALL,
         ms: FOREVER,
+        comes_last: false,
     }
 }
 

@@ -116,6 +116,7 @@ fn a_hole_is_not_found_and_not_changed_and_its_counter_stays() {
         limit: 1_000,
         bytes: 1 << 20,
         ms: FOREVER,
+        comes_last: false,
     };
     let find = |query| block_on(store.search(query)).unwrap().found.len();
     assert_eq!(find(words("100")), 0);

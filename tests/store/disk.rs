@@ -221,7 +221,8 @@ fn the_index_of_the_build_before_is_made_anew_while_searches_go_on() {
     let store = sqlite.open();
     let found = |words: &str| {
         let (rooms, words) = (vec![room(1)], words.to_owned());
-        let query = Query { rooms, words, before: None, limit: 10, bytes: 1 << 20, ms: FOREVER };
+        let query =
+            Query { rooms, words, before: None, limit: 10, bytes: 1 << 20, ms: FOREVER, comes_last: false };
         block_on(store.search(query)).unwrap().found.iter().map(|found| found.entry.seq.value()).collect()
     };
     let all = || -> [Vec<u64>; 2] { [found("本語"), found("cak")] };
@@ -281,6 +282,7 @@ fn what_was_trimmed_makes_room_for_what_comes() {
         limit: 1_000,
         bytes: 1 << 30,
         ms: FOREVER,
+        comes_last: false,
     }));
     assert_eq!(hits.unwrap().found.len(), 100, "nothing that is gone is found");
     crash(store);
@@ -336,6 +338,7 @@ fn a_large_room_ends_in_pieces_and_a_crash_between_them_leaves_it_sound() {
         limit: 99,
         bytes: 1 << 20,
         ms: 60_000,
+        comes_last: false,
     };
     assert_eq!(block_on(store.search(query)).unwrap().found.len(), 1);
     block_on(store.close()).unwrap();
@@ -435,6 +438,7 @@ fn a_damaged_index_of_words_is_made_anew() {
         limit,
         bytes: 1 << 20,
         ms: FOREVER,
+        comes_last: false,
     };
     assert_eq!(block_on(store.search(query(1_000))).unwrap().found.len(), 100);
 }

@@ -190,6 +190,7 @@ fn run<F: StoreFactory>(factory: &mut F, ops: &[Op]) {
                     limit: *limit,
                     bytes: *bytes,
                     ms: FOREVER,
+                    comes_last: false,
                 };
                 factory.settle(&store);
                 assert_eq!(block_on(store.search(query.clone())).unwrap(), model.search(&query), "{query:?}");

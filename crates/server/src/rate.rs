@@ -74,10 +74,16 @@ impl Payers {
         Self { is_new, ..self }
     }
 
-    /// Each of them.
+    /// Whether they share what there is for new people.
+    pub fn are_new(self) -> bool {
+        self.is_new
+    }
+
+    /// Each of them, and all new people with those who are new.
     pub fn to_vec(self) -> Vec<Payer> {
         let person = self.person.map(Payer::Person);
-        person.into_iter().chain([Payer::Network(self.network)]).collect()
+        let new_people = self.is_new.then_some(Payer::NewPeople);
+        person.into_iter().chain([Payer::Network(self.network)]).chain(new_people).collect()
     }
 
     fn each(self, rates: BucketRates) -> impl Iterator<Item = (Payer, Rate)> {
@@ -190,6 +196,18 @@ impl Rates {
         }
         self.forget_full(now);
         Ok(wait)
+    }
+
+    /// Gives back what somebody who is held for as long as it takes did not wait for.
+    pub fn give_back(&mut self, bucket: Bucket, payers: Payers, tokens: u32) {
+        let rates = self.table.of(bucket);
+        let shared = rates.new_people.filter(|_| payers.is_new).map(|new| (Payer::Guests, new.together));
+        for (payer, rate) in payers.each(rates).chain(shared) {
+            if let Some(full_at) = self.full_at.get_mut(&(bucket, payer)) {
+                let tokens = u64::from(tokens.min(rate.burst));
+                *full_at = full_at.saturating_sub(tokens * u64::from(rate.every_ms));
+            }
+        }
     }
 
     /// Who pays for new people of a network: their own share while there is something left of it, and all of them then.

@@ -1,12 +1,15 @@
 //! The queue of searches: whoever searched for less time lately is served first, and short searches wait for no long one.
 //!
-//! There are two lanes, with one search at a time each. A search is tried in the **short** one, for a few milliseconds;
+//! There are three lanes, with one search at a time each. A search is tried in the **short** one, for a few milliseconds;
 //! if that was not enough it is made again in the **long** one, which rests after each as long as that took: at most
-//! half a core is spent there. Whoever did that for a while goes there at once. So strangers with slow searches wait
-//! for each other, and a person with sixteen connections waits for themself.
+//! half a core is spent there. New people have a long lane of their own, which rests nine times as long: a secret costs
+//! nothing, and all of them together take no more than a tenth of a core from those who are known. Whoever searched for
+//! long a while goes to the long lane at once. So strangers with slow searches wait for each other, and a person with
+//! sixteen connections waits for themself.
 //!
 //! A payer's time is kept as the moment at which it is paid off, as in [`crate::rate`]. A person stands in a lane once,
-//! at that moment or at the one when they came, whichever is later: those who owe nothing are served as they came.
+//! at that moment or at the one when they came, whichever is later: those who owe nothing are served as they came. What
+//! one of the new people owes, all of them owe.
 
 use crate::clock::{Clock, Steady};
 use crate::rate::Payer;
@@ -62,27 +65,30 @@ impl SearchQueue {
             payers.push(Payer::Person(person));
         }
         let now = self.clock.now().steady;
+        let is_new = payers.contains(&Payer::NewPeople);
+        let searcher = Searcher { person, is_new };
         if !self.lanes().is_long(&payers, now) {
             let short = Query { ms: SHORT_SEARCH_MS, ..query.clone() };
-            match self.search_in(LaneKind::Short, store, person, &payers, short, &is_wanted).await? {
+            match self.search_in(LaneKind::Short, store, searcher, &payers, short, &is_wanted).await? {
                 Searched::Done(hits) if hits.cut => {}
                 searched => return Ok(searched),
             }
         }
-        let long = Query { ms: SEARCH_MS, ..query };
-        self.search_in(LaneKind::Long, store, person, &payers, long, &is_wanted).await
+        let long = Query { ms: SEARCH_MS, comes_last: is_new, ..query };
+        let lane = if is_new { LaneKind::LongOfNew } else { LaneKind::Long };
+        self.search_in(lane, store, searcher, &payers, long, &is_wanted).await
     }
 
     async fn search_in<St: Store>(
         &self,
         kind: LaneKind,
         store: &St,
-        person: PersonId,
+        searcher: Searcher,
         payers: &[Payer],
         query: Query,
         is_wanted: impl Fn() -> bool,
     ) -> Result<Searched, StoreError> {
-        let Some(turn) = self.enter(kind, person).await else { return Ok(Searched::TooMany) };
+        let Some(turn) = self.enter(kind, searcher).await else { return Ok(Searched::TooMany) };
         if !is_wanted() {
             return Ok(Searched::Unwanted);
         }
@@ -91,9 +97,10 @@ impl SearchQueue {
         let ended = self.clock.now().steady;
         let took = ended.since(begun);
         self.lanes().charge(payers, took, ended);
-        if kind == LaneKind::Long && took > 0 {
+        let rest = took * kind.rests();
+        if rest > 0 {
             tokio::spawn(async move {
-                tokio::time::sleep(Duration::from_millis(took)).await;
+                tokio::time::sleep(Duration::from_millis(rest)).await;
                 drop(turn);
             });
         }
@@ -101,9 +108,9 @@ impl SearchQueue {
     }
 
     /// Waits for a turn; `None` if this person has as many searches waiting as one may have.
-    async fn enter(&self, kind: LaneKind, person: PersonId) -> Option<SearchTurn> {
+    async fn enter(&self, kind: LaneKind, searcher: Searcher) -> Option<SearchTurn> {
         let now = self.clock.now().steady;
-        let entered = self.lanes().enter(kind, person, now);
+        let entered = self.lanes().enter(kind, searcher, now);
         match entered {
             Entered::Now => {}
             // The lanes outlive whoever waits in them.
@@ -133,10 +140,35 @@ impl Drop for SearchTurn {
     }
 }
 
+/// Who searches. A person is known or new for as long as they wait.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+struct Searcher {
+    person: PersonId,
+    is_new: bool,
+}
+
+impl Searcher {
+    fn payers(self) -> impl Iterator<Item = Payer> {
+        [Payer::Person(self.person)].into_iter().chain(self.is_new.then_some(Payer::NewPeople))
+    }
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum LaneKind {
     Short,
     Long,
+    LongOfNew,
+}
+
+impl LaneKind {
+    /// How many times as long as a search the lane rests behind it.
+    const fn rests(self) -> u64 {
+        match self {
+            Self::Short => 0,
+            Self::Long => 1,
+            Self::LongOfNew => 9,
+        }
+    }
 }
 
 /// How somebody enters a lane.
@@ -153,6 +185,7 @@ enum Entered {
 struct Lanes {
     short: Lane,
     long: Lane,
+    long_of_new: Lane,
     /// When each payer's time is paid off.
     paid_at: BTreeMap<Payer, u64>,
     /// Counts those who come, so that of two who owe the same the first is served first.
@@ -162,17 +195,19 @@ struct Lanes {
 #[derive(Debug, Default)]
 struct Lane {
     /// Whose turn it is.
-    current: Option<PersonId>,
+    current: Option<Searcher>,
     /// Who else waits, in the order of their turns: each person once. Empty while it is nobody's turn.
-    order: BTreeSet<(u64, u64, PersonId)>,
+    order: BTreeSet<(u64, u64, Searcher)>,
     /// The searches of each that wait. Invariant: none of these is empty.
-    waiting: BTreeMap<PersonId, VecDeque<oneshot::Sender<()>>>,
+    waiting: BTreeMap<Searcher, VecDeque<oneshot::Sender<()>>>,
 }
 
 impl Lanes {
     fn is_long(&self, payers: &[Payer], now: Steady) -> bool {
+        // What others owe is no reason to take somebody's search for a long one.
+        let is_own = |payer: &&Payer| **payer != Payer::NewPeople;
         let owes = |payer| self.paid_at.get(payer).is_some_and(|at| *at > now.0 + LONG_SEARCHES_MS);
-        payers.iter().any(owes)
+        payers.iter().filter(is_own).any(owes)
     }
 
     fn charge(&mut self, payers: &[Payer], ms: u64, now: Steady) {
@@ -185,20 +220,21 @@ impl Lanes {
         }
     }
 
-    fn enter(&mut self, kind: LaneKind, person: PersonId, now: Steady) -> Entered {
-        let waiting = |lane: &Lane| lane.waiting.get(&person).map_or(0, VecDeque::len);
-        if waiting(&self.short) + waiting(&self.long) >= MAX_SEARCHES_WAITING {
+    fn enter(&mut self, kind: LaneKind, searcher: Searcher, now: Steady) -> Entered {
+        let waiting = |lane: &Lane| lane.waiting.get(&searcher).map_or(0, VecDeque::len);
+        let lanes = [&self.short, &self.long, &self.long_of_new];
+        if lanes.into_iter().map(waiting).sum::<usize>() >= MAX_SEARCHES_WAITING {
             return Entered::TooMany;
         }
-        let place = self.place(person, now);
+        let place = self.place(searcher, now);
         let lane = self.lane(kind);
         let Some(current) = lane.current else {
-            lane.current = Some(person);
+            lane.current = Some(searcher);
             return Entered::Now;
         };
         let (call, called) = oneshot::channel();
-        let waiting = lane.waiting.entry(person).or_default();
-        if waiting.is_empty() && current != person {
+        let waiting = lane.waiting.entry(searcher).or_default();
+        if waiting.is_empty() && current != searcher {
             lane.order.insert(place);
         }
         waiting.push_back(call);
@@ -207,10 +243,10 @@ impl Lanes {
 
     /// A turn has ended: the next one begins.
     fn leave(&mut self, kind: LaneKind, now: Steady) {
-        while let Some(person) = self.lane(kind).current.take() {
-            let place = self.place(person, now);
+        while let Some(searcher) = self.lane(kind).current.take() {
+            let place = self.place(searcher, now);
             let lane = self.lane(kind);
-            if lane.waiting.contains_key(&person) {
+            if lane.waiting.contains_key(&searcher) {
                 lane.order.insert(place);
             }
             let Some((_, _, next)) = lane.order.pop_first() else { return };
@@ -228,16 +264,17 @@ impl Lanes {
     }
 
     /// Where a person stands who comes now.
-    fn place(&mut self, person: PersonId, now: Steady) -> (u64, u64, PersonId) {
+    fn place(&mut self, searcher: Searcher, now: Steady) -> (u64, u64, Searcher) {
         self.came += 1;
-        let paid_at = self.paid_at.get(&Payer::Person(person)).copied().unwrap_or(0);
-        (paid_at.max(now.0), self.came, person)
+        let paid_at = searcher.payers().filter_map(|payer| self.paid_at.get(&payer)).max();
+        (paid_at.copied().unwrap_or(0).max(now.0), self.came, searcher)
     }
 
     fn lane(&mut self, kind: LaneKind) -> &mut Lane {
         match kind {
             LaneKind::Short => &mut self.short,
             LaneKind::Long => &mut self.long,
+            LaneKind::LongOfNew => &mut self.long_of_new,
         }
     }
 }
@@ -252,11 +289,19 @@ mod tests {
         PersonId::new(n).unwrap()
     }
 
+    fn known(n: u64) -> Searcher {
+        Searcher { person: person(n), is_new: false }
+    }
+
     fn enter(lanes: &mut Lanes, n: u64, now: u64) -> Option<oneshot::Receiver<()>> {
-        match lanes.enter(SHORT, person(n), Steady(now)) {
+        enter_as(lanes, known(n), now)
+    }
+
+    fn enter_as(lanes: &mut Lanes, searcher: Searcher, now: u64) -> Option<oneshot::Receiver<()>> {
+        match lanes.enter(SHORT, searcher, Steady(now)) {
             Entered::Now => None,
             Entered::Later(called) => Some(called),
-            Entered::TooMany => panic!("{n} has too many"),
+            Entered::TooMany => panic!("{searcher:?} has too many"),
         }
     }
 
@@ -265,9 +310,9 @@ mod tests {
         let mut served = Vec::new();
         let mut now = 0;
         while let Some(current) = lanes.short.current {
-            served.push(current.value());
+            served.push(current.person.value());
             now += ms;
-            lanes.charge(&[Payer::Person(current)], ms, Steady(now));
+            lanes.charge(&current.payers().collect::<Vec<_>>(), ms, Steady(now));
             lanes.leave(SHORT, Steady(now));
         }
         served
@@ -295,6 +340,17 @@ mod tests {
     }
 
     #[test]
+    fn new_people_wait_for_each_other_and_known_ones_for_one_of_them() {
+        let mut lanes = Lanes::default();
+        let new = |n| Searcher { person: person(n), is_new: true };
+        lanes.charge(&[Payer::NewPeople], 5, Steady(0));
+        let _new: Vec<_> = (1..=4).filter_map(|n| enter_as(&mut lanes, new(n), 0)).collect();
+        let _known: Vec<_> = (5..=7).filter_map(|n| enter(&mut lanes, n, 10)).collect();
+        assert_eq!(turns(&mut lanes, 5), [1, 5, 6, 7, 2, 3, 4]);
+        assert!(!lanes.is_long(&[Payer::NewPeople], Steady(0)), "what others owe makes no search a long one");
+    }
+
+    #[test]
     fn long_searches_are_known_by_their_person_and_by_their_address_and_forgiven() {
         let mut lanes = Lanes::default();
         let address = Payer::Network([192, 0, 2, 7].into());
@@ -309,9 +365,9 @@ mod tests {
     fn a_person_has_so_many_searches_waiting_and_no_more() {
         let mut lanes = Lanes::default();
         let _waiting: Vec<_> = (0..=MAX_SEARCHES_WAITING).filter_map(|_| enter(&mut lanes, 1, 0)).collect();
-        assert!(matches!(lanes.enter(SHORT, person(1), Steady(0)), Entered::TooMany));
-        assert!(matches!(lanes.enter(LaneKind::Long, person(1), Steady(0)), Entered::TooMany));
-        assert!(matches!(lanes.enter(SHORT, person(2), Steady(0)), Entered::Later(_)));
+        assert!(matches!(lanes.enter(SHORT, known(1), Steady(0)), Entered::TooMany));
+        assert!(matches!(lanes.enter(LaneKind::Long, known(1), Steady(0)), Entered::TooMany));
+        assert!(matches!(lanes.enter(SHORT, known(2), Steady(0)), Entered::Later(_)));
     }
 
     #[test]

@@ -206,6 +206,7 @@ mod tests {
             limit,
             bytes: ALL,
             ms: 1_000,
+            comes_last: false,
         };
         let hits = store.search(query(9)).await.unwrap();
         assert_eq!(hits.found.len(), 3);

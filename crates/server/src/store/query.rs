@@ -63,8 +63,10 @@ pub struct Query {
     pub limit: usize,
     /// Of about at most so many bytes; at least one, if there is one.
     pub bytes: usize,
-    /// The search ends after about so many ms with what was found by then.
+    /// The search ends after about so many ms of a processor's time with what was found by then.
     pub ms: u64,
+    /// Whether everything else comes first.
+    pub comes_last: bool,
 }
 
 /// What was found.

@@ -90,7 +90,7 @@ use open::Opened;
 use protocol::id::{ContentHash, Epoch, RoomId, Seq};
 use protocol::limits::SHORT_SEARCH_MS;
 use protocol::message::{Durability, Range};
-use reader::Readers;
+use reader::{Importance, Readers};
 use searcher::Searcher;
 use std::collections::BTreeSet;
 use std::sync::mpsc::{Sender, channel};
@@ -133,8 +133,10 @@ struct Shared {
     readers: Readers,
     /// For searches of at most [`SHORT_SEARCH_MS`].
     short: Readers<Searcher>,
-    /// For all others.
+    /// For longer ones.
     long: Readers<Searcher>,
+    /// For those that come last.
+    last: Readers<Searcher>,
     /// Ends the indexer.
     stop: Sender<()>,
     indexing: Arc<Indexing>,
@@ -166,14 +168,17 @@ impl SqliteStore {
         let Opened { writer, is_new } = open::open(&folder, options, heads.clone())?;
         let (indexing, erased) = (writer.indexing.clone(), writer.erasure.ended());
         let connections = (0..READERS).map(|_| reader::connect(&path)).collect::<Result<_, _>>();
-        let (readers, mut threads) = Readers::start(connections.map_err(failed)?).map_err(failed)?;
-        let mut searcher = || {
+        let (readers, mut threads) =
+            Readers::start(connections.map_err(failed)?, Importance::Usual).map_err(failed)?;
+        let mut searcher = |importance| {
             let connection = Searcher::connect(&path, &folder.index())?;
-            let (searcher, thread) = Readers::start(vec![connection])?;
+            let (searcher, thread) = Readers::start(vec![connection], importance)?;
             threads.extend(thread);
             Ok(searcher)
         };
-        let (short, long) = (searcher().map_err(failed)?, searcher().map_err(failed)?);
+        let short = searcher(Importance::Usual).map_err(failed)?;
+        let long = searcher(Importance::Usual).map_err(failed)?;
+        let last = searcher(Importance::Low).map_err(failed)?;
         let (requests, waiting) = channel();
         let (fail, failure) = mpsc::unbounded_channel();
         let (stop, stopped) = channel();
@@ -190,6 +195,7 @@ impl SqliteStore {
             readers,
             short,
             long,
+            last,
             stop,
             indexing,
             heads,
@@ -293,7 +299,7 @@ impl Drop for Shared {
         let (requests, _) = channel();
         self.writer = requests;
         self.readers = Readers::none();
-        (self.short, self.long) = (Readers::none(), Readers::none());
+        (self.short, self.long, self.last) = (Readers::none(), Readers::none(), Readers::none());
         // If it has ended, there is nobody to tell.
         let _ = self.stop.send(());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
@@ -338,7 +344,11 @@ impl Store for SqliteStore {
     }
 
     async fn search(&self, query: Query) -> Result<Hits, StoreError> {
-        let searcher = if query.ms <= SHORT_SEARCH_MS { &self.0.short } else { &self.0.long };
+        let searcher = match &query {
+            Query { comes_last: true, .. } => &self.0.last,
+            Query { ms: ..=SHORT_SEARCH_MS, .. } => &self.0.short,
+            _ => &self.0.long,
+        };
         searcher.run("searched", move |searcher| search::search(searcher, &query)).await
     }
 }

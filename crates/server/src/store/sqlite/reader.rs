@@ -11,6 +11,29 @@ use tokio::sync::{mpsc, oneshot};
 /// Requests that wait for a thread; more wait where they come from.
 const WAITING: usize = 64;
 
+/// How important what a thread does is, next to what people say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Importance {
+    /// As important.
+    Usual,
+    /// It takes long, and people wait for it knowingly: everything else comes first.
+    Low,
+}
+
+impl Importance {
+    /// Makes the thread that calls it so important.
+    fn apply(self) {
+        // On other systems this would be about the whole process.
+        if self == Self::Low && cfg!(target_os = "linux") {
+            // Where it may not be done, searches slow down others: nothing is wrong.
+            let _ = rustix::process::setpriority_process(None, LOW);
+        }
+    }
+}
+
+/// The niceness of a thread of low importance: beside another one it gets about a tenth of a core.
+const LOW: i32 = 10;
+
 type Job<C> = Box<dyn FnOnce(&C) + Send>;
 
 /// The way to the threads. They end when the last of these is gone.
@@ -18,8 +41,8 @@ type Job<C> = Box<dyn FnOnce(&C) + Send>;
 pub(super) struct Readers<C = Connection>(mpsc::Sender<Job<C>>);
 
 impl<C: Send + 'static> Readers<C> {
-    /// Starts threads, one for each connection.
-    pub fn start(connections: Vec<C>) -> Result<(Self, Vec<JoinHandle<()>>), Fault> {
+    /// Starts threads, one for each connection, of this importance.
+    pub fn start(connections: Vec<C>, importance: Importance) -> Result<(Self, Vec<JoinHandle<()>>), Fault> {
         let (jobs, waiting) = mpsc::channel::<Job<C>>(WAITING);
         let waiting = Arc::new(Mutex::new(waiting));
         let start = |db: C| {
@@ -27,6 +50,7 @@ impl<C: Send + 'static> Readers<C> {
             // The one that waits holds the lock; the others wait for that.
             let next = move || waiting.lock().unwrap_or_else(PoisonError::into_inner).blocking_recv();
             Builder::new().name("reader".to_owned()).spawn(move || {
+                importance.apply();
                 while let Some(job) = next() {
                     job(&db);
                 }

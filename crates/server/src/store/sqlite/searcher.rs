@@ -2,8 +2,9 @@
 
 use super::fault::Fault;
 use super::reader;
-use crate::clock::{Clock as _, SystemClock};
+use crate::clock::{Clock as _, Steady, SystemClock};
 use rusqlite::Connection;
+use rustix::time::{ClockId, clock_gettime};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,30 +25,60 @@ impl Searcher {
     pub fn connect(path: &Path, index: &Path) -> Result<Self, Fault> {
         let mut db = reader::connect(path)?;
         db.execute("ATTACH ? AS search", [index.to_string_lossy()])?;
-        let deadline = Deadline { clock: SystemClock::start(), at: Arc::new(AtomicU64::new(u64::MAX)) };
+        let deadline = Deadline::never();
         let watched = deadline.clone();
         db.progress_handler(STEPS, Some(move || watched.is_over()))?;
         Ok(Self { db, deadline })
     }
 }
 
-/// Until when the search under way may go on.
+/// How many times as long as its processor's time a search may take on the clock: a busy machine gives it little of the
+/// one, and a slow disk none while it reads.
+const ON_THE_CLOCK: u64 = 4;
+
+/// Until when the search under way may go on: for so long as its thread really works, since others would be called slow
+/// whenever the machine is busy.
 #[derive(Clone, Debug)]
 pub(super) struct Deadline {
     clock: SystemClock,
-    /// On the steady clock.
-    at: Arc<AtomicU64>,
+    search: Arc<Search>,
+}
+
+/// The search under way, in ms.
+#[derive(Debug)]
+struct Search {
+    /// When its time is looked at next, on the steady clock.
+    look: AtomicU64,
+    /// When it is over however little of its processor's time it had.
+    last: AtomicU64,
+    /// When its time is over, on the clock of its thread.
+    over: AtomicU64,
+}
+
+/// The time that the calling thread has worked, in ms.
+fn worked() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(time.tv_sec * 1_000 + time.tv_nsec / 1_000_000).unwrap_or_default()
 }
 
 impl Deadline {
-    /// Lets a search go on for so many ms from now.
+    fn never() -> Self {
+        let [look, last, over] = [(); 3].map(|()| AtomicU64::new(u64::MAX));
+        Self { clock: SystemClock::start(), search: Arc::new(Search { look, last, over }) }
+    }
+
+    /// Lets a search of the calling thread go on for so many ms from now.
     pub fn begin(&self, ms: u64) {
-        self.at.store(self.clock.now().steady.after(ms).0, Ordering::Relaxed);
+        let now = self.clock.now().steady;
+        let Search { look, last, over } = &*self.search;
+        look.store(now.after(ms).0, Ordering::Relaxed);
+        last.store(now.after(ms.saturating_mul(ON_THE_CLOCK)).0, Ordering::Relaxed);
+        over.store(worked().saturating_add(ms), Ordering::Relaxed);
     }
 
     /// Lets the connection read without one.
     pub fn end(&self) {
-        self.at.store(u64::MAX, Ordering::Relaxed);
+        self.search.look.store(u64::MAX, Ordering::Relaxed);
     }
 
     /// For work that SQLite does not do.
@@ -56,6 +87,14 @@ impl Deadline {
     }
 
     fn is_over(&self) -> bool {
-        self.clock.now().steady.0 >= self.at.load(Ordering::Relaxed)
+        let now = self.clock.now().steady;
+        let Search { look, last, over } = &*self.search;
+        if now < Steady(look.load(Ordering::Relaxed)) {
+            return false;
+        }
+        let left = over.load(Ordering::Relaxed).saturating_sub(worked());
+        // It can't be over sooner than it has worked for as long as is left.
+        look.store(now.after(left).0, Ordering::Relaxed);
+        left == 0 || now >= Steady(last.load(Ordering::Relaxed))
     }
 }
