@@ -13,6 +13,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::Semaphore;
 
 /// All contents. Clones share them.
 #[derive(Clone, Debug)]
@@ -23,7 +24,13 @@ pub struct Contents<F> {
     capacity: u64,
     kept: Arc<Mutex<Kept>>,
     numbers: Arc<AtomicU64>,
+    /// Pieces that may be read from the disk or written to it at once, of all files. However many files are under way, no
+    /// more of their work stands in front of what people say than this; whoever waits is served in order.
+    pub(super) pieces: Arc<Semaphore>,
 }
+
+/// So many keep a disk and a few cores busy, and take less than a millisecond together.
+const PIECES: usize = 4;
 
 /// Invariant: `bytes` is the sum of all sizes and of what is reserved for all uploads as they arrive; `firsts` has each
 /// content whose first block is known, and no other.
@@ -66,7 +73,8 @@ pub(super) fn upload_name(transfer: TransferId) -> String {
 impl<F: FileSystem> Contents<F> {
     /// Contents in this folder, which is empty, of at most `capacity` bytes in all.
     pub fn new(files: F, folder: PathBuf, capacity: u64) -> Self {
-        Self { files, folder, capacity, kept: Arc::default(), numbers: Arc::default() }
+        let (kept, numbers, pieces) = (Arc::default(), Arc::default(), Arc::new(Semaphore::new(PIECES)));
+        Self { files, folder, capacity, kept, numbers, pieces }
     }
 
     pub(super) fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -221,7 +229,7 @@ impl<F: FileSystem> Contents<F> {
         let name = name_of(hash);
         let Some(file) = self.open_if_there(&name).await? else { return Ok(None) };
         let values = if size > BLOCK { self.open_values(&name).await } else { None };
-        Ok(Some(Reading::new(self.files.clone(), file, values, size, None)))
+        Ok(Some(Reading::new(self, file, values, size, None)))
     }
 
     /// Opens an upload to read it while it grows; `None` if it is not under way.
@@ -234,7 +242,7 @@ impl<F: FileSystem> Contents<F> {
         let Some(file) = self.open_if_there(&name).await? else { return Ok(None) };
         let values = self.open_values(&name).await;
         let progress = Some(partial.progress.subscribe());
-        Ok(Some(Reading::new(self.files.clone(), file, values, partial.header.size, progress)))
+        Ok(Some(Reading::new(self, file, values, partial.header.size, progress)))
     }
 
     /// Once it is open it can be read to its end, even if it is removed meanwhile.

@@ -1,12 +1,13 @@
 //! A content that is read, or an upload that is followed while it grows.
 
 use super::header::VALUE;
-use super::{FileSystem, Progress};
+use super::{Contents, FileSystem, Progress};
 use protocol::blocks::value_of;
 use protocol::id::{BlockValue, ContentHash};
 use protocol::limits::BLOCK;
 use std::io;
-use tokio::sync::watch;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
 
 /// The file of a content's block values, and where they begin in it.
 #[derive(Debug)]
@@ -29,6 +30,7 @@ pub enum Growth {
 /// A content that is being read.
 pub struct Reading<F: FileSystem> {
     files: F,
+    pieces: Arc<Semaphore>,
     file: F::File,
     values: Option<Values<F::File>>,
     /// Its size in bytes, when it is whole.
@@ -38,13 +40,14 @@ pub struct Reading<F: FileSystem> {
 
 impl<F: FileSystem> Reading<F> {
     pub(super) fn new(
-        files: F,
+        contents: &Contents<F>,
         file: F::File,
         values: Option<Values<F::File>>,
         size: u64,
         progress: Option<watch::Receiver<Progress>>,
     ) -> Self {
-        Self { files, file, values, size, progress }
+        let (files, pieces) = (contents.files.clone(), contents.pieces.clone());
+        Self { files, pieces, file, values, size, progress }
     }
 
     /// How far it can be read now.
@@ -74,6 +77,8 @@ impl<F: FileSystem> Reading<F> {
     /// # Errors
     /// As the file system says.
     pub async fn read_at(&self, offset: u64, buffer: Vec<u8>, from: usize) -> io::Result<(Vec<u8>, usize)> {
+        // It is never closed.
+        let _turn = self.pieces.acquire().await;
         self.files.read_at(&self.file, offset, buffer, from).await
     }
 

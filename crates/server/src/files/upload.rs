@@ -320,9 +320,16 @@ impl<F: FileSystem> Upload<F> {
         if !in_place || bytes.is_empty() {
             return Err(UploadError::Wrong);
         }
+        // It is never closed.
+        let turn = self.contents.pieces.clone().acquire_owned().await;
         self.settled.hasher.update(&bytes, |_, _| unreachable!("the piece ends in the block under way"));
         self.settled.written().await?;
-        self.settled.writing = Some(self.contents.files.begin_write(&self.file, offset, bytes));
+        let written = self.contents.files.begin_write(&self.file, offset, bytes);
+        self.settled.writing = Some(tokio::spawn(async move {
+            let written = written.await.unwrap_or_else(|error| Err(io::Error::other(error)));
+            drop(turn);
+            written
+        }));
         self.settled.handed = end;
         Ok(())
     }
