@@ -7,7 +7,7 @@ use protocol::classic::ClassicMsg;
 use protocol::code::Code;
 use protocol::entry::EntryKind;
 use protocol::id::{Counter, Millis, Req, RoomId, Seq};
-use protocol::limits::rates::{Bucket, Rate};
+use protocol::limits::rates::{Bucket, NewPeople, Rate};
 use protocol::message::{Action, ClientMsg, OpenFrom, Question, Range, StateChange, Target};
 use server::clock::SystemClock;
 use server::limits::Limits;
@@ -64,6 +64,59 @@ async fn lines_that_would_be_held_for_too_long_are_refused_with_the_wait() {
         assert_eq!((refusal.code, refusal.close), (Code::TooFast, false));
         assert!((1..=100).contains(&refusal.detail), "{refusal:?}");
         alice.acked(5).await;
+        server.kill();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_flood_of_what_is_refused_is_read_a_bundle_at_a_time() {
+    bounded(60, async {
+        let server = limited(Bucket::Requests, 50, 60_000, 1_000).await;
+        let alice = Native::enter(server.addr, "alice").await;
+        let room = alice.lobby();
+        for n in 1..=5_000 {
+            alice.send(&ClientMsg::Close { req: Req(n), room });
+        }
+        alice.refusal().await;
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        // Two bundles of 64 are on their way and one waits, at most so often.
+        let refused = alice.view(|view| view.mail.iter().filter_map(Refusal::of).count());
+        assert!(refused <= 3 * 3 * 64, "{refused} were refused at once");
+        server.kill();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn connections_that_come_too_fast_are_held_then_asked_to_come_back() {
+    bounded(60, async {
+        let rate = |burst, every_ms| Rate { burst, every_ms };
+        let new_people = Some(NewPeople { share: rate(1, 60_000), together: rate(1, 800) });
+        let rates = BucketRates { person: rate(1, 1), network: rate(100, 1), new_people };
+        let clock = Arc::new(SystemClock::start());
+        let server = Here::start_with(Bent::new(), clock, |settings| {
+            settings.limits.local = LocalAddresses::Limited;
+            settings.limits.max_hold_ms = 1_000;
+            settings.limits.rates =
+                std::mem::take(&mut settings.limits.rates).with(Bucket::Connections, rates);
+        });
+        let server = server.await;
+        let begun = Instant::now();
+        let enter = async |n: u32| {
+            let mut raw = Raw::connect(server.addr).await;
+            raw.say(&Identity::new(&format!("alice{n}")).hello()).await;
+            raw
+        };
+        let [mut first, mut second, mut third] = [enter(1).await, enter(2).await, enter(3).await];
+        let refusal = enter(4).await.find(|msg| Refusal::of(&msg)).await.expect("a reason");
+        assert_eq!((refusal.code, refusal.close), (Code::Busy, true));
+        for raw in [&mut first, &mut second] {
+            raw.frame().await.expect("it is welcome");
+        }
+        assert!(begun.elapsed() < Duration::from_millis(700), "nobody had to wait before the third");
+        third.frame().await.expect("it is welcome");
+        assert!(begun.elapsed() >= Duration::from_millis(790), "it was not held");
         server.kill();
     })
     .await;

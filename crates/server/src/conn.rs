@@ -51,6 +51,10 @@ pub struct Conn {
     held_until: AtomicU64,
     heard: AtomicU64,
     mid_frame: AtomicBool,
+    /// Whether it is of a stranger or of somebody new, who wait for turns.
+    is_new: AtomicBool,
+    /// Whether what comes from it goes to the hub by the lane of new people.
+    in_new_lane: AtomicBool,
     /// Why it is not read; [`READ`] if it is.
     pause: AtomicU8,
     /// Its place among all connections, if these are counted.
@@ -93,6 +97,8 @@ impl Conn {
             held_until: AtomicU64::new(0),
             heard: AtomicU64::new(now.0),
             mid_frame: AtomicBool::new(false),
+            is_new: AtomicBool::new(true),
+            in_new_lane: AtomicBool::new(true),
             pause: AtomicU8::new(READ),
             place: None,
         }
@@ -152,6 +158,27 @@ impl Conn {
     /// Whether there is room for more answers in its outlet, which is locked.
     pub fn takes_more(&self, outlet: &Outlet) -> bool {
         outlet.control_bytes() < self.max_control
+    }
+
+    /// Whoever logged in is new, and waits for turns, or is not.
+    pub fn set_new(&self, is_new: bool) {
+        self.is_new.store(is_new, Ordering::Relaxed);
+    }
+
+    /// Whether it is of a stranger or of somebody new.
+    pub fn is_new(&self) -> bool {
+        self.is_new.load(Ordering::Relaxed)
+    }
+
+    /// Whether what comes from it next goes to the hub by the lane of new people. It changes to the other one when nothing
+    /// is under way any more: it must not overtake itself.
+    pub fn is_in_new_lane(&self) -> bool {
+        let is_in_new = self.in_new_lane.load(Ordering::Relaxed);
+        if is_in_new && !self.is_new() && self.bundles.available_permits() == BUNDLES as usize {
+            self.in_new_lane.store(false, Ordering::Relaxed);
+            return false;
+        }
+        is_in_new
     }
 
     /// Its sender was too fast: nothing more of it is taken before this time.

@@ -9,6 +9,7 @@ use crate::files::{
 use crate::half_frames::{HalfFrames, Share};
 use crate::inbound::{Bundle, Dialect, Event, Login, Refusal};
 use crate::inbox::Inbox;
+use crate::lanes::Lanes;
 use crate::limits::Limits;
 use crate::listener::say_at_once;
 use crate::log::View;
@@ -16,6 +17,7 @@ use crate::origin::Origin;
 use crate::outlet::{Drained, Lag};
 use crate::places::Place;
 use crate::store::Store;
+use crate::turns::{Pace, Turns};
 use crate::voice;
 use bytes::{Bytes, BytesMut};
 use protocol::code::Code;
@@ -30,7 +32,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// How long the last words of a connection may take.
@@ -57,13 +59,15 @@ pub struct Shared<St, F> {
     /// The time.
     pub clock: Arc<dyn Clock>,
     /// The way to the hub.
-    pub events: mpsc::Sender<Event>,
+    pub events: Lanes,
     /// Bytes of posts that may await their commit.
     pub awaiting: Arc<Semaphore>,
     /// From where plaintext is taken.
     pub plaintext: Plaintext,
     /// What is taken from clients.
     pub limits: Arc<Limits>,
+    /// The turns of new people.
+    pub turns: Arc<Turns>,
     /// The room for frames that are not complete.
     pub half_frames: Arc<HalfFrames>,
 }
@@ -107,7 +111,11 @@ async fn serve_first_frame<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Sen
     shared: Arc<Shared<St, F>>,
 ) -> Option<Rest> {
     let ip = parts.peer.ip();
-    let mut inbox = Inbox::new(read, Share::new(shared.half_frames.clone(), Origin::of(ip)));
+    let mut inbox = Inbox::new(
+        read,
+        Share::new(shared.half_frames.clone(), Origin::of(ip)),
+        Pace::new(shared.turns.clone(), ip),
+    );
     let first = tokio::select! {
         biased;
         first = timeout(Duration::from_millis(FIRST_FRAME_MS), inbox.login()) => first,
@@ -189,7 +197,7 @@ async fn serve_chat<St: Store, F: FileSystem>(
     inbox.set_limit(dialect.limit(), dialect);
     let Ok(permit) = conn.bundles.clone().acquire_owned().await else { return };
     let event = Event::Login { conn: conn.clone(), login: *login, permit };
-    if Box::pin(shared.events.send(event)).await.is_err() {
+    if Box::pin(shared.events.of(true).send(event)).await.is_err() {
         return;
     }
     {
@@ -203,7 +211,8 @@ async fn serve_chat<St: Store, F: FileSystem>(
         }
     }
     // The hub may have ended the session itself; then it does not mind to hear it again.
-    let _ = Box::pin(shared.events.send(Event::Gone { conn: conn.id })).await;
+    let lane = shared.events.of(conn.is_in_new_lane());
+    let _ = Box::pin(lane.send(Event::Gone { conn: conn.id })).await;
     conn.linger();
     conn.close();
     Box::pin(finish(conn, inbox, shared)).await;
@@ -249,7 +258,7 @@ async fn drive_reads<St: Store, F: FileSystem>(
         conn.set_reading(shared.clock.now().steady);
         let Some(bundle) = inbox.next_bundle(conn, dialect, &*shared.clock).await else { return };
         conn.set_paused(Pause::Server, shared.clock.now().steady);
-        let (fatal, file) = (bundle.fatal, bundle.file);
+        let (fatal, file, frames) = (bundle.fatal, bundle.file, bundle.inbound.len());
         if Box::pin(hand_over(conn, bundle, shared)).await.is_err() {
             return;
         }
@@ -257,6 +266,9 @@ async fn drive_reads<St: Store, F: FileSystem>(
             // The hub answers and closes; nothing that follows is of any use.
             return std::future::pending().await;
         }
+        inbox.pace.set_new(conn.is_new());
+        inbox.pace.note_frames(frames);
+        inbox.pace.wait().await;
         if let Some(len) = file
             && Box::pin(receive_file(conn, inbox, len, shared)).await.is_err()
         {
@@ -269,17 +281,19 @@ async fn hand_over<St, F>(conn: &Arc<Conn>, mut bundle: Bundle, shared: &Shared<
     if bundle.inbound.is_empty() {
         return Ok(());
     }
+    // Whoever has to wait has nothing of what all share.
+    wait_while_held(conn, shared).await;
     if let Some(held) = Held::acquire(conn, &shared.awaiting, bundle.shares()).await {
         for inbound in bundle.inbound.iter_mut().filter(|inbound| inbound.share().is_some()) {
             inbound.set_held(held.clone());
         }
     }
+    let lane = shared.events.of(conn.is_in_new_lane());
     // A bundle with a large answer goes alone, so that answers are bounded before the next one is asked for.
     let alone = if bundle.heavy { BUNDLES } else { 1 };
     let permit = conn.bundles.clone().acquire_many_owned(alone).await.map_err(|_| ())?;
-    wait_while_held(conn, shared).await;
     let event = Event::Bundle { conn: conn.id, inbound: bundle.inbound, permit };
-    shared.events.send(event).await.map_err(|_| ())?;
+    lane.send(event).await.map_err(|_| ())?;
     if bundle.heavy {
         drop(conn.bundles.acquire_many(BUNDLES).await);
     }
@@ -308,7 +322,8 @@ async fn receive_file<St, F: FileSystem>(
         conn.hear(shared.clock.now().steady, true);
         conn.set_reading(shared.clock.now().steady);
     };
-    let space = SenderSpace { events: &shared.events, conn: conn.id };
+    let turns = conn.is_new().then(|| (&*shared.turns, conn.peer.ip()));
+    let space = SenderSpace { events: shared.events.of(conn.is_in_new_lane()), conn: conn.id, turns };
     let received = receive_classic(len, cap, &shared.contents, inbox, &space, heard);
     let received = received.await;
     // The frame is whole: its sender may be silent again for as long as they like.
@@ -318,9 +333,11 @@ async fn receive_file<St, F: FileSystem>(
         Err(Some(sentence)) => Err(sentence),
         Err(None) => return Err(()),
     };
-    let share = Held::acquire(conn, &shared.awaiting, std::iter::once(REQUEST_SHARE)).await;
     wait_while_held(conn, shared).await;
-    shared.events.send(Event::ClassicFile { conn: conn.id, file, share }).await.map_err(|_| ())
+    let share = Held::acquire(conn, &shared.awaiting, std::iter::once(REQUEST_SHARE)).await;
+    let lane = shared.events.of(conn.is_in_new_lane());
+    let permit = conn.bundles.clone().acquire_owned().await.map_err(|_| ())?;
+    lane.send(Event::ClassicFile { conn: conn.id, file, share, permit }).await.map_err(|_| ())
 }
 
 /// Writes whenever the outlet is left to this task; ends when the connection is to end.
@@ -334,7 +351,7 @@ async fn drive_writes<St: Store, F: FileSystem>(conn: &Conn, shared: &Shared<St,
                 conn.outlet().put_stored(&lag, bytes, next);
             }
             Ok(Drained::File(file)) => {
-                if let Err(error) = Box::pin(send_file(conn, &file, &shared.contents)).await {
+                if let Err(error) = Box::pin(send_file(conn, &file, shared)).await {
                     tracing::warn!(conn = %conn.id, %error, "a file broke off");
                     return;
                 }
@@ -360,11 +377,22 @@ async fn drain(conn: &Conn) -> io::Result<Drained> {
     .await
 }
 
+/// Waits for the turns of a piece of a file, if it comes from somebody new or goes to them.
+async fn wait_for_turn<St, F>(conn: &Conn, bytes: usize, shared: &Shared<St, F>) {
+    if conn.is_new() {
+        shared.turns.wait_for_bytes(conn.peer.ip(), bytes).await;
+    }
+}
+
 /// Writes a whole FILE frame, a piece at a time: nothing else may come between. It goes on where another one was stopped,
 /// as happens when the peer says nothing more while it is still read to.
-async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Contents<F>) -> io::Result<()> {
+async fn send_file<St, F: FileSystem>(
+    conn: &Conn,
+    file: &ClassicFile,
+    shared: &Shared<St, F>,
+) -> io::Result<()> {
     let head = classic_head(&file.from, &file.name, file.size);
-    let reading = contents.read(file.hash).await?;
+    let reading = shared.contents.read(file.hash).await?;
     let begun = conn.outlet().file_at();
     let (head, reading) = match (head, reading) {
         (Some(head), Some(reading)) => (head, reading),
@@ -383,6 +411,7 @@ async fn send_file<F: FileSystem>(conn: &Conn, file: &ClassicFile, contents: &Co
             Drained::File(_) => {}
             Drained::CaughtUp | Drained::Lagging(_) => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
+        wait_for_turn(conn, FILE_READ, shared).await;
         let (mut buffer, n) = reading.read_at(offset, vec![0; FILE_READ], 0).await?;
         if n == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

@@ -4,6 +4,7 @@ use crate::answers::carry_out;
 use crate::clock::Clock;
 use crate::hub::Hub;
 use crate::inbound::Event;
+use crate::lanes::Incoming;
 use crate::search_queue::SearchQueue;
 use crate::sequencer::Turn;
 use crate::store::{Commit, ErasureId, Store, StoreError};
@@ -13,10 +14,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::sync::{mpsc, watch};
-
-/// Events that are taken at once.
-const EVENTS: usize = 1_024;
+use tokio::sync::watch;
 
 /// How long a drain may take before connections are closed all the same.
 const DRAIN: Duration = Duration::from_millis(1_500);
@@ -33,12 +31,12 @@ pub async fn drive_hub<St: Store>(
     mut hub: Hub,
     store: St,
     clock: Arc<dyn Clock>,
-    mut events: mpsc::Receiver<Event>,
+    mut incoming: Incoming,
     mut stop: watch::Receiver<bool>,
 ) -> Result<(), StoreError> {
     let mut committing: Option<Committing> = None;
     let mut erasing: Option<UnderWay<ErasureId>> = None;
-    let mut batch = Vec::with_capacity(EVENTS);
+    let mut batch = Vec::new();
     let mut stopping = false;
     let searches = SearchQueue::new(clock.clone());
     let far = tokio::time::sleep(Duration::from_secs(86_400 * 365));
@@ -49,6 +47,9 @@ pub async fn drive_hub<St: Store>(
         let now = clock.now();
         if hub.next_tick() <= now.steady {
             hub.handle_tick(now);
+        }
+        if committing.is_none() {
+            incoming.begin_batch();
         }
         let tick = Duration::from_millis(hub.next_tick().since(now.steady).max(1));
         tokio::select! {
@@ -66,7 +67,7 @@ pub async fn drive_hub<St: Store>(
                 hub.handle_shutdown();
                 far.as_mut().reset(tokio::time::Instant::now() + DRAIN);
             }
-            n = events.recv_many(&mut batch, EVENTS) => {
+            n = incoming.take(&mut batch) => {
                 if n == 0 {
                     return finish(&mut hub, committing, &*clock).await;
                 }
@@ -75,9 +76,7 @@ pub async fn drive_hub<St: Store>(
                     // Without a sync to wait for, hear all readable connections before the batch is closed.
                     for _ in 0..2 {
                         tokio::task::yield_now().await;
-                        while batch.len() < EVENTS && let Ok(event) = events.try_recv() {
-                            batch.push(event);
-                        }
+                        incoming.take_known(&mut batch);
                         take_events(&mut hub, &mut batch, &*clock);
                     }
                 }
@@ -93,6 +92,7 @@ pub async fn drive_hub<St: Store>(
             && let Some(turn) = hub.next_turn(clock.now())
         {
             committing = Some(begin(commit(store.clone(), turn)).await);
+            incoming.begin_batch();
         }
         if erasing.is_none() {
             erasing = hub.next_erasure().map(|erasure| erase(store.clone(), erasure));
@@ -181,6 +181,7 @@ mod tests {
     use crate::hub::staging::settings;
     use crate::hub::{Settings, first_numbers};
     use crate::inbound::Login;
+    use crate::lanes::lanes;
     use crate::limits::Limits;
     use crate::store::{MemoryLimits, MemoryStore};
     use protocol::id::{ContentHash, Epoch, Millis, PersonId};
@@ -223,9 +224,9 @@ mod tests {
     async fn ticks_run_while_events_never_stop() {
         let clock = Arc::new(Looked::default());
         let (hub, store) = a_hub(&clock).await;
-        let (events, inbox) = mpsc::channel(1);
+        let (events, incoming) = lanes(1);
         let (_stop, stopped) = watch::channel(false);
-        let driven = tokio::spawn(drive_hub(hub, store, clock.clone(), inbox, stopped));
+        let driven = tokio::spawn(drive_hub(hub, store, clock.clone(), incoming, stopped));
 
         let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
         let conn = Arc::new(Conn::new(
@@ -237,7 +238,7 @@ mod tests {
         ));
         let permit = conn.bundles.clone().acquire_owned().await.unwrap();
         let login = Login::Classic("alice".to_owned());
-        assert!(events.send(Event::Login { conn: conn.clone(), login, permit }).await.is_ok());
+        assert!(events.of(true).send(Event::Login { conn: conn.clone(), login, permit }).await.is_ok());
         // It stopped half way through a frame: a tick is to end it.
         conn.hear(clock.now().steady, true);
         let hash = ContentHash([0; 32]);
@@ -245,7 +246,7 @@ mod tests {
         while !conn.outlet().is_closing() {
             let (answer, _) = tokio::sync::oneshot::channel();
             let event = Event::MayRead { person: PersonId::FIRST, hash, answer };
-            assert!(events.send(event).await.is_ok());
+            assert!(events.of(false).send(event).await.is_ok());
             assert!(clock.now().steady.since(begun) < 3 * PROGRESS_MS, "no tick ran");
         }
         drop(events);

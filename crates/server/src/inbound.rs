@@ -139,6 +139,8 @@ pub enum Event {
         file: Result<FileBody, String>,
         /// Its share of the windows.
         share: Option<Arc<Held>>,
+        /// It counts as a bundle until this is dropped.
+        permit: OwnedSemaphorePermit,
     },
     /// The operator gives an order.
     Operate {
@@ -161,6 +163,8 @@ pub enum Event {
 pub struct BulkPlace {
     /// Whose it is.
     pub person: PersonId,
+    /// Whether they are new, and wait for turns.
+    pub is_new: bool,
     /// The frame that welcomes them.
     pub welcome: Bytes,
     /// It counts as one of theirs until this is dropped.

@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::conn::Conn;
 use crate::half_frames::Share;
 use crate::inbound::{Bundle, Dialect, Login, Refusal, first_frame};
+use crate::turns::Pace;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::frame::{Deframer, FrameError, Item, OwnedItem};
@@ -36,6 +37,8 @@ pub struct Inbox<R> {
     taken: usize,
     /// The room for a frame that is half there.
     share: Share,
+    /// How far it may be read.
+    pub pace: Pace,
     /// Bytes that came of a frame since it was last noted that its peer goes on with it.
     unnoted: usize,
     /// A frame came too slowly, while others waited for its room: the connection ends.
@@ -44,13 +47,14 @@ pub struct Inbox<R> {
 
 impl<R: AsyncRead + Unpin> Inbox<R> {
     /// Reads as from a stranger: only small frames are taken.
-    pub fn new(read: R, share: Share) -> Self {
+    pub fn new(read: R, share: Share, pace: Pace) -> Self {
         Self {
             read,
             deframer: Deframer::new(MAX_FRAME_BEFORE_LOGIN),
             carry: Vec::new(),
             taken: 0,
             share,
+            pace,
             unnoted: 0,
             is_over: false,
         }
@@ -176,6 +180,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
         self.share.set_read(true);
         loop {
             let found = if self.carry.is_empty() {
+                self.pace.wait().await;
                 if !self.share.may_read(self.deframer.held()) {
                     let (held, frame) = (self.deframer.held(), self.deframer.frame_bytes());
                     Box::pin(self.share.wait(held, frame.unwrap_or(held))).await;
@@ -230,6 +235,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
             }
             let mut input = buf.filled();
             let all = input.len();
+            self.pace.note_bytes(all);
             let found = step(&mut self.deframer, &mut input);
             self.share.note(before, all - input.len(), self.deframer.held(), self.deframer.frame_bytes());
             self.carry.extend_from_slice(input);
@@ -279,7 +285,7 @@ mod tests {
         let conn = Conn::new(ConnId(1), peer, Box::pin(tokio::io::sink()), &limits, Steady(0));
         let room = Arc::new(HalfFrames::new(1, 1, clock.clone()));
         let (ours, mut theirs) = duplex(1 << 20);
-        let mut inbox = Inbox::new(ours, Share::new(room, Origin::of(peer.ip())));
+        let mut inbox = Inbox::new(ours, Share::new(room, Origin::of(peer.ip())), Pace::unbounded());
         inbox.set_limit(MAX_FRAME, Dialect::Native);
         let mut next = pin!(inbox.next_bundle(&conn, Dialect::Native, &*clock));
         let header = [0, 0, 0xea, 0x60, 0x12];

@@ -7,9 +7,11 @@ use crate::files::FileSystem;
 use crate::inbound::Refusal;
 use crate::origin::Origin;
 use crate::places::Places;
+use crate::rate::{Patience, Payers, Rates};
 use crate::refusals::Refusals;
 use crate::store::Store;
 use protocol::code::Code;
+use protocol::limits::rates::Bucket;
 use socket2::{SockRef, TcpKeepalive};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -18,7 +20,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -29,8 +31,14 @@ use tokio::time::timeout;
 /// they may then miss.
 const TURNED_AWAY: usize = 64;
 
+/// Bytes of each of them that are read.
+const HEARD: u64 = 64 * 1_024;
+
 /// How long that may take.
 const TURNING_AWAY: Duration = Duration::from_secs(1);
+
+/// Connections each second that are told why they are turned away. In a flood the others are only closed.
+const TOLD_A_SECOND: u32 = 200;
 
 /// How often it is looked whether refusals are to be counted in the log.
 const COUNT_REFUSALS: Duration = Duration::from_secs(1);
@@ -57,6 +65,14 @@ pub trait Listen: Send {
     /// The next connection and where it comes from.
     fn accept(&mut self) -> impl Future<Output = io::Result<(Self::Read, Self::Write, SocketAddr)>> + Send;
 
+    /// Makes a connection ready that is taken in. Nothing by default.
+    fn prepare(_write: &Self::Write) {}
+
+    /// Closes a connection of which nothing was read.
+    fn close(read: Self::Read, write: Self::Write) {
+        drop((read, write));
+    }
+
     /// Ends a connection whose peer takes nothing for long: one without heartbeats, whose peer may be gone. Nothing by
     /// default: a simulated network does that itself.
     fn bound_unacknowledged(_write: &Self::Write) {}
@@ -68,12 +84,21 @@ impl Listen for TcpListener {
 
     async fn accept(&mut self) -> io::Result<(OwnedReadHalf, OwnedWriteHalf, SocketAddr)> {
         let (stream, peer) = TcpListener::accept(self).await?;
-        if let Err(error) = set_options(&stream) {
-            // Its peer is gone already, most likely: whoever reads from it finds out.
-            tracing::debug!(%peer, %error, "a socket without its options");
-        }
         let (read, write) = stream.into_split();
         Ok((read, write, peer))
+    }
+
+    fn prepare(write: &OwnedWriteHalf) {
+        if let Err(error) = set_options(write.as_ref()) {
+            // Its peer is gone already, most likely: whoever reads from it finds out.
+            tracing::debug!(%error, "a socket without its options");
+        }
+    }
+
+    fn close(read: OwnedReadHalf, write: OwnedWriteHalf) {
+        // To end the stream in order first costs as much again.
+        write.forget();
+        drop(read);
     }
 
     #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -123,8 +148,9 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
 ) {
     let mut connections = JoinSet::new();
     let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+    let mut rates = Rates::new(shared.limits.rates.clone());
     let mut refusals = Refusals::of("connections");
-    let mut last = 0;
+    let (mut last, mut told) = (0, 0);
     let mut count_refusals = tokio::time::interval(COUNT_REFUSALS);
     loop {
         let accepted = tokio::select! {
@@ -135,6 +161,7 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
                 continue;
             }
             _ = count_refusals.tick() => {
+                told = 0;
                 log_refusals(refusals.line(shared.clock.now().steady));
                 continue;
             }
@@ -153,23 +180,48 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
             }
         };
         let is_exempt = shared.limits.local.is_exempt(peer.ip());
-        let place = match places.enter(Origin::of(peer.ip()), is_exempt) {
-            Ok(place) => place,
+        let entered = places.enter(Origin::of(peer.ip()), is_exempt);
+        let entered = entered.and_then(|place| Ok((place, hold_of(&mut rates, peer, &shared)?)));
+        let (place, hold) = match entered {
+            Ok(entered) => entered,
             Err(code) => {
                 tracing::debug!(%peer, code = code.name(), "a connection was turned away");
                 log_refusals(refusals.add(code, shared.clock.now().steady));
+                told += 1;
+                if told > TOLD_A_SECOND {
+                    L::close(read, write);
+                    continue;
+                }
                 turn_away(read, write, code, &turned_away).await;
                 continue;
             }
         };
+        L::prepare(&write);
         last += 1;
-        let shared = shared.clone();
-        connections.spawn(serve(ConnId(last), peer, read, write, L::bound_unacknowledged, place, shared));
+        let served = serve(ConnId(last), peer, read, write, L::bound_unacknowledged, place, shared.clone());
+        connections.spawn(async move {
+            if !hold.is_zero() {
+                // Nothing of it is read until then: whoever connects again and again waits for themself.
+                Box::pin(tokio::time::sleep(hold)).await;
+            }
+            served.await;
+        });
     }
     log_refusals(refusals.line(Steady(u64::MAX)));
     drop(listener);
     let ended = async { while connections.join_next().await.is_some() {} };
     let _ = timeout(ENDING, ended).await;
+}
+
+/// For how long nothing is read of a connection that just came, since too many came from there.
+///
+/// # Errors
+/// [`Code::Busy`] if that is too long.
+fn hold_of<St, F>(rates: &mut Rates, peer: SocketAddr, shared: &Shared<St, F>) -> Result<Duration, Code> {
+    let Some(payers) = Payers::of(None, peer.ip(), shared.limits.local) else { return Ok(Duration::ZERO) };
+    let (payers, patience) = (payers.who_are_new(true), Patience::Ms(shared.limits.max_hold_ms));
+    let taken = rates.take(Bucket::Connections, payers, 1, patience, shared.clock.now().steady);
+    taken.map(Duration::from_millis).map_err(|_| Code::Busy)
 }
 
 fn log_refusals(line: Option<String>) {
@@ -181,7 +233,7 @@ fn log_refusals(line: Option<String>) {
 /// Tells a connection why it is not taken, before anything of it is read. Nothing waits for a peer that takes no word:
 /// what its socket does not take at once is lost.
 async fn turn_away(
-    mut read: impl AsyncRead + Unpin + Send + 'static,
+    read: impl AsyncRead + Unpin + Send + 'static,
     mut write: impl AsyncWrite + Unpin + Send + 'static,
     code: Code,
     turned_away: &Arc<Semaphore>,
@@ -192,7 +244,7 @@ async fn turn_away(
         // What the peer sends meanwhile is taken off the socket: a close with bytes unread would throw the reason away.
         let heard = async {
             write.shutdown().await?;
-            tokio::io::copy(&mut read, &mut tokio::io::sink()).await
+            tokio::io::copy(&mut read.take(HEARD), &mut tokio::io::sink()).await
         };
         let _ = timeout(TURNING_AWAY, heard).await;
         drop(permit);

@@ -5,6 +5,7 @@ use crate::half_frames::Share;
 use crate::hub::Operated;
 use crate::inbound::{Dialect, Event, Refusal, code_of, peek_request, request_of};
 use crate::inbox::Inbox;
+use crate::turns::Pace;
 use bytes::Bytes;
 use protocol::code::Code;
 use protocol::frame::{FrameError, Item};
@@ -158,7 +159,7 @@ enum Said {
 /// Answers orders, one after the other, until the other end has no more.
 async fn converse(mut stream: UnixStream, events: mpsc::Sender<Event>) {
     let (read, mut write) = stream.split();
-    let mut inbox = Inbox::new(read, Share::unbounded());
+    let mut inbox = Inbox::new(read, Share::unbounded(), Pace::unbounded());
     inbox.set_limit(MAX_FRAME, Dialect::Native);
     while let Ok(Some(said)) = timeout(PATIENCE, inbox.next_frame(understand)).await {
         let (answer, is_last) = match said {

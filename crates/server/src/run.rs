@@ -10,6 +10,7 @@ use crate::drive::drive_hub;
 use crate::files::{Contents, Disk, FileSystem, TemporaryFolder, open_folder};
 use crate::half_frames::HalfFrames;
 use crate::hub::{Hub, Settings, first_numbers};
+use crate::lanes::lanes;
 use crate::limits::Limits;
 use crate::listener::{Listen, accept_all};
 use crate::logging;
@@ -20,6 +21,7 @@ use crate::store::{
     Batch, Change, Expiry, Folder, FolderError, Hiding, MemoryLimits, MemoryStore, MissingFiles, OpenError,
     Options, Reserved, Snapshot, SqliteStore, Store, StoreError, StoredFile,
 };
+use crate::turns::Turns;
 use chrono::{DateTime, FixedOffset, Local, Offset};
 use protocol::id::{Epoch, Millis};
 use protocol::limits::MAX_AWAITING_COMMIT;
@@ -33,7 +35,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, watch};
 
 /// Events on their way to the hub.
 const EVENTS: usize = 1_024;
@@ -128,9 +130,13 @@ pub fn run(config: &Config) -> ExitCode {
     code
 }
 
+/// Threads that wait for the disk where files are, which all compete with those that serve people.
+const DISK_THREADS: usize = 16;
+
 fn start(config: &Config) -> Result<(), RunError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .max_blocking_threads(DISK_THREADS)
         .build()
         .map_err(|source| RunError::System { what: "threads", source })?;
     runtime.block_on(async {
@@ -329,9 +335,9 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     let index = Arc::new(contents.clone());
     let reserved = reserve_first(&store, &snapshot).await?;
     let hub = Hub::new(settings, snapshot, reserved, store.durability(), history, index, clock.now());
-    let (events, inbox) = mpsc::channel(EVENTS);
+    let (events, incoming) = lanes(EVENTS);
     let awaiting = Arc::new(Semaphore::new(MAX_AWAITING_COMMIT));
-    let operating = listeners.operator.map(|socket| tokio::spawn(socket.serve(events.clone())));
+    let operating = listeners.operator.map(|socket| tokio::spawn(socket.serve(events.of(false).clone())));
     let shared = Arc::new(Shared {
         store: store.clone(),
         contents,
@@ -340,6 +346,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
         events,
         awaiting,
         plaintext,
+        turns: Arc::new(Turns::new(&limits, clock.clone())),
         limits,
         half_frames: Arc::new(HalfFrames::new(
             bounds.half_frames,
@@ -349,7 +356,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
     });
     let places = Arc::new(Places::new(bounds.places, bounds.per_address));
     let accepting = tokio::spawn(accept_all(listeners.network, shared, places, stop.clone()));
-    let result = drive_hub(hub, store, clock, inbox, stop).await;
+    let result = drive_hub(hub, store, clock, incoming, stop).await;
     if let Some(operating) = operating {
         operating.abort();
     }

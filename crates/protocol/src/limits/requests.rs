@@ -97,7 +97,7 @@ rows! {
     CLASSIC_JOIN = "JOIN", Nothing, [People], "once for each connection, before all else";
     CLASSIC_TEXT = "TEXT", Text, [Posts, Directs], "16 KiB; held and never refused, since that client can't send it again";
     CLASSIC_COMMAND = "TEXT that begins with /", Text, [Requests], "alone on its way; then as the message that it stands for";
-    CLASSIC_FILE = "FILE", Share, [Posts], "one at a time, streamed to the disk";
+    CLASSIC_FILE = "FILE", Share, [Posts, ClassicFiles], "one at a time, streamed to the disk";
 }
 
 /// What a native message costs.

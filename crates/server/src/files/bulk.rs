@@ -13,7 +13,7 @@ use protocol::frame::{FrameError, OwnedItem};
 use protocol::id::{PersonId, Req};
 use protocol::limits::{BULK_IDLE_MS, DEAD_AFTER_MS, MAX_BULK_FRAME, PING_AFTER_MS};
 use protocol::message::{ClientMsg, Reply, ServerMsg, ty};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::oneshot;
@@ -45,6 +45,8 @@ impl From<std::io::Error> for End {
 /// A bulk connection.
 struct Bulk<'a, R, W, St, F> {
     person: PersonId,
+    /// From where somebody new uses it; they wait for turns.
+    new_from: Option<IpAddr>,
     inbox: &'a mut Inbox<R>,
     write: &'a mut W,
     shared: &'a Shared<St, F>,
@@ -60,7 +62,7 @@ pub async fn serve_bulk<St, F: FileSystem>(
     shared: &Shared<St, F>,
 ) {
     let (answer, answered) = oneshot::channel();
-    if shared.events.send(Event::BulkLogin { hello, answer }).await.is_err() {
+    if shared.events.of(true).send(Event::BulkLogin { hello, answer }).await.is_err() {
         return;
     }
     let last_words = match answered.await {
@@ -68,10 +70,12 @@ pub async fn serve_bulk<St, F: FileSystem>(
         Ok(Err(code)) => Refusal::about(code, ty::HELLO, 0).encode_closing(),
         // It had to give its place away meanwhile.
         Ok(Ok(_)) if !place.admit() => return,
-        Ok(Ok(BulkPlace { person, welcome, counted: _counted })) => {
+        Ok(Ok(BulkPlace { person, is_new, welcome, counted: _counted })) => {
             inbox.set_limit(MAX_BULK_FRAME, Dialect::Native);
             tracing::debug!(%peer, %person, "bulk");
-            let mut bulk = Bulk { person, inbox, write, shared };
+            inbox.pace.set_new(is_new);
+            let new_from = is_new.then_some(peer.ip());
+            let mut bulk = Bulk { person, new_from, inbox, write, shared };
             let served = match bulk.put(&welcome).await {
                 Ok(()) => bulk.serve().await,
                 Err(end) => Err(end),
@@ -135,6 +139,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
 
     /// A frame, unless it is answered at once.
     async fn take(&mut self, frame: Result<Option<ClientMsg>, Refusal>) -> Result<Option<ClientMsg>, End> {
+        self.inbox.pace.note_frames(1);
         match frame {
             Ok(Some(ClientMsg::Ping { nonce })) => {
                 let time = self.shared.clock.now().wall;
@@ -143,6 +148,20 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
             }
             Ok(msg) => Ok(msg),
             Err(refusal) => self.refuse(refusal).await.map(|()| None),
+        }
+    }
+
+    /// Waits for the turns of a file that is made, if somebody new uses the connection.
+    async fn wait_to_make_file(&mut self) {
+        if let Some(address) = self.new_from {
+            self.shared.turns.wait_for_file(address).await;
+        }
+    }
+
+    /// Waits for the turns of a piece that is sent, if somebody new uses the connection.
+    async fn wait_for_turn(&mut self, bytes: usize) {
+        if let Some(address) = self.new_from {
+            self.shared.turns.wait_for_bytes(address, bytes).await;
         }
     }
 
@@ -172,12 +191,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
     /// What the hub answers.
     async fn ask<T>(&mut self, event: impl FnOnce(oneshot::Sender<T>) -> Event) -> Result<T, End> {
         let (answer, answered) = oneshot::channel();
-        self.shared.events.send(event(answer)).await.map_err(|_| End::Gone)?;
+        self.tell_hub(event(answer)).await?;
         answered.await.map_err(|_| End::Gone)
     }
 
     async fn tell_hub(&mut self, event: Event) -> Result<(), End> {
-        self.shared.events.send(event).await.map_err(|_| End::Gone)
+        let lane = self.shared.events.of(self.new_from.is_some());
+        lane.send(event).await.map_err(|_| End::Gone)
     }
 
     /// Something that has no place here: late frames of a transfer that ended, or chat.
@@ -229,16 +249,19 @@ mod tests {
     use crate::config::Plaintext;
     use crate::files::{Contents, Disk};
     use crate::half_frames::{HalfFrames, Share};
+    use crate::lanes::lanes;
+    use crate::limits::Limits;
     use crate::origin::Origin;
+    use crate::turns::{Pace, Turns};
     use std::sync::Arc;
     use tokio::io::{duplex, split};
-    use tokio::sync::{Semaphore, mpsc};
+    use tokio::sync::Semaphore;
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_has_no_transfer_and_only_pings_is_closed() {
         let (ours, mut theirs) = duplex(64 * 1_024);
         let (read, mut write) = split(ours);
-        let (events, _hub) = mpsc::channel(1);
+        let (events, _hub) = lanes(1);
         let half_frames = Arc::new(HalfFrames::new(1, 1, Arc::new(SystemClock::start())));
         let shared = Shared {
             store: (),
@@ -248,12 +271,14 @@ mod tests {
             events,
             awaiting: Arc::new(Semaphore::new(1)),
             plaintext: Plaintext::Loopback,
+            turns: Arc::new(Turns::new(&Limits::default(), Arc::new(SystemClock::start()))),
             limits: Arc::default(),
             half_frames: half_frames.clone(),
         };
-        let mut inbox = Inbox::new(read, Share::new(half_frames, Origin::of([127, 0, 0, 1].into())));
+        let mut inbox =
+            Inbox::new(read, Share::new(half_frames, Origin::of([127, 0, 0, 1].into())), Pace::unbounded());
         let (inbox, write, begun) = (&mut inbox, &mut write, Instant::now());
-        let mut bulk = Bulk { person: PersonId::FIRST, inbox, write, shared: &shared };
+        let mut bulk = Bulk { person: PersonId::FIRST, new_from: None, inbox, write, shared: &shared };
         let pings = async {
             // What is out of place is no transfer either.
             for msg in [ClientMsg::Ping { nonce: 7 }, ClientMsg::Drop { req: Req(1) }].iter().cycle() {

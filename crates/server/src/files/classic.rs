@@ -4,12 +4,14 @@ use super::{Begun, Contents, FileSystem, Header, Upload, UploadError};
 use crate::conn::ConnId;
 use crate::inbound::Event;
 use crate::inbox::Inbox;
+use crate::turns::Turns;
 use bytes::{BufMut, Bytes, BytesMut};
 use protocol::classic::{SEPARATOR, ty};
 use protocol::id::ContentHash;
 use protocol::limits::{BLOCK, PROGRESS_BYTES};
 use protocol::message::{FileBody, Shape};
 use protocol::text::sanitize_line;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::AsyncRead;
 use tokio::sync::{mpsc, oneshot};
@@ -21,9 +23,17 @@ pub struct SenderSpace<'a> {
     pub events: &'a mpsc::Sender<Event>,
     /// Who sends it.
     pub conn: ConnId,
+    /// The turns that they wait for, and from where they come, if they are new.
+    pub turns: Option<(&'a Turns, IpAddr)>,
 }
 
 impl SenderSpace<'_> {
+    async fn wait_to_make_file(&self) {
+        if let Some((turns, address)) = self.turns {
+            turns.wait_for_file(address).await;
+        }
+    }
+
     /// Reserves so many bytes more, or tells how many are left. A sender who is too fast waits here, unread.
     async fn reserve(&self, bytes: u64) -> Result<(), u64> {
         let (answer, answered) = oneshot::channel();
@@ -159,6 +169,7 @@ async fn begin<F: FileSystem>(
     if name.trim().is_empty() {
         return Receiving::Refused("File not sent: it has no name.".to_owned());
     }
+    space.wait_to_make_file().await;
     match ClassicUpload::begin(contents, limit).await {
         Ok(upload) => write(name.to_owned(), Box::new(upload), piece, space).await,
         Err(error) => Receiving::Refused(sentence(&error)),

@@ -197,7 +197,8 @@ impl Hub {
         self.reserve_numbers();
         let features = hello.features & FEATURE_UNKNOWN_SIZE;
         let welcome = self.welcome_msg(person, device, features, now).encode();
-        Ok(BulkPlace { person, welcome, counted })
+        let is_new = self.known.is_new(Some(person), self.people.last(), now.steady);
+        Ok(BulkPlace { person, is_new, welcome, counted })
     }
 
     pub(super) fn may_read(&self, person: PersonId, hash: ContentHash) -> bool {
@@ -378,7 +379,7 @@ impl Hub {
         }
         let tokens = u32::try_from(bytes / FILE_TOKEN).unwrap_or(u32::MAX);
         // A classic sender is only held, never refused.
-        let _ = self.pay(conn, Bucket::Posts, tokens, now);
+        let _ = self.pay(conn, Bucket::ClassicFiles, tokens, now);
         let Some(session) = self.sessions.get(&conn) else { return Ok(0) };
         let hold = session.conn.held_until().map_or(0, |until| until.since(now.steady));
         if hold > 0 {

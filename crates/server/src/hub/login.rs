@@ -9,6 +9,7 @@ use crate::conn::{Conn, ConnId};
 use crate::inbound::{Hello, Login, Refusal};
 use crate::keep::Retention;
 use crate::page::pages;
+use crate::rate::Payers;
 use crate::store::CredentialHash;
 use crate::voice;
 use bytes::Bytes;
@@ -226,6 +227,7 @@ impl Hub {
     ) {
         let (said, since) = (BTreeMap::new(), now.wall);
         let payers = self.payers(person, conn.peer.ip(), now.steady);
+        conn.set_new(payers.is_some_and(Payers::are_new));
         let (conn, arrival, attempt, progress, file_space) = (conn.clone(), None, None, None, 0);
         let session = Box::new(Session {
             conn,

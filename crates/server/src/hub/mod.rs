@@ -322,7 +322,7 @@ impl Hub {
             Event::ClassicSpace { conn, bytes, answer } => {
                 let _ = answer.send(self.reserve_classic(conn, bytes, now));
             }
-            Event::ClassicFile { conn, file, share } => {
+            Event::ClassicFile { conn, file, share, permit: _permit } => {
                 self.sequencer.charge(share);
                 self.handle_classic_file(conn, file, now);
                 self.sequencer.charge(None);

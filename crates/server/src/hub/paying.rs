@@ -39,7 +39,8 @@ fn too_fast(wait: u64) -> Denied {
 
 impl Hub {
     /// Takes tokens for what a session does. If that is too fast, it is held for a while, and refused beyond that;
-    /// a classic one is only held, since its client can't send again what was refused.
+    /// a classic one is only held, since its client can't send again what was refused. Whoever is refused is held as
+    /// well, for as long as may be: else a flood would go on at full speed as a flood of refusals.
     pub(super) fn pay(&mut self, conn: ConnId, bucket: Bucket, tokens: u32, now: Now) -> Result<(), Denied> {
         let Some(session) = self.sessions.get(&conn) else { return Ok(()) };
         let Some(payers) = session.payers else { return Ok(()) };
@@ -50,11 +51,16 @@ impl Hub {
         };
         let is_new = self.known.is_new(Some(session.person), self.people.last(), now.steady);
         let payers = payers.who_are_new(is_new);
-        let hold = self.rates.take(bucket, payers, tokens, patience, now.steady).map_err(too_fast)?;
+        let taken = self.rates.take(bucket, payers, tokens, patience, now.steady);
+        let hold = match taken {
+            Ok(hold) => hold,
+            Err(wait) if bucket.holds() || is_new => wait.min(self.settings.limits.max_hold_ms),
+            Err(_) => 0,
+        };
         if hold > 0 {
             session.conn.hold_until(now.steady.after(hold));
         }
-        Ok(())
+        taken.map(drop).map_err(too_fast)
     }
 
     /// The same for a native frame that is no post.

@@ -43,8 +43,10 @@ impl LimitsPlan {
             let network = Rate { burst: 2 * burst, every_ms };
             rates.with(bucket, BucketRates { person, network, new_people: None })
         };
-        // New people are not among them: whoever is kept out as one has nothing to tell of.
-        let buckets = Bucket::ALL.into_iter().filter(|bucket| *bucket != Bucket::People);
+        // Whoever is kept out has nothing to tell of.
+        let keeps_out =
+            |bucket: &Bucket| matches!(bucket, Bucket::Connections | Bucket::Turns | Bucket::People);
+        let buckets = Bucket::ALL.into_iter().filter(|bucket| !keeps_out(bucket));
         Limits {
             rates: buckets.fold(defaults.rates, with),
             max_hold_ms: self.hold_ms,

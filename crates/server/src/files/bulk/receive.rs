@@ -102,6 +102,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
 
     async fn take_upload(&mut self, req: Req, header: Header, likely: bool) -> Result<Stop, Stop> {
         let (transfer, size) = (header.transfer, header.size);
+        self.wait_to_make_file().await;
         let begun = self.shared.contents.begin(header).await;
         let mut upload = match begun.map_err(|error| Stop::Failed(error, ty::PUT))? {
             Begun::Going(upload) => upload,

@@ -156,7 +156,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, St, F: FileSystem> Bulk<'_, R,
     /// Sends one piece, and the value of its block if it ends there and more follows.
     async fn send_piece(&mut self, cursor: &mut Cursor, reading: &Reading<F>, most: u64) -> Result<(), End> {
         let mut frame = std::mem::take(&mut cursor.frame);
-        frame.resize(DATA_HEAD + usize::try_from(most).expect("at most DATA"), 0);
+        let bytes = usize::try_from(most).expect("at most DATA");
+        self.wait_for_turn(bytes).await;
+        frame.resize(DATA_HEAD + bytes, 0);
         let (mut frame, n) = reading.read_at(cursor.offset, frame, DATA_HEAD).await?;
         if n == 0 {
             return Err(End::Gone);
