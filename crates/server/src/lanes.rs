@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 const AT_ONCE: usize = 1_024;
 
 /// The same from new people: each may be a bundle of many frames.
-const NEW_AT_ONCE: usize = 8;
+const NEW_AT_ONCE: usize = 4;
 
 /// Events of new people for each batch.
-const NEW_FOR_A_BATCH: usize = 64;
+const NEW_FOR_A_BATCH: usize = 32;
 
 /// Where events are sent. Clones share the lanes.
 #[derive(Clone, Debug)]

@@ -149,7 +149,7 @@ impl Bucket {
             Self::ClassicFiles => (rate(4, 60_000), rate(320, 100)),
             Self::Requests => (rate(100, 1_000), rate(10_000, 1)),
             Self::Searches => (rate(1, 60_000), rate(100, 500)),
-            Self::People => (rate(3, 10_000), rate(1_000, 20)),
+            Self::People => (rate(10, 5_000), rate(1_000, 20)),
             Self::Rooms => (rate(10, 3_600_000), rate(500, 60_000)),
             Self::Directs => (rate(10, 3_600_000), rate(1_000, 60_000)),
             Self::Names => (rate(5, 60_000), rate(500, 1_000)),
