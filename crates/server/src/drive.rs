@@ -73,12 +73,7 @@ pub async fn drive_hub<St: Store>(
                 }
                 take_events(&mut hub, &mut batch, &*clock);
                 if store.durability() == Durability::Memory {
-                    // Without a sync to wait for, hear all readable connections before the batch is closed.
-                    for _ in 0..2 {
-                        tokio::task::yield_now().await;
-                        incoming.take_known(&mut batch);
-                        take_events(&mut hub, &mut batch, &*clock);
-                    }
+                    hear_all(&mut hub, &mut incoming, &mut batch, &*clock).await;
                 }
             }
             // It only wakes the loop.
@@ -124,6 +119,15 @@ async fn finish(hub: &mut Hub, committing: Option<Committing>, clock: &dyn Clock
 fn take_events(hub: &mut Hub, batch: &mut Vec<Event>, clock: &dyn Clock) {
     let now = clock.now();
     batch.drain(..).for_each(|event| hub.handle_event(event, now));
+}
+
+/// Without a sync to wait for, hears all readable connections before the batch is closed.
+async fn hear_all(hub: &mut Hub, incoming: &mut Incoming, batch: &mut Vec<Event>, clock: &dyn Clock) {
+    for _ in 0..2 {
+        tokio::task::yield_now().await;
+        incoming.take_known(batch);
+        take_events(hub, batch, clock);
+    }
 }
 
 /// What comes of something that is under way; never, if nothing is.
