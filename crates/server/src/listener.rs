@@ -199,13 +199,16 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
         L::prepare(&write);
         last += 1;
         let served = serve(ConnId(last), peer, read, write, L::bound_unacknowledged, place, shared.clone());
-        connections.spawn(async move {
-            if !hold.is_zero() {
+        if hold.is_zero() {
+            // A task that could wait would be larger, for all.
+            connections.spawn(served);
+        } else {
+            connections.spawn(async move {
                 // Nothing of it is read until then: whoever connects again and again waits for themself.
-                Box::pin(tokio::time::sleep(hold)).await;
-            }
-            served.await;
-        });
+                tokio::time::sleep(hold).await;
+                served.await;
+            });
+        }
     }
     log_refusals(refusals.line(Steady(u64::MAX)));
     drop(listener);

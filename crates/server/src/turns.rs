@@ -98,8 +98,8 @@ pub struct Pace {
     is_new: bool,
     /// Bytes that were read, for which no turn was taken.
     unpaid: usize,
-    /// When the turns come that were taken, and how many these are.
-    until: Option<(Instant, usize)>,
+    /// When the turns come that were taken, and how many these are. Boxed, as few have to wait.
+    until: Option<Box<(Instant, usize)>>,
 }
 
 impl Pace {
@@ -140,10 +140,11 @@ impl Pace {
             let taken = self.unpaid / TURN_BYTES;
             let hold = turns.take(self.address, taken);
             self.unpaid %= TURN_BYTES;
-            self.until = (hold > 0).then(|| (Instant::now() + Duration::from_millis(hold), taken));
+            let until = || Box::new((Instant::now() + Duration::from_millis(hold), taken));
+            self.until = (hold > 0).then(until);
         }
-        if let Some((until, _)) = self.until {
-            Box::pin(tokio::time::sleep_until(until)).await;
+        if let Some(until) = &self.until {
+            Box::pin(tokio::time::sleep_until(until.0)).await;
             self.until = None;
         }
     }
@@ -151,8 +152,8 @@ impl Pace {
 
 impl Drop for Pace {
     fn drop(&mut self) {
-        if let (Some(turns), Some((_, taken))) = (&self.turns, self.until) {
-            turns.give_back(self.address, taken);
+        if let (Some(turns), Some(until)) = (&self.turns, &self.until) {
+            turns.give_back(self.address, until.1);
         }
     }
 }
