@@ -28,7 +28,6 @@ use protocol::limits::MAX_AWAITING_COMMIT;
 use protocol::message::Durability;
 use protocol::size::human_size;
 use protocol::system_words::plain_words;
-use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -131,9 +130,6 @@ pub fn run(config: &Config) -> ExitCode {
     code
 }
 
-/// Connections that may wait to be taken in; the system has a bound of its own.
-const BACKLOG: i32 = 4_096;
-
 /// Threads that wait for the disk where files are, which all compete with those that serve people.
 const DISK_THREADS: usize = 16;
 
@@ -147,8 +143,6 @@ fn start(config: &Config) -> Result<(), RunError> {
         let address = format!("{}:{}", config.host, config.port);
         let failed = |source| RunError::Listen { address: address.clone(), source };
         let listener = TcpListener::bind((config.host.as_str(), config.port)).await.map_err(failed)?;
-        // In a flood those who wait for the next accept are many, and each that the system drops comes a second later.
-        SockRef::from(&listener).listen(BACKLOG).map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let (stop, stopped) = watch::channel(false);
         let signals = watch_signals(stop).map_err(|source| RunError::System { what: "signals", source })?;
