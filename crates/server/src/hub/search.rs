@@ -3,6 +3,7 @@
 use super::{Effect, FoundAnswer, Hub};
 use crate::clock::Now;
 use crate::conn::ConnId;
+use crate::rate::Payers;
 use crate::store::{Query, Words};
 use protocol::code::Code;
 use protocol::id::{PersonId, RoomId, Seq};
@@ -36,7 +37,7 @@ impl Hub {
         let Some(session) = self.sessions.get(&conn) else {
             return Ok(());
         };
-        let (conn, person, payers) = (session.conn.clone(), session.person, session.payers);
+        let (conn, person) = (session.conn.clone(), session.person);
         let Wanted { room, words, limit, before } = wanted;
         if words.len() > MAX_QUERY {
             return Err((Code::BodyTooLarge, MAX_QUERY as u64));
@@ -58,8 +59,7 @@ impl Hub {
         };
         before.map_or(Ok(()), |before| self.check_begin(person, before)).map_err(|code| (code, 0))?;
         self.pay(conn.id, Bucket::Searches, 1, now)?;
-        let is_new = self.known.is_new(Some(person), self.people.last(), now.steady);
-        let payers = payers.map_or_else(Vec::new, |payers| payers.who_are_new(is_new).to_vec());
+        let payers = self.payers(person, conn.peer.ip(), now.steady).map_or_else(Vec::new, Payers::to_vec);
         let limit = usize::from(limit.clamp(1, MAX_FETCH));
         let query = Query { rooms, words, before, limit, bytes: ANSWER, ms: SEARCH_MS, comes_last: false };
         self.effects.push(Effect::Search { conn, answer, person, payers, query, permit: self.permit.take() });
