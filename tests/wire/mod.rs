@@ -6,6 +6,7 @@ mod bundle;
 mod classic;
 mod commands;
 mod document;
+mod edges;
 mod framing;
 mod memory;
 mod messages;

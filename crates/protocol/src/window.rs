@@ -147,6 +147,15 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_window_of_nothing_grants_nothing() {
+        let mut window = Window::new(0);
+        for ms in [0, 1, 1_000] {
+            assert_eq!(window.arrive(1_000, Duration::from_millis(ms)).unwrap_or(0), 0);
+            assert_eq!((window.size(), window.outstanding()), (0, 0));
+        }
+    }
+
     proptest! {
         #[test]
         fn there_is_always_something_under_way_and_never_too_much(

@@ -358,3 +358,35 @@ macro_rules! messages {
 }
 
 pub(crate) use {messages, wire_choice, wire_list, wire_struct};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn varint(value: u64) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        put_varint(&mut out, value);
+        out.to_vec()
+    }
+
+    #[test]
+    fn a_varint_is_cut_to_63_bits() {
+        for value in [0, 127, 128, 16_383, 16_384, MAX_NUMBER - 1, MAX_NUMBER] {
+            assert_eq!(take_varint(&mut &varint(value)[..]), Ok(value));
+        }
+        assert_eq!(varint(MAX_NUMBER).len(), MAX_VARINT);
+        assert_eq!(varint(u64::MAX), varint(MAX_NUMBER));
+        assert_eq!(varint(MAX_NUMBER + 1), [0]);
+    }
+
+    #[test]
+    fn a_short_string_is_text_that_is_all_there() {
+        let take = |bytes: &[u8]| take_short_string(&mut &*bytes);
+        assert_eq!(take(&[0]), Ok(String::new()));
+        assert_eq!(take(&[2, 0xc3, 0xa9, b'x']), Ok("é".to_owned()));
+        assert_eq!(take(&[1, 0xc3]), Err(DecodeError::Utf8));
+        assert_eq!(take(&[2, b'x']), Err(DecodeError::Truncated));
+        assert_eq!(take(&[0x80, 0]), Err(DecodeError::Number(0)));
+        assert_eq!(take(&varint(MAX_NUMBER)), Err(DecodeError::Truncated));
+    }
+}
