@@ -365,6 +365,28 @@ async fn the_list_tells_who_has_fetched_and_a_restart_forgets_nothing() {
 }
 
 #[tokio::test]
+async fn who_fetched_a_file_by_its_offer_may_say_so_after_a_restart() {
+    bounded(90, async {
+        let mut server = Server::start_durable().await;
+        let (mut client, mut up, target) = person(server.addr(), "alice").await;
+        let bob = Identity::new("bob");
+        drop(Native::login(server.addr(), &bob).await);
+        let sent = Sent::new(1, target.clone(), content(2 * BLOCK, 1));
+        up.put(&sent).await.expect("it may begin");
+        let offer = post(&mut client, &target, EntryKind::FileOffer, None, sent.offer()).await;
+        up.send(&sent, 0, sent.size()).await;
+        up.finish(&sent).await.expect("it is stored");
+        post(&mut client, &target, EntryKind::File, Some(offer), sent.body()).await;
+        server.restart().await;
+        let mut bobs = Native::login(server.addr(), &bob).await;
+        let room = bobs.lobby();
+        bobs.reply(|req| ClientMsg::Fetched { req, room, seq: offer }).await;
+        assert_eq!(files(&mut bobs, room).await[0].fetched, 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn ten_uploads_and_ten_downloads_at_once_take_less_than_a_mebibyte_each() {
     bounded(120, async {
         let disk = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder on a disk");

@@ -117,7 +117,7 @@ pub struct Shelf {
     places: BTreeMap<ContentHash, BTreeSet<(RoomId, Seq)>>,
     /// The same items by their time.
     ages: BTreeSet<(Millis, (RoomId, Seq))>,
-    /// Files by the offers that they have ended since the start.
+    /// Files by the offers that they have ended.
     ended: BTreeMap<(RoomId, Seq), Seq>,
     /// Those offers by their files.
     enders: BTreeMap<(RoomId, Seq), Seq>,

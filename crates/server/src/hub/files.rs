@@ -162,6 +162,9 @@ impl Hub {
             let gone = self.contents.size(file.hash).is_none();
             let account = self.account_of(file.person);
             self.shelf.add(file.room, file.seq, Item { gone, ..Item::of_file(file, account) });
+            if let Some(offer) = file.offer {
+                self.shelf.end_offer(file.room, offer, file.seq);
+            }
         }
         for (room, seq, person) in fetched {
             self.shelf.fetch(room, seq, person);

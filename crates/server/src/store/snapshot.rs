@@ -98,6 +98,8 @@ pub struct StoredFile {
     pub hash: ContentHash,
     /// Its size in bytes, as the entry says.
     pub size: u64,
+    /// The offer that it has ended.
+    pub offer: Option<Seq>,
 }
 
 /// An entry that offers a file.
@@ -122,7 +124,8 @@ impl StoredFile {
     pub fn of(room: RoomId, entry: &Entry) -> Option<Self> {
         let is_file = entry.kind == EntryKind::File && entry.revision != Revision::Deleted;
         let FileBody { hash, size, .. } = is_file.then(|| FileBody::decode(&entry.body).ok())??;
-        Some(Self { room, seq: entry.seq, time: entry.time, person: entry.person, hash, size })
+        let Entry { seq, time, person, reply_to: offer, .. } = *entry;
+        Some(Self { room, seq, time, person, hash, size, offer })
     }
 }
 

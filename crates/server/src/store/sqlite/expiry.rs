@@ -119,6 +119,7 @@ mod tests {
             person: None,
             hash: ContentHash([hash; 32]),
             size: 1,
+            offer: None,
         };
         let files = [file(1, 10), file(2, 10), file(2, 90), file(3, 95), file(4, 99)];
         let find =
