@@ -15,6 +15,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest, prop_state
 use protocol::entry::EntryKind;
 use protocol::id::{Counter, DeviceNo, Epoch, Millis, PersonId, RoomId, Seq};
 use reader::Reader;
+use server::limits::Portions;
 use server::log::{Next, RoomLog, View};
 use server::store::{Batch, Change, Keep, MemoryLimits, MemoryStore, NewEntry, Oldest, Store};
 use server::voice::Label;
@@ -186,7 +187,8 @@ impl Core {
         // Small enough that the oldest entries are trimmed while somebody still wants them.
         let limits = MemoryLimits { room: 150_000, total: 1 << 20 };
         let store = MemoryStore::new(Epoch([epoch; 16]), limits);
-        let log = Arc::new(RoomLog::new(RoomId::FIRST, Label::Room("lobby".into()), None));
+        let log =
+            Arc::new(RoomLog::new(RoomId::FIRST, Label::Room("lobby".into()), None, Portions::default()));
         Self { store, log, readers, len: 0 }
     }
 

@@ -149,6 +149,7 @@ impl Here {
             accept_clock: false,
             run_key: 7,
             limits: server::limits::Limits::default(),
+            gauges: None,
         };
         change(&mut settings);
         let (stop, stopped) = watch::channel(false);

@@ -4,8 +4,8 @@ use crate::bounds::ConnectionBounds;
 use crate::rate::{LocalAddresses, RateTable};
 use protocol::limits::rates::MAX_HOLD_MS;
 use protocol::limits::{
-    MAX_CONTROL, MAX_PEOPLE, MAX_PROVISIONAL, MAX_ROOMS, MAX_ROOMS_PER_PERSON, MAX_UNANSWERED, MAX_UNASKED,
-    WINDOW_BYTES, WINDOW_POSTS,
+    MAX_BATCH, MAX_CONTROL, MAX_PAGE, MAX_PEOPLE, MAX_PROVISIONAL, MAX_ROOMS, MAX_ROOMS_PER_PERSON,
+    MAX_UNANSWERED, MAX_UNASKED, WINDOW_BYTES, WINDOW_POSTS,
 };
 
 /// What a server takes from its clients.
@@ -29,6 +29,8 @@ pub struct Limits {
     pub max_unasked: usize,
     /// How many people and rooms there may be.
     pub bounds: Bounds,
+    /// How much is done or kept at once.
+    pub portions: Portions,
 }
 
 impl Default for Limits {
@@ -43,7 +45,33 @@ impl Default for Limits {
             max_control: MAX_CONTROL,
             max_unasked: MAX_UNASKED,
             bounds: Bounds::default(),
+            portions: Portions::default(),
         }
+    }
+}
+
+/// Bytes of blocks that a room keeps for readers that lag a little.
+const TAIL_BYTES: usize = 1 << 20;
+
+/// Blocks that a room keeps: small ones cost more than their bytes.
+const TAIL_BLOCKS: usize = 1_024;
+
+/// How much is done or kept at once: no promise depends on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Portions {
+    /// Bytes of the newest entries that a room keeps in memory; readers behind them are given what the store has.
+    pub tail_bytes: usize,
+    /// Blocks of the same.
+    pub tail_blocks: usize,
+    /// Bytes of posts of one batch.
+    pub batch: usize,
+    /// Elements of one page of rooms or people.
+    pub page: usize,
+}
+
+impl Default for Portions {
+    fn default() -> Self {
+        Self { tail_bytes: TAIL_BYTES, tail_blocks: TAIL_BLOCKS, batch: MAX_BATCH, page: MAX_PAGE }
     }
 }
 

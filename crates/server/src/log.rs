@@ -5,6 +5,7 @@
 
 use crate::block::Block;
 use crate::files::ClassicFile;
+use crate::limits::Portions;
 use crate::revisions::Revisions;
 use crate::roster::RosterLog;
 use crate::store::NewEntry;
@@ -14,12 +15,6 @@ use protocol::entry::Entry;
 use protocol::id::{PersonId, RoomId, Seq};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-/// Bytes of blocks that a room keeps for readers that lag a little.
-const TAIL_BYTES: usize = 1 << 20;
-
-/// Blocks that a room keeps: small ones cost more than their bytes.
-const TAIL_BLOCKS: usize = 1_024;
 
 /// The shared end of one room.
 #[derive(Debug)]
@@ -50,6 +45,8 @@ pub struct Tail {
     first: Seq,
     blocks: VecDeque<Arc<Block>>,
     bytes: usize,
+    /// Bytes and blocks that it keeps.
+    most: (usize, usize),
 }
 
 /// How a reader sees a room.
@@ -88,8 +85,9 @@ pub enum Next {
 
 impl RoomLog {
     /// The end of a room whose newest entry is `head`.
-    pub fn new(room: RoomId, label: Label, head: Option<Seq>) -> Self {
-        let tail = Tail { head, first: Seq::FIRST, blocks: VecDeque::new(), bytes: 0 };
+    pub fn new(room: RoomId, label: Label, head: Option<Seq>, portions: Portions) -> Self {
+        let most = (portions.tail_bytes, portions.tail_blocks);
+        let tail = Tail { head, first: Seq::FIRST, blocks: VecDeque::new(), bytes: 0, most };
         Self { room, label, end: Mutex::new(End { tail, roster: RosterLog::default() }) }
     }
 
@@ -190,7 +188,8 @@ impl Tail {
         self.head = Some(block.last);
         self.bytes += block.len();
         self.blocks.push_back(Arc::new(block));
-        while self.bytes > TAIL_BYTES && self.blocks.len() > 1 || self.blocks.len() > TAIL_BLOCKS {
+        let (bytes, blocks) = self.most;
+        while self.bytes > bytes && self.blocks.len() > 1 || self.blocks.len() > blocks {
             let Some(oldest) = self.blocks.pop_front() else {
                 return;
             };
@@ -256,7 +255,7 @@ mod tests {
 
     /// How long it takes to publish texts, and then as many deletes of them, in one batch each.
     fn took(count: u64) -> [Duration; 2] {
-        let log = RoomLog::new(RoomId::FIRST, Label::Room("lobby".to_owned()), None);
+        let log = RoomLog::new(RoomId::FIRST, Label::Room("lobby".to_owned()), None, Portions::default());
         let numbered = |from: u64, entries: &[NewEntry]| -> Vec<Entry> {
             let numbers = (from..).filter_map(Seq::new);
             entries.iter().zip(numbers).map(|(entry, seq)| entry.numbered(seq)).collect()

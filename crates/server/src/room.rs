@@ -2,6 +2,7 @@
 
 use crate::clock::{Now, Steady};
 use crate::conn::{Conn, ConnId};
+use crate::limits::Portions;
 use crate::log::RoomLog;
 use crate::mentions::Mentions;
 use crate::roster::Roster;
@@ -66,7 +67,7 @@ pub struct Kept {
 }
 
 impl Room {
-    fn new(stored: StoredRoom) -> Self {
+    fn new(stored: StoredRoom, portions: Portions) -> Self {
         let label = match &stored.shape {
             RoomShape::Public { name } => Label::Room(name.clone()),
             RoomShape::Direct(..) => Label::Direct,
@@ -89,7 +90,7 @@ impl Room {
             readers: BTreeMap::new(),
             roster: Roster::default(),
             typing: BTreeMap::new(),
-            log: Arc::new(RoomLog::new(stored.room, label, stored.head)),
+            log: Arc::new(RoomLog::new(stored.room, label, stored.head, portions)),
             time: stored.time,
             busy: Steady::default(),
         }
@@ -161,6 +162,7 @@ pub struct Rooms {
     last: Option<RoomId>,
     /// Rooms of which what is stored is damaged.
     closed: BTreeMap<RoomId, ClosedRoom>,
+    portions: Portions,
     /// How often one was looked at.
     #[cfg(test)]
     pub looks: std::sync::atomic::AtomicUsize,
@@ -168,8 +170,8 @@ pub struct Rooms {
 
 impl Rooms {
     /// None yet; numbers up to `last` were given out before, and these rooms are closed.
-    pub fn new(last: Option<RoomId>, closed: BTreeMap<RoomId, ClosedRoom>) -> Self {
-        Self { last, closed, ..Self::default() }
+    pub fn new(last: Option<RoomId>, closed: BTreeMap<RoomId, ClosedRoom>, portions: Portions) -> Self {
+        Self { last, closed, portions, ..Self::default() }
     }
 
     /// Whether a room is closed because it is damaged, for one of its members. Others are told nothing of it.
@@ -205,7 +207,7 @@ impl Rooms {
             RoomShape::Public { name } => drop(self.by_name.insert(NameKey::of(name), id)),
             RoomShape::Direct(a, b) => drop(self.direct.insert((*a, *b), id)),
         }
-        let room = Room::new(stored);
+        let room = Room::new(stored, self.portions);
         if is_deserted(&room) {
             self.deserted.insert(id);
         } else if let Some(name) = room.name() {

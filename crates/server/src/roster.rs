@@ -7,7 +7,9 @@ use crate::page::pages;
 use crate::voice;
 use bytes::Bytes;
 use protocol::id::{PersonId, RoomId};
-use protocol::limits::{MAX_PRESENCE_REST_MS, MAX_ROSTER, PRESENCE_BYTES_PER_S, PRESENCE_GATHER_MS};
+use protocol::limits::{
+    MAX_PAGE, MAX_PRESENCE_REST_MS, MAX_ROSTER, PRESENCE_BYTES_PER_S, PRESENCE_GATHER_MS,
+};
 use protocol::message::{RosterItem, ServerMsg};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -189,7 +191,7 @@ impl Frame {
     /// In as many frames as the longest names and words may need.
     fn encode(&self, snapshot: bool, people: Vec<RosterItem>) -> Vec<Bytes> {
         let Self { room, version, online, members } = *self;
-        let pages = pages(people, |person| person.name.len() + person.away.len() + 13);
+        let pages = pages(MAX_PAGE, people, |person| person.name.len() + person.away.len() + 13);
         let last = pages.len() - 1;
         let frame = |(at, people): (usize, Vec<RosterItem>)| {
             let more = at < last;

@@ -401,6 +401,7 @@ fn settings(config: &Config, space: u64) -> Result<Settings, RunError> {
             connections: ConnectionBounds { places: afforded.places, ..bounds },
             ..Limits::default()
         },
+        gauges: None,
     })
 }
 

@@ -158,6 +158,11 @@ pub struct Sequencer {
 }
 
 impl Sequencer {
+    /// One whose batches have about so many bytes of posts.
+    pub fn new(batch: usize) -> Self {
+        Self { queues: Queues::new(batch), ..Self::default() }
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.queues.is_empty()

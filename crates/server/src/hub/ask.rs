@@ -42,7 +42,8 @@ impl Hub {
             members: count(room.members.len()),
             online: count(room.roster.online().len()),
         };
-        page(self.rooms.public_after(after).map(listing), |room| room.name.len() + room.topic.len() + 20)
+        let size = |room: &RoomListing| room.name.len() + room.topic.len() + 20;
+        page(self.settings.limits.portions.page, self.rooms.public_after(after).map(listing), size)
     }
 
     /// A page of the people online, in a room or everywhere, and whether there are more.
@@ -51,14 +52,15 @@ impl Hub {
         room: Option<RoomId>,
         after: Option<PersonId>,
     ) -> (Vec<RosterItem>, bool) {
+        let most = self.settings.limits.portions.page;
         let size = |person: &RosterItem| person.name.len() + person.away.len() + 13;
         match room.and_then(|room| self.rooms.find(room)) {
             Some(room) => {
                 let online = room.roster.online().range(PersonId::after(after)..);
                 let item = |id: &PersonId| self.people.item(*id, room.typing.contains_key(id));
-                page(online.map(item), size)
+                page(most, online.map(item), size)
             }
-            None => page(self.people.online_after(after).map(|id| self.people.item(id, false)), size),
+            None => page(most, self.people.online_after(after).map(|id| self.people.item(id, false)), size),
         }
     }
 

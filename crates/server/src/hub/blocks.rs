@@ -103,7 +103,7 @@ impl Hub {
     /// A page of those whom a person blocks, and whether there are more.
     pub(super) fn list_blocks(&self, person: PersonId, after: Option<PersonId>) -> (Vec<RosterItem>, bool) {
         let items = self.blocks.of(person, after).map(|other| self.people.item(other, false));
-        page(items, |item| item.name.len() + item.away.len() + 13)
+        page(self.settings.limits.portions.page, items, |item| item.name.len() + item.away.len() + 13)
     }
 
     /// Takes blocks back whose people were gone before the start: they were only remembered.

@@ -26,6 +26,11 @@ pub(super) struct DelayedAcks {
 }
 
 impl DelayedAcks {
+    /// Devices that have some.
+    pub(super) fn devices(&self) -> usize {
+        self.queues.len()
+    }
+
     /// The next post of a device is stored; a delete waits for its erasure. Gives back what need not wait.
     pub(super) fn delay(
         &mut self,

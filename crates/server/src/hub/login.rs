@@ -23,7 +23,6 @@ use protocol::name::PersonName;
 use protocol::text::sanitize_line;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 /// The shortest wait that somebody is sent away for, in ms.
 const MIN_BUSY_MS: u64 = 250;
@@ -246,7 +245,6 @@ impl Hub {
         self.sessions.insert(id, session);
         self.by_device.insert(device, id);
         self.by_person.insert((person, id));
-        self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if let Some(known) = self.people.find_mut(person) {
             known.connections += 1;
             known.leaving = None;
@@ -291,7 +289,8 @@ impl Hub {
         self.send(conn, &welcome);
         let rooms = self.rooms_of(person);
         let infos: Vec<_> = rooms.iter().filter_map(|room| self.room_info(*room, person)).collect();
-        let pages = pages(infos, |room| room.name.len() + room.topic.len() + 64);
+        let pages =
+            pages(self.settings.limits.portions.page, infos, |room| room.name.len() + room.topic.len() + 64);
         let last = pages.len() - 1;
         for (at, rooms) in pages.into_iter().enumerate() {
             let (change, more) = (RoomsChange::All, at < last);
@@ -306,7 +305,6 @@ impl Hub {
         };
         self.release_classic(session.person, session.file_space);
         self.arriving.remove(&conn);
-        self.counts.sessions.store(self.sessions.len() as u64, Ordering::Relaxed);
         if self.by_device.get(&session.device) == Some(&conn) {
             self.by_device.remove(&session.device);
         }

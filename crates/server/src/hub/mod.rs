@@ -28,6 +28,7 @@ mod retention;
 mod rooms;
 mod search;
 mod sessions;
+mod sizes;
 #[cfg(test)]
 pub(crate) mod staging;
 mod transfers;
@@ -38,6 +39,7 @@ pub use effect::{Effect, FetchAnswer, FoundAnswer};
 pub use files::{ContentIndex, FileRules, ListedFile};
 pub use numbers::first_numbers;
 pub use operator::Operated;
+pub use sizes::{Gauges, Sizes};
 
 use admission::Admission;
 use numbers::Numbers;
@@ -62,9 +64,7 @@ use crate::rate::Rates;
 use crate::room::Rooms;
 use crate::sequencer::{Sequencer, Turn};
 use crate::shelf::Shelf;
-use crate::store::{
-    Change, ClosedRoom, Commit, CredentialHash, Oldest, Reserved, RoomShape, Snapshot, StoredRoom,
-};
+use crate::store::{Change, Commit, CredentialHash, Oldest, Reserved, RoomShape, Snapshot, StoredRoom};
 use crate::wall_clock::WallClock;
 use protocol::code::Code;
 use protocol::id::{ContentHash, DeviceNo, Epoch, PersonId, RoomId, ServerId};
@@ -72,7 +72,6 @@ use protocol::message::{Durability, ServerMsg};
 use protocol::name::{PersonName, RoomName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// What the operator decides.
@@ -96,6 +95,8 @@ pub struct Settings {
     pub run_key: u64,
     /// What is taken from clients.
     pub limits: Limits,
+    /// Where it is told how much is kept, if somebody watches.
+    pub gauges: Option<Arc<Gauges>>,
 }
 
 /// The store has no room, and was not found to have any since.
@@ -105,15 +106,6 @@ struct Full {
     code: Code,
     /// It is not tried again before this time.
     until: Steady,
-}
-
-/// Counts for operators and tests.
-#[derive(Debug, Default)]
-pub struct Counts {
-    /// Sessions now.
-    pub sessions: AtomicU64,
-    /// Entries stored since the start.
-    pub entries: AtomicU64,
 }
 
 /// All that is decided.
@@ -163,7 +155,6 @@ pub struct Hub {
     effects: Vec<Effect>,
     /// That of the bundle in hand, for an effect that goes on with it.
     permit: Option<OwnedSemaphorePermit>,
-    counts: Arc<Counts>,
     next_sweep: Steady,
     next_keeping: Steady,
     next_telling: Steady,
@@ -198,7 +189,8 @@ impl Hub {
         let clock = clock::at_start(&settings, &snapshot, now);
         let rates = Rates::new(settings.limits.rates.clone());
         let closed = snapshot.closed;
-        let (mut people, mut rooms) = restored(snapshot.last, snapshot.people, snapshot.rooms, closed.rooms);
+        let rooms = Rooms::new(snapshot.last.room, closed.rooms, settings.limits.portions);
+        let (mut people, mut rooms) = restored(snapshot.last.person, snapshot.people, rooms, snapshot.rooms);
         let all_known = closed.people.is_empty();
         closed.people.into_iter().for_each(|damaged| people.close(damaged));
         let mut devices = Devices::new(snapshot.last.device, closed.devices);
@@ -207,7 +199,7 @@ impl Hub {
             devices.restore(device);
         }
         let posted = restore_spoken(&mut people, &mut rooms, snapshot.spoke, all_known);
-        let mut sequencer = Sequencer::default();
+        let mut sequencer = Sequencer::new(settings.limits.portions.batch);
         let lobby = find_lobby(&mut rooms, &mut sequencer, now);
         let mut hub = Self {
             admission: Admission::new(settings.limits.connections),
@@ -242,7 +234,6 @@ impl Hub {
             news: BTreeMap::new(),
             effects: Vec::new(),
             permit: None,
-            counts: Arc::default(),
             next_sweep: now.steady,
             next_keeping: now.steady,
             next_telling: now.steady,
@@ -265,11 +256,6 @@ impl Hub {
         hub.flush_roster(lobby);
         hub.first_changes = hub.sequencer.changes_added();
         hub
-    }
-
-    /// Counts that others may read.
-    pub fn counts(&self) -> Arc<Counts> {
-        self.counts.clone()
     }
 
     /// Takes in what happened on a connection.
@@ -371,6 +357,7 @@ impl Hub {
         self.reap(now);
         self.end_rooms(now);
         self.forget_unused(now);
+        self.tell_sizes();
         // On a full disk nothing is added to what waits: it is done when there is space again.
         if now.steady >= self.next_forgetting && self.full.is_none() {
             self.next_forgetting = now.steady.after(FORGET_EVERY_MS);
@@ -527,12 +514,12 @@ impl Hub {
 
 /// People, rooms, and who is in which.
 fn restored(
-    last: Reserved,
+    last: Option<PersonId>,
     stored_people: Vec<(PersonId, String, Option<CredentialHash>)>,
+    mut rooms: Rooms,
     stored_rooms: Vec<StoredRoom>,
-    closed: BTreeMap<RoomId, ClosedRoom>,
 ) -> (People, Rooms) {
-    let (mut people, mut rooms) = (People::new(last.person), Rooms::new(last.room, closed));
+    let mut people = People::new(last);
     for (person, name, credential) in stored_people {
         people.restore(person, PersonName::made_safe(&name), credential);
     }

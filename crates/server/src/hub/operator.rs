@@ -62,13 +62,15 @@ impl Hub {
         match order {
             Order::People { after } => {
                 let records = self.people.after(*after).filter_map(|(id, _)| self.person_record(id));
-                let (people, more) = page(records, |person| person.name.len() + 23);
+                let (people, more) =
+                    page(self.settings.limits.portions.page, records, |person| person.name.len() + 23);
                 Ok((Outcome::People { people }, more))
             }
             Order::Person { name } => Ok((self.show_person(name).ok_or(Code::NoSuchPerson)?, false)),
             Order::Rooms { after } => {
                 let records = self.rooms.after(*after).map(|room| self.room_record(room));
-                let (rooms, more) = page(records, |room| room.name.len() + 35);
+                let (rooms, more) =
+                    page(self.settings.limits.portions.page, records, |room| room.name.len() + 35);
                 Ok((Outcome::Rooms { rooms }, more))
             }
             Order::Room { name } => Ok((self.show_room(name).ok_or(Code::NoSuchRoom)?, false)),
@@ -192,7 +194,8 @@ impl Hub {
         let named = protocol::name::RoomName::parse(name).ok().and_then(|name| self.rooms.named(&name));
         let room = named.and_then(|id| self.rooms.find(id)).or_else(numbered)?;
         let people = room.members.keys().take(MAX_PAGE).map(|id| self.people.item(*id, false));
-        let (people, _) = page(people, |item| item.name.len() + item.away.len() + 13);
+        let (people, _) =
+            page(self.settings.limits.portions.page, people, |item| item.name.len() + item.away.len() + 13);
         Some(Outcome::Room { room: self.room_record(room), topic: room.topic.clone(), people })
     }
 

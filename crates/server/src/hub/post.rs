@@ -19,7 +19,6 @@ use protocol::message::{ServerMsg, Target, ty};
 use protocol::text::{check_body, is_blank};
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::atomic::Ordering;
 
 /// A post as a session hands it in.
 #[derive(Debug)]
@@ -341,7 +340,6 @@ impl Hub {
     }
 
     fn publish_in(&mut self, room: RoomId, news: News) {
-        self.counts.entries.fetch_add(news.entries.len() as u64, Ordering::Relaxed);
         let Some(found) = self.rooms.find_mut(room) else {
             return;
         };

@@ -16,5 +16,6 @@ pub fn settings() -> Settings {
         accept_clock: false,
         run_key: 0,
         limits: Limits::default(),
+        gauges: None,
     }
 }

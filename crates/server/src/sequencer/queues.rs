@@ -11,7 +11,7 @@ use std::ops::Bound::{Excluded, Unbounded};
 pub(super) type Sender = Option<DeviceNo>;
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Queues {
     /// Invariant: no queue is empty.
     by_sender: BTreeMap<Sender, Queue>,
@@ -19,6 +19,14 @@ pub(super) struct Queues {
     last_small: Sender,
     /// Who was served last in the rounds of all.
     last: Sender,
+    /// Bytes of one batch.
+    batch: usize,
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        Self::new(MAX_BATCH)
+    }
 }
 
 /// The posts of one device.
@@ -67,6 +75,11 @@ impl Gathered {
 }
 
 impl Queues {
+    /// Queues whose batches have about so many bytes.
+    pub fn new(batch: usize) -> Self {
+        Self { by_sender: BTreeMap::new(), last_small: None, last: None, batch }
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.by_sender.is_empty()
@@ -101,7 +114,7 @@ impl Queues {
         self.by_sender.get(&sender).is_some_and(|queue| queue.has_older(ticket))
     }
 
-    /// Takes the posts of a batch: at most about [`MAX_BATCH`] bytes.
+    /// Takes the posts of a batch.
     pub fn take(&mut self) -> Vec<Waiting> {
         let mut gathered = Gathered::default();
         self.take_small(&mut gathered);
@@ -118,14 +131,14 @@ impl Queues {
         let mut small = vec![None];
         small.extend(ring(&self.by_sender, self.last_small));
         for sender in small {
-            if gathered.bytes >= MAX_BATCH / 2 {
+            if gathered.bytes >= self.batch / 2 {
                 return;
             }
             let Some(queue) = self.by_sender.get_mut(&sender) else { continue };
             if sender.is_some() && queue.bytes > SMALL_QUEUE {
                 continue;
             }
-            while gathered.bytes < MAX_BATCH / 2
+            while gathered.bytes < self.batch / 2
                 && let Some(waiting) = queue.pop()
             {
                 gathered.push(waiting);
@@ -141,13 +154,14 @@ impl Queues {
 
     /// Takes from all in rounds, a quantum of bytes of each, until the batch is full.
     fn take_rounds(&mut self, gathered: &mut Gathered) {
-        while gathered.bytes < MAX_BATCH && !self.by_sender.is_empty() {
+        let quantum = BATCH_QUANTUM.min(self.batch);
+        while gathered.bytes < self.batch && !self.by_sender.is_empty() {
             for sender in ring(&self.by_sender, self.last).collect::<Vec<_>>() {
-                if gathered.bytes >= MAX_BATCH {
+                if gathered.bytes >= self.batch {
                     return;
                 }
                 let Some(queue) = self.by_sender.get_mut(&sender) else { continue };
-                queue.credit += BATCH_QUANTUM;
+                queue.credit += quantum;
                 while let Some(weight) = queue.first_weight().filter(|weight| *weight <= queue.credit)
                     && let Some(waiting) = queue.pop()
                 {
