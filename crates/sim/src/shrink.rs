@@ -5,10 +5,16 @@ use crate::plan::{Kind, Plan};
 use crate::rule::{Rule, Violation};
 use crate::run::run;
 
-/// Makes a plan as small as it can be; `None` if it breaks nothing. `tell` hears how it goes.
-pub fn shrink_plan(plan: &Plan, mut tell: impl FnMut(String)) -> Option<(Plan, Violation)> {
+/// Makes a plan as small as it can be; `None` if it breaks nothing. `tell` hears how it goes, and `keep` is given each
+/// smaller plan, so that whoever loses patience has the best that was found.
+pub fn shrink_plan(
+    plan: &Plan,
+    mut tell: impl FnMut(String),
+    mut keep: impl FnMut(&Plan),
+) -> Option<(Plan, Violation)> {
     let violation = run(plan, false).violation?;
-    let mut best = Best { plan: plan.clone(), rule: violation.rule, violation, runs: 1 };
+    let rule = violation.rule;
+    let mut best = Best { plan: plan.clone(), rule, violation, runs: 1, keep: &mut keep };
     loop {
         let before = size(&best.plan);
         best.faults();
@@ -25,29 +31,42 @@ pub fn shrink_plan(plan: &Plan, mut tell: impl FnMut(String)) -> Option<(Plan, V
     Some((best.plan, best.violation))
 }
 
+/// Plans that are run at the same time.
+const AT_ONCE: usize = 2;
+
 fn size(plan: &Plan) -> (usize, usize, usize, u64) {
     let steps = plan.clients.iter().map(|client| client.steps.len()).sum();
     (plan.faults.len(), plan.clients.iter().filter(|client| !client.absent).count(), steps, plan.safety_ms)
 }
 
-struct Best {
+struct Best<'a> {
     plan: Plan,
     rule: Rule,
     violation: Violation,
     runs: u32,
+    keep: &'a mut dyn FnMut(&Plan),
 }
 
-impl Best {
+impl Best<'_> {
     /// Takes this plan if it breaks the same rule.
     fn try_plan(&mut self, plan: Plan) -> bool {
-        self.runs += 1;
-        match run(&plan, false).violation {
-            Some(violation) if violation.rule == self.rule => {
-                (self.plan, self.violation) = (plan, violation);
-                true
-            }
-            _ => false,
-        }
+        self.try_plans(vec![plan]).is_some()
+    }
+
+    /// Runs these plans at the same time, and takes the first that breaks the same rule: which one.
+    fn try_plans(&mut self, plans: Vec<Plan>) -> Option<usize> {
+        self.runs += u32::try_from(plans.len()).unwrap_or(u32::MAX);
+        let found: Vec<_> = std::thread::scope(|scope| {
+            let running: Vec<_> =
+                plans.iter().map(|plan| scope.spawn(|| run(plan, false).violation)).collect();
+            running.into_iter().map(|run| run.join().ok().flatten()).collect()
+        });
+        let is_same = |found: &Option<Violation>| found.as_ref().is_some_and(|found| found.rule == self.rule);
+        let at = found.iter().position(is_same)?;
+        self.violation = found.into_iter().nth(at).flatten()?;
+        self.plan = plans.into_iter().nth(at)?;
+        (self.keep)(&self.plan);
+        Some(at)
     }
 
     /// Strikes out elements of a list, many at once first (delta debugging: Zeller and Hildebrandt, 2002).
@@ -57,16 +76,18 @@ impl Best {
         loop {
             let mut at = 0;
             loop {
-                let mut plan = self.plan.clone();
-                let elements = list(&mut plan);
-                if at >= elements.len() {
+                let without = |from: usize| {
+                    let mut plan = self.plan.clone();
+                    let elements = list(&mut plan);
+                    let end = (from + chunk).min(elements.len());
+                    (from < elements.len()).then(|| drop(elements.drain(from..end)))?;
+                    Some(plan)
+                };
+                let plans: Vec<_> = (0..AT_ONCE).filter_map(|n| without(at + n * chunk)).collect();
+                if plans.is_empty() {
                     break;
                 }
-                let end = (at + chunk).min(elements.len());
-                elements.drain(at..end);
-                if !self.try_plan(plan) {
-                    at += chunk;
-                }
+                at += chunk * self.try_plans(plans).unwrap_or(AT_ONCE);
             }
             if chunk == 1 {
                 return;

@@ -45,7 +45,11 @@ pub(super) fn explain(plan: &Plan, command: &str, trace: bool) -> bool {
 
 /// Makes a failing plan smaller and prints it; whether there was anything to shrink.
 pub(super) fn shrink(plan: &Plan, into: Option<&Path>) -> io::Result<bool> {
-    let Some((small, violation)) = shrink_plan(plan, |told| eprintln!("{told}")) else {
+    let keep = |small: &Plan| {
+        // What can't be written now is told of at the end.
+        let _ = into.map(|path| std::fs::write(path, super::to_json(small) + "\n"));
+    };
+    let Some((small, violation)) = shrink_plan(plan, |told| eprintln!("{told}"), keep) else {
         println!("{} breaks nothing", plan.name);
         return Ok(false);
     };
