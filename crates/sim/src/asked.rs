@@ -1,12 +1,15 @@
 //! What a client asked for on one connection, and what it was given: the log as it was in between judges that.
 
+mod part;
+
 use crate::record::Pages;
 use crate::rule::Rule;
 use crate::trace::Token;
-use crate::truth::Version;
+use crate::truth::{Truth, Version};
 use client::session::Place;
+use part::Part;
 use protocol::entry::{Entry, EntryKind};
-use protocol::id::{Counter, Req, RoomId, Seq};
+use protocol::id::{Counter, PersonId, Req, RoomId, Seq};
 use protocol::limits::MIN_PREFIX;
 use protocol::message::{ClientMsg, Found, RoomInfo, RoomKind, RoomsChange, ServerMsg, Target, TrimReason};
 use std::collections::BTreeMap;
@@ -34,6 +37,8 @@ struct Question {
     room: Option<RoomId>,
     /// What is searched for, and whether from the newest entry on.
     search: Option<(Token, bool)>,
+    /// Which part of a history.
+    part: Option<Part>,
 }
 
 impl Asked {
@@ -43,15 +48,16 @@ impl Asked {
     }
 
     /// The client says something.
-    pub(crate) fn note(&mut self, message: &ClientMsg, now: u64) {
+    pub(crate) fn note(&mut self, message: &ClientMsg, truth: &Truth, now: u64) {
         match message {
             ClientMsg::Open { room, .. } => drop(self.opened.insert(*room, now)),
-            ClientMsg::Fetch { req, room, .. } => {
-                self.questions.insert(*req, Question { at: now, room: Some(*room), search: None });
+            ClientMsg::Fetch { req, room, range, limit } => {
+                let part = Some(Part::new(*room, range, *limit, truth));
+                self.questions.insert(*req, Question { at: now, room: Some(*room), search: None, part });
             }
             ClientMsg::Search { req, room, words, before, .. } => {
                 let search = Token::find(words).map(|token| (token, before.is_none()));
-                self.questions.insert(*req, Question { at: now, room: *room, search });
+                self.questions.insert(*req, Question { at: now, room: *room, search, part: None });
             }
             ClientMsg::Post { counter, target, kind, reply_to, .. } => {
                 self.deletes.remove(counter);
@@ -102,6 +108,7 @@ impl Asked {
         let now = pages.now();
         if *change == RoomsChange::Removed {
             self.rooms.entry(info.room).or_insert((now, None)).1 = Some(now);
+            pages.sights[usize::from(self.client)].marks.remove(&(self.epoch, info.room.value()));
             return;
         }
         let theirs = self.rooms.entry(info.room).or_insert((now, None));
@@ -113,7 +120,30 @@ impl Asked {
             RoomKind::Direct { .. } => Place::Person(info.name.clone()),
         };
         pages.sights[usize::from(self.client)].learn_name(&place.to_string(), info.room.value());
+        self.check_counts(info, pages);
         self.check_begin(info.room, info.oldest, pages);
+    }
+
+    /// What is unread is what stands behind the mark, and a mark never goes back. A history that is trimmed has less.
+    fn check_counts(&self, info: &RoomInfo, pages: &mut Pages) {
+        let (client, room) = (self.client, info.room.value());
+        let (read, newest) = (info.read.map_or(0, Seq::value), info.newest.map_or(0, Seq::value));
+        let least = newest.saturating_sub(read.max(info.oldest.value() - 1));
+        if u64::from(info.unread) != least || newest > pages.truth.head(room) {
+            let head = pages.truth.head(room);
+            pages.fail(Rule::Complete, format!("c{client} is told {info:?}, the newest entry is {head}"));
+        }
+        let reader = pages.sights[usize::from(client)].person.and_then(PersonId::new);
+        let term = reader.and_then(|reader| pages.truth.members.term_since(reader, info.room));
+        let mark = &mut pages.sights[usize::from(client)].marks;
+        let (since, before) = mark.insert((self.epoch, room), (term, read)).unwrap_or_default();
+        // Of whom nothing is stored nothing is known after a restart.
+        if term.is_some() && since == term && read < before {
+            pages.fail(
+                Rule::Complete,
+                format!("c{client} has read {room} up to {read}, it was {before} before"),
+            );
+        }
     }
 
     /// Nobody is told that a room begins later than it does.
@@ -132,6 +162,11 @@ impl Asked {
             let what = format!("c{} is given entry {} of {room}, not in the log", self.client, entry.seq);
             return pages.fail(Rule::Durable, what);
         };
+        let reader = pages.sights[usize::from(self.client)].person.and_then(PersonId::new);
+        if reader.is_some_and(|reader| !pages.truth.members.may_read(reader, room, line.at())) {
+            let what = format!("c{} is given entry {} of {room}, where they are not", self.client, entry.seq);
+            return pages.fail(Rule::OnlyMembers, what);
+        }
         let version = Version::of_entry(entry);
         let person = entry.person.map(protocol::id::PersonId::value);
         let is_same = line.kind == entry.kind
@@ -156,6 +191,9 @@ impl Asked {
                 let what = format!("c{} is given entry {} of {room}, not theirs", self.client, entry.seq);
                 pages.fail(Rule::SearchesFind, what);
             }
+        }
+        if let Some(wrong) = question.part.as_ref().and_then(|part| part.wrong(found, more, &pages.truth)) {
+            pages.fail(Rule::Complete, format!("c{}: {wrong}", self.client));
         }
         if let Some((token, from_newest)) = question.search {
             let other = found.iter().find(|found| !is_about(token, Version::of_entry(&found.entry).token));

@@ -116,6 +116,7 @@ impl Driver {
             Deed::EndFull => {
                 world.store.set_full(false);
                 world.disk.set_full(false);
+                self.record.pages().set_full(false);
             }
             Deed::CheckStopped(since) => {
                 // A server that was started since may have been asked to stop as well, later.
@@ -155,11 +156,13 @@ impl Driver {
             Kind::SyncFails => world.store.set_fails(true),
             Kind::DiskFull { ms } => {
                 world.store.set_full(true);
+                self.record.pages().set_full(true);
                 world.disk.set_full(true);
                 self.later(now + ms, Deed::EndFull);
             }
             Kind::Clock { by_ms } => {
                 world.net.skew(by_ms);
+                self.record.pages().skew(by_ms);
                 if world.store.keeps().age_ms.is_some() {
                     self.record.pages().truth.note_clock(by_ms);
                 }
@@ -171,6 +174,19 @@ impl Driver {
     fn hinder(&self, kind: &Kind) {
         let mut pages = self.record.pages();
         let now = pages.now();
+        pages.strike();
+        let is_servers = !matches!(
+            kind,
+            Kind::Hold { .. }
+                | Kind::Cut { .. }
+                | Kind::Stall { .. }
+                | Kind::HalfOpen { .. }
+                | Kind::Reset { .. }
+                | Kind::ClientCrash { .. }
+        );
+        if is_servers {
+            pages.strike_server();
+        }
         for (at, sight) in pages.sights.iter_mut().enumerate() {
             let is_hit = match *kind {
                 Kind::Hold { host, .. } | Kind::Cut { host, .. } => self.hosts.get(at) == Some(&host),

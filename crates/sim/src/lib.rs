@@ -12,6 +12,7 @@ compile_error!(
 
 mod actor;
 mod asked;
+mod cause;
 pub mod cli;
 pub mod coverage;
 mod disk;
@@ -22,6 +23,7 @@ mod meant;
 mod net;
 mod panics;
 pub mod plan;
+mod presence;
 pub mod real;
 mod record;
 pub mod rule;

@@ -2,6 +2,7 @@
 
 use crate::coverage::{Coverage, Sometimes};
 use crate::meant::Meanings;
+use crate::plan::LimitsPlan;
 use crate::real::WallClock;
 use crate::rule::{Rule, Violation};
 use crate::sight::Sight;
@@ -12,6 +13,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Reads, writes and connections of one step of the whole world: far beyond what any run needs.
 const MAX_WORK: u64 = 3_000_000;
+
+/// How long a fault and what it brings about may last, in microseconds.
+const FELT: u64 = 60_000_000;
+
+/// How long the server's own faults may be felt, in microseconds.
+const SERVER_FELT: u64 = 27_000_000;
+
+/// A clock that is off by less is taken as it is.
+pub(crate) const A_DAY_MS: u64 = 24 * 60 * 60 * 1_000;
+
+/// How long a server may take a disk for full that is not any more, in microseconds: until a sync of another batch ends,
+/// however slow.
+const FULL_AFTER: u64 = 5_000_000;
 
 /// The record; clones share it.
 #[derive(Clone, Debug)]
@@ -38,6 +52,16 @@ pub(crate) struct Pages {
     typed_at: BTreeMap<Token, u64>,
     /// Every line must be shown so soon after it was typed, in ms.
     pub(crate) prompt_ms: Option<u64>,
+    /// What the server takes from its clients, where that is less than by default.
+    pub(crate) limits: Option<LimitsPlan>,
+    /// Until when the disk was full, in microseconds: for ever while it is.
+    full_until: Option<u64>,
+    /// How far the server's clock was ever off, in ms.
+    skews: Vec<i64>,
+    /// When something went wrong last, in microseconds.
+    struck_at: Option<u64>,
+    /// The same of the server.
+    server_struck_at: Option<u64>,
     /// Times of recent logins, for storms.
     logins: Vec<u64>,
     /// The time between two steps.
@@ -127,6 +151,74 @@ impl Pages {
     /// From here on time is real.
     pub(crate) fn live_by(&mut self, clock: WallClock) {
         self.clock = Some(clock);
+    }
+
+    /// Something goes wrong.
+    pub(crate) fn strike(&mut self) {
+        self.struck_at = Some(self.now());
+    }
+
+    /// Something goes wrong with the server.
+    pub(crate) fn strike_server(&mut self) {
+        self.server_struck_at = Some(self.now());
+    }
+
+    /// Whether something went wrong with the server since then, or still does.
+    pub(crate) fn was_server_struck_since(&self, since: u64) -> bool {
+        self.server_struck_at.is_some_and(|at| at.saturating_add(SERVER_FELT) >= since)
+            || self.full_until.is_some_and(|until| until >= since)
+    }
+
+    /// Whether something went wrong so lately that it may still be felt.
+    pub(crate) fn was_struck_lately(&self) -> bool {
+        self.struck_at.is_some_and(|at| self.now() < at + FELT)
+    }
+
+    /// The server's clock is off by so much from now on.
+    pub(crate) fn skew(&mut self, ms: i64) {
+        self.skews.push(ms);
+    }
+
+    /// The earliest and the latest time that the server may have given to what is stored now, in ms since 1970: it may have
+    /// waited, and the clock may have been set meanwhile.
+    pub(crate) fn server_times(&self) -> (u64, u64) {
+        let now = crate::net::EPOCH_MS + self.now() / 1_000;
+        let skews = || self.skews.iter().copied().chain([0]);
+        let (least, most) = (skews().min().unwrap_or(0), skews().max().unwrap_or(0));
+        (now.saturating_add_signed(least).saturating_sub(FELT / 1_000), now.saturating_add_signed(most))
+    }
+
+    /// The earliest time that it may be now by the server's clock, in ms since 1970.
+    pub(crate) fn earliest_now(&self) -> u64 {
+        let least = self.skews.iter().copied().chain([0]).min().unwrap_or(0);
+        (crate::net::EPOCH_MS + self.now() / 1_000).saturating_add_signed(least)
+    }
+
+    /// The latest time that the server may go by when it deletes, in ms since 1970: a clock that jumped is not trusted.
+    pub(crate) fn trusted_time(&self) -> u64 {
+        let small = self.skews.iter().copied().filter(|skew| skew.unsigned_abs() < A_DAY_MS);
+        let most = small.chain([0]).max().unwrap_or(0);
+        (crate::net::EPOCH_MS + self.now() / 1_000).saturating_add_signed(most)
+    }
+
+    /// The disk is full from now on, or is not any more.
+    pub(crate) fn set_full(&mut self, full: bool) {
+        self.full_until = Some(if full { u64::MAX } else { self.now() });
+    }
+
+    /// Whether the disk was full at some time since then. A server does not try it again and again.
+    pub(crate) fn was_full_since(&self, since: u64) -> bool {
+        self.full_until.is_some_and(|until| until.saturating_add(FULL_AFTER) >= since)
+    }
+
+    /// Whether somebody has had this name since before then, and been there.
+    pub(crate) fn is_called_since(&self, name: &str, since: u64) -> bool {
+        // Another device may have taken another name for its person, which this one was not told.
+        let is_all = |person| {
+            let mut theirs = self.sights.iter().filter(|sight| sight.person == person);
+            theirs.all(|sight| sight.name == name && sight.is_unhindered() && sight.own.rests_since(since))
+        };
+        self.sights.iter().any(|sight| sight.person.is_some() && sight.name == name && is_all(sight.person))
     }
 
     /// A step is over.

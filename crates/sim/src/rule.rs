@@ -39,9 +39,15 @@ rules! {
     SearchesFind = "I16" "a search finds all that its asker may read and that matches, and nothing else",
     BeginningTold = "I17" "where a history begins is told, and nothing is missing from there on",
     NumbersGoOn = "I18" "who has no memory goes on behind the last number that a login was told",
+    OnlyMembers = "I19" "nobody is given what is said where they are not, and nobody comes or goes unasked",
+    KeptAsPromised = "I21" "what is kept of a room, and when it was said, is as the operator and the clock say",
+    Complete = "I23" "a page has all that was asked for, what is counted is there, and marks never go back",
+    PresenceTold = "I22" "who is there, away or gone is told in time",
+    RefusedForCause = "I20" "nothing is refused without a reason",
     Converges = "L1" "once everything is healed, all have caught up within 30 s",
     NotTakenForDead = "L3" "nobody whose link works is taken for dead",
     Prompt = "L4" "where that is asked, every line is shown to all within its time",
+    Surroundings = "S1" "this machine gives the simulation what it needs: that is no fault of natter's",
     Watchdog = "L2" "nobody works without end: connections, reads and writes of a client are bounded",
 }
 

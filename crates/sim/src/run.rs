@@ -4,20 +4,31 @@ use crate::actor::Phase;
 use crate::coverage::Coverage;
 use crate::driver::Driver;
 use crate::plan::{Op, Plan};
+use crate::presence::misjudged;
 use crate::record::Record;
 use crate::rule::{Rule, Violation};
 use crate::trace::Happened;
 use crate::verdict::{judge_contents, judge_log, judge_named, judge_topics, unsettled};
 use crate::world::{TICK_MS, World};
+use server::hub::Sizes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 /// How long everybody may take to catch up once all is healed, in ms.
 const SETTLE_MS: u64 = 30_000;
 
+/// How long it may take until no room is kept longer than it should be, in ms.
+const TRIMMED_MS: u64 = 6_000;
+
 /// How long everybody may take to leave, and the server to give up what was half open when they did, in ms.
 /// A file's connection is given up after a minute without progress.
 const LEAVE_MS: u64 = 90_000;
+
+/// How long the server may take to forget who has left, in ms: a time of grace, and a while until it looks again.
+const FORGOTTEN_MS: u64 = 8_000;
+
+/// How often it is looked at who is told to be there, in ms.
+const LOOK_MS: u64 = 500;
 
 /// The server's tasks when nobody is there: the hub's loop is its host's own, the listener is one.
 const IDLE_TASKS: usize = 1;
@@ -54,7 +65,16 @@ pub fn run(plan: &Plan, keep_all: bool) -> Report {
     let record = Record::new(plan.clients.len(), keep_all);
     let folder = Folder::of(plan);
     let world = World::simulated(plan, &record, folder.as_ref().map(Folder::path));
-    run_world(plan, &record, world, u64::MAX)
+    let mut report = run_world(plan, &record, world, u64::MAX);
+    if let Some(folder) = folder.filter(|folder| !folder.path().exists()) {
+        let what = format!(
+            "the folder '{}' is gone, in which files were sent and received",
+            folder.path().display()
+        );
+        let at = report.simulated_ms * 1_000;
+        report.violation = Some(Violation { rule: Rule::Surroundings, at, what });
+    }
+    report
 }
 
 /// Runs a plan in this world, for at most so many ms.
@@ -97,7 +117,7 @@ impl Folder {
             let number = LAST.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let name = format!("natter-sim-{}-{number}", std::process::id());
             let path = std::env::temp_dir().join(name);
-            // A folder that can't be made shows as the first file that can't be written.
+            // One that can't be made is missed at the end.
             let _ = std::fs::create_dir_all(&path);
             Self(path)
         })
@@ -128,7 +148,7 @@ impl<'a> Run<'a> {
             sight.slow = looks_away || link != (0, 0);
             sight.forgetful = client.forgetful;
         }
-        record.pages().prompt_ms = plan.prompt_ms;
+        (record.pages().prompt_ms, record.pages().limits) = (plan.prompt_ms, plan.limits);
         Self { plan, record: record.clone(), world, driver: Driver::new(plan, record), now: 0, most_ms }
     }
 
@@ -143,6 +163,10 @@ impl<'a> Run<'a> {
             self.until(healed + SETTLE_MS, |run| run.now.is_multiple_of(100) && run.unsettled().is_none());
         if !settled && let Some((rule, what)) = self.unsettled() {
             self.record.fail(rule, format!("after {SETTLE_MS} ms in which everything worked, {what}"));
+        }
+        if !self.plan.store.keep.is_all() {
+            // What is past its bounds goes within two passes of silence.
+            self.until(self.now + TRIMMED_MS, |_| false);
         }
         self.judge();
         if !self.is_broken() {
@@ -166,10 +190,22 @@ impl<'a> Run<'a> {
         self.now += TICK_MS;
         let stepped = catch_unwind(AssertUnwindSafe(|| self.world.ground.step(self.now)));
         self.record.pages().step(self.now * 1_000);
+        if self.now.is_multiple_of(LOOK_MS) {
+            self.judge_presence();
+        }
         match stepped {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.record.fail(Rule::NoPanic, format!("a host ended: {error}")),
             Err(_) => self.record.fail(Rule::NoPanic, crate::panics::take()),
+        }
+    }
+
+    fn judge_presence(&self) {
+        let mut pages = self.record.pages();
+        if self.driver.server_is_up()
+            && let Some(wrong) = misjudged(self.plan, &pages)
+        {
+            pages.fail(Rule::PresenceTold, wrong);
         }
     }
 
@@ -190,6 +226,10 @@ impl<'a> Run<'a> {
         let contents = self.world.disk.contents();
         let wrong = wrong.or_else(|| judge_contents(&contents));
         let wrong = wrong.or_else(|| judge_named(&self.world.store.known(), &contents));
+        let wrong = wrong.or_else(|| {
+            let overkept = pages.truth.overkept(self.plan.store.keep, pages.earliest_now());
+            overkept.map(|what| (Rule::KeptAsPromised, what))
+        });
         let wrong = wrong.or_else(|| judge_topics(&pages, &self.world.store.known()));
         if let Some((rule, what)) = wrong {
             pages.fail(rule, what);
@@ -211,6 +251,12 @@ impl<'a> Run<'a> {
                 "when everybody had left, {here} clients still ran and {tasks} tasks of the server, with connections of {:?}",
                 self.world.net.left()
             );
+            self.record.fail(Rule::NothingLeft, what);
+            return;
+        }
+        let is_empty = |run: &Self| run.world.gauges.read() == Sizes::default();
+        if !self.until(self.now + FORGOTTEN_MS, is_empty) {
+            let what = format!("when everybody had left, the server kept {}", self.world.gauges.read());
             self.record.fail(Rule::NothingLeft, what);
         }
     }

@@ -1,6 +1,7 @@
 //! What one client has seen, and what it may see next.
 
 use crate::net::Wire;
+use crate::presence::{Lobby, Own};
 use crate::screen::Screen;
 use crate::trace::Token;
 use crate::truth::{Spot, Truth};
@@ -45,6 +46,15 @@ pub(crate) struct Sight {
     pub(crate) peers: BTreeSet<String>,
     /// The newest answer to `/who`.
     pub(crate) who: Option<Vec<String>>,
+    /// The entry that comes next in each room that is open on its connection, by the log's own number of the room.
+    pub(crate) open: BTreeMap<u64, u64>,
+    /// How far each room is read, as the server said last, by the log's own number of the room.
+    /// With the time since which its person is there.
+    pub(crate) marks: BTreeMap<(u32, u64), (Option<u64>, u64)>,
+    /// How its person is, by what they did.
+    pub(crate) own: Own,
+    /// Who is in the first room, as its connection was told.
+    pub(crate) lobby: Lobby,
     /// The line that it says once all is healed.
     pub(crate) last_line: Option<Token>,
     /// Lines shown.
@@ -157,6 +167,7 @@ impl Sight {
     pub(crate) fn forget_all(&mut self) {
         self.next.clear();
         self.heads.clear();
+        self.marks.clear();
         self.screen.clear();
         self.others.clear();
     }
@@ -164,12 +175,14 @@ impl Sight {
     /// Something went wrong with its link, or with the server.
     pub(crate) fn hinder(&mut self, now: u64) {
         (self.hindered, self.hindered_at) = (true, now);
+        self.own.touch(now);
         self.live.clear();
     }
 
     /// It has logged in. A welcome may come over a link that broke after the hello.
     pub(crate) fn come(&mut self, now: u64) {
         self.online = true;
+        self.own.come(now);
         self.hindered &= now < self.hindered_at + LOGIN;
         self.live.clear();
     }

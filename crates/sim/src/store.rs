@@ -196,8 +196,21 @@ impl SimStore {
     fn apply(&self, platter: &mut Platter, batch: &Batch) -> Commit {
         let mut commit = platter.logs.append(batch);
         let mut pages = self.record.pages();
+        let now = pages.now();
+        for change in batch.changes.iter().filter(|_| commit.changes.is_ok()) {
+            if let Some(wrong) = pages.truth.members.take(change, now) {
+                pages.fail(Rule::OnlyMembers, wrong);
+            }
+        }
         // Rooms are trimmed before the entries come.
+        let (earliest, latest) = pages.server_times();
         for (room, first) in &commit.trimmed {
+            let (keep, wall) = (self.plan.keep, pages.trusted_time());
+            let wrong = pages.truth.wrongly_trimmed(room.value(), first.value(), keep, wall);
+            // Of a room that has ended nothing is kept.
+            if let Some(wrong) = wrong.filter(|_| pages.truth.members.has_room(*room)) {
+                pages.fail(Rule::KeptAsPromised, wrong);
+            }
             pages.note(Who::Server, "keeps from here on", None, first.value());
             pages.truth.trim(room.value(), first.value());
         }
@@ -211,7 +224,10 @@ impl SimStore {
             }
             let token = token_of(&post.body);
             pages.note(Who::Server, "has in its log", token, seq.value());
-            let now = pages.now();
+            let wrong = pages.truth.mistimed(post.room.value(), post.time.0, earliest, latest);
+            if let Some(wrong) = wrong {
+                pages.fail(Rule::KeptAsPromised, wrong);
+            }
             if let Some(wrong) = pages.misunderstood(post, seq.value()) {
                 pages.fail(Rule::AboutTheRightLine, wrong);
             }

@@ -1,9 +1,13 @@
 //! What is durable: where each line stands in the log and what became of it, as the store itself knows it.
 
+mod kept;
 mod line;
+mod members;
 
 pub(crate) use line::{Line, Version};
+pub(crate) use members::Members;
 
+use crate::record::A_DAY_MS;
 use crate::trace::Token;
 use protocol::entry::{EntryKind, Revision};
 use server::store::{ErasureId, NewEntry};
@@ -32,6 +36,8 @@ pub(crate) struct Truth {
     unerased: BTreeMap<(u64, u64), ErasureId>,
     /// Whether the server's clock has jumped so far that it may hide what is past its age by that clock.
     clock_jumped: bool,
+    /// Who is in which room.
+    pub(crate) members: Members,
     epoch: u32,
     /// What the server calls this history.
     id: Option<[u8; 16]>,
@@ -39,6 +45,27 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
+    /// One with entries in the first room, of which the first ones are not kept.
+    #[cfg(test)]
+    pub(crate) fn with_room(oldest: u64, head: u64) -> Self {
+        let mut truth = Self::default();
+        let post = NewEntry {
+            room: protocol::id::RoomId::FIRST,
+            time: protocol::id::Millis(1),
+            written: protocol::id::Millis(0),
+            person: None,
+            name: String::new(),
+            origin: None,
+            kind: EntryKind::System,
+            reply_to: None,
+            body: bytes::Bytes::new(),
+            mentions: Vec::new(),
+        };
+        (1..=head).for_each(|seq| assert_eq!(truth.add(&post, seq, seq), None));
+        truth.trim(1, oldest);
+        truth
+    }
+
     /// An entry became durable. What is wrong with that, if something is.
     pub(crate) fn add(&mut self, post: &NewEntry, seq: u64, at: u64) -> Option<String> {
         let (epoch, room, line) = (self.epoch, post.room.value(), Line::new(post, at));
@@ -72,9 +99,10 @@ impl Truth {
         for (seq, line) in (1..).zip(lines.iter_mut()) {
             let is_edit = line.kind == EntryKind::Edit && line.reply_to == Some(target);
             match by.kind {
-                EntryKind::Delete if seq == target || is_edit => line.revise(at, gone),
+                EntryKind::Delete if seq == target || is_edit => line.revise(at, gone, 0),
                 EntryKind::Edit if seq == target => {
-                    line.revise(at, Version { revision: Revision::Edited, token: by.token() });
+                    let edited = Version { revision: Revision::Edited, token: by.token() };
+                    line.revise(at, edited, by.bytes.1);
                 }
                 _ => {}
             }
@@ -116,7 +144,10 @@ impl Truth {
 
     /// The server begins, and calls its history so: if that is another one than before, everything is lost.
     pub(crate) fn begin(&mut self, id: [u8; 16]) {
-        self.epoch += u32::from(self.id.replace(id).is_some_and(|known| known != id));
+        if self.id.replace(id).is_some_and(|known| known != id) {
+            self.epoch += 1;
+            self.members.forget();
+        }
     }
 
     /// Whether the server calls the history of now so.
@@ -215,6 +246,3 @@ impl Truth {
         self.clock_jumped |= off_ms.unsigned_abs() >= A_DAY_MS;
     }
 }
-
-/// A clock that is off by less is taken as it is.
-const A_DAY_MS: u64 = 24 * 60 * 60 * 1_000;

@@ -8,7 +8,7 @@ use crate::store::SimStore;
 use crate::trace::Token;
 use crate::truth::Line;
 use protocol::entry::EntryKind;
-use server::store::Snapshot;
+use server::store::{RoomShape, Snapshot};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Beyond so many people a roster tells only how many there are.
@@ -23,14 +23,16 @@ pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<
         if client.absent {
             continue;
         }
-        let wrong = if !sight.running || !sight.online {
+        let wrong = if client.leaves {
+            sight.running.then(|| (Rule::Converges, "has not left".to_owned()))
+        } else if !sight.running || !sight.online {
             Some((Rule::Converges, "is not online".to_owned()))
         } else if client.forgetful {
             has_no_last_line(pages, sight)
         } else if client.classic {
             classic_is_behind(pages, sight, id)
         } else {
-            is_behind(pages, sight, &known).or_else(|| misjudges_people(sight, known.name_of(sight), &online))
+            is_behind(pages, sight, &known).or_else(|| misjudges_people(sight, &known, &online))
         };
         if let Some((rule, what)) = wrong {
             return Some((rule, format!("c{id} ({}) {what}", sight.name)));
@@ -43,6 +45,8 @@ pub(crate) fn unsettled(plan: &Plan, pages: &Pages, store: &SimStore) -> Option<
 struct Known {
     names: BTreeMap<u64, String>,
     rooms: BTreeMap<u64, Vec<u64>>,
+    /// The two of each conversation.
+    pairs: Vec<(u64, u64)>,
 }
 
 impl Known {
@@ -54,7 +58,21 @@ impl Known {
                 rooms.entry(member.person.value()).or_default().push(room.room.value());
             }
         }
-        Self { names, rooms }
+        let pairs = snapshot.rooms.iter().filter_map(|room| match room.shape {
+            RoomShape::Direct(one, other) => Some((one.value(), other.value())),
+            RoomShape::Public { .. } => None,
+        });
+        Self { names, rooms, pairs: pairs.collect() }
+    }
+
+    /// The names of those with whom a person has a conversation, even if nothing was said there.
+    fn peers_of(&self, person: Option<u64>) -> BTreeSet<&str> {
+        let peer = |(one, other): &(u64, u64)| {
+            let peer = if Some(*one) == person { other } else { one };
+            (person == Some(*one) || person == Some(*other)).then_some(*peer)
+        };
+        let peers = self.pairs.iter().filter_map(peer);
+        peers.filter_map(|peer| self.names.get(&peer)).map(String::as_str).collect()
     }
 
     /// The name that the others see; classic clients have no other than what they were told.
@@ -69,6 +87,16 @@ fn is_behind(pages: &Pages, sight: &Sight, known: &Known) -> Option<(Rule, Strin
     }
     if let Some(token) = sight.wire.unsettled(&pages.fates) {
         return Some((Rule::Converges, format!("does not know what became of {token}, which was sent")));
+    }
+    // Each device by itself: that another one of its person was sent it is no excuse.
+    for (room, next) in &sight.open {
+        let head = pages.truth.head(*room);
+        if *next <= head {
+            return Some((
+                Rule::ReachesAll,
+                format!("was not sent entry {next} of room {room}, the last is {head}"),
+            ));
+        }
     }
     for room in sight.person.and_then(|person| known.rooms.get(&person)).into_iter().flatten() {
         let (last, seen) = (pages.truth.last_shown(*room), seen_of(pages, sight, *room));
@@ -113,7 +141,8 @@ fn classic_is_behind(pages: &Pages, sight: &Sight, id: usize) -> Option<(Rule, S
     })
 }
 
-fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<(Rule, String)> {
+fn misjudges_people(sight: &Sight, known: &Known, online: &BTreeSet<&str>) -> Option<(Rule, String)> {
+    let (me, peers) = (known.name_of(sight), known.peers_of(sight.person));
     let Some(who) = &sight.who else {
         return Some((Rule::NoGhosts, "has not learned who is there".to_owned()));
     };
@@ -126,19 +155,20 @@ fn misjudges_people(sight: &Sight, me: &str, online: &BTreeSet<&str>) -> Option<
             format!("is told that {ghosts:?} are there, and that {missing:?} are not"),
         ));
     }
-    let known: BTreeSet<_> = sight.people.iter().map(String::as_str).collect();
+    let taken: BTreeSet<_> = sight.people.iter().map(String::as_str).collect();
     // Whom it has talked with it goes on knowing, by the name of that time.
     let is_known = |name: &str| {
         let is_same = |other: &str| first_name(other) == first_name(name);
         name.is_empty()
             || online.iter().any(|other| is_same(other))
             || sight.peers.iter().any(|peer| is_same(peer))
+            || peers.iter().any(|peer| is_same(peer))
     };
-    let ghost = known.iter().find(|name| !is_known(name));
+    let ghost = taken.iter().find(|name| !is_known(name));
     if let Some(ghost) = ghost {
         return Some((Rule::NoGhosts, format!("takes {ghost} for somebody who is there")));
     }
-    let missing = online.iter().find(|name| !known.contains(**name) && **name != me && **name != sight.name);
+    let missing = online.iter().find(|name| !taken.contains(**name) && **name != me && **name != sight.name);
     match missing {
         Some(missing) if online.len() <= NAMED => {
             Some((Rule::NoGhosts, format!("does not know that {missing} is there")))

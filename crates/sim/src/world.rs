@@ -13,7 +13,7 @@ use crate::trace::Who;
 use rand::RngExt;
 use server::config::Plaintext;
 use server::files::Contents;
-use server::hub::Settings;
+use server::hub::{Gauges, Settings};
 use server::keep::{KeepRule, Retention};
 use server::limits::Limits;
 use server::listener::Listen;
@@ -34,6 +34,8 @@ pub(crate) struct World {
     pub(crate) disk: ServerDisk,
     pub(crate) orders: Orders,
     pub(crate) server: Server,
+    /// What the server keeps.
+    pub(crate) gauges: Arc<Gauges>,
 }
 
 /// What all hosts share with whoever watches them; clones share it.
@@ -47,6 +49,7 @@ pub(crate) struct Parts {
     /// The disk of each client.
     disks: Vec<ClientDisk>,
     limits: Limits,
+    gauges: Arc<Gauges>,
 }
 
 /// The server's process, seen from outside; clones share it.
@@ -87,6 +90,7 @@ impl Parts {
             server: Server::default(),
             disks: (0..plan.clients.len()).map(|at| disk_of(plan, at, record)).collect(),
             limits: plan.limits.map(LimitsPlan::limits).unwrap_or_default(),
+            gauges: Arc::default(),
         }
     }
 }
@@ -101,8 +105,8 @@ impl World {
 
     /// These parts, on this ground.
     pub(crate) fn on(ground: Box<dyn Ground>, parts: Parts) -> Self {
-        let Parts { net, store, disk, orders, server, .. } = parts;
-        Self { ground, net, store, disk, orders, server }
+        let Parts { net, store, disk, orders, server, gauges, .. } = parts;
+        Self { ground, net, store, disk, orders, server, gauges }
     }
 }
 
@@ -144,7 +148,7 @@ pub(crate) fn actors(host: usize, plan: &Plan, parts: &Parts, folder: Option<&Pa
 
 /// One process of the server; it ends with its host.
 pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std::io::Result<()> {
-    let Parts { net, store, disk, server, limits, .. } = parts;
+    let Parts { net, store, disk, server, limits, gauges, .. } = parts;
     let (stop, stopped) = watch::channel(false);
     let start = {
         let mut process = server.process();
@@ -154,17 +158,18 @@ pub(crate) async fn serve<L: Listen + 'static>(listener: L, parts: Parts) -> std
         process.starts
     };
     net.record.note(Who::Server, "starts", start);
-    let KeepPlan { count, age_ms } = store.keeps();
+    let KeepPlan { count, age_ms, bytes } = store.keeps();
     let settings = Settings {
         max_clients: 10_000,
         max_file: 1 << 30,
         motd: String::new(),
         zone: |_| chrono::FixedOffset::east_opt(0).expect("UTC is a time zone"),
-        keep: Retention { default: KeepRule { age_ms, count, bytes: None }, rooms: BTreeMap::new() },
+        keep: Retention { default: KeepRule { age_ms, count, bytes }, rooms: BTreeMap::new() },
         files: server::hub::FileRules::default(),
         accept_clock: false,
         run_key: 0x5a5a,
         limits,
+        gauges: Some(gauges),
     };
     let contents = open_contents(&net, &store, disk).await?;
     let clock = Arc::new(ServerClock(net.clone()));

@@ -21,6 +21,9 @@ const RETRY: u64 = 50;
 /// How long somebody who ended a client by force stays away, in ms.
 const IMPATIENCE: u64 = 200;
 
+/// How long somebody stays away who leaves for good, in ms: longer than any run.
+const FOR_GOOD: u64 = 86_400_000;
+
 /// How often everybody asks who is there while the world settles.
 const ASK_EVERY: u64 = 5_000;
 
@@ -98,6 +101,7 @@ impl<'a> Onlooker<'a> {
         self.type_at = 0;
         match phase {
             Phase::Talk => {}
+            Phase::Settle if self.actor.plan.leaves => self.typist.put_back(Typed::Leave(FOR_GOOD)),
             Phase::Settle => {
                 self.typist.put_back(ask());
                 // Whoever can't say this has not recovered.
@@ -229,7 +233,7 @@ impl<'a> Onlooker<'a> {
                 Some(format!("/send {}", path.display()))
             }
             Err(error) => {
-                self.actor.net.record.fail(Rule::WholeFiles, format!("no real disk for files: {error}"));
+                self.actor.net.record.fail(Rule::Surroundings, format!("no real disk for files: {error}"));
                 None
             }
         }
@@ -295,10 +299,14 @@ fn take_notice(id: u16, event: Event, pages: &mut Pages) {
             pages.sights[at].name = welcome.name;
         }
         Event::Reconnected => pages.sights[at].come(now),
-        Event::Named { name } => pages.sights[at].name = name,
+        Event::Named { name } => {
+            pages.sights[at].name = name;
+            pages.sights[at].own.touch(now);
+        }
         Event::Lost(_) => {
             pages.note(Who::Client(id), "loses its connection", None, 0);
             pages.sights[at].online = false;
+            pages.sights[at].own.touch(now);
         }
         Event::Refused { text, refusal, .. } => {
             find(&text).into_iter().for_each(|token| pages.refused(token, refusal.code));

@@ -58,13 +58,13 @@ impl Actor {
                 ended = self.process(&mut typist, &mut rng) => Ok(ended),
             };
             let away = match ended {
-                Ok(Ended::Left(away)) => self.end(true, away),
-                Ok(Ended::Failed) => self.end(true, rng.random_range(300..1_500)),
+                Ok(Ended::Left(away)) => self.end(true, away, true),
+                Ok(Ended::Failed) => self.end(true, rng.random_range(300..1_500), false),
                 Err(crash) => {
                     self.hit(Sometimes::ClientDied);
                     let kept = if crash.power { self.lose_power(&mut rng) } else { true };
                     typist.forget();
-                    self.end(kept, crash.down_ms)
+                    self.end(kept, crash.down_ms, false)
                 }
             };
             tokio::time::sleep(Duration::from_millis(away)).await;
@@ -79,7 +79,7 @@ impl Actor {
         let received = self.received();
         match received.map(|folder| crate::disk::lose_power(&folder, rng)) {
             Some(Err(error)) => {
-                self.net.record.fail(Rule::WholeFiles, format!("no real disk for files: {error}"));
+                self.net.record.fail(Rule::Surroundings, format!("no real disk for files: {error}"));
             }
             Some(Ok(true)) => self.hit(Sometimes::ClientUnsynced),
             _ => {}
@@ -102,9 +102,16 @@ impl Actor {
         }
     }
 
-    fn end(&self, cursors_kept: bool, away: u64) -> u64 {
+    /// Its process has ended. `left` if its user wished that.
+    fn end(&self, cursors_kept: bool, away: u64, left: bool) -> u64 {
         self.note("ends", away);
-        self.net.record.pages().sights[usize::from(self.id)].restart(cursors_kept);
+        let mut pages = self.net.record.pages();
+        let now = pages.now();
+        let sight = &mut pages.sights[usize::from(self.id)];
+        // A script goes without a word.
+        let farewell = left && sight.is_unhindered() && !self.plan.forgetful;
+        sight.own.go(farewell, now);
+        sight.restart(cursors_kept);
         away
     }
 

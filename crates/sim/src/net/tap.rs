@@ -1,6 +1,7 @@
 //! A tap on a client's connection: what the server promised on the wire, whatever the client makes of it.
 
 use crate::asked::Asked;
+use crate::cause::{Requests, Told};
 use crate::coverage::Sometimes;
 use crate::record::{Fate, Pages, Record};
 use crate::rule::Rule;
@@ -8,9 +9,9 @@ use crate::sight::Sight;
 use crate::trace::{Token, Who};
 use protocol::code::Code;
 use protocol::frame::{Deframer, Item};
-use protocol::id::{RoomId, Seq};
+use protocol::id::{PersonId, RoomId, Seq};
 use protocol::limits::MAX_FRAME;
-use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg, ty};
+use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg, StateChange, ty};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a device has on the wire, over all its connections.
@@ -39,6 +40,7 @@ pub(crate) struct Tap {
     /// The head of each room when it was opened, until it has come.
     behind: BTreeMap<RoomId, Seq>,
     asked: Asked,
+    requests: Requests,
     /// The last number that the login told.
     welcomed: Option<u64>,
 }
@@ -49,6 +51,7 @@ impl Tap {
         let asked = Asked::new(client, record.pages().truth.epoch());
         Self {
             asked,
+            requests: Requests::default(),
             welcomed: None,
             record,
             client,
@@ -86,12 +89,13 @@ impl Tap {
         let record = self.record.clone();
         while let Ok(Some(item)) = self.up.next(&mut bytes) {
             let Item::Frame(frame) = item else { continue };
-            if !matches!(frame.ty, ty::POST | ty::OPEN | ty::FETCH | ty::SEARCH) {
-                continue;
-            }
             let message = ClientMsg::decode(frame.ty, frame.payload);
             if let Ok(Some(message)) = &message {
-                self.asked.note(message, record.pages().now());
+                let mut pages = record.pages();
+                let now = pages.now();
+                self.asked.note(message, &pages.truth, now);
+                self.requests.note(message, pages.now());
+                self.note_wish(message, &mut pages);
             }
             match message {
                 Ok(Some(ClientMsg::Post { counter, body, .. })) => {
@@ -113,6 +117,31 @@ impl Tap {
         }
     }
 
+    /// What lets a person into a room, or out of it.
+    fn note_wish(&self, message: &ClientMsg, pages: &mut Pages) {
+        let Some(person) = self.sight(pages).person.and_then(PersonId::new) else { return };
+        match message {
+            ClientMsg::Join { name, .. } => pages.truth.members.wish_in(person, name),
+            ClientMsg::Part { room, .. } => {
+                let now = pages.now();
+                pages.truth.members.wish_out(person, *room, now);
+            }
+            ClientMsg::Close { room, .. } => drop(self.sight(pages).open.remove(&room.value())),
+            ClientMsg::State { change: StateChange::Away { .. }, .. } => self.say_away(true, pages),
+            ClientMsg::State { change: StateChange::Back, .. } => self.say_away(false, pages),
+            ClientMsg::State { change: StateChange::Name { .. }, .. } => {
+                let now = pages.now();
+                self.sight(pages).own.touch(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn say_away(&self, away: bool, pages: &mut Pages) {
+        let now = pages.now();
+        self.sight(pages).own.say_away(away, now);
+    }
+
     fn wire<'a>(&self, pages: &'a mut Pages) -> &'a mut Wire {
         &mut self.sight(pages).wire
     }
@@ -123,16 +152,24 @@ impl Tap {
 
     fn take(&mut self, message: &ServerMsg, pages: &mut Pages) {
         self.asked.judge(message, pages);
+        self.judge_refusal(message, pages);
         match message {
             ServerMsg::Welcome { epoch, last_counter, person, .. } => {
                 pages.sights[usize::from(self.client)].person = Some(person.value());
                 let last = last_counter.map_or(0, protocol::id::Counter::value);
                 self.welcomed = Some(last);
+                self.sight(pages).lobby.begin();
+                self.sight(pages).open.clear();
                 self.welcome(epoch.0, last, pages);
+            }
+            ServerMsg::Roster { .. } => {
+                let now = pages.now();
+                self.sight(pages).lobby.take(message, now);
             }
             ServerMsg::Ack { counter, .. } => self.ack(counter.value(), pages),
             ServerMsg::Opened { room, newest, next, .. } => {
                 self.next.insert(*room, Some(*next));
+                self.sight(pages).open.insert(room.value(), next.value());
                 if let Some(newest) = newest.filter(|newest| newest >= next) {
                     pages.coverage.hit(Sometimes::ResumeBehind);
                     self.behind.insert(*room, newest);
@@ -153,16 +190,34 @@ impl Tap {
                 }
             }
             ServerMsg::Rooms { change: RoomsChange::Removed, rooms, .. } => {
-                let sight = self.sight(pages);
-                rooms.iter().for_each(|info| sight.leave(info.room.value()));
+                for info in rooms {
+                    let sight = self.sight(pages);
+                    sight.leave(info.room.value());
+                    sight.open.remove(&info.room.value());
+                    self.next.remove(&info.room);
+                }
             }
-            ServerMsg::Trimmed { room, first, .. } => drop(self.next.insert(*room, Some(*first))),
+            ServerMsg::Trimmed { room, first, .. } => {
+                self.next.insert(*room, Some(*first));
+                self.sight(pages).open.insert(room.value(), first.value());
+            }
             ServerMsg::Entries { room, entries } => {
                 for entry in entries {
                     self.entry(*room, entry.seq, pages);
                 }
             }
             _ => {}
+        }
+    }
+
+    fn judge_refusal(&mut self, message: &ServerMsg, pages: &mut Pages) {
+        let ServerMsg::Error { code, about, req, .. } = message else { return };
+        let told = Told { code: *code, about: *about, req: *req };
+        let person = self.sight(pages).person.and_then(PersonId::new);
+        let wrong = self.requests.judge(told, person, pages);
+        // What is refused may be about a history that is gone.
+        if let Some(wrong) = wrong.filter(|_| pages.truth.epoch() == 0) {
+            pages.fail(Rule::RefusedForCause, format!("c{} {wrong}", self.client));
         }
     }
 
@@ -215,8 +270,12 @@ impl Tap {
                 format!("c{client} was sent entry {seq} of room {room} where {next:?} comes next"),
             ),
             // A room that was just left: what was on its way still comes.
-            None => drop(self.next.remove(&room)),
+            None => {
+                self.next.remove(&room);
+                return;
+            }
         }
+        self.sight(pages).open.insert(room.value(), seq.value() + 1);
         if let Some(newest) = self.behind.get(&room).copied() {
             if pages.truth.head(room.value()) > newest.value() {
                 pages.coverage.hit(Sometimes::LiveDuringHistory);
@@ -264,7 +323,7 @@ fn is_of_numbers(code: u16) -> bool {
 
 /// Which messages of the server count.
 fn is_told(ty: u8) -> bool {
-    let rooms = matches!(ty, ty::ROOMS | ty::OPENED | ty::ENTRIES | ty::PAGE | ty::TRIMMED);
+    let rooms = matches!(ty, ty::ROOMS | ty::ROSTER | ty::OPENED | ty::ENTRIES | ty::PAGE | ty::TRIMMED);
     rooms || matches!(ty, ty::WELCOME | ty::ACK | ty::ERROR)
 }
 

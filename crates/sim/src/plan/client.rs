@@ -17,6 +17,9 @@ pub struct ClientPlan {
     /// It is a script without a memory: when it comes back it knows who it is, and nothing of what it sent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub forgetful: bool,
+    /// It leaves for good when all is healed.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub leaves: bool,
     /// A person sits in front of it, not a script.
     pub interactive: bool,
     /// What it does, in order.

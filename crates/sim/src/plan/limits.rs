@@ -2,7 +2,7 @@
 
 use protocol::limits::rates::{Bucket, Rate};
 use serde::{Deserialize, Serialize};
-use server::limits::Limits;
+use server::limits::{Limits, Portions};
 use server::rate::BucketRates;
 
 /// What the server takes from its clients; the rest is as by default.
@@ -22,6 +22,20 @@ pub struct LimitsPlan {
     pub others: RatePlan,
     /// The longest time for which a sender is held, in ms.
     pub hold_ms: u64,
+    /// How much the server does or keeps at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub portions: Option<PortionsPlan>,
+}
+
+/// How much the server does or keeps at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PortionsPlan {
+    /// Bytes and blocks of a room that are kept in memory.
+    pub tail: (usize, usize),
+    /// Bytes of one batch of posts.
+    pub batch: usize,
+    /// Elements of one page of rooms or people.
+    pub page: usize,
 }
 
 /// A token bucket.
@@ -54,8 +68,16 @@ impl LimitsPlan {
             window_posts: self.window_posts,
             max_control: self.control,
             max_unasked: self.unasked,
+            portions: self.portions.map(PortionsPlan::portions).unwrap_or_default(),
             ..Limits::default()
         }
+    }
+}
+
+impl PortionsPlan {
+    fn portions(self) -> Portions {
+        let (tail_bytes, tail_blocks) = self.tail;
+        Portions { tail_bytes, tail_blocks, batch: self.batch, page: self.page }
     }
 }
 

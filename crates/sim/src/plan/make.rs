@@ -5,7 +5,8 @@
 //! a tenth only crashes.
 
 use super::{
-    ClientPlan, Fault, KeepPlan, Kind, LimitsPlan, Link, NetPlan, Op, Plan, RatePlan, Step, StorePlan, When,
+    ClientPlan, Fault, KeepPlan, Kind, LimitsPlan, Link, NetPlan, Op, Plan, PortionsPlan, RatePlan, Step,
+    StorePlan, When,
 };
 use crate::seed::stream;
 use rand::RngExt;
@@ -13,6 +14,9 @@ use rand::rngs::SmallRng;
 
 /// Every so many seeds there is a crowd.
 const CROWD_EVERY: u64 = 10;
+
+/// Devices of one person at most.
+const MAX_DEVICES: usize = 5;
 
 /// Bytes that one entry is on the wire, roughly.
 const ENTRY: u64 = 180;
@@ -79,9 +83,10 @@ impl Shape {
     /// How much of each room is kept: in a third of the seeds less than is said there.
     fn keep(&self) -> KeepPlan {
         let mut rng = self.rng("keep", 0);
-        match rng.random_range(0..6) {
-            0 => KeepPlan { count: Some(rng.random_range(5..80)), age_ms: None },
-            1 => KeepPlan { count: None, age_ms: Some(rng.random_range(3_000..25_000)) },
+        match rng.random_range(0..8) {
+            0 => KeepPlan { count: Some(rng.random_range(5..80)), ..KeepPlan::default() },
+            1 => KeepPlan { age_ms: Some(rng.random_range(3_000..25_000)), ..KeepPlan::default() },
+            2 => KeepPlan { bytes: Some(rng.random_range(1_000..20_000)), ..KeepPlan::default() },
             _ => KeepPlan::default(),
         }
     }
@@ -98,6 +103,11 @@ impl Shape {
             posts: RatePlan { burst: rng.random_range(20..=40), every_ms: rng.random_range(5..=60) },
             others: RatePlan { burst: rng.random_range(20..=60), every_ms: rng.random_range(5..=60) },
             hold_ms: *pick(&mut rng, &[0, 50, 1_000, 3_000]),
+            portions: Some(PortionsPlan {
+                tail: *pick(&mut rng, &[(0, 1), (1_024, 8), (4_096, 64), (1 << 20, 1_024)]),
+                batch: *pick(&mut rng, &[256, 1_024, 4_096, 1 << 20]),
+                page: *pick(&mut rng, &[7, 20, 200]),
+            }),
         })
     }
 
@@ -126,7 +136,7 @@ impl Shape {
         let client = |at: usize| {
             let mut rng = self.rng("client", at as u64);
             let classic = classics && rng.random_ratio(1, 5);
-            let second = pairs && at > 0 && !classic && rng.random_ratio(1, 6);
+            let second = pairs && at > 0 && !classic && rng.random_ratio(1, 4);
             let person = if second { at - 1 } else { at };
             ClientPlan {
                 host: at % self.hosts,
@@ -134,18 +144,24 @@ impl Shape {
                 classic,
                 absent: false,
                 forgetful: false,
+                leaves: false,
                 interactive: rng.random(),
                 steps: self.steps(&mut rng, posts, classic, files && at < 4),
             }
         };
         let mut clients: Vec<_> = (0..self.clients).map(client).collect();
-        // A second device needs a native first one.
+        // Another device is of the same person as the one before it, which needs to be a native one.
         for at in 1..clients.len() {
-            if clients[usize::from(clients[at].person)].classic != clients[at].classic {
-                clients[at].person = u16::try_from(at).unwrap_or(u16::MAX);
+            let own = u16::try_from(at).unwrap_or(u16::MAX);
+            if clients[at].person != own {
+                let (before, person) = (&clients[at - 1], clients[at - 1].person);
+                let devices = clients[..at].iter().filter(|client| client.person == person).count();
+                let may_be = before.classic == clients[at].classic && devices < MAX_DEVICES;
+                clients[at].person = if may_be { person } else { own };
             }
         }
         self.make_forgetful(&mut clients, posts);
+        self.let_leave(&mut clients);
         clients
     }
 
@@ -164,6 +180,16 @@ impl Shape {
             }
             clients[at].forgetful = true;
             clients[at].steps = self.script(&mut rng, posts);
+        }
+    }
+
+    /// In a third of the seeds some do not stay to the end: the others are to notice that.
+    fn let_leave(&self, clients: &mut [ClientPlan]) {
+        let mut rng = self.rng("leaves", 0);
+        if rng.random_ratio(1, 3) {
+            let stays = |client: &ClientPlan| client.classic || client.forgetful;
+            let others = clients.iter_mut().filter(|client| !stays(client));
+            others.for_each(|client| client.leaves = rng.random_ratio(1, 4));
         }
     }
 

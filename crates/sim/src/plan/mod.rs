@@ -11,7 +11,7 @@ mod make;
 
 pub use client::{ClientPlan, Op, Step};
 pub use faults::{Fault, Kind, When};
-pub use limits::{LimitsPlan, RatePlan};
+pub use limits::{LimitsPlan, PortionsPlan, RatePlan};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,9 @@ pub struct KeepPlan {
     /// Those of so many ms.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub age_ms: Option<u64>,
+    /// So many bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 impl KeepPlan {

@@ -89,6 +89,7 @@ impl Story {
                 classic,
                 absent: false,
                 forgetful: false,
+                leaves: false,
                 interactive,
                 steps: Vec::new(),
             });
@@ -108,6 +109,7 @@ impl Story {
             classic: false,
             absent: false,
             forgetful: false,
+            leaves: false,
             interactive,
             steps,
         });

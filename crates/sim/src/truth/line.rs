@@ -24,6 +24,10 @@ pub(crate) struct Line {
     pub(crate) person: Option<u64>,
     /// The entry that it refers to.
     pub(crate) reply_to: Option<u64>,
+    /// The server's time, in ms since 1970.
+    pub(crate) time: u64,
+    /// Bytes of its author's name, and of its body as it is now.
+    pub(super) bytes: (usize, usize),
     /// What it said, and from when on, in simulated microseconds. Invariant: not empty, oldest first.
     versions: Vec<(u64, Version)>,
 }
@@ -57,13 +61,16 @@ impl Line {
             kind: post.kind,
             person: post.person.map(protocol::id::PersonId::value),
             reply_to: post.reply_to.map(protocol::id::Seq::value),
+            time: post.time.0,
+            bytes: (post.name.len(), post.body.len()),
             versions: vec![(at, version)],
         }
     }
 
-    /// It says something else from here on.
-    pub(super) fn revise(&mut self, at: u64, version: Version) {
+    /// It says something else from here on, in so many bytes.
+    pub(super) fn revise(&mut self, at: u64, version: Version, bytes: usize) {
         self.versions.push((at, version));
+        self.bytes.1 = bytes;
     }
 
     /// When it became durable, in simulated microseconds.
