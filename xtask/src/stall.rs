@@ -1,7 +1,8 @@
 //! `cargo xtask stall`: readers that stand still in a busy room cost little, nobody else notices them, and they get
 //! everything later.
 //!
-//! The same texts go by the same schedule to the same readers twice: first alone, then beside those that stand still.
+//! The same texts go by the same schedule to the same readers: alone, beside those that stand still, and alone again. A
+//! machine's own pace changes within half an hour, so it is measured on both sides of what it is compared with.
 
 use crate::{
     bench::contender::{pinned, report_of},
@@ -35,7 +36,7 @@ pub struct Options {
     /// Texts a second, of four senders together.
     #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     rate: u32,
-    /// How long they stand still, each of two times.
+    /// How long they stand still.
     #[arg(long, default_value_t = 600, value_parser = clap::value_parser!(u32).range(1..=600))]
     seconds: u32,
 }
@@ -47,7 +48,7 @@ struct Run {
     caught_up_s: f64,
 }
 
-/// Runs it without them and with them, and compares.
+/// Runs it without them, with them and without them again, and compares.
 ///
 /// # Errors
 /// [`Failure::Unproven`] with every bound that is broken, [`Failure::Unmeasured`] if a text was lost or doubled.
@@ -55,14 +56,24 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     let cargo = workspace.cargo().args(["build", "--release", "--bins"]);
     cargo.args(["-p", "server", "-p", "load"]).run()?;
     raise_socket_limit()?;
-    let alone = measure(workspace, options, 0)?;
-    let beside = measure(workspace, options, options.readers)?;
-    let kib = (beside.resident_kib - alone.resident_kib) / f64::from(options.readers);
-    let slower = beside.p99_us / alone.p99_us;
+    let half = (options.seconds / 2).max(1);
+    let before = measure(workspace, options, (0, half))?;
+    let beside = measure(workspace, options, (options.readers, options.seconds))?;
+    let after = measure(workspace, options, (0, half))?;
+    let kib = (beside.resident_kib - before.resident_kib) / f64::from(options.readers);
+    let alone_us = f64::midpoint(before.p99_us, after.p99_us);
+    let slower = beside.p99_us / alone_us;
     println!(
         "stall: {} readers stood still for {} s beside {} others at {} texts/s: {kib:.1} KiB of memory each; the \
-         others' p99 {:.0} µs, {slower:.2} times that without them; all had every text {:.1} s after they went on",
-        options.readers, options.seconds, options.others, options.rate, beside.p99_us, beside.caught_up_s,
+         others' p99 {:.0} µs, {slower:.2} times that without them ({:.0} before, {:.0} after); all had every text {:.1} s after they went on",
+        options.readers,
+        options.seconds,
+        options.others,
+        options.rate,
+        beside.p99_us,
+        before.p99_us,
+        after.p99_us,
+        beside.caught_up_s,
     );
     let mut broken = Vec::new();
     if kib > KIB_PER_READER {
@@ -74,7 +85,7 @@ pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     if broken.is_empty() { Ok(()) } else { Err(Failure::Unproven { what: CLAIM, why: broken.join("; ") }) }
 }
 
-fn measure(workspace: &Workspace, options: &Options, stalled: u32) -> Result<Run, Failure> {
+fn measure(workspace: &Workspace, options: &Options, (stalled, seconds): (u32, u32)) -> Result<Run, Failure> {
     let programs = workspace.root.join("target/release");
     let scratch = Scratch::create(workspace, "stall")?;
     let data = scratch.path().join("data").display().to_string();
@@ -85,7 +96,7 @@ fn measure(workspace: &Workspace, options: &Options, stalled: u32) -> Result<Run
     generator
         .args(["paced", "--server", &launch.address.to_string(), "--server-pid", &server.id().to_string()])
         .args(["--receivers", &options.others.to_string(), "--rate", &options.rate.to_string()])
-        .args(["--seconds", &options.seconds.to_string(), "--stalled", &stalled.to_string()])
+        .args(["--seconds", &seconds.to_string(), "--stalled", &stalled.to_string()])
         .args(["--warm-up", &FILLED_AFTER.to_string(), "--patience", "60"]);
     let report = report_of(generator, &CLAIM, &format!("with {stalled} readers that stand still"))?;
     server.stop()?;
