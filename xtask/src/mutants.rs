@@ -1,7 +1,8 @@
 //! `cargo xtask mutants`: the simulation is tested itself, by bugs that are planted in a copy of the product.
 //!
 //! Each patch in `crates/sim/mutants` is one bug. It is applied to a scratch copy, so that the product's code carries no
-//! trace of it, and seeds are run until one of them breaks a rule.
+//! trace of it, and seeds are run until one of them breaks a rule. Those in `switched` stand behind a switch, which the
+//! first of them brings along: they are applied together and built once, and the environment says which one is on.
 
 use crate::{failure::Failure, workspace::Workspace};
 use clap::Args;
@@ -24,6 +25,10 @@ pub struct Options {
 /// Where the patches are.
 const FOLDER: &str = "crates/sim/mutants";
 
+/// Where those are that stand behind a switch, and what turns one of them on.
+const SWITCHED: &str = "crates/sim/mutants/switched";
+const SWITCH: &str = "NATTER_PLANTED";
+
 /// Where the table goes.
 const TABLE: &str = "crates/sim/mutants/README.md";
 
@@ -43,36 +48,57 @@ type Rows = Vec<(String, String)>;
 /// Fails if a bug stays unseen, or a patch does not apply.
 pub fn run(workspace: &Workspace, options: &Options) -> Result<(), Failure> {
     let mut rows = Rows::new();
+    let is_wanted = |patch: &PathBuf| {
+        let name = name_of(patch);
+        options.only.is_empty() || options.only.iter().any(|only| name.contains(only.as_str()))
+    };
     copy(workspace)?;
-    for patch in patches(workspace)? {
-        let name = name_of(&patch);
-        if !options.only.is_empty() && !options.only.iter().any(|only| name.contains(only.as_str())) {
-            continue;
+    for patch in patches(workspace, FOLDER)?.into_iter().filter(is_wanted) {
+        let builds = apply_and_build(workspace, std::slice::from_ref(&patch))?;
+        note(&mut rows, name_of(&patch), seen(workspace, &builds, "0", options)?);
+    }
+    let switched = bugs_behind_the_switch(workspace)?;
+    if switched.iter().any(is_wanted) {
+        let builds = apply_and_build(workspace, &patches(workspace, SWITCHED)?)?;
+        for patch in switched.into_iter().filter(is_wanted) {
+            let name = name_of(&patch);
+            let number = name.split('-').next().unwrap_or_default().to_owned();
+            note(&mut rows, name, seen(workspace, &builds, &number, options)?);
         }
-        let row = plant(workspace, &patch, options)?;
-        eprintln!("{name}: {row}");
-        rows.push((name, row));
     }
     let unseen = rows.iter().filter(|(_, row)| row.starts_with("not ")).count();
     let before = workspace.shell.read_file(TABLE).unwrap_or_default();
-    let names: Vec<_> = patches(workspace)?.iter().map(|patch| name_of(patch)).collect();
+    let all = patches(workspace, FOLDER)?.into_iter().chain(bugs_behind_the_switch(workspace)?);
+    let mut names: Vec<_> = all.map(|patch| name_of(&patch)).collect();
+    names.sort();
     workspace.shell.write_file(TABLE, table(&names, &rows_of(&before), &rows, options.seeds))?;
     if unseen > 0 { Err(Failure::Unseen { count: unseen }) } else { Ok(()) }
 }
 
-/// Whether each patch still applies to the product as it is.
+fn note(rows: &mut Rows, name: String, row: String) {
+    eprintln!("{name}: {row}");
+    rows.push((name, row));
+}
+
+/// Whether each patch still applies to the product as it is, and all behind the switch together.
 ///
 /// # Errors
 /// Fails with the first that does not.
 pub fn check(workspace: &Workspace) -> Result<(), Failure> {
-    for patch in patches(workspace)? {
+    for patch in patches(workspace, FOLDER)? {
         cmd!(workspace.shell, "git apply --check {patch}").quiet().run()?;
     }
-    Ok(())
+    let switched = patches(workspace, SWITCHED)?;
+    Ok(cmd!(workspace.shell, "git apply --check {switched...}").quiet().run()?)
 }
 
-fn patches(workspace: &Workspace) -> Result<Vec<PathBuf>, Failure> {
-    let mut patches = workspace.shell.read_dir(FOLDER)?;
+/// Those that are bugs: the first one is the switch.
+fn bugs_behind_the_switch(workspace: &Workspace) -> Result<Vec<PathBuf>, Failure> {
+    Ok(patches(workspace, SWITCHED)?.split_off(1))
+}
+
+fn patches(workspace: &Workspace, folder: &str) -> Result<Vec<PathBuf>, Failure> {
+    let mut patches = workspace.shell.read_dir(folder)?;
     patches.retain(|path| path.extension().is_some_and(|extension| extension == "patch"));
     patches.sort();
     Ok(patches)
@@ -93,28 +119,37 @@ fn copy(workspace: &Workspace) -> Result<(), Failure> {
         .run()?)
 }
 
-/// After how many seeds the bug is seen, and what it breaks.
-fn plant(workspace: &Workspace, patch: &Path, options: &Options) -> Result<String, Failure> {
+/// Builds the simulation with these patches, and takes them back: the program.
+fn apply_and_build(workspace: &Workspace, patches: &[PathBuf]) -> Result<PathBuf, Failure> {
     let shell = &workspace.shell;
-    let patch = workspace.root.join(patch);
-    let program = workspace.root.join(BUILDS).join("debug/natter-sim");
+    let patches: Vec<_> = patches.iter().map(|patch| workspace.root.join(patch)).collect();
     let builds = workspace.root.join(BUILDS);
     let copy = shell.push_dir(COPY);
-    cmd!(shell, "patch --strip 1 --silent --input {patch}").quiet().run()?;
+    for patch in &patches {
+        cmd!(shell, "patch --strip 1 --silent --input {patch}").quiet().run()?;
+    }
     let built =
-        workspace.cargo().args(["build", "--quiet", "--package", "sim", "--target-dir"]).arg(builds).run();
-    cmd!(shell, "patch --strip 1 --silent --reverse --input {patch}").quiet().run()?;
+        workspace.cargo().args(["build", "--quiet", "--package", "sim", "--target-dir"]).arg(&builds).run();
+    for patch in patches.iter().rev() {
+        cmd!(shell, "patch --strip 1 --silent --reverse --input {patch}").quiet().run()?;
+    }
     drop(copy);
     built?;
+    Ok(builds.join("debug/natter-sim"))
+}
+
+/// After how many seeds the bug is seen, and what it breaks.
+fn seen(workspace: &Workspace, program: &Path, number: &str, options: &Options) -> Result<String, Failure> {
+    let shell = &workspace.shell;
     let (seeds, jobs) = (options.seeds.to_string(), options.jobs.to_string());
-    let run = cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}");
+    let run = cmd!(shell, "{program} run --first --seeds {seeds} --jobs {jobs}").env(SWITCH, number);
     let run = run.quiet().ignore_status().output()?;
     let (told, panics) = (String::from_utf8_lossy(&run.stdout), String::from_utf8_lossy(&run.stderr));
     if let Some((seed, rule)) = told.lines().filter_map(broken).chain(panics.lines().filter_map(fatal)).min()
     {
         return Ok(format!("{} | {rule}", seed + 1));
     }
-    let digests = || cmd!(shell, "{program} digest {TWICE...}").quiet().read();
+    let digests = || cmd!(shell, "{program} digest {TWICE...}").env(SWITCH, number).quiet().read();
     let (one, other) = (digests()?, digests()?);
     let differing = one.lines().zip(other.lines()).position(|(one, other)| one != other);
     Ok(match differing {
