@@ -134,6 +134,15 @@ impl Asked {
             pages.fail(Rule::Complete, format!("c{client} is told {info:?}, the newest entry is {head}"));
         }
         let reader = pages.sights[usize::from(client)].person.and_then(PersonId::new);
+        if let Some(reader) = reader {
+            let (least, most) = pages.truth.mentions(reader, room, read, newest, pages.now());
+            // What comes late was counted long ago.
+            let is_late = !pages.sights[usize::from(client)].is_unhindered();
+            if info.mentions < least || info.mentions > most && !is_late {
+                let what = format!("c{client} is told {info:?}, and is named {least} to {most} times there");
+                pages.fail(Rule::Complete, what);
+            }
+        }
         let term = reader.and_then(|reader| pages.truth.members.term_since(reader, info.room));
         let mark = &mut pages.sights[usize::from(client)].marks;
         let (since, before) = mark.insert((self.epoch, room), (term, read)).unwrap_or_default();

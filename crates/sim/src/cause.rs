@@ -88,7 +88,8 @@ fn has_cause(
         | Code::InUse
         | Code::OtherContent
         | Code::LoginTimeout => true,
-        Code::Busy => pages.limits.is_some() || pages.was_struck_lately(),
+        // A server that stops has no room for anybody.
+        Code::Busy | Code::ServerFull => pages.limits.is_some() || pages.was_struck_lately(),
         // A server that ends forgets what came of a file that no entry names yet.
         Code::NoSuchFile | Code::NoSuchTransfer => is_about_files(message) && pages.was_struck_lately(),
         Code::TooFast => pages.limits.is_some(),

@@ -115,6 +115,7 @@ impl Sight {
     /// device of the same person. Only changes may be left out: what they change may have come with them.
     pub(crate) fn show(&mut self, place: &str, spot: Spot, elsewhere: u64, truth: &Truth) -> Option<String> {
         let Spot { epoch, room, seq } = spot;
+        let kept = if epoch == truth.epoch() { truth.oldest(room) } else { 0 };
         let left_out = |from: u64| truth.first_shown(epoch, room, from, seq);
         let wrong = match self.next.get(&room) {
             Some(Next::Exactly(next)) if seq < *next => {
@@ -122,7 +123,8 @@ impl Sight {
             }
             Some(Next::Exactly(next)) => left_out(*next)
                 .map(|out| format!("was shown entry {seq} of {place} where {next} comes next, without {out}")),
-            Some(Next::AtMost(next)) => left_out((*next).max(elsewhere)).map(|out| {
+            // A crash may have taken that anything was ever read there; then it is not told what has gone since.
+            Some(Next::AtMost(next)) => left_out((*next).max(elsewhere).max(kept)).map(|out| {
                 format!("was shown entry {seq} of {place} after a restart, without {out}: {next} comes next at the latest")
             }),
             None => None,

@@ -198,7 +198,7 @@ impl SimStore {
         let mut pages = self.record.pages();
         let now = pages.now();
         for change in batch.changes.iter().filter(|_| commit.changes.is_ok()) {
-            if let Some(wrong) = pages.truth.members.take(change, now) {
+            if let Some(wrong) = pages.truth.take_change(change, now) {
                 pages.fail(Rule::OnlyMembers, wrong);
             }
         }
@@ -212,7 +212,7 @@ impl SimStore {
                 pages.fail(Rule::KeptAsPromised, wrong);
             }
             pages.note(Who::Server, "keeps from here on", None, first.value());
-            pages.truth.trim(room.value(), first.value());
+            pages.truth.trim(room.value(), first.value(), now);
         }
         let erasure = ErasureId(platter.erasure + 1);
         for (post, outcome) in batch.posts.iter().zip(&commit.posts) {

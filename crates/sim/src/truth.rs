@@ -3,14 +3,16 @@
 mod kept;
 mod line;
 mod members;
+mod mentions;
 
 pub(crate) use line::{Line, Version};
 pub(crate) use members::Members;
 
 use crate::record::A_DAY_MS;
 use crate::trace::Token;
+use mentions::Names;
 use protocol::entry::{EntryKind, Revision};
-use server::store::{ErasureId, NewEntry};
+use server::store::{Change, ErasureId, NewEntry};
 use std::collections::BTreeMap;
 
 /// The place of a line.
@@ -32,12 +34,15 @@ pub(crate) struct Truth {
     lines: BTreeMap<(u32, u64), Vec<Line>>,
     /// The oldest entry of a room that is kept, where that is not the first.
     oldest: BTreeMap<(u32, u64), u64>,
+    /// When that changed last, in simulated microseconds.
+    trimmed_at: BTreeMap<u64, u64>,
     /// Deleted entries, by room and number, whose texts have not left the disk.
     unerased: BTreeMap<(u64, u64), ErasureId>,
     /// Whether the server's clock has jumped so far that it may hide what is past its age by that clock.
     clock_jumped: bool,
     /// Who is in which room.
     pub(crate) members: Members,
+    names: Names,
     epoch: u32,
     /// What the server calls this history.
     id: Option<[u8; 16]>,
@@ -49,7 +54,22 @@ impl Truth {
     #[cfg(test)]
     pub(crate) fn with_room(oldest: u64, head: u64) -> Self {
         let mut truth = Self::default();
-        let post = NewEntry {
+        let post = Self::a_post();
+        (1..=head).for_each(|seq| assert_eq!(truth.add(&post, seq, seq), None));
+        truth.trim(1, oldest, 0);
+        truth
+    }
+
+    /// Adds a line to the first room.
+    #[cfg(test)]
+    fn say(&mut self, body: &bytes::Bytes, at: u64) {
+        let post = NewEntry { body: body.clone(), ..Self::a_post() };
+        assert_eq!(self.add(&post, self.head(1) + 1, at), None);
+    }
+
+    #[cfg(test)]
+    fn a_post() -> NewEntry {
+        NewEntry {
             room: protocol::id::RoomId::FIRST,
             time: protocol::id::Millis(1),
             written: protocol::id::Millis(0),
@@ -60,15 +80,14 @@ impl Truth {
             reply_to: None,
             body: bytes::Bytes::new(),
             mentions: Vec::new(),
-        };
-        (1..=head).for_each(|seq| assert_eq!(truth.add(&post, seq, seq), None));
-        truth.trim(1, oldest);
-        truth
+        }
     }
 
     /// An entry became durable. What is wrong with that, if something is.
     pub(crate) fn add(&mut self, post: &NewEntry, seq: u64, at: u64) -> Option<String> {
-        let (epoch, room, line) = (self.epoch, post.room.value(), Line::new(post, at));
+        let (epoch, room) = (self.epoch, post.room.value());
+        let mut line = Line::new(post, at);
+        line.named = self.named_by(&post.body, post.person, post.room, at);
         let token = line.token();
         self.entries += 1;
         if seq != self.head(room) + 1 {
@@ -138,8 +157,9 @@ impl Truth {
     }
 
     /// A room begins later from here on.
-    pub(crate) fn trim(&mut self, room: u64, first: u64) {
+    pub(crate) fn trim(&mut self, room: u64, first: u64, at: u64) {
         self.oldest.insert((self.epoch, room), first);
+        self.trimmed_at.insert(room, at);
     }
 
     /// The server begins, and calls its history so: if that is another one than before, everything is lost.
@@ -147,7 +167,14 @@ impl Truth {
         if self.id.replace(id).is_some_and(|known| known != id) {
             self.epoch += 1;
             self.members.forget();
+            self.names = Names::default();
         }
+    }
+
+    /// A change became durable: what is wrong with that, if something is.
+    pub(crate) fn take_change(&mut self, change: &Change, at: u64) -> Option<String> {
+        self.names.take(change, at);
+        self.members.take(change, at)
     }
 
     /// Whether the server calls the history of now so.

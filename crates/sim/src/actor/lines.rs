@@ -92,6 +92,10 @@ impl Typist {
                 }
                 return;
             }
+            Op::Mention { person } => {
+                let token = self.token();
+                Typed::Line(format!("{token} @{}", name_of(*person)), Some(token))
+            }
             Op::Act => self.with_token("/me "),
             Op::Reply => self.with_token("/reply "),
             Op::Answer { back } => self.about(About::Answer(*back)),

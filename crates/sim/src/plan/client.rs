@@ -45,6 +45,11 @@ pub enum Op {
         /// Bytes of each beside its token.
         bytes: usize,
     },
+    /// Says a line that names a person.
+    Mention {
+        /// Whom.
+        person: u16,
+    },
     /// `/me`.
     Act,
     /// `/reply` to the last line of somebody else.
@@ -134,6 +139,7 @@ impl Op {
     pub fn is_post(&self) -> bool {
         match self {
             Self::Say { .. }
+            | Self::Mention { .. }
             | Self::Act
             | Self::Reply
             | Self::Answer { .. }

@@ -242,7 +242,8 @@ impl Shape {
         let person = u16::try_from(rng.random_range(0..self.clients)).unwrap_or(0);
         let room = rng.random_range(1..=3);
         match rng.random_range(0..100) {
-            0..41 => Op::Say { lines: 1, bytes: rng.random_range(0..120) },
+            0..6 => Op::Mention { person },
+            6..41 => Op::Say { lines: 1, bytes: rng.random_range(0..120) },
             41..50 => Op::Say { lines: rng.random_range(2..=8), bytes: rng.random_range(0..60) },
             50..52 => Op::Say { lines: 1, bytes: rng.random_range(2_000..12_000) },
             52..56 => Op::Edit { back: back(rng) },

@@ -28,6 +28,8 @@ pub(crate) struct Line {
     pub(crate) time: u64,
     /// Bytes of its author's name, and of its body as it is now.
     pub(super) bytes: (usize, usize),
+    /// Whom it names.
+    pub(super) named: super::mentions::Named,
     /// What it said, and from when on, in simulated microseconds. Invariant: not empty, oldest first.
     versions: Vec<(u64, Version)>,
 }
@@ -63,6 +65,7 @@ impl Line {
             reply_to: post.reply_to.map(protocol::id::Seq::value),
             time: post.time.0,
             bytes: (post.name.len(), post.body.len()),
+            named: super::mentions::Named::default(),
             versions: vec![(at, version)],
         }
     }
