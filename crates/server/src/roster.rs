@@ -93,6 +93,8 @@ pub struct Roster {
     /// Those of them whom a reader was shown before all were told, as they were then if they were online: this reader
     /// must be told even if they are again as the others know them.
     shown_early: BTreeMap<PersonId, Option<RosterItem>>,
+    /// A reader was shown only counts while all others know names: names are told to all again, once there are few enough.
+    counts_shown: bool,
 }
 
 impl Roster {
@@ -136,6 +138,7 @@ impl Roster {
     ) -> Vec<Bytes> {
         let frame = Frame { room, version, online: count(self.online.len()), members };
         if self.online.len() > MAX_ROSTER {
+            self.counts_shown = true;
             return frame.encode(true, Vec::new());
         }
         let people: Vec<_> = self.online.iter().copied().map(item).collect();
@@ -159,6 +162,7 @@ impl Roster {
         self.tell_at = None;
         let dirty = std::mem::take(&mut self.dirty);
         let early = std::mem::take(&mut self.shown_early);
+        let counts_shown = std::mem::take(&mut self.counts_shown);
         let frame = Frame { room, version: log.version + 1, online: count(self.online.len()), members };
         if self.online.len() > MAX_ROSTER {
             // Who was told names learns by an empty snapshot that from here on only counts are told.
@@ -172,7 +176,10 @@ impl Roster {
         let snapshot = frame.encode(true, people);
         let delta = match &self.told {
             None => frame.delta(snapshot.clone(), Vec::new()),
-            Some(told) => frame.changes(&dirty, told, &now, &early),
+            Some(told) => {
+                let changes = frame.changes(&dirty, told, &now, &early);
+                if counts_shown { Delta { native: snapshot.clone(), ..changes } } else { changes }
+            }
         };
         self.told = Some(now);
         log.push(delta, snapshot);
@@ -320,6 +327,24 @@ mod tests {
         roster.touch(eve, false, 0, Steady(2));
         roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
         assert_eq!(told(&log), [("eve".to_owned(), false)]);
+    }
+
+    #[test]
+    fn who_came_while_only_counts_were_told_learns_names_once_there_are_few_enough() {
+        let (mut roster, mut log) = with_bob();
+        let others: Vec<_> = (2..2 + MAX_ROSTER as u64).filter_map(PersonId::new).collect();
+        others.iter().for_each(|person| roster.touch(*person, true, 0, Steady(1)));
+        let counts = roster.snapshot(RoomId::FIRST, 1, log.version(), named("eve"));
+        let told_of = |frame: &Bytes| match ServerMsg::decode(frame[4], &frame[5..]) {
+            Ok(Some(ServerMsg::Roster { people, .. })) => people.len(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(counts.iter().map(told_of).collect::<Vec<_>>(), [0]);
+        others.iter().for_each(|person| roster.touch(*person, false, 0, Steady(2)));
+        roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
+        assert_eq!(told(&log), [("bob".to_owned(), true)]);
+        roster.flush(RoomId::FIRST, 1, &mut log, named("bob"));
+        assert_eq!(told(&log), []);
     }
 
     #[test]
