@@ -144,10 +144,13 @@ impl Asked {
             }
         }
         let term = reader.and_then(|reader| pages.truth.members.term_since(reader, info.room));
-        let mark = &mut pages.sights[usize::from(client)].marks;
-        let (since, before) = mark.insert((self.epoch, room), (term, read)).unwrap_or_default();
-        // Of whom nothing is stored nothing is known after a restart.
-        if term.is_some() && since == term && read < before {
+        let now = pages.now();
+        let marks = &mut pages.sights[usize::from(client)].marks;
+        let (since, before, at) = marks.insert((self.epoch, room), (term, read, now)).unwrap_or_default();
+        // A server that ended may have told what it had not stored yet. Of whom nothing is stored nothing is known after
+        // that anyway.
+        let is_same = term.is_some() && since == term && !pages.has_server_ended_since(at);
+        if is_same && read < before {
             pages.fail(
                 Rule::Complete,
                 format!("c{client} has read {room} up to {read}, it was {before} before"),

@@ -290,6 +290,7 @@ impl Driver {
         self.server_up = false;
         self.stopping = None;
         world.net.state().server_ends = true;
+        self.record.pages().note_server_end();
         world.ground.crash_server();
         // It may have ended by itself in this very step: that is not the next one's end.
         (world.server.process().stop, world.server.process().ended) = (None, None);

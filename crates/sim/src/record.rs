@@ -60,7 +60,9 @@ pub(crate) struct Pages {
     skews: Vec<i64>,
     /// When something went wrong last, in microseconds.
     struck_at: Option<u64>,
-    /// The same of the server.
+    /// When the server's process ended last, in microseconds.
+    server_ended_at: Option<u64>,
+    /// When something went wrong with the server last, in microseconds.
     server_struck_at: Option<u64>,
     /// Times of recent logins, for storms.
     logins: Vec<u64>,
@@ -156,6 +158,16 @@ impl Pages {
     /// Something goes wrong.
     pub(crate) fn strike(&mut self) {
         self.struck_at = Some(self.now());
+    }
+
+    /// The server's process ends.
+    pub(crate) fn note_server_end(&mut self) {
+        self.server_ended_at = Some(self.now());
+    }
+
+    /// Whether the server's process has ended since then, or so shortly before that its last words came later.
+    pub(crate) fn has_server_ended_since(&self, at: u64) -> bool {
+        self.server_ended_at.is_some_and(|ended| ended.saturating_add(SERVER_FELT) >= at)
     }
 
     /// Something goes wrong with the server.

@@ -49,8 +49,8 @@ pub(crate) struct Sight {
     /// The entry that comes next in each room that is open on its connection, by the log's own number of the room.
     pub(crate) open: BTreeMap<u64, u64>,
     /// How far each room is read, as the server said last, by the log's own number of the room.
-    /// With the time since which its person is there.
-    pub(crate) marks: BTreeMap<(u32, u64), (Option<u64>, u64)>,
+    /// With the time since which its person is there, and when it was told, in microseconds.
+    pub(crate) marks: BTreeMap<(u32, u64), (Option<u64>, u64, u64)>,
     /// How its person is, by what they did.
     pub(crate) own: Own,
     /// Who is in the first room, as its connection was told.
