@@ -194,23 +194,24 @@ impl Pages {
     /// The earliest and the latest time that the server may have given to what is stored now, in ms since 1970: it may have
     /// waited, and the clock may have been set meanwhile.
     pub(crate) fn server_times(&self) -> (u64, u64) {
-        let now = crate::net::EPOCH_MS + self.now() / 1_000;
-        let skews = || self.skews.iter().copied().chain([0]);
-        let (least, most) = (skews().min().unwrap_or(0), skews().max().unwrap_or(0));
-        (now.saturating_add_signed(least).saturating_sub(FELT / 1_000), now.saturating_add_signed(most))
+        let most = self.skews.iter().copied().fold(0, i64::max);
+        (self.earliest_now().saturating_sub(FELT / 1_000), self.server_time(most))
+    }
+
+    /// The time by a clock that is off by so many ms, in ms since 1970.
+    fn server_time(&self, skew: i64) -> u64 {
+        (crate::net::EPOCH_MS + self.now() / 1_000).saturating_add_signed(skew)
     }
 
     /// The earliest time that it may be now by the server's clock, in ms since 1970.
     pub(crate) fn earliest_now(&self) -> u64 {
-        let least = self.skews.iter().copied().chain([0]).min().unwrap_or(0);
-        (crate::net::EPOCH_MS + self.now() / 1_000).saturating_add_signed(least)
+        self.server_time(self.skews.iter().copied().fold(0, i64::min))
     }
 
     /// The latest time that the server may go by when it deletes, in ms since 1970: a clock that jumped is not trusted.
     pub(crate) fn trusted_time(&self) -> u64 {
         let small = self.skews.iter().copied().filter(|skew| skew.unsigned_abs() < A_DAY_MS);
-        let most = small.chain([0]).max().unwrap_or(0);
-        (crate::net::EPOCH_MS + self.now() / 1_000).saturating_add_signed(most)
+        self.server_time(small.fold(0, i64::max))
     }
 
     /// The disk is full from now on, or is not any more.

@@ -256,7 +256,7 @@ impl<'a> Run<'a> {
         }
         let is_empty = |run: &Self| run.world.gauges.read() == Sizes::default();
         if !self.until(self.now + FORGOTTEN_MS, is_empty) {
-            let what = format!("when everybody had left, the server kept {}", self.world.gauges.read());
+            let what = format!("when everybody had left, the server kept {:?}", self.world.gauges.read());
             self.record.fail(Rule::NothingLeft, what);
         }
     }

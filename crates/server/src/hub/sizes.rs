@@ -2,7 +2,6 @@
 
 use super::Hub;
 use crate::room::Room;
-use std::fmt;
 use std::sync::{Mutex, PoisonError};
 
 /// The sizes of what is kept for as long as somebody is connected or something is on its way.
@@ -30,33 +29,6 @@ pub struct Sizes {
     pub pending: usize,
     /// Connections that are to be told something.
     pub news: usize,
-}
-
-impl Sizes {
-    fn named(&self) -> [(&'static str, usize); 11] {
-        [
-            ("sessions", self.sessions),
-            ("devices", self.devices),
-            ("people", self.people),
-            ("arriving", self.arriving),
-            ("leaving", self.leaving),
-            ("readers", self.readers),
-            ("online", self.online),
-            ("typing", self.typing),
-            ("delayed_acks", self.delayed_acks),
-            ("pending", self.pending),
-            ("news", self.news),
-        ]
-    }
-}
-
-impl fmt::Display for Sizes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (name, size)) in self.named().into_iter().filter(|(_, size)| *size > 0).enumerate() {
-            write!(f, "{}{name}={size}", if at == 0 { "" } else { " " })?;
-        }
-        Ok(())
-    }
 }
 
 /// The sizes of the last second, for whoever watches a server.

@@ -37,14 +37,19 @@ impl Part {
         if more && seqs.len() < self.limit && bytes < SMALL_PAGE {
             return Some(self.told("is cut without need", &seqs, more));
         }
-        let is_right = match self.range {
-            Range::Latest => self.ends_behind(self.head, &seqs, more, truth),
-            Range::Before { seq } => self.ends_behind(self.head.min(seq.value() - 1), &seqs, more, truth),
-            Range::After { seq } => self.begins_at(seq.map_or(1, |seq| seq.value() + 1), &seqs, more, truth),
+        let is_right = self.reaches(&seqs, more, truth);
+        (!is_right).then(|| self.told("is not what was asked for", &seqs, more))
+    }
+
+    /// Whether these entries are where they were asked for, and go as far as they say.
+    fn reaches(&self, seqs: &[u64], more: bool, truth: &Truth) -> bool {
+        match self.range {
+            Range::Latest => self.ends_behind(self.head, seqs, more, truth),
+            Range::Before { seq } => self.ends_behind(self.head.min(seq.value() - 1), seqs, more, truth),
+            Range::After { seq } => self.begins_at(seq.map_or(1, |seq| seq.value() + 1), seqs, more, truth),
             // What is around an entry, or since a time, is judged by the entries alone.
             _ => true,
-        };
-        (!is_right).then(|| self.told("is not what was asked for", &seqs, more))
+        }
     }
 
     /// Whether it goes from this entry or a later one back as far as it says.
@@ -96,12 +101,7 @@ mod tests {
 
     /// Whether these entries are a right answer, of a log that has not changed.
     fn is_right(part: &Part, seqs: &[u64], more: bool) -> bool {
-        let truth = Truth::with_room(part.oldest, part.head);
-        match part.range {
-            Range::After { seq } => part.begins_at(seq.map_or(1, |seq| seq.value() + 1), seqs, more, &truth),
-            Range::Before { seq } => part.ends_behind(part.head.min(seq.value() - 1), seqs, more, &truth),
-            _ => part.ends_behind(part.head, seqs, more, &truth),
-        }
+        part.reaches(seqs, more, &Truth::with_room(part.oldest, part.head))
     }
 
     #[test]
