@@ -8,7 +8,7 @@ use crate::source;
 use crate::speaker::{Persona, Speaker};
 use mio::event::Event;
 use mio::net::TcpStream;
-use mio::{Events, Interest, Poll, Token};
+use mio::{Events, Interest, Poll, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -35,9 +35,14 @@ pub struct Crowd<S> {
     scratch: Scratch,
     members: Vec<Member<S>>,
     heartbeat: Heartbeat,
+    server: SocketAddr,
+    /// How often one came back, if those who are cut off come back.
+    returns: Option<u32>,
 }
 
 struct Member<S> {
+    /// About how many bytes the system keeps of what it has not read, where that is fewer than usual.
+    unread: Option<usize>,
     socket: TcpStream,
     speaker: S,
     /// The beginning of what the speaker could not hear yet.
@@ -63,6 +68,8 @@ impl<S: Speaker> Crowd<S> {
             scratch: Scratch::default(),
             members: Vec::with_capacity(personas.len()),
             heartbeat: Heartbeat::new(personas.len(), clock.now()),
+            server,
+            returns: None,
         };
         let total = personas.len();
         let mut personas = personas.into_iter();
@@ -70,7 +77,7 @@ impl<S: Speaker> Crowd<S> {
         while ready < total {
             let free = ENTERING.saturating_sub(crowd.members.len() - ready);
             for persona in personas.by_ref().take(free) {
-                crowd.enter(server, persona)?;
+                crowd.enter(persona)?;
             }
             crowd.turn(Wait::Upto(Duration::from_millis(10)), |_, _| Ok(()))?;
             let now = clock.now();
@@ -113,9 +120,27 @@ impl<S: Speaker> Crowd<S> {
         for event in &self.events {
             let Token(number) = event.token();
             let member = &mut self.members[number];
-            member.handle_event(event, number, &mut self.scratch, |text| heard(number, text))?;
+            let handled = member.handle_event(event, number, &mut self.scratch, |text| heard(number, text));
+            match (handled, &mut self.returns) {
+                (Err(fault), Some(returns)) if fault.is_cut() => {
+                    member.come_back(number, self.server, self.poll.registry())?;
+                    *returns += 1;
+                }
+                (handled, _) => handled?,
+            }
         }
         Ok(())
+    }
+
+    /// Lets those who are cut off from here on come back and go on where they were, as clients do: at the turn that
+    /// finds it out.
+    pub fn let_return(&mut self) {
+        self.returns = Some(0);
+    }
+
+    /// How often somebody was cut off and came back.
+    pub fn returns(&self) -> u32 {
+        self.returns.unwrap_or(0)
     }
 
     /// How many texts a member may send before it hears something.
@@ -147,35 +172,57 @@ impl<S: Speaker> Crowd<S> {
                 continue;
             };
             member.speaker.ping(&mut member.out);
-            member.flush(number)?;
+            match member.flush(number) {
+                // The turn that reads what came before the cut finds it out.
+                Err(fault) if fault.is_cut() && self.returns.is_some() => member.out.clear(),
+                flushed => flushed?,
+            }
         }
         Ok(())
     }
 
-    fn enter(&mut self, server: SocketAddr, persona: Persona) -> Result<(), Fault> {
+    fn enter(&mut self, persona: Persona) -> Result<(), Fault> {
         let number = self.members.len();
-        let failed = |source| Fault::Socket { member: number, source };
-        let begun = match persona.unread {
-            None => TcpStream::connect(server),
-            Some(bytes) => source::begin_with_buffer(bytes, server),
-        };
-        let mut socket = begun.map_err(failed)?;
-        socket.set_nodelay(true).map_err(failed)?;
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        let registry = self.poll.registry();
-        registry.register(&mut socket, Token(number), interest).map_err(failed)?;
+        let unread = persona.unread;
+        let socket = connect(number, unread, self.server, self.poll.registry())?;
         let mut out = Vec::new();
-        self.members.push(Member {
-            socket,
-            speaker: S::greet(persona, &mut out),
-            left_over: Vec::new(),
-            out,
-        });
+        let speaker = S::greet(persona, &mut out);
+        self.members.push(Member { unread, socket, speaker, left_over: Vec::new(), out });
         Ok(())
     }
 }
 
+/// Begins a connection whose events have this number.
+fn connect(
+    number: usize,
+    unread: Option<usize>,
+    server: SocketAddr,
+    registry: &Registry,
+) -> Result<TcpStream, Fault> {
+    let failed = |source| Fault::Socket { member: number, source };
+    let begun = match unread {
+        None => TcpStream::connect(server),
+        Some(bytes) => source::begin_with_buffer(bytes, server),
+    };
+    let mut socket = begun.map_err(failed)?;
+    socket.set_nodelay(true).map_err(failed)?;
+    let interest = Interest::READABLE | Interest::WRITABLE;
+    registry.register(&mut socket, Token(number), interest).map_err(failed)?;
+    Ok(socket)
+}
+
 impl<S: Speaker> Member<S> {
+    /// Connects again and goes on where the cut was.
+    fn come_back(&mut self, number: usize, server: SocketAddr, registry: &Registry) -> Result<(), Fault> {
+        self.out.clear();
+        self.left_over.clear();
+        if !self.speaker.resume(&mut self.out) {
+            return Err(Fault::Closed(number));
+        }
+        self.socket = connect(number, self.unread, server, registry)?;
+        Ok(())
+    }
+
     fn handle_event(
         &mut self,
         event: &Event,
@@ -183,8 +230,9 @@ impl<S: Speaker> Member<S> {
         scratch: &mut Scratch,
         heard: impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        if event.is_readable() || event.is_error() {
-            self.read(number, scratch, heard)?;
+        let ended = event.is_error() || event.is_read_closed();
+        if ended || event.is_readable() {
+            self.read(number, ended, scratch, heard)?;
         }
         if self.out.is_empty() {
             return Ok(());
@@ -192,10 +240,12 @@ impl<S: Speaker> Member<S> {
         self.flush(number)
     }
 
-    /// Reads until the socket is empty, which a read that does not fill the buffer tells.
+    /// Reads until the socket is empty, which a read that does not fill the buffer tells; where the connection has
+    /// ended, until the socket says so: no other event will.
     fn read(
         &mut self,
         number: usize,
+        ended: bool,
         scratch: &mut Scratch,
         mut heard: impl FnMut(&[u8]) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
@@ -216,7 +266,7 @@ impl<S: Speaker> Member<S> {
             let used = self.speaker.hear(input, &mut self.out, &mut heard)?;
             self.left_over.clear();
             self.left_over.extend_from_slice(&input[used..]);
-            if read < size {
+            if read < size && !ended {
                 return Ok(());
             }
         }
@@ -244,4 +294,106 @@ pub fn write_out(socket: &mut TcpStream, out: &mut Vec<u8>) -> io::Result<()> {
     }
     out.drain(..written);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::speaker::Role;
+    use std::net::{Ipv4Addr, TcpListener};
+
+    /// Says `A` on its first connection and `B` on later ones; each byte that it hears is a text, and the first lets it
+    /// into its room.
+    struct Parrot {
+        is_ready: bool,
+    }
+
+    impl Speaker for Parrot {
+        const DIALECT: &'static str = "parrot";
+
+        fn greet(_persona: Persona, out: &mut Vec<u8>) -> Self {
+            out.push(b'A');
+            Self { is_ready: false }
+        }
+
+        fn resume(&mut self, out: &mut Vec<u8>) -> bool {
+            out.push(b'B');
+            true
+        }
+
+        fn hear(
+            &mut self,
+            input: &[u8],
+            _out: &mut Vec<u8>,
+            mut heard: impl FnMut(&[u8]) -> Result<(), Fault>,
+        ) -> Result<usize, Fault> {
+            self.is_ready = true;
+            input.chunks(1).try_for_each(&mut heard)?;
+            Ok(input.len())
+        }
+
+        fn is_ready(&self) -> bool {
+            self.is_ready
+        }
+
+        fn say(&mut self, text: &[u8], out: &mut Vec<u8>) {
+            out.extend_from_slice(text);
+        }
+    }
+
+    /// Repeats the first byte of a connection to it.
+    fn echo(listener: &TcpListener) -> std::net::TcpStream {
+        let (mut socket, mut byte) = (listener.accept().unwrap().0, [0]);
+        socket.read_exact(&mut byte).unwrap();
+        socket.write_all(&byte).unwrap();
+        socket
+    }
+
+    /// A member whose connection is cut once it says something; what it heard from there on, and how it went.
+    fn cut_off(returns: bool) -> (Result<(), Fault>, Vec<u8>, u32) {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let server = listener.local_addr().unwrap();
+        let persona = Persona { number: 0, role: Role::Receiver, room: String::new(), run: 0, unread: None };
+        std::thread::scope(|scope| {
+            let serving = scope.spawn(|| {
+                let mut first = echo(&listener);
+                first.read_exact(&mut [0]).unwrap();
+                drop(first);
+                returns.then(|| echo(&listener))
+            });
+            let clock = Clock::start();
+            let mut crowd: Crowd<Parrot> =
+                Crowd::join(server, vec![persona], clock, Duration::from_secs(5)).unwrap();
+            if returns {
+                crowd.let_return();
+            }
+            crowd.say(0, b"!");
+            crowd.flush(0).unwrap();
+            let mut texts = Vec::new();
+            let mut outcome = Ok(());
+            while outcome.is_ok() && texts.is_empty() && clock.now() < Duration::from_secs(10) {
+                outcome = crowd.turn(Wait::Upto(Duration::from_millis(10)), |_, text| {
+                    texts.extend_from_slice(text);
+                    Ok(())
+                });
+            }
+            // The second connection is open until here.
+            drop(serving.join().unwrap());
+            (outcome, texts, crowd.returns())
+        })
+    }
+
+    #[test]
+    fn one_that_is_cut_off_comes_back_where_that_is_allowed() {
+        let (outcome, texts, returns) = cut_off(true);
+        assert!(outcome.is_ok(), "{outcome:?}");
+        assert_eq!((texts.as_slice(), returns), (&b"B"[..], 1));
+    }
+
+    #[test]
+    fn one_that_is_cut_off_ends_the_run_elsewhere() {
+        let (outcome, texts, _) = cut_off(false);
+        assert!(matches!(outcome, Err(Fault::Closed(0))), "{outcome:?}");
+        assert_eq!(texts, b"");
+    }
 }

@@ -26,6 +26,9 @@ pub enum Fault {
     /// The server ended a connection.
     #[error("connection {0}: the server closed it")]
     Closed(usize),
+    /// The server ended a connection, and said why.
+    #[error("the server sent a connection away: {0}")]
+    SentAway(String),
     /// The server said something that its protocol does not allow, or refused what it must take.
     #[error("the server said '{0}'")]
     Refused(String),
@@ -90,11 +93,16 @@ impl Fault {
         move |source| Self::System { what, source }
     }
 
+    /// Whether a connection ended, which its client can come back from.
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::Socket { .. } | Self::Closed(_) | Self::SentAway(_))
+    }
+
     /// What to do about it.
     pub fn hint(&self) -> &'static str {
         match self {
             Self::System { .. } => "check the limits of this process",
-            Self::Socket { .. } | Self::Closed(_) => {
+            Self::Socket { .. } | Self::Closed(_) | Self::SentAway(_) => {
                 "check that the server runs there, and that it takes so many connections"
             }
             Self::Denied { .. } => "the table of errors in WIRE.md says what it means",

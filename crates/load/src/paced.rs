@@ -129,6 +129,7 @@ impl<S: Speaker> Paced<S> {
             drop(crowd);
             let took = stalled.catch_up(&ledger, clock, span.patience)?;
             figures.insert("caught_up_s", took.as_secs_f64());
+            figures.insert("returned", f64::from(stalled.returns()));
         }
         Ok(figures)
     }

@@ -45,6 +45,12 @@ pub trait Speaker: Sized {
     /// A speaker who has just connected, and its first words.
     fn greet(persona: Persona, out: &mut Vec<u8>) -> Self;
 
+    /// Begins again on a new connection and goes on where the old one was cut, in dialects that can; its first words
+    /// there. `false` in those that can't.
+    fn resume(&mut self, _out: &mut Vec<u8>) -> bool {
+        false
+    }
+
     /// Hears what the server said, from the front of `input` as far as it is whole, and says how many bytes that
     /// was; the rest is heard again with what follows it. Each text that somebody sent goes to `heard`; what must
     /// be answered is answered into `out`.

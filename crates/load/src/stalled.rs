@@ -23,13 +23,21 @@ pub struct Stalled<S> {
 
 impl<S: Speaker> Stalled<S> {
     /// All members of this crowd, which get texts of so many bytes from so many senders.
-    pub fn new(crowd: Crowd<S>, readers: usize, senders: usize, text: usize) -> Self {
+    /// One that is cut off comes back when it reads again, and goes on where it was: a system may end the connection of
+    /// a reader that stands still on its own, where small segments fill its memory before they fill its window.
+    pub fn new(mut crowd: Crowd<S>, readers: usize, senders: usize, text: usize) -> Self {
+        crowd.let_return();
         Self { crowd, readers, senders, next: vec![0; readers * senders], expected: vec![0; text] }
     }
 
     /// How many there are.
     pub fn readers(&self) -> usize {
         self.readers
+    }
+
+    /// How often one of them was cut off and came back.
+    pub fn returns(&self) -> u32 {
+        self.crowd.returns()
     }
 
     /// Gives the signs of life that are due, without which they would be dead instead of slow.

@@ -88,7 +88,7 @@ impl Line {
                 ServerMsg::Error { code, text, .. } => {
                     return Err(Fault::Refused(format!("error {code}: {text}")));
                 }
-                ServerMsg::GoAway { text, .. } => return Err(Fault::Refused(text)),
+                ServerMsg::GoAway { text, .. } => return Err(Fault::SentAway(text)),
                 msg => {
                     if let Some(found) = wanted(msg) {
                         return Ok(found);

@@ -5,7 +5,7 @@ use crate::fault::Fault;
 use crate::identity::Identity;
 use bytes::Bytes;
 use protocol::entry::EntryKind;
-use protocol::id::{Counter, Millis, Req, RoomId};
+use protocol::id::{Counter, Epoch, Millis, Req, RoomId, Seq};
 use protocol::limits::{HEADER, WINDOW_POSTS};
 use protocol::message::{ClientMsg, OpenFrom, RoomsChange, ServerMsg, Target, ty};
 use protocol::wire::take_varint;
@@ -22,6 +22,8 @@ pub struct Native {
     persona: Persona,
     step: Step,
     room: RoomId,
+    /// The history that its cursor is in, once it has logged in.
+    epoch: Option<Epoch>,
     /// Posts sent and acknowledged, by the counter of the last.
     sent: Option<Counter>,
     acknowledged: Option<Counter>,
@@ -53,19 +55,24 @@ impl Speaker for Native {
     const DIALECT: &'static str = "native";
 
     fn greet(persona: Persona, out: &mut Vec<u8>) -> Self {
-        let name = format!("load-{}", persona.number);
-        let hello = Identity::numbered(&name, persona.number as u64, persona.run).hello();
-        out.extend_from_slice(&hello.encode());
+        say_hello(&persona, out);
         Self {
             persona,
             step: Step::Login,
             room: RoomId::FIRST,
+            epoch: None,
             sent: None,
             acknowledged: None,
             window: u64::from(WINDOW_POSTS),
             entries_left: 0,
             next: 0,
         }
+    }
+
+    fn resume(&mut self, out: &mut Vec<u8>) -> bool {
+        say_hello(&self.persona, out);
+        (self.step, self.entries_left) = (Step::Login, 0);
+        true
     }
 
     fn hear(
@@ -133,10 +140,11 @@ impl Native {
     fn handle_frame(&mut self, ty: u8, payload: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
         let msg = ServerMsg::decode(ty, payload).map_err(|error| Fault::Refused(error.to_string()))?;
         match msg {
-            Some(ServerMsg::Welcome { limits, last_counter, .. }) => {
+            Some(ServerMsg::Welcome { limits, last_counter, epoch, .. }) => {
                 self.window = u64::from(limits.window_posts);
                 (self.sent, self.acknowledged) = (last_counter, last_counter);
                 self.step = Step::Join;
+                self.epoch.get_or_insert(epoch);
                 let name = self.persona.room.clone();
                 out.extend_from_slice(&ClientMsg::Join { req: JOIN, name }.encode());
             }
@@ -144,10 +152,17 @@ impl Native {
                 if self.step == Step::Join =>
             {
                 let room = rooms.first().ok_or_else(|| Fault::Refused("no room".to_owned()))?;
+                let from = match (self.epoch, self.next.checked_sub(1)) {
+                    (Some(epoch), Some(last)) => OpenFrom::After { epoch, seq: Seq::new(last) },
+                    _ => OpenFrom::Now,
+                };
                 self.room = room.room;
-                self.enter(out);
+                self.enter(from, out);
             }
             Some(ServerMsg::Opened { req: OPEN, next, .. }) => {
+                if self.next > 0 && next.value() != self.next {
+                    return Err(Fault::Gap { expected: self.next, got: next.value() });
+                }
                 self.next = next.value();
                 self.step = Step::Ready;
             }
@@ -155,20 +170,20 @@ impl Native {
             Some(ServerMsg::Error { code, text, .. }) => {
                 return Err(Fault::Refused(format!("error {code}: {text}")));
             }
-            Some(ServerMsg::GoAway { text, .. }) => return Err(Fault::Refused(text)),
+            Some(ServerMsg::GoAway { text, .. }) => return Err(Fault::SentAway(text)),
             _ => {}
         }
         Ok(())
     }
 
     /// A receiver sets its cursor; a sender has no need of one.
-    fn enter(&mut self, out: &mut Vec<u8>) {
+    fn enter(&mut self, from: OpenFrom, out: &mut Vec<u8>) {
         if self.persona.role == Role::Sender {
             self.step = Step::Ready;
             return;
         }
         self.step = Step::Open;
-        let open = ClientMsg::Open { req: OPEN, room: self.room, from: OpenFrom::Now };
+        let open = ClientMsg::Open { req: OPEN, room: self.room, from };
         out.extend_from_slice(&open.encode());
     }
 
@@ -191,6 +206,12 @@ impl Native {
         *input = rest;
         Ok(Some(entry))
     }
+}
+
+fn say_hello(persona: &Persona, out: &mut Vec<u8>) {
+    let name = format!("load-{}", persona.number);
+    let hello = Identity::numbered(&name, persona.number as u64, persona.run).hello();
+    out.extend_from_slice(&hello.encode());
 }
 
 fn read_entry(mut fields: &[u8]) -> Option<Heard<'_>> {

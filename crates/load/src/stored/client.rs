@@ -137,7 +137,7 @@ impl Client {
                 return Ok(Told::Read(entries.len() as u64));
             }
             ServerMsg::Error { code, text, .. } => return Err(Fault::Denied { code, text }),
-            ServerMsg::GoAway { text, .. } => return Err(Fault::Refused(text)),
+            ServerMsg::GoAway { text, .. } => return Err(Fault::SentAway(text)),
             _ => {}
         }
         Ok(Told::Nothing)
