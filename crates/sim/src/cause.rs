@@ -90,8 +90,8 @@ fn has_cause(
         | Code::LoginTimeout => true,
         // A server that stops has no room for anybody.
         Code::Busy | Code::ServerFull => pages.limits.is_some() || pages.was_struck_lately(),
-        // A server that ends forgets what came of a file that no entry names yet.
-        Code::NoSuchFile | Code::NoSuchTransfer => is_about_files(message) && pages.was_struck_lately(),
+        // A server that ends forgets an upload of which nothing was settled yet.
+        Code::NoSuchTransfer => is_about_files(message) && pages.was_struck_lately(),
         Code::TooFast => pages.limits.is_some(),
         Code::DiskFull => pages.was_full_since(since),
         Code::OutOfOrder => broken_row,

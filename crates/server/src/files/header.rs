@@ -10,7 +10,8 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-/// How the name ends of the file that has the values of a content's blocks. Contents of one block have none.
+/// How the name ends of the file that has the values of a content's blocks. Contents of one block have no values, and need
+/// no such file once an entry names them.
 pub const BLOCKS: &str = ".blocks";
 
 /// Bytes of a value.
@@ -132,7 +133,7 @@ pub fn blocks_fit(folder: &Path, hash: ContentHash) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
         Err(error) => return Err(error),
     };
-    let Some((first, values)) = values_in(folder, hash)? else { return Ok(false) };
+    let (first, values) = values_in(folder, hash)?.unwrap_or_else(|| (hash, BytesMut::new()));
     let Ok((header, begin)) = Header::decode(&beside) else { return Ok(false) };
     let begin = usize::try_from(begin).unwrap_or(usize::MAX);
     Ok(header.first == first && beside.get(begin..) == Some(&values[..]))

@@ -65,19 +65,22 @@ impl<F: FileSystem> Contents<F> {
         beside: Option<&Listed>,
         named: &BTreeSet<ContentHash>,
     ) -> io::Result<Option<Brought>> {
+        let is_named = named.contains(&hash);
+        if is_named && file.size <= BLOCK {
+            // It has one block, and it does not matter any more who brought it.
+            self.restore_content(hash, file.size, Some(hash));
+            return Ok(None);
+        }
         let header = match beside {
             Some(beside) => self.read_header(&beside.name).await?.map(|(header, _)| header),
             None => None,
         };
         let header = header.filter(|header| header.size == file.size);
-        let is_named = named.contains(&hash);
         if !is_named && header.as_ref().is_none_or(|header| header.person.is_none()) {
             self.remove_files(&file.name).await;
             return Ok(None);
         }
-        let first = header.as_ref().map(|header| header.first);
-        let first = first.or_else(|| (file.size <= BLOCK).then_some(hash));
-        self.restore_content(hash, file.size, first);
+        self.restore_content(hash, file.size, header.as_ref().map(|header| header.first));
         let brought = header.filter(|_| !is_named);
         Ok(brought.map(|header| Brought { header, hash: Some(hash), at: file.modified }))
     }
@@ -128,5 +131,56 @@ impl<F: FileSystem> Contents<F> {
             }
         }
         Ok(tree)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::{Begun, Disk, name_of};
+    use bytes::Bytes;
+    use protocol::blocks::hash_of_first;
+    use protocol::id::{PersonId, RoomId, TransferId};
+    use protocol::message::Target;
+
+    const CONTENT: &[u8] = b"a small file";
+
+    #[tokio::test]
+    async fn a_small_content_that_no_entry_names_yet_is_its_senders_after_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().to_owned();
+        let hash = hash_of_first(CONTENT);
+        let header = Header {
+            transfer: TransferId([1; 16]),
+            person: Some(PersonId::FIRST),
+            target: Target::Room { room: RoomId::FIRST },
+            size: CONTENT.len() as u64,
+            first: hash,
+            name: "small".to_owned(),
+        };
+        let contents = Contents::new(Disk, path.clone(), 1 << 20);
+        let Begun::Going(mut upload) = contents.begin(header.clone()).await.unwrap() else {
+            panic!("it is not whole");
+        };
+        upload.append(Bytes::from_static(CONTENT)).await.unwrap();
+        upload.finish(hash).await.unwrap();
+        drop((upload, contents));
+
+        let open = async |named: &[ContentHash]| {
+            let named = named.iter().copied().collect();
+            Contents::open(Disk, path.clone(), 1 << 20, &named).await.unwrap()
+        };
+        let again = open(&[]).await;
+        let brought: Vec<_> =
+            again.take_brought().into_iter().map(|brought| (brought.header, brought.hash)).collect();
+        assert_eq!(brought, [(header, Some(hash))]);
+        assert_eq!(again.size(hash), Some(CONTENT.len() as u64));
+        let named = open(&[hash]).await;
+        assert_eq!(named.take_brought(), []);
+        assert_eq!(named.size(hash), Some(CONTENT.len() as u64));
+        assert!(crate::files::blocks_fit(&path, hash).unwrap(), "verify finds nothing wrong");
+        // Without who brought it nobody could ever name it.
+        std::fs::remove_file(path.join(name_of(hash) + BLOCKS)).unwrap();
+        assert_eq!(open(&[]).await.size(hash), None);
     }
 }

@@ -460,18 +460,19 @@ impl<F: FileSystem> Upload<F> {
         self.contents.reserve_exactly(&self.partial, self.len());
         let contents = self.contents.clone();
         let (files, name, target) = (&contents.files, contents.path(&self.name), name_of(hash));
-        let is_large = self.partial.reserved() > BLOCK;
+        // Until an entry names it, its header tells a server that starts who brought it.
+        let with_header = self.partial.reserved() > BLOCK || self.partial.header.person.is_some();
         let was_here = contents.size(hash).is_some();
         if !was_here {
-            self.sync_all(is_large).await?;
+            self.sync_all(with_header).await?;
         }
         // From here on nobody removes files of this name: a content that is here still is when this one is known by it.
         let held = contents.hold(&target).await;
         if contents.size(hash).is_none() {
             if was_here {
-                self.sync_all(is_large).await?;
+                self.sync_all(with_header).await?;
             }
-            if is_large {
+            if with_header {
                 let beside = contents.path(&format!("{}{BLOCKS}", self.name));
                 files.rename(&beside, &contents.path(&format!("{target}{BLOCKS}"))).await?;
             }
@@ -495,8 +496,8 @@ impl<F: FileSystem> Upload<F> {
         Ok(())
     }
 
-    async fn sync_all(&self, is_large: bool) -> io::Result<()> {
+    async fn sync_all(&self, with_header: bool) -> io::Result<()> {
         self.contents.files.sync(&self.file).await?;
-        if is_large { self.contents.files.sync(&self.values).await } else { Ok(()) }
+        if with_header { self.contents.files.sync(&self.values).await } else { Ok(()) }
     }
 }
