@@ -278,6 +278,10 @@ pub const MAX_UPLOADS: usize = 64;
 /// Connections beyond the clients that may be logged in: strangers about to log in, and those for files.
 pub const MAX_STRANGERS: usize = 1_024;
 
+/// Connections that are not taken in and are kept for a moment before they end, where more come than are told why: so many
+/// that a flood waits, each for one descriptor.
+pub const MAX_TURNED_AWAY: usize = 8_192;
+
 /// Connections of one address, or of one IPv6 network of 64 bits, other than this machine's own: an office of 500 people
 /// behind one router, each with one for chat and one for files.
 pub const MAX_PER_ADDRESS: usize = 1_024;

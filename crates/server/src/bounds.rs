@@ -2,7 +2,7 @@
 
 use protocol::limits::{
     MAX_BULK_PER_PERSON, MAX_DEVICES, MAX_HALF_FRAMES, MAX_HALF_FRAMES_PER_ADDRESS, MAX_PER_ADDRESS,
-    MAX_STRANGERS,
+    MAX_STRANGERS, MAX_TURNED_AWAY,
 };
 
 /// Clients that may be logged in, unless the operator decides otherwise.
@@ -15,6 +15,8 @@ pub struct ConnectionBounds {
     pub places: usize,
     /// Connections for strangers, beyond the clients that may be logged in.
     pub strangers: usize,
+    /// Connections that are not taken in and are kept for a moment, where too many come.
+    pub turned_away: usize,
     /// Connections of one address, other than this machine itself.
     pub per_address: usize,
     /// Connections for files of one person.
@@ -32,6 +34,7 @@ impl Default for ConnectionBounds {
         Self {
             places: 2 * DEFAULT_CLIENTS + MAX_STRANGERS,
             strangers: MAX_STRANGERS,
+            turned_away: MAX_TURNED_AWAY,
             per_address: MAX_PER_ADDRESS,
             bulk_per_person: MAX_BULK_PER_PERSON,
             devices: MAX_DEVICES,

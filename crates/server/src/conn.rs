@@ -163,6 +163,7 @@ impl Conn {
     /// Whoever logged in is new, and waits for turns, or is not.
     pub fn set_new(&self, is_new: bool) {
         self.is_new.store(is_new, Ordering::Relaxed);
+        self.place.iter().for_each(|place| place.set_new(is_new));
     }
 
     /// Whether it is of a stranger or of somebody new.

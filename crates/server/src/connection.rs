@@ -11,12 +11,12 @@ use crate::inbound::{Bundle, Dialect, Event, Login, Refusal};
 use crate::inbox::Inbox;
 use crate::lanes::Lanes;
 use crate::limits::Limits;
-use crate::listener::say_at_once;
 use crate::log::View;
 use crate::origin::Origin;
 use crate::outlet::{Drained, Lag};
 use crate::places::Place;
 use crate::store::Store;
+use crate::turned_away::say_at_once;
 use crate::turns::{Pace, Turns};
 use crate::voice;
 use bytes::{Bytes, BytesMut};
@@ -30,8 +30,10 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -70,6 +72,8 @@ pub struct Shared<St, F> {
     pub turns: Arc<Turns>,
     /// The room for frames that are not complete.
     pub half_frames: Arc<HalfFrames>,
+    /// Where new people are served, if not where everybody is.
+    pub new_people: Option<Handle>,
 }
 
 impl std::fmt::Debug for dyn Clock {
@@ -78,7 +82,8 @@ impl std::fmt::Debug for dyn Clock {
     }
 }
 
-/// Serves one connection until it ends.
+/// Serves one connection until it ends, or until it has turned out to be of somebody new who is to be served elsewhere:
+/// then what serves it from there on is given back.
 ///
 /// A task is as large as the largest thing that it may ever wait for, and nearly all connections do nothing but wait
 /// for news: what is rare, or done once for many frames, is boxed, here and below.
@@ -90,16 +95,38 @@ pub async fn serve<St: Store, F: FileSystem, W: AsyncWrite + Unpin + Send + 'sta
     bound_unacknowledged: fn(&W),
     place: Place,
     shared: Arc<Shared<St, F>>,
-) {
-    let place = Arc::new(place);
+) -> Option<Moved> {
+    let (place, moves) = (Arc::new(place), shared.new_people.is_some());
     let parts = ConnParts { id, peer, place: place.clone(), bound_unacknowledged };
     // What was needed for the first frame is given back before the rest begins.
-    let Some(rest) = Box::pin(serve_first_frame(read, write, parts, shared)).await else { return };
-    tokio::select! {
-        biased;
-        () = rest => {}
-        // Only a stranger is asked: nothing that is logged in is cut off.
-        () = place.asked_to_leave() => {}
+    let rest = Box::pin(serve_first_frame(read, write, parts, shared)).await?;
+    Moved { rest, place }.go_on(moves).await
+}
+
+/// A connection behind its first frame, which may go on on other threads.
+pub struct Moved {
+    rest: Rest,
+    place: Arc<Place>,
+}
+
+impl Moved {
+    /// Serves it until it ends, or until it has turned out to be of somebody new, if it moves then.
+    pub async fn go_on(mut self, moves: bool) -> Option<Self> {
+        // The first word after that wakes it.
+        let end = poll_fn(|cx| {
+            if moves && self.place.is_new() {
+                Poll::Ready(true)
+            } else {
+                self.rest.as_mut().poll(cx).map(|()| false)
+            }
+        });
+        let is_left = tokio::select! {
+            biased;
+            is_left = end => is_left,
+            // Only a stranger is asked: nothing that is logged in is cut off.
+            () = self.place.asked_to_leave() => false,
+        };
+        is_left.then_some(self)
     }
 }
 
@@ -195,9 +222,10 @@ async fn serve_chat<St: Store, F: FileSystem>(
 ) {
     let dialect = if matches!(*login, Login::Classic(_)) { Dialect::Classic } else { Dialect::Native };
     inbox.set_limit(dialect.limit(), dialect);
-    let Ok(permit) = conn.bundles.clone().acquire_owned().await else { return };
+    // Nothing else of it is on its way to the hub before this: it has a lane of its own.
+    let Ok(permit) = conn.bundles.clone().acquire_many_owned(BUNDLES).await else { return };
     let event = Event::Login { conn: conn.clone(), login: *login, permit };
-    if Box::pin(shared.events.of(true).send(event)).await.is_err() {
+    if Box::pin(shared.events.logins().send(event)).await.is_err() {
         return;
     }
     {
@@ -211,6 +239,7 @@ async fn serve_chat<St: Store, F: FileSystem>(
         }
     }
     // The hub may have ended the session itself; then it does not mind to hear it again.
+    drop(conn.bundles.acquire().await);
     let lane = shared.events.of(conn.is_in_new_lane());
     let _ = Box::pin(lane.send(Event::Gone { conn: conn.id })).await;
     conn.linger();

@@ -13,14 +13,18 @@ pub struct Afforded {
     pub clients: usize,
     /// Connections in all: those of clients, of strangers, and those for files.
     pub places: usize,
+    /// Connections that are not taken in and are kept for a moment.
+    pub turned_away: usize,
 }
 
 impl Afforded {
-    /// What so many descriptors are enough for, of this many clients. Connections for files are the first to be fewer.
+    /// What so many descriptors are enough for, of this many clients. Those that are not taken in are the first to be fewer, then
+    /// those for files.
     fn with(descriptors: usize, clients: usize, bounds: &ConnectionBounds) -> Self {
         let places = descriptors.saturating_sub(OTHERS);
         let clients = clients.min(places.saturating_sub(bounds.strangers)).max(1);
-        Self { clients, places: places.min(wanted_places(clients, bounds)).max(2) }
+        let (left, places) = (places, places.min(wanted_places(clients, bounds)).max(2));
+        Self { clients, places, turned_away: left.saturating_sub(places).min(bounds.turned_away) }
     }
 }
 
@@ -33,7 +37,7 @@ fn wanted_places(clients: usize, bounds: &ConnectionBounds) -> usize {
 /// log where that is not enough.
 pub fn raise(clients: usize, bounds: &ConnectionBounds) -> Afforded {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = wanted_places(clients, bounds).saturating_add(OTHERS);
+    let wanted = wanted_places(clients, bounds).saturating_add(bounds.turned_away + OTHERS);
     let descriptors = raise_to(wanted, &limit);
     let afforded = Afforded::with(descriptors, clients, bounds);
     if afforded.clients < clients {
@@ -64,15 +68,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fewer_descriptors_mean_fewer_connections_for_files_and_then_fewer_clients() {
+    fn fewer_descriptors_mean_fewer_that_are_kept_then_fewer_for_files_and_then_fewer_clients() {
         let bounds = ConnectionBounds { strangers: 100, ..ConnectionBounds::default() };
         let with = |descriptors| {
-            let Afforded { clients, places } = Afforded::with(descriptors, 1_000, &bounds);
-            (clients, places)
+            let Afforded { clients, places, turned_away } = Afforded::with(descriptors, 1_000, &bounds);
+            (clients, places, turned_away)
         };
-        assert_eq!(with(1_000_000), (1_000, 2_100));
-        assert_eq!(with(OTHERS + 1_500), (1_000, 1_500));
-        assert_eq!(with(OTHERS + 600), (500, 600));
-        assert_eq!(with(10), (1, 2), "one is let in even so");
+        assert_eq!(with(1_000_000), (1_000, 2_100, bounds.turned_away));
+        assert_eq!(with(OTHERS + 2_150), (1_000, 2_100, 50));
+        assert_eq!(with(OTHERS + 1_500), (1_000, 1_500, 0));
+        assert_eq!(with(OTHERS + 600), (500, 600, 0));
+        assert_eq!(with(10), (1, 2, 0), "one is let in even so");
     }
 }

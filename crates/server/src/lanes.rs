@@ -1,4 +1,4 @@
-//! The two lanes of events to the hub: one of known people, one of strangers and new people.
+//! The lanes of events to the hub: one of known people, one of logins, and one of strangers and new people.
 //!
 //! Each has room for so many, and who sends more waits in order. What comes from known people is taken first, and of
 //! the others a few at a time, and so many while a batch is with the store: a flood of strangers stands in front of
@@ -13,6 +13,12 @@ const AT_ONCE: usize = 1_024;
 /// The same from new people: each may be a bundle of many frames.
 const NEW_AT_ONCE: usize = 4;
 
+/// Logins that are taken at once.
+const LOGINS_AT_ONCE: usize = 8;
+
+/// Logins for each batch. Whoever comes in stands only behind others who do, not behind all that new people say.
+const LOGINS_FOR_A_BATCH: usize = 64;
+
 /// Events of new people for each batch.
 const NEW_FOR_A_BATCH: usize = 32;
 
@@ -20,6 +26,7 @@ const NEW_FOR_A_BATCH: usize = 32;
 #[derive(Clone, Debug)]
 pub struct Lanes {
     known: mpsc::Sender<Event>,
+    logins: mpsc::Sender<Event>,
     new: mpsc::Sender<Event>,
 }
 
@@ -27,7 +34,10 @@ pub struct Lanes {
 #[derive(Debug)]
 pub struct Incoming {
     known: mpsc::Receiver<Event>,
+    logins: mpsc::Receiver<Event>,
     new: mpsc::Receiver<Event>,
+    /// Logins that may still be taken for the batch.
+    logins_left: usize,
     /// Events of new people that may still be taken for the batch.
     new_left: usize,
 }
@@ -36,17 +46,27 @@ pub struct Incoming {
 enum Came {
     /// So many of known people; none if nobody can send any more.
     Known(usize),
+    /// One login; none if nobody can send any more.
+    Login(Option<Event>),
     /// One of new people; none if nobody can send any more.
     New(Option<Event>),
 }
 
-/// Two lanes with room for so many events each.
+/// The lanes with room for so many events each.
 pub fn lanes(room: usize) -> (Lanes, Incoming) {
-    let ((known, of_known), (new, of_new)) = (mpsc::channel(room), mpsc::channel(room));
-    (Lanes { known, new }, Incoming { known: of_known, new: of_new, new_left: NEW_FOR_A_BATCH })
+    let ((known, of_known), (logins, of_logins)) = (mpsc::channel(room), mpsc::channel(room));
+    let (new, of_new) = mpsc::channel(room);
+    let (logins_left, new_left) = (LOGINS_FOR_A_BATCH, NEW_FOR_A_BATCH);
+    let incoming = Incoming { known: of_known, logins: of_logins, new: of_new, logins_left, new_left };
+    (Lanes { known, logins, new }, incoming)
 }
 
 impl Lanes {
+    /// The one of logins.
+    pub fn logins(&self) -> &mpsc::Sender<Event> {
+        &self.logins
+    }
+
     /// The one of strangers and new people, or that of those who are known.
     pub fn of(&self, is_new: bool) -> &mpsc::Sender<Event> {
         if is_new { &self.new } else { &self.known }
@@ -56,43 +76,61 @@ impl Lanes {
 impl Incoming {
     /// Another batch begins, or none is with the store.
     pub fn begin_batch(&mut self) {
-        self.new_left = NEW_FOR_A_BATCH;
+        (self.logins_left, self.new_left) = (LOGINS_FOR_A_BATCH, NEW_FOR_A_BATCH);
     }
 
     /// Adds events, how many is told: none when nobody can send any more. Nothing is lost if this is not waited for to its
     /// end.
     pub async fn take(&mut self, events: &mut Vec<Event>) -> usize {
-        let (before, most) = (events.len(), self.new_left.min(NEW_AT_ONCE));
+        let before = events.len();
+        let (logins, new) = (self.logins_left.min(LOGINS_AT_ONCE), self.new_left.min(NEW_AT_ONCE));
         let came = tokio::select! {
             biased;
             known = self.known.recv_many(events, AT_ONCE) => Came::Known(known),
-            new = self.new.recv(), if most > 0 => Came::New(new),
+            login = self.logins.recv(), if logins > 0 => Came::Login(login),
+            new = self.new.recv(), if new > 0 => Came::New(new),
         };
-        let mut of_new = 0;
+        let (mut of_logins, mut of_new) = (0, 0);
         match came {
-            // When a lane has ended, what comes is in the other one.
-            Came::Known(0) => {
-                self.new.recv_many(events, AT_ONCE).await;
-                return events.len() - before;
-            }
-            Came::New(None) => {
-                self.known.recv_many(events, AT_ONCE).await;
+            // When a lane has ended, what comes is in the others.
+            Came::Known(0) | Came::Login(None) | Came::New(None) => {
+                self.take_rest(events).await;
                 return events.len() - before;
             }
             Came::Known(_) => {}
+            Came::Login(Some(event)) => {
+                events.push(event);
+                of_logins = 1;
+            }
             Came::New(Some(event)) => {
                 events.push(event);
                 of_new = 1;
             }
         }
-        while of_new < most
+        while of_logins < logins
+            && let Ok(event) = self.logins.try_recv()
+        {
+            events.push(event);
+            of_logins += 1;
+        }
+        while of_new < new
             && let Ok(event) = self.new.try_recv()
         {
             events.push(event);
             of_new += 1;
         }
+        self.logins_left -= of_logins;
         self.new_left -= of_new;
         events.len() - before
+    }
+
+    /// Adds what is left where a lane has ended, or waits for the one that has not.
+    async fn take_rest(&mut self, events: &mut Vec<Event>) {
+        for lane in [&mut self.logins, &mut self.new, &mut self.known] {
+            if lane.recv_many(events, AT_ONCE).await > 0 {
+                return;
+            }
+        }
     }
 
     /// Adds events of known people that are there already, up to so many in all.
@@ -144,10 +182,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_comes_in_waits_for_nothing_that_new_people_say() {
+        let (lanes, mut incoming) = lanes(1_000);
+        for n in 0..500 {
+            lanes.of(true).try_send(gone(1_000 + n)).unwrap();
+        }
+        (0..LOGINS_FOR_A_BATCH as u64 + 5).for_each(|n| lanes.logins().try_send(gone(n)).unwrap());
+        let (mut events, mut logins) = (Vec::new(), 0);
+        for _ in 0..LOGINS_FOR_A_BATCH / LOGINS_AT_ONCE {
+            incoming.take(&mut events).await;
+            logins += numbers(&mut events).into_iter().filter(|n| *n < 1_000).count();
+        }
+        assert_eq!(logins, LOGINS_FOR_A_BATCH);
+        incoming.begin_batch();
+        incoming.take(&mut events).await;
+        assert_eq!(numbers(&mut events)[..5], [0, 1, 2, 3, 4].map(|n| LOGINS_FOR_A_BATCH as u64 + n));
+    }
+
+    #[tokio::test]
     async fn when_nobody_can_send_any_more_all_that_was_sent_comes_out() {
         let (lanes, mut incoming) = lanes(1_000);
         for n in 0..300 {
-            lanes.of(n % 3 > 0).try_send(gone(n)).unwrap();
+            let lane = if n % 3 == 1 { lanes.logins() } else { lanes.of(n % 3 > 1) };
+            lane.try_send(gone(n)).unwrap();
         }
         drop(lanes);
         let (mut events, mut all) = (Vec::new(), 0);

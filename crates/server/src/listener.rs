@@ -2,46 +2,35 @@
 
 use crate::clock::Steady;
 use crate::conn::ConnId;
-use crate::connection::{Shared, serve};
+use crate::connection::{Moved, Shared, serve};
 use crate::files::FileSystem;
-use crate::inbound::Refusal;
 use crate::origin::Origin;
 use crate::places::Places;
 use crate::rate::{Patience, Payers, Rates};
 use crate::refusals::Refusals;
 use crate::store::Store;
+use crate::turned_away::TurnedAway;
 use protocol::code::Code;
 use protocol::limits::rates::Bucket;
 use socket2::{SockRef, TcpKeepalive};
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-/// Connections that are turned away and get time to hear why. Those beyond it are closed behind the reason at once, which
-/// they may then miss.
-const TURNED_AWAY: usize = 64;
-
-/// Bytes of each of them that are read.
-const HEARD: u64 = 64 * 1_024;
-
-/// How long that may take.
-const TURNING_AWAY: Duration = Duration::from_secs(1);
-
-/// Connections each second that are told why they are turned away. In a flood the others are only closed.
-const TOLD_A_SECOND: u32 = 200;
-
 /// How often it is looked whether refusals are to be counted in the log.
 const COUNT_REFUSALS: Duration = Duration::from_secs(1);
+
+/// Bytes that the system takes of a connection that is not taken in.
+const KEPT_BUFFER: usize = 4 * 1_024;
 
 /// How long to wait when the machine has no more sockets.
 const NO_SOCKETS: Duration = Duration::from_millis(100);
@@ -68,6 +57,9 @@ pub trait Listen: Send {
     /// Makes a connection ready that is taken in. Nothing by default.
     fn prepare(_write: &Self::Write) {}
 
+    /// Makes a connection ready that is not taken in, and is to hold little while it is kept. Nothing by default.
+    fn keep(_write: &Self::Write) {}
+
     /// Closes a connection of which nothing was read.
     fn close(read: Self::Read, write: Self::Write) {
         drop((read, write));
@@ -93,6 +85,11 @@ impl Listen for TcpListener {
             // Its peer is gone already, most likely: whoever reads from it finds out.
             tracing::debug!(%error, "a socket without its options");
         }
+    }
+
+    fn keep(write: &OwnedWriteHalf) {
+        // What it sends is not read; where the system does not do it, its buffer is as large as any other.
+        let _ = SockRef::from(write.as_ref()).set_recv_buffer_size(KEPT_BUFFER);
     }
 
     fn close(read: OwnedReadHalf, write: OwnedWriteHalf) {
@@ -146,25 +143,26 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
     places: Arc<Places>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut connections = JoinSet::new();
-    let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
+    let (mut connections, everybody) = (JoinSet::new(), Handle::current());
+    let new_people = shared.new_people.clone().unwrap_or(everybody);
+    let mut turned_away = TurnedAway::<L>::new(shared.limits.connections.turned_away);
     let mut rates = Rates::new(shared.limits.rates.clone());
     let mut refusals = Refusals::of("connections");
-    let (mut last, mut told) = (0, 0);
+    let mut last = 0;
     let mut count_refusals = tokio::time::interval(COUNT_REFUSALS);
     loop {
         let accepted = tokio::select! {
             biased;
             _ = stop.changed() => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                report_panic(ended);
+                go_on(&mut connections, ended, &new_people);
                 continue;
             }
             _ = count_refusals.tick() => {
-                told = 0;
                 log_refusals(refusals.line(shared.clock.now().steady));
                 continue;
             }
+            () = turned_away.end_due() => continue,
             accepted = listener.accept() => accepted,
         };
         let (read, write, peer) = match accepted {
@@ -187,12 +185,7 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
             Err(code) => {
                 tracing::debug!(%peer, code = code.name(), "a connection was turned away");
                 log_refusals(refusals.add(code, shared.clock.now().steady));
-                told += 1;
-                if told > TOLD_A_SECOND {
-                    L::close(read, write);
-                    continue;
-                }
-                turn_away(read, write, code, &turned_away).await;
+                turned_away.add(read, write, code).await;
                 continue;
             }
         };
@@ -203,17 +196,38 @@ pub async fn accept_all<L: Listen, St: Store, F: FileSystem>(
             // A task that could wait would be larger, for all.
             connections.spawn(served);
         } else {
-            connections.spawn(async move {
+            let held = async move {
                 // Nothing of it is read until then: whoever connects again and again waits for themself.
                 tokio::time::sleep(hold).await;
-                served.await;
-            });
+                served.await
+            };
+            connections.spawn(held);
         }
     }
     log_refusals(refusals.line(Steady(u64::MAX)));
     drop(listener);
-    let ended = async { while connections.join_next().await.is_some() {} };
+    let ended = async {
+        while let Some(ended) = connections.join_next().await {
+            go_on(&mut connections, ended, &new_people);
+        }
+    };
     let _ = timeout(ENDING, ended).await;
+}
+
+/// Goes on with a connection of somebody new, where new people are served.
+fn go_on(
+    connections: &mut JoinSet<Option<Moved>>,
+    ended: Result<Option<Moved>, tokio::task::JoinError>,
+    new_people: &Handle,
+) {
+    match ended {
+        Ok(None) => {}
+        Ok(Some(moved)) => {
+            connections.spawn_on(moved.go_on(false), new_people);
+        }
+        Err(error) if error.is_panic() => tracing::error!(%error, "a connection's task panicked"),
+        Err(_) => {}
+    }
 }
 
 /// For how long nothing is read of a connection that just came, since too many came from there.
@@ -230,43 +244,6 @@ fn hold_of<St, F>(rates: &mut Rates, peer: SocketAddr, shared: &Shared<St, F>) -
 fn log_refusals(line: Option<String>) {
     if let Some(line) = line {
         tracing::info!("{line}");
-    }
-}
-
-/// Tells a connection why it is not taken, before anything of it is read. Nothing waits for a peer that takes no word:
-/// what its socket does not take at once is lost.
-async fn turn_away(
-    read: impl AsyncRead + Unpin + Send + 'static,
-    mut write: impl AsyncWrite + Unpin + Send + 'static,
-    code: Code,
-    turned_away: &Arc<Semaphore>,
-) {
-    say_at_once(&mut write, &Refusal::of(code).encode_closing()).await;
-    let Ok(permit) = turned_away.clone().try_acquire_owned() else { return };
-    tokio::spawn(async move {
-        // What the peer sends meanwhile is taken off the socket: a close with bytes unread would throw the reason away.
-        let heard = async {
-            write.shutdown().await?;
-            tokio::io::copy(&mut read.take(HEARD), &mut tokio::io::sink()).await
-        };
-        let _ = timeout(TURNING_AWAY, heard).await;
-        drop(permit);
-    });
-}
-
-/// Writes what a socket takes of this without waiting.
-pub async fn say_at_once(write: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) {
-    let attempt = poll_fn(|cx| Poll::Ready(Pin::new(&mut *write).poll_write(cx, bytes)));
-    // A fresh socket has room for a frame, but could seem full where this task has done much in one go. Who is gone already
-    // does not need it.
-    let _ = tokio::task::unconstrained(attempt).await;
-}
-
-fn report_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended
-        && error.is_panic()
-    {
-        tracing::error!(%error, "a connection's task panicked");
     }
 }
 
@@ -290,41 +267,5 @@ mod tests {
         assert_eq!(socket.tcp_user_timeout().unwrap(), None, "native readers may be slow");
         <TcpListener as Listen>::bound_unacknowledged(&write);
         assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
-    }
-}
-
-#[cfg(test)]
-mod refusals {
-    use super::*;
-    use protocol::message::ServerMsg;
-    use tokio::io::{AsyncReadExt, duplex, split};
-
-    #[tokio::test]
-    async fn a_connection_too_many_is_told_so_before_it_has_said_anything() {
-        let turned_away = Arc::new(Semaphore::new(1));
-        // The second finds nobody who waits for it.
-        for _ in 0..2 {
-            let (ours, mut theirs) = duplex(1_024);
-            let (read, write) = split(ours);
-            turn_away(read, write, Code::AddressFull, &turned_away).await;
-            let mut heard = vec![0; Refusal::of(Code::AddressFull).encode_closing().len()];
-            theirs.read_exact(&mut heard).await.unwrap();
-            let msg = ServerMsg::decode(heard[4], &heard[5..]).unwrap().unwrap();
-            assert!(
-                matches!(msg, ServerMsg::Error { code: 116, close: true, about: 0, req: 0, .. }),
-                "{msg:?}"
-            );
-        }
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_reads_nothing_holds_nothing_for_long() {
-        let turned_away = Arc::new(Semaphore::new(1));
-        let (ours, _theirs) = duplex(1);
-        let (read, write) = split(ours);
-        turn_away(read, write, Code::ServerFull, &turned_away).await;
-        assert_eq!(turned_away.available_permits(), 0);
-        tokio::time::sleep(2 * TURNING_AWAY).await;
-        assert_eq!(turned_away.available_permits(), 1);
     }
 }

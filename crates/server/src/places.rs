@@ -6,6 +6,7 @@
 use crate::origin::Origin;
 use protocol::code::Code;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -95,8 +96,8 @@ impl Places {
         group.open += 1;
         group.strangers.insert(id, leave.clone());
         drop(state);
-        let is_stranger = Mutex::new(true);
-        Ok(Place { places: self.clone(), origin, id, leave, is_stranger })
+        let (is_stranger, is_new) = (Mutex::new(true), AtomicBool::new(false));
+        Ok(Place { places: self.clone(), origin, id, leave, is_stranger, is_new })
     }
 }
 
@@ -109,9 +110,20 @@ pub struct Place {
     leave: Arc<Notify>,
     /// Whether it was a stranger's when that was looked at last: it may have been asked to leave since.
     is_stranger: Mutex<bool>,
+    is_new: AtomicBool,
 }
 
 impl Place {
+    /// Whether somebody new is logged in on its connection.
+    pub fn is_new(&self) -> bool {
+        self.is_new.load(Ordering::Relaxed)
+    }
+
+    /// Whoever logged in is new, or is not.
+    pub fn set_new(&self, is_new: bool) {
+        self.is_new.store(is_new, Ordering::Relaxed);
+    }
+
     /// Its connection is logged in and stays; false if it was asked to leave before.
     pub fn admit(&self) -> bool {
         let mut is_stranger = self.is_stranger.lock().unwrap_or_else(PoisonError::into_inner);

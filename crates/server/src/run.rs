@@ -16,6 +16,7 @@ use crate::listener::{Listen, accept_all};
 use crate::logging;
 use crate::operator_socket::{self, OperatorSocket, Place};
 use crate::places::Places;
+use crate::priority::come_last;
 use crate::signals::watch_signals;
 use crate::store::{
     Batch, Change, Expiry, Folder, FolderError, Hiding, MemoryLimits, MemoryStore, MissingFiles, OpenError,
@@ -35,6 +36,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Handle};
 use tokio::sync::{Semaphore, watch};
 
 /// Events on their way to the hub.
@@ -133,38 +135,59 @@ pub fn run(config: &Config) -> ExitCode {
 /// Threads that wait for the disk where files are, which all compete with those that serve people.
 const DISK_THREADS: usize = 16;
 
+/// The same of new people.
+const NEW_DISK_THREADS: usize = 4;
+
 fn start(config: &Config) -> Result<(), RunError> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let failed = |source| RunError::System { what: "threads", source };
+    let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(DISK_THREADS).build();
+    let runtime = runtime.map_err(failed)?;
+    // Whoever nobody knows gets the time that everybody else leaves.
+    let new_people = Builder::new_multi_thread()
         .enable_all()
-        .max_blocking_threads(DISK_THREADS)
+        .max_blocking_threads(NEW_DISK_THREADS)
+        .thread_name("new-people")
+        .on_thread_start(come_last)
         .build()
-        .map_err(|source| RunError::System { what: "threads", source })?;
-    runtime.block_on(async {
+        .map_err(failed)?;
+    let of_new_people = new_people.handle().clone();
+    let result = runtime.block_on(async {
         let address = format!("{}:{}", config.host, config.port);
         let failed = |source| RunError::Listen { address: address.clone(), source };
         let listener = TcpListener::bind((config.host.as_str(), config.port)).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
+        let network = Network { listener, local, new_people: of_new_people };
         let (stop, stopped) = watch::channel(false);
         let signals = watch_signals(stop).map_err(|source| RunError::System { what: "signals", source })?;
         let result = match config.on_disk() {
-            None => serve_memory(config, listener, local, stopped).await,
-            Some(durability) => serve_folder(config, durability, listener, local, stopped).await,
+            None => serve_memory(config, network, stopped).await,
+            Some(durability) => serve_folder(config, durability, network, stopped).await,
         };
         signals.abort();
         if result.is_ok() {
             tracing::info!("stopped");
         }
         result
-    })
+    });
+    // All connections had their time to end.
+    new_people.shutdown_background();
+    result
+}
+
+/// Where the network comes in.
+struct Network {
+    listener: TcpListener,
+    local: SocketAddr,
+    new_people: Handle,
 }
 
 /// Serves what lives as long as the program.
 async fn serve_memory(
     config: &Config,
-    listener: TcpListener,
-    local: SocketAddr,
+    network: Network,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
+    let Network { listener, local, new_people } = network;
     tracing::info!("all data is in memory, and ends with this process");
     let epoch = fresh_epoch()?;
     let store = MemoryStore::new(epoch, MemoryLimits::default());
@@ -175,7 +198,7 @@ async fn serve_memory(
     announce(local, config.plaintext, operator.as_ref());
     let clock = Arc::new(SystemClock::start());
     let settings = settings(config, space)?;
-    let listeners = Listeners { network: listener, operator };
+    let listeners = Listeners { network: listener, operator, new_people: Some(new_people) };
     serve_until(listeners, store, contents, clock, settings, config.plaintext, stopped).await?;
     Ok(())
 }
@@ -184,10 +207,10 @@ async fn serve_memory(
 async fn serve_folder(
     config: &Config,
     durability: Durability,
-    listener: TcpListener,
-    local: SocketAddr,
+    network: Network,
     stopped: watch::Receiver<bool>,
 ) -> Result<(), RunError> {
+    let Network { listener, local, new_people } = network;
     let options = Options { durability, fresh_epoch: fresh_epoch()?, accept_loss: config.accept_loss };
     let folder = Folder::create(&config.data.clone().unwrap_or_else(Folder::default_path))?;
     say_where(&folder);
@@ -209,7 +232,7 @@ async fn serve_folder(
     let operator = bind_operator(Place::Folder(&data));
     announce(local, config.plaintext, operator.as_ref());
     let settings = settings(config, space)?;
-    let listeners = Listeners { network: listener, operator };
+    let listeners = Listeners { network: listener, operator, new_people: Some(new_people) };
     let served = serve_until(listeners, store.clone(), contents, clock, settings, config.plaintext, stopped);
     let failed = store.failed();
     tokio::select! {
@@ -305,11 +328,13 @@ pub struct Listeners<L> {
     pub network: L,
     /// The operator's.
     pub operator: Option<OperatorSocket>,
+    /// Where new people are served, if not where everybody is.
+    pub new_people: Option<Handle>,
 }
 
 impl<L> From<L> for Listeners<L> {
     fn from(network: L) -> Self {
-        Self { network, operator: None }
+        Self { network, operator: None, new_people: None }
     }
 }
 
@@ -353,6 +378,7 @@ pub async fn serve_until<L: Listen + 'static, St: Store, F: FileSystem>(
             bounds.half_frames_per_address,
             clock.clone(),
         )),
+        new_people: listeners.new_people,
     });
     let places = Arc::new(Places::new(bounds.places, bounds.per_address));
     let accepting = tokio::spawn(accept_all(listeners.network, shared, places, stop.clone()));
@@ -398,7 +424,11 @@ fn settings(config: &Config, space: u64) -> Result<Settings, RunError> {
         run_key: u64::from_le_bytes(run_key),
         limits: Limits {
             local: config.local_addresses(),
-            connections: ConnectionBounds { places: afforded.places, ..bounds },
+            connections: ConnectionBounds {
+                places: afforded.places,
+                turned_away: afforded.turned_away,
+                ..bounds
+            },
             ..Limits::default()
         },
         gauges: None,

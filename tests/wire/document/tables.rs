@@ -146,6 +146,7 @@ fn every_limit_has_its_row_with_its_value_and_every_row_its_limit() {
         LOG_FLUSH_MS,
         MAX_UPLOADS,
         MAX_STRANGERS,
+        MAX_TURNED_AWAY,
         MAX_PER_ADDRESS,
         KNOWN_SHARE,
         MAX_BULK_PER_PERSON,

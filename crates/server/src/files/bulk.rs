@@ -62,7 +62,7 @@ pub async fn serve_bulk<St, F: FileSystem>(
     shared: &Shared<St, F>,
 ) {
     let (answer, answered) = oneshot::channel();
-    if shared.events.of(true).send(Event::BulkLogin { hello, answer }).await.is_err() {
+    if shared.events.logins().send(Event::BulkLogin { hello, answer }).await.is_err() {
         return;
     }
     let last_words = match answered.await {
@@ -74,6 +74,7 @@ pub async fn serve_bulk<St, F: FileSystem>(
             inbox.set_limit(MAX_BULK_FRAME, Dialect::Native);
             tracing::debug!(%peer, %person, "bulk");
             inbox.pace.set_new(is_new);
+            place.set_new(is_new);
             let new_from = is_new.then_some(peer.ip());
             let mut bulk = Bulk { person, new_from, inbox, write, shared };
             let served = match bulk.put(&welcome).await {
@@ -274,6 +275,7 @@ mod tests {
             turns: Arc::new(Turns::new(&Limits::default(), Arc::new(SystemClock::start()))),
             limits: Arc::default(),
             half_frames: half_frames.clone(),
+            new_people: None,
         };
         let mut inbox =
             Inbox::new(read, Share::new(half_frames, Origin::of([127, 0, 0, 1].into())), Pace::unbounded());

@@ -1,6 +1,7 @@
 //! The readers: a few threads with read-only connections, so that no read waits for a commit or stops the runtime.
 
 use super::fault::Fault;
+use crate::priority::come_last;
 use crate::store::StoreError;
 use rusqlite::{Connection, OpenFlags};
 use std::path::Path;
@@ -23,16 +24,11 @@ pub(super) enum Importance {
 impl Importance {
     /// Makes the thread that calls it so important.
     fn apply(self) {
-        // On other systems this would be about the whole process.
-        if self == Self::Low && cfg!(target_os = "linux") {
-            // Where it may not be done, searches slow down others: nothing is wrong.
-            let _ = rustix::process::setpriority_process(None, LOW);
+        if self == Self::Low {
+            come_last();
         }
     }
 }
-
-/// The niceness of a thread of low importance: beside another one it gets about a tenth of a core.
-const LOW: i32 = 10;
 
 type Job<C> = Box<dyn FnOnce(&C) + Send>;
 
