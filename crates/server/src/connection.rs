@@ -222,7 +222,7 @@ async fn serve_chat<St: Store, F: FileSystem>(
 ) {
     let dialect = if matches!(*login, Login::Classic(_)) { Dialect::Classic } else { Dialect::Native };
     inbox.set_limit(dialect.limit(), dialect);
-    // Nothing else of it is on its way to the hub before this: it has a lane of its own.
+    // Nothing else of the connection is handed to the hub before its login was taken.
     let Ok(permit) = conn.bundles.clone().acquire_many_owned(BUNDLES).await else { return };
     let event = Event::Login { conn: conn.clone(), login: *login, permit };
     if Box::pin(shared.events.logins().send(event)).await.is_err() {
@@ -238,8 +238,9 @@ async fn serve_chat<St: Store, F: FileSystem>(
             () = conn.closing.notified() => Box::pin(end_writes(conn, writes)).await,
         }
     }
-    // The hub may have ended the session itself; then it does not mind to hear it again.
+    // The end must not overtake the login, which has a lane of its own.
     drop(conn.bundles.acquire().await);
+    // The hub may have ended the session itself; then it does not mind to hear it again.
     let lane = shared.events.of(conn.is_in_new_lane());
     let _ = Box::pin(lane.send(Event::Gone { conn: conn.id })).await;
     conn.linger();

@@ -21,10 +21,11 @@ impl Afforded {
     /// What so many descriptors are enough for, of this many clients. Those that are not taken in are the first to be fewer, then
     /// those for files.
     fn with(descriptors: usize, clients: usize, bounds: &ConnectionBounds) -> Self {
-        let places = descriptors.saturating_sub(OTHERS);
-        let clients = clients.min(places.saturating_sub(bounds.strangers)).max(1);
-        let (left, places) = (places, places.min(wanted_places(clients, bounds)).max(2));
-        Self { clients, places, turned_away: left.saturating_sub(places).min(bounds.turned_away) }
+        let connections = descriptors.saturating_sub(OTHERS);
+        let clients = clients.min(connections.saturating_sub(bounds.strangers)).max(1);
+        let places = connections.min(wanted_places(clients, bounds)).max(2);
+        let turned_away = connections.saturating_sub(places).min(bounds.turned_away);
+        Self { clients, places, turned_away }
     }
 }
 

@@ -4,11 +4,24 @@
 /// whoever wakes up there goes first.
 const LAST: i32 = 10;
 
-/// Has the thread that calls it get what the others leave.
+/// The least urgent that a thread can be.
+const LEAST: i32 = 19;
+
+/// Has the thread that calls it come after those that serve people who are known.
 pub fn come_last() {
+    set_niceness(LAST);
+}
+
+/// Has the thread that calls it get what all others leave.
+pub fn take_what_is_left() {
+    set_niceness(LEAST);
+}
+
+fn set_niceness(niceness: i32) {
     // On other systems this would be about the whole process.
-    if cfg!(target_os = "linux") {
-        // Where it may not be done, it slows down others: nothing is wrong.
-        let _ = rustix::process::setpriority_process(None, LAST);
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::setpriority_process(None, niceness)
+    {
+        tracing::debug!(%error, niceness, "a thread is as urgent as all others");
     }
 }

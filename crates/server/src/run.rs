@@ -142,7 +142,7 @@ fn start(config: &Config) -> Result<(), RunError> {
     let failed = |source| RunError::System { what: "threads", source };
     let runtime = Builder::new_multi_thread().enable_all().max_blocking_threads(DISK_THREADS).build();
     let runtime = runtime.map_err(failed)?;
-    // Whoever nobody knows gets the time that everybody else leaves.
+    // New people get the time that everybody else leaves.
     let new_people = Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(NEW_DISK_THREADS)

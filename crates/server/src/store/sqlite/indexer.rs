@@ -3,6 +3,7 @@
 use super::fault::Fault;
 use super::head::Heads;
 use super::index::Index;
+use crate::priority::take_what_is_left;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,9 +11,6 @@ use std::time::Duration;
 
 /// How long new entries wait for others: many at once cost the index much less than one by one.
 const GATHER: Duration = Duration::from_millis(500);
-
-/// The least urgent that a thread can be (setpriority(2)).
-const LEAST: i32 = 19;
 
 /// The index, and who shares it: the indexer, and the writer when a text changes.
 #[derive(Debug)]
@@ -77,7 +75,8 @@ impl Indexing {
     /// # Errors
     /// If the disk fails.
     pub fn run(&self, stop: &Receiver<()>) -> Result<(), Fault> {
-        yield_to_commits();
+        // A post waits for the processor as it waits for the disk.
+        take_what_is_left();
         loop {
             match stop.recv_timeout(GATHER) {
                 Err(RecvTimeoutError::Timeout) => {}
@@ -91,12 +90,5 @@ impl Indexing {
                 }
             }
         }
-    }
-}
-
-/// Has the system give this thread what the others leave: a post waits for the processor as it waits for the disk.
-fn yield_to_commits() {
-    if let Err(error) = rustix::process::setpriority_process(None, LEAST) {
-        tracing::debug!(%error, "the index of words is as urgent as everything else");
     }
 }
